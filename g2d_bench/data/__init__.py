@@ -1,0 +1,1 @@
+"""Data sets: raw files to samples, splits and pixels."""

@@ -1,0 +1,1 @@
+"""Encoders: a card's architecture, its weights, its features."""

@@ -1,0 +1,37 @@
+"""The errors that a user can mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class InputError(Exception):
+    """Bad input: a file, a flag, a card. Its text is one line that names file and field.
+
+    The command line prints it on stderr and exits with code 2.
+
+    Args:
+        message: what is wrong, and what would be right.
+        file: the file (and row, as ``path:row``) in which it stands.
+        field: the column, key or flag.
+    """
+
+    def __init__(self, message: str, *, file: Path | str | None = None, field: str | None = None) -> None:
+        parts = [str(part) for part in (file, field) if part is not None]
+        super().__init__(": ".join([*parts, " ".join(message.split())]))
+
+
+def did_you_mean(word: str, allowed: list[str] | tuple[str, ...]) -> str:
+    """Say which allowed word is nearest to a wrong one, or list them all.
+
+    Args:
+        word: what the user wrote.
+        allowed: what would have been right.
+
+    Returns:
+        A clause such as ``did you mean 'siim-seg'?`` or ``allowed: a, b, c``.
+    """
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, allowed, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(sorted(allowed)) or 'none'}"

@@ -1,0 +1,1 @@
+"""Many cells: isolation, progress, resume."""

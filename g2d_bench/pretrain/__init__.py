@@ -1,0 +1,1 @@
+"""Pre-training objectives and the loop that minimises them."""
