@@ -1,0 +1,146 @@
+"""Reads a TOML card into its model; whatever is wrong with it becomes one line."""
+
+from __future__ import annotations
+
+import tomllib
+import types
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from g2d_bench.errors import InputError, did_you_mean
+
+M = TypeVar("M", bound=BaseModel)
+
+# How pydantic calls the members of a union in an error's place ("list[...]" and the like have brackets).
+_UNION_TAGS = frozenset({"float", "int", "str", "bool", "none", "constrained-str", "constrained-float"})
+
+
+def load_card(path: Path, model: type[M]) -> M:
+    """Read and validate one card.
+
+    The file stem becomes the field ``name`` where the model has one and the card does not give it.
+
+    Args:
+        path: a TOML file.
+        model: the pydantic model that says what is allowed; it should forbid extra keys.
+
+    Returns:
+        The validated card.
+
+    Raises:
+        InputError: one line with file, key, what is wrong, and what is allowed or the nearest word.
+    """
+    data = _read_toml(path)
+    if "name" in model.model_fields:
+        data.setdefault("name", path.stem)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise _explain(error, path, model) from None
+
+
+def load_cards(folder: Path, model: type[M]) -> dict[str, M]:
+    """Read every ``*.toml`` of a folder.
+
+    Returns:
+        File stem to card, sorted by name; empty where the folder has no cards.
+
+    Raises:
+        InputError: see :func:`load_card`.
+    """
+    return {path.stem: load_card(path, model) for path in sorted(folder.glob("*.toml"))}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", file=path) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 text (byte {error.start})", file=path) from None
+    except tomllib.TOMLDecodeError as error:
+        # The text of the error ends in "(at line 3, column 7)" or "(at end of document)".
+        raise InputError(f"not valid TOML: {error}", file=path) from None
+
+
+def _explain(error: ValidationError, path: Path, model: type[BaseModel]) -> InputError:
+    """Turn pydantic's findings into one line: an unknown key first, since it often causes the others."""
+    findings = error.errors(include_url=False)
+    first = min(findings, key=lambda item: item["type"] != "extra_forbidden")
+    where = first["loc"]
+    key = _dotted(where) or None
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key; {did_you_mean(str(where[-1]), _keys_at(model, where[:-1]))}"
+    elif first["type"] == "missing":
+        message = "required key is missing"
+    elif first["type"] == "literal_error":
+        allowed = _literals_at(model, where)
+        given = first["input"]
+        message = f"{given!r} is not allowed; {did_you_mean(str(given), allowed)}"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        if not isinstance(first["input"], dict | list):
+            message += f" (got {first['input']!r})"
+    more = len(findings) - 1
+    if more:
+        message += f" (and {more} more problem{'s' if more > 1 else ''})"
+    return InputError(message, file=path, field=key)
+
+
+def _dotted(where: Sequence[str | int]) -> str:
+    """``("checkpoint", 0, "prefix")`` as ``checkpoint[0].prefix``; tags of unions are left out."""
+    text = ""
+    for part in where:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif "[" not in part and part not in _UNION_TAGS:
+            text += f".{part}" if text else part
+    return text
+
+
+def _types_at(annotation: Any, where: Sequence[str | int]) -> Iterator[Any]:
+    """Yield the leaf types to which a path of keys leads, through unions, lists and tables."""
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        for member in get_args(annotation):
+            yield from _types_at(member, where)
+        return
+    if origin is not None and hasattr(annotation, "__metadata__"):  # Annotated
+        yield from _types_at(get_args(annotation)[0], where)
+        return
+    if not where:
+        yield annotation
+        return
+    head, rest = where[0], where[1:]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, info in annotation.model_fields.items():
+            if head in (name, info.alias):
+                yield from _types_at(info.annotation, rest)
+        return
+    if origin in (list, tuple, dict) or (isinstance(origin, type) and not isinstance(head, int)):
+        arguments = [item for item in get_args(annotation) if item is not Ellipsis]
+        if arguments:
+            yield from _types_at(arguments[-1], rest)
+    elif isinstance(head, str):  # the tag of a union member: same type, shorter path
+        yield from _types_at(annotation, rest)
+
+
+def _keys_at(model: type[BaseModel], where: Sequence[str | int]) -> list[str]:
+    return [
+        info.alias or name
+        for found in _types_at(model, where)
+        if isinstance(found, type) and issubclass(found, BaseModel)
+        for name, info in found.model_fields.items()
+    ]
+
+
+def _literals_at(model: type[BaseModel], where: Sequence[str | int]) -> list[str]:
+    return [
+        str(value)
+        for found in _types_at(model, where)
+        if get_origin(found) is Literal
+        for value in get_args(found)
+    ]
