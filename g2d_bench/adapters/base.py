@@ -1,0 +1,83 @@
+"""What an adapter gives back, and the adapter of each kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from g2d_bench.adapters.mm import import_quietly
+from g2d_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from g2d_bench.cards import Protocol, TaskCard
+    from g2d_bench.data.task_data import TaskData
+    from g2d_bench.encoders.load import Encoder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one cell measured.
+
+    Attributes:
+        metrics: metric name to value, each as its convention defines it.
+        references: name of a trivial predictor to its metrics on the very same test set.
+        predictions: arrays whose first axis runs over the test samples, or over predictions with a
+            column that names the sample; from them the metrics can be computed again.
+        notes: JSON facts about the training (chosen step, validation score, ...).
+    """
+
+    metrics: dict[str, float]
+    references: dict[str, dict[str, float]]
+    predictions: dict[str, NDArray[Any]]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that an adapter needs, opened."""
+
+    task: TaskCard
+    protocol: Protocol
+    data: TaskData
+    encoder: Encoder
+    seed: int
+    with_decoder: bool
+    """Start from the encoder's pre-trained decoder (segmentation)."""
+    memory_budget: int
+    """Bytes that cached dense features may take."""
+
+
+Adapter = Callable[[Job], Outcome]
+
+_ADAPTERS = {
+    "segmentation": "g2d_bench.adapters.segmentation:run",
+}
+
+
+def adapter(kind: str) -> Adapter:
+    """Import the adapter of a kind of task.
+
+    Raises:
+        InputError: no adapter exists for the kind.
+    """
+    if kind not in _ADAPTERS:
+        raise InputError(f"no adapter for kind {kind!r}", field="kind")
+    module, name = _ADAPTERS[kind].split(":")
+    loaded: Adapter = getattr(import_quietly(module), name)
+    return loaded
+
+
+def rescore(kind: str, predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
+    """Compute metrics again from stored predictions (`g2d-bench verify`)."""
+    module = import_quietly(_ADAPTERS[kind].split(":")[0])
+    scored: dict[str, float] = module.score(predictions, names)
+    return scored
+
+
+def as_bits(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Pack boolean masks [N, H, W] into rows of bits [N, ceil(H*W/8)]."""
+    return np.packbits(masks.reshape(len(masks), -1), axis=1)

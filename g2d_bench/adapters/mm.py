@@ -1,0 +1,139 @@
+"""What mmengine, mmseg and mmdet need to know of us, and what we keep them from printing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import uuid
+import warnings
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from mmengine.evaluator import BaseMetric
+    from mmengine.runner import Runner
+    from torch.utils.data import DataLoader
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Swallow what the libraries print while they work; exceptions pass."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def import_quietly(name: str) -> ModuleType:
+    """Import a module of the stack without its notices about absent optional parts."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    with quiet():
+        return import_module(name)
+
+
+def build_runner(
+    model: torch.nn.Module,
+    *,
+    work_dir: Path,
+    scope: str,
+    train: DataLoader[Any],
+    val: DataLoader[Any],
+    test: DataLoader[Any],
+    val_metric: BaseMetric,
+    test_metric: BaseMetric,
+    learning_rate: float,
+    weight_decay: float,
+    max_steps: int,
+    validate_every: int,
+    patience: int,
+    select: str,
+    seed: int,
+) -> Runner:
+    """Set up mmengine's Runner: AdamW, step-based loop, best checkpoint on validation, early stopping.
+
+    Args:
+        model: an mmengine model; parameters without gradient are left out of the optimiser.
+        work_dir: where checkpoints go.
+        scope: the registry scope (``mmseg`` or ``mmdet``).
+        train: endless training batches.
+        val: validation batches.
+        test: test batches.
+        val_metric: gives the selection score on validation.
+        test_metric: gives the result on test.
+        learning_rate: of AdamW, constant.
+        weight_decay: of AdamW.
+        max_steps: optimiser steps at most.
+        validate_every: steps between validations.
+        patience: validations without gain before the loop stops.
+        select: key of the validation metric; greater is better.
+        seed: of mmengine's own random numbers.
+    """
+    import torch
+    from mmengine.optim import AmpOptimWrapper, OptimWrapper
+    from mmengine.runner import Runner
+
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
+    wrapper: Any
+    if torch.cuda.is_available():
+        wrapper = AmpOptimWrapper(dtype="bfloat16", optimizer=optimiser)
+    else:
+        wrapper = OptimWrapper(optimizer=optimiser)
+    with quiet():
+        return Runner(
+            model=model,
+            work_dir=str(work_dir),
+            train_dataloader=train,
+            val_dataloader=val,
+            test_dataloader=test,
+            train_cfg={
+                "type": "IterBasedTrainLoop",
+                "max_iters": max_steps,
+                "val_interval": validate_every,
+            },
+            val_cfg={"type": "ValLoop"},
+            test_cfg={"type": "TestLoop"},
+            val_evaluator=[val_metric],
+            test_evaluator=[test_metric],
+            optim_wrapper=wrapper,
+            default_hooks={
+                "logger": None,
+                "checkpoint": {
+                    "type": "CheckpointHook",
+                    "interval": -1,
+                    "by_epoch": False,
+                    "save_best": select,
+                    "rule": "greater",
+                    "save_optimizer": False,
+                    "save_param_scheduler": False,
+                },
+            },
+            custom_hooks=[
+                {
+                    "type": "EarlyStoppingHook",
+                    "monitor": select,
+                    "rule": "greater",
+                    "patience": patience,
+                    "min_delta": 0.0,
+                }
+            ],
+            default_scope=scope,
+            # Two Runners of one name would share one registry scope.
+            experiment_name=uuid.uuid4().hex,
+            randomness={"seed": seed},
+            log_level="ERROR",
+        )

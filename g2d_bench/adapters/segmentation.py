@@ -1,0 +1,167 @@
+"""Segmentation: a U-Net decoder over an encoder's pyramid, trained by mmseg and mmengine."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import InfiniteSampler
+from mmseg.models.segmentors import EncoderDecoder
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from g2d_bench.adapters.base import Job, Outcome
+from g2d_bench.adapters.mm import build_runner, quiet
+from g2d_bench.adapters.seg_modules import G2DBenchMasks, Rows, collate
+from g2d_bench.cards import SegmentationRule
+from g2d_bench.encoders.decoder import UNetDecoder
+from g2d_bench.encoders.features import frozen_hash, pyramid_features
+from g2d_bench.errors import InputError
+from g2d_bench.metrics.segmentation import all_empty, counts, segmentation_metrics
+
+EVAL_BATCH = 32
+
+
+def run(job: Job) -> Outcome:
+    """Train the decoder of one cell and predict the test set.
+
+    Returns:
+        Metrics, those of the all-empty predictor, and per test image the counts of predicted, true and
+        common pixels with the predicted mask as bits.
+
+    Raises:
+        InputError: the protocol says nothing about segmentation, the encoder has no decoder to
+            transfer, or validation holds no positive image.
+    """
+    rule = job.protocol.segmentation
+    if rule is None:
+        raise InputError("the protocol says nothing about segmentation", file=f"{job.protocol.name}.toml")
+    data, encoder = job.data, job.encoder
+    size = encoder.card.image.size
+    pixels = data.pixels(size)
+    ids = {"train": data.train, "val": data.val, "test": data.test}
+    # The table of the backbone holds this cell's images only: at 1 % most of the data set is not needed.
+    used = [i for part in ids.values() for i in part]
+    table = np.ascontiguousarray(pixels.pixels[pixels.rows(used)])
+    row = {image: n for n, image in enumerate(used)}
+    truth = {part: data.masks.bits[data.masks.rows(list(ids[part]))] for part in ids}
+    if not truth["val"].any():
+        raise InputError("no validation image shows the finding, so no checkpoint can be chosen", file=job.task.name)
+
+    frozen = rule.tuning == "frozen" and rule.batchnorm == "frozen"
+    pyramids = pyramid_features(encoder, table, budget_bytes=job.memory_budget) if frozen else None
+    before = frozen_hash(encoder.image)
+    side = job.task.eval_size
+    loaders = {
+        part: _loader(Rows(truth[part], [row[i] for i in ids[part]], side, size), part, rule, job.seed)
+        for part in ids
+    }
+    model = _model(job, rule, table, pyramids)
+    steps, interval = _schedule(len(data.train), rule)
+
+    def metric(part: str) -> G2DBenchMasks:
+        names = (rule.select,) if part == "val" else job.task.metrics
+        return G2DBenchMasks(lambda bits: segmentation_metrics(*counts(bits, truth[part]), names=names))
+
+    test = metric("test")
+    with tempfile.TemporaryDirectory(prefix="g2d-bench-") as folder:
+        runner = build_runner(
+            model,
+            work_dir=Path(folder),
+            scope="mmseg",
+            train=loaders["train"],
+            val=loaders["val"],
+            test=loaders["test"],
+            val_metric=metric("val"),
+            test_metric=test,
+            learning_rate=rule.learning_rate,
+            weight_decay=rule.weight_decay,
+            max_steps=steps,
+            validate_every=interval,
+            patience=rule.patience,
+            select=rule.select,
+            seed=job.seed,
+        )
+        with quiet():
+            runner.train()
+            taken = runner.iter
+            best = runner.message_hub.get_info("best_score")
+            chosen = Path(str(runner.message_hub.get_info("best_ckpt")))
+            runner.load_checkpoint(str(chosen))
+            metrics = runner.test()
+    if frozen and frozen_hash(encoder.image) != before:
+        raise RuntimeError("the frozen encoder changed while the decoder was trained")
+    assert test.bits is not None
+    common, predicted, true = counts(test.bits, truth["test"])
+    return Outcome(
+        metrics={name: float(metrics[name]) for name in job.task.metrics},
+        references={"all-empty": all_empty(true, names=job.task.metrics)},
+        predictions={
+            "id": np.array(data.test),
+            "patient": np.array(data.patients(data.test)),
+            "intersection": common,
+            "predicted": predicted,
+            "true": true,
+            "mask": test.bits,
+        },
+        notes={
+            "steps": taken,
+            "chosen_step": int(chosen.stem.rsplit("_", 1)[-1]),
+            "validation": {rule.select: float(best)},
+            "dense_features": "computed once" if pyramids is not None else "computed per step",
+            "encoder_frozen": frozen,
+            "encoder_state": before,
+        },
+    )
+
+
+def score(predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
+    """Compute the metrics from stored predictions."""
+    return segmentation_metrics(
+        predictions["intersection"], predictions["predicted"], predictions["true"], names=names
+    )
+
+
+def _loader(rows: Rows, part: str, rule: SegmentationRule, seed: int) -> DataLoader[dict[str, Any]]:
+    if part == "train":
+        sampler = InfiniteSampler(rows, shuffle=True, seed=seed)
+        return DataLoader(rows, batch_size=rule.batch_size, sampler=sampler, collate_fn=collate)
+    return DataLoader(rows, batch_size=EVAL_BATCH, shuffle=False, collate_fn=collate)
+
+
+def _schedule(images: int, rule: SegmentationRule) -> tuple[int, int]:
+    """Return the number of optimiser steps and of steps between validations."""
+    epoch = -(-images // rule.batch_size)
+    steps = min(max(rule.epochs * epoch, rule.min_steps), rule.max_steps)
+    return steps, max(rule.validate_every, epoch)
+
+
+def _model(
+    job: Job, rule: SegmentationRule, table: NDArray[np.uint8], pyramids: list[torch.Tensor] | None
+) -> EncoderDecoder:
+    encoder = job.encoder
+    if job.with_decoder:
+        if encoder.decoder is None:
+            raise InputError("the encoder has no pre-trained decoder", field=encoder.card.name)
+        decoder = encoder.decoder
+    else:
+        with torch.random.fork_rng():
+            torch.manual_seed(job.seed)
+            decoder = UNetDecoder(encoder.image.channels, encoder.image.strides, widths=rule.decoder_widths)
+    with quiet():
+        return EncoderDecoder(
+            backbone={
+                "type": "G2DBenchEncoder",
+                "encoder": encoder,
+                "pixels": table,
+                "pyramids": pyramids,
+                "tuning": rule.tuning,
+                "batchnorm": rule.batchnorm,
+            },
+            decode_head={"type": "G2DBenchUNetHead", "decoder": decoder, "threshold": rule.threshold},
+            data_preprocessor={"type": "G2DBenchPreprocessor"},
+            test_cfg={"mode": "whole"},
+        )

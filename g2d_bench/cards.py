@@ -1,0 +1,220 @@
+"""Task and protocol cards: what they may say, where they lie, how they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import entry_points
+from importlib.resources import files
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from g2d_bench.cards_io import load_card
+from g2d_bench.encoders.card import EncoderCard
+from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.hashing import digest_json
+from g2d_bench.metrics.spec import metric_names
+from g2d_bench.paths import PACKAGE, shipped
+
+Kind = Literal["classification", "segmentation", "detection", "zero-shot", "grounding", "phrase"]
+
+
+class _Card(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitRule(_Card):
+    """How the images of a data set are divided into train, validation and test."""
+
+    by: Literal["patient"] = "patient"
+    ratios: tuple[float, float, float] | None = None
+    """Train, validation and test share of the patients."""
+    official: bool = False
+    """Use the split that the release assigns."""
+    ids: str = ""
+    """Committed id list (beside the task cards) that holds for the real data."""
+    function: str = ""
+    """A published split with its defects, by its name in `g2d_bench.data.legacy_splits`."""
+    defects: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> SplitRule:
+        chosen = [self.ratios is not None, self.official, bool(self.function)]
+        if sum(chosen) != 1:
+            raise ValueError("give exactly one of ratios, official = true, function")
+        if self.ratios is not None and (min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-6):
+            raise ValueError("ratios must be three positive shares that add up to 1")
+        return self
+
+
+class TaskCard(_Card):
+    """What is measured: data set, kind, labels, metrics, version."""
+
+    name: str
+    version: str = Field(pattern=r"^\d+\.\d+$")
+    title: str
+    kind: Kind
+    dataset: str
+    labels: tuple[str, ...] = Field(min_length=1)
+    metrics: tuple[str, ...] = Field(min_length=1)
+    main: str
+    fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
+    eval_size: int = Field(default=256, gt=0)
+    """Side in pixels of the square on which masks are compared."""
+    split: dict[str, SplitRule]
+    papers: tuple[str, ...] = ()
+    counts: dict[str, int] = {}
+    """What the complete public release holds; checked by `g2d-bench data verify`."""
+    notes: tuple[str, ...] = ()
+
+    @field_validator("dataset")
+    @classmethod
+    def _known_dataset(cls, value: str) -> str:
+        from g2d_bench.data.registry import dataset_names
+
+        if value not in dataset_names():
+            raise ValueError(f"unknown data set {value!r}; {did_you_mean(value, dataset_names())}")
+        return value
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        allowed = metric_names()
+        for name in value:
+            if name not in allowed:
+                raise ValueError(f"unknown metric {name!r}; {did_you_mean(name, allowed)}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TaskCard:
+        if self.main not in self.metrics:
+            raise ValueError(f"main = {self.main!r} is not among metrics ({', '.join(self.metrics)})")
+        if "clean" not in self.split:
+            raise ValueError("split.clean is missing")
+        if any(not 0 < fraction <= 1 for fraction in self.fractions):
+            raise ValueError("fractions must lie above 0 and at most at 1")
+        return self
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of everything in the card that can move a number."""
+        return digest_json(self.model_dump(mode="json", exclude={"title", "papers", "notes", "counts"}))
+
+
+class SegmentationRule(_Card):
+    """How a decoder is trained and read in a segmentation task."""
+
+    tuning: Literal["frozen", "finetune"]
+    batchnorm: Literal["frozen", "train"]
+    """Whether the encoder's BatchNorm statistics may move."""
+    decoder_widths: tuple[int, ...] = Field(min_length=5, max_length=5)
+    loss: Literal["bce_dice"]
+    optimiser: Literal["adamw"]
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    batch_size: int = Field(gt=0)
+    epochs: int = Field(gt=0)
+    min_steps: int = Field(gt=0)
+    max_steps: int = Field(gt=0)
+    validate_every: int = Field(gt=0)
+    """Steps between two validations, or one epoch where that is longer."""
+    patience: int = Field(gt=0)
+    """Validations without a better score before training stops."""
+    select: str
+    threshold: float = Field(gt=0, lt=1)
+
+
+class Protocol(_Card):
+    """Everything between encoder and number."""
+
+    name: str
+    version: str = Field(pattern=r"^\d+\.\d+$")
+    title: str
+    split: str
+    defects: tuple[str, ...] = ()
+    segmentation: SegmentationRule | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of everything in the protocol that can move a number."""
+        return digest_json(self.model_dump(mode="json", exclude={"title", "defects"}))
+
+
+C = TypeVar("C", TaskCard, Protocol, EncoderCard)
+
+
+def _folders(what: str, extra: tuple[Path, ...]) -> Iterator[Path]:
+    """Shipped cards first, then those of installed packages, then the user's own folders."""
+    yield PACKAGE / "protocols" if what == "protocols" else shipped(_SHIPPED.get(what, what))
+    for point in entry_points(group=f"g2d_bench.{what}"):
+        yield Path(str(files(point.value)))
+    for folder in extra:
+        if not folder.is_dir():
+            raise InputError("no such folder", file=folder, field=what)
+        yield folder
+
+
+_SHIPPED = {"encoders": "baselines"}
+
+
+class Cards(Generic[C]):
+    """All cards of one sort that a run can see; a card is read when it is asked for.
+
+    Args:
+        what: ``tasks``, ``encoders`` or ``protocols``.
+        model: the card's model.
+        extra: the user's own folders; a card there may not take a name that exists.
+    """
+
+    def __init__(self, what: str, model: type[C], extra: tuple[Path, ...] = ()) -> None:
+        self._what = what
+        self._model = model
+        self._paths: dict[str, Path] = {}
+        self._loaded: dict[str, C] = {}
+        for folder in _folders(what, extra):
+            for path in sorted(folder.glob("*.toml")):
+                taken = self._paths.setdefault(path.stem, path)
+                if taken != path:
+                    raise InputError(f"the name {path.stem!r} is taken by {taken}; rename the file", file=path)
+
+    @property
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._paths)
+
+    def __getitem__(self, name: str) -> C:
+        """Read one card.
+
+        Raises:
+            InputError: no card has this name (the nearest one is named), or the card is wrong.
+        """
+        if name not in self._paths:
+            raise InputError(f"unknown {self._what[:-1]} {name!r}; {did_you_mean(name, self.names)}")
+        if name not in self._loaded:
+            self._loaded[name] = load_card(self._paths[name], self._model)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[C]:
+        """Read all cards, by name."""
+        return (self[name] for name in self.names)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The cards of one run."""
+
+    tasks: Cards[TaskCard]
+    encoders: Cards[EncoderCard]
+    protocols: Cards[Protocol]
+
+    @classmethod
+    def open(cls, task_dirs: tuple[Path, ...] = (), encoder_dirs: tuple[Path, ...] = ()) -> Catalogue:
+        """Find the shipped cards, those of installed packages and those in the user's folders."""
+        return cls(
+            Cards("tasks", TaskCard, task_dirs),
+            Cards("encoders", EncoderCard, encoder_dirs),
+            Cards("protocols", Protocol),
+        )

@@ -1,0 +1,137 @@
+"""Many cells on this machine: each on its own, failures apart, finished ones skipped."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+from g2d_bench.errors import InputError
+from g2d_bench.plan import Cell
+from g2d_bench.results import Failure, Record
+from g2d_bench.run import Bench, Options, record_failure, run_cell
+from g2d_bench.settings import Settings
+
+
+@dataclass
+class Report:
+    """What became of the cells.
+
+    Attributes:
+        records: finished cells, in the order of the plan.
+        failures: cells that raised.
+        reused: how many of the records were there before.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    reused: int = 0
+
+
+def execute(cells: Sequence[Cell], bench: Bench, jobs: int | None = None) -> Report:
+    """Run what is missing of ``cells``.
+
+    Args:
+        cells: the plan.
+        bench: opened settings.
+        jobs: processes; by default one per two cells and core, and one where a GPU is used.
+
+    Returns:
+        All records and failures. A failure leaves a failure record and does not stop the others.
+
+    Raises:
+        InputError: there is only one cell, and its input is bad.
+    """
+    found = {cell: bench.finished(cell) for cell in cells}
+    missing = [cell for cell, record in found.items() if record is None]
+    report = Report(reused=len(cells) - len(missing))
+    made: dict[Cell, Record | Failure] = {}
+    start = time.monotonic()
+    for done, (cell, outcome) in enumerate(_outcomes(missing, bench, jobs), start=1):
+        made[cell] = outcome
+        _say(cell, outcome, done, len(missing), time.monotonic() - start)
+    for cell, record in found.items():
+        outcome = record or made[cell]
+        if isinstance(outcome, Record):
+            report.records.append(outcome)
+        else:
+            report.failures.append(outcome)
+    return report
+
+
+def processes(count: int, jobs: int | None) -> int:
+    """Return how many processes run ``count`` cells.
+
+    A worker pays some seconds for its imports, so a second one is started for the third cell only.
+    """
+    if jobs is not None:
+        return max(1, min(jobs, count))
+    if count < 3 or _gpu():
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, count // 2 + 1)
+
+
+def _gpu() -> bool:
+    """Say whether a GPU is there without paying for torch's import where none can be."""
+    return os.path.exists("/dev/nvidia0")
+
+
+def _outcomes(
+    cells: Sequence[Cell], bench: Bench, jobs: int | None
+) -> Iterator[tuple[Cell, Record | Failure]]:
+    workers = processes(len(cells), jobs)
+    if workers == 1:
+        for cell in cells:
+            yield cell, _attempt(cell, bench)
+        return
+    for size in sorted({bench.catalogue.encoders[cell.card].image.size for cell in cells}):
+        for cell in cells:
+            if bench.catalogue.encoders[cell.card].image.size == size:
+                # Shared caches are filled once, here, and not by several workers at a time.
+                bench.prepare(cell)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(bench.settings, bench.options, workers)
+    ) as pool:
+        futures = {pool.submit(_work, cell): cell for cell in cells}
+        for future in as_completed(futures):
+            cell = futures[future]
+            error = future.exception()
+            # A worker that died (out of memory, killed) breaks the pool; its cells fail, with the reason.
+            yield cell, record_failure(cell, bench, error) if error is not None else future.result()
+
+
+_worker: Bench | None = None
+
+
+def _start_worker(settings: Settings, options: Options, workers: int) -> None:
+    global _worker
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(1, cores // workers))
+    _worker = Bench(settings, options)
+
+
+def _work(cell: Cell) -> Record | Failure:
+    assert _worker is not None
+    return _attempt(cell, _worker)
+
+
+def _attempt(cell: Cell, bench: Bench) -> Record | Failure:
+    try:
+        return run_cell(cell, bench)
+    except Exception as error:
+        return record_failure(cell, bench, error)
+
+
+def _say(cell: Cell, outcome: Record | Failure, done: int, total: int, seconds: float) -> None:
+    left = seconds / done * (total - done)
+    state = "done" if isinstance(outcome, Record) else f"FAILED: {outcome.error}"
+    eta = f", about {left:.0f} s left" if done < total else f", {seconds:.0f} s in all"
+    print(f"[{done}/{total}{eta}] {cell}: {state}", file=sys.stderr, flush=True)

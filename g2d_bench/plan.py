@@ -1,0 +1,168 @@
+"""From what a user asks for to the ordered cells that answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from g2d_bench.cards import Catalogue, TaskCard
+from g2d_bench.encoders.card import EncoderCard
+from g2d_bench.errors import InputError
+
+DECODER = "+decoder"
+"""Suffix of an encoder's name that asks for its pre-trained decoder, too."""
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """The unit of work, of caching and of failure."""
+
+    task: str
+    fraction: float
+    protocol: str
+    seed: int
+    encoder: str
+    """Card name, with ``+decoder`` where the pre-trained decoder is transferred."""
+
+    @property
+    def card(self) -> str:
+        """The encoder's card."""
+        return self.encoder.removesuffix(DECODER)
+
+    @property
+    def with_decoder(self) -> bool:
+        """Whether the pre-trained decoder is transferred."""
+        return self.encoder.endswith(DECODER)
+
+    def __str__(self) -> str:
+        return f"{self.task} · {self.encoder} · {percent(self.fraction)} · seed {self.seed} · {self.protocol}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the cell as JSON."""
+        return asdict(self)
+
+
+def percent(fraction: float) -> str:
+    """Write a fraction as the field does: ``1 %``."""
+    return f"{100 * fraction:g} %"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An encoder that was left out, and why."""
+
+    encoder: str
+    reason: str
+
+
+def make_cells(
+    catalogue: Catalogue,
+    *,
+    tasks: Sequence[str],
+    encoders: Sequence[str],
+    fractions: Sequence[float],
+    seeds: Sequence[int],
+    protocol: str,
+    weights: Callable[[EncoderCard], tuple[bool, str]],
+) -> tuple[list[Cell], list[Skipped]]:
+    """Lay out the grid.
+
+    Args:
+        catalogue: all cards.
+        tasks: task names; ``all`` means every card.
+        encoders: encoder names; empty means all whose weights are there, see :func:`_default_encoders`.
+        fractions: label fractions; empty means those on the task's card.
+        seeds: seeds.
+        protocol: protocol name.
+        weights: says of an encoder card whether its weights can be loaded, and if not, why.
+
+    Returns:
+        Cells in the order of work (cheap fractions first), and the encoders left out.
+
+    Raises:
+        InputError: a name is unknown, or nothing is left to run.
+    """
+    rule = catalogue.protocols[protocol]
+    cards = [
+        catalogue.tasks[name]
+        for name in (catalogue.tasks.names if "all" in tasks else dict.fromkeys(tasks))
+    ]
+    named = list(dict.fromkeys(encoders))
+    for name in named:
+        card = catalogue.encoders[name.removesuffix(DECODER)]
+        usable, reason = weights(card)
+        if not usable:
+            raise InputError(reason, file=f"{card.name}.toml", field="weights")
+        if name.endswith(DECODER) and not card.decoder:
+            raise InputError(f"encoder {card.name!r} has no pre-trained decoder", field="--encoder")
+    skipped: list[Skipped] = []
+    if not named:
+        named, skipped = _default_encoders(catalogue, weights)
+    cells = [
+        Cell(task=task.name, fraction=fraction, protocol=rule.name, seed=seed, encoder=encoder)
+        for task in cards
+        for fraction in sorted(fractions or task.fractions)
+        for seed in seeds
+        for encoder in named
+        if takes(task, encoder)
+    ]
+    if not cells:
+        raise InputError("no encoder with usable weights is left to run", field="--encoder")
+    return cells, skipped
+
+
+def _default_encoders(
+    catalogue: Catalogue, weights: Callable[[EncoderCard], tuple[bool, str]]
+) -> tuple[list[str], list[Skipped]]:
+    """Choose the encoders of a run that names none.
+
+    These are the small encoders that ship with the package and the published ones for which the user
+    gave a checkpoint; the controls of published scale (random, ImageNet) join when a pre-trained
+    encoder of the same architecture is there. Encoders with a decoder appear with and without it.
+    """
+    state = {card.name: weights(card) for card in catalogue.encoders}
+    trained = [
+        card
+        for card in catalogue.encoders
+        if state[card.name][0] and (card.scale == "phantom" or card.objective not in CONTROLS)
+    ]
+    architectures = {card.image.model for card in trained if card.scale == "published"}
+    controls = [
+        card
+        for card in catalogue.encoders
+        if card.scale == "published"
+        and card.objective in CONTROLS
+        and state[card.name][0]
+        and card.image.model in architectures
+    ]
+    names = [name for card in (*trained, *controls) for name in variants(card)]
+    skipped = [
+        Skipped(card.name, state[card.name][1])
+        for card in catalogue.encoders
+        if card.scale == "phantom" and not state[card.name][0]
+    ]
+    return sorted(names, key=_order), skipped
+
+
+CONTROLS = ("none", "supervised")
+"""Objectives that are no vision-language pre-training: random and ImageNet initialisation."""
+
+
+def variants(card: EncoderCard) -> tuple[str, ...]:
+    """Return the names under which a card runs: with its decoder, too, where it has one."""
+    return (card.name, card.name + DECODER) if card.decoder else (card.name,)
+
+
+def takes(task: TaskCard, encoder: str) -> bool:
+    """Say whether an encoder variant is meaningful for a task: decoders only segment."""
+    return task.kind == "segmentation" or not encoder.endswith(DECODER)
+
+
+_CONTROLS_FIRST = ("random", "imagenet", "convirt", "gloria", "mgca", "g2d")
+
+
+def _order(name: str) -> tuple[int, str]:
+    family = name.removesuffix(DECODER).split(".")[0]
+    known = _CONTROLS_FIRST.index(family) if family in _CONTROLS_FIRST else len(_CONTROLS_FIRST)
+    return known, name

@@ -1,0 +1,147 @@
+"""What there is and what would be done, as rows for the terminal or JSON."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from g2d_bench.data.registry import dataset_class, dataset_names
+from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.plan import Cell, Skipped
+from g2d_bench.run import Bench
+
+Row = dict[str, Any]
+
+
+def listing(what: str, bench: Bench) -> list[Row]:
+    """Return one row per task, encoder, data set, protocol or label."""
+    catalogue = bench.catalogue
+    if what == "tasks":
+        return [
+            {
+                "task": card.name,
+                "version": card.version,
+                "kind": card.kind,
+                "data set": card.dataset,
+                "main metric": card.main,
+                "title": card.title,
+            }
+            for card in catalogue.tasks
+        ]
+    if what == "encoders":
+        return [
+            {"encoder": card.name, "scale": card.scale, "usable": "yes" if usable else "no", "title": card.title, "why not": reason}
+            for card in catalogue.encoders
+            for usable, reason in [bench.weights(card)]
+        ]
+    if what == "protocols":
+        return [{"protocol": card.name, "version": card.version, "title": card.title} for card in catalogue.protocols]
+    if what == "labels":
+        used: dict[str, list[str]] = {}
+        for card in catalogue.tasks:
+            for label in card.labels:
+                used.setdefault(label, []).append(card.name)
+        return [{"label": label, "tasks": ", ".join(used[label])} for label in sorted(used)]
+    return data_rows(bench)
+
+
+def data_rows(bench: Bench) -> list[Row]:
+    """Return one row per data set: what is there and how to get it."""
+    rows = []
+    for name in dataset_names():
+        found = dataset_class(name)
+        rows.append(
+            {
+                "data set": name,
+                "there": bench.source.state(name),
+                "licence": found.licence,
+                "title": found.title,
+                "access": found.access,
+            }
+        )
+    return rows
+
+
+def describe(name: str, bench: Bench) -> Row:
+    """Return everything that is known of a task, encoder, protocol or data set.
+
+    Raises:
+        InputError: nothing has this name.
+    """
+    catalogue = bench.catalogue
+    for what, cards in (("task", catalogue.tasks), ("encoder", catalogue.encoders), ("protocol", catalogue.protocols)):
+        if name in cards.names:
+            return {what: name, **cards[name].model_dump(mode="json", exclude={"name"})}
+    if name in dataset_names():
+        found = dataset_class(name)
+        return {
+            "data set": name,
+            "title": found.title,
+            "licence": found.licence,
+            "citation": found.citation,
+            "access": found.access,
+            "folders": list(found.folders),
+            "labels": list(found.labels),
+            "there": bench.source.state(name),
+        }
+    known = [*catalogue.tasks.names, *catalogue.encoders.names, *catalogue.protocols.names, *dataset_names()]
+    raise InputError(f"nothing is called {name!r}; {did_you_mean(name, known)}")
+
+
+def render_listing(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Lay rows out in columns; the last column takes what the terminal leaves."""
+    if not rows:
+        return "(none)"
+    columns = [name for name in rows[0] if any(str(row[name]) for row in rows)]
+    widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in columns}
+    room = shutil.get_terminal_size((120, 24)).columns - sum(widths[name] + 2 for name in columns[:-1])
+    lines = ["  ".join(name.ljust(widths[name]) for name in columns).rstrip()]
+    for row in rows:
+        last = textwrap.shorten(str(row[columns[-1]]), max(room, 30), placeholder=" …")
+        lines.append("  ".join([*(str(row[name]).ljust(widths[name]) for name in columns[:-1]), last]).rstrip())
+    return "\n".join(lines)
+
+
+def render_description(card: Mapping[str, Any], indent: str = "") -> str:
+    """Lay out a nested card as indented lines; empty values are left out."""
+    lines: list[str] = []
+    for key, value in card.items():
+        if value in ("", None, [], {}):
+            continue
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{key}:", render_description(value, indent + "  ")]
+        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            for item in value:
+                lines += [f"{indent}{key}:", render_description(item, indent + "  ")]
+        elif isinstance(value, list):
+            lines.append(f"{indent}{key}: {', '.join(str(item) for item in value)}")
+        else:
+            lines.append(f"{indent}{key}: {value}")
+    return "\n".join(lines)
+
+
+def plan_lines(bench: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]) -> Iterator[str]:
+    """Yield a line per cell with its state, and a summary with the time that is left to expect."""
+    past: dict[tuple[str, str], list[float]] = {}
+    for _, record in bench.store:
+        past.setdefault((record.cell.task, record.cell.encoder), []).append(sum(record.seconds.values()))
+    todo, expected, unknown = 0, 0.0, 0
+    for cell in cells:
+        name = bench.catalogue.tasks[cell.task].dataset
+        there = bench.source.state(name) != "no"
+        done = there and bench.finished(cell) is not None
+        seconds = past.get((cell.task, cell.encoder))
+        note = "finished" if done else f"about {fmean(seconds):.0f} s" if seconds else "to run"
+        if not done:
+            todo += 1
+            expected += fmean(seconds) if seconds else 0
+            unknown += not seconds
+        yield f"{cell}: {note}" + ("" if there else f" (after {name} is generated)")
+    for left in skipped:
+        yield f"left out: {left.encoder}: {left.reason}"
+    eta = f"about {expected:.0f} s" if todo > unknown else "time unknown"
+    more = f" for {todo - unknown} of them, {unknown} never timed" if 0 < unknown < todo else ""
+    yield f"{len(cells)} cells, {len(cells) - todo} finished, {todo} to run" + (f": {eta}{more}" if todo else "")

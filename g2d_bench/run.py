@@ -1,0 +1,216 @@
+"""One cell, from card to record."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+import traceback
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from g2d_bench.cards import Catalogue
+from g2d_bench.data.manifest import Manifest
+from g2d_bench.data.task_data import Source, TaskData
+from g2d_bench.encoders.card import EncoderCard
+from g2d_bench.encoders.weights import weights_digest, weights_state
+from g2d_bench.errors import InputError
+from g2d_bench.plan import Cell
+from g2d_bench.provenance import Stopwatch, commit, hardware, now, peak_memory_mb, versions
+from g2d_bench.results import (
+    CellPart,
+    DataPart,
+    EncoderPart,
+    Failure,
+    Record,
+    Store,
+    key_of,
+)
+from g2d_bench.settings import Settings
+from g2d_bench.signature import NUMBERS, signature
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may allow a run, and which of it enters the record."""
+
+    force: bool = False
+    allow_leaks: str = ""
+    """Reason for running in spite of a leak; written into the record."""
+    memory_budget: int = 2 << 30
+    """Bytes that the dense features of a frozen encoder may take."""
+
+
+class Bench:
+    """Everything that cells share: cards, data, settings, store; opened once, when first needed."""
+
+    def __init__(self, settings: Settings, options: Options | None = None) -> None:
+        self.settings = settings
+        self.options = options or Options()
+        self.store = Store(settings.results)
+        self._data: dict[str, tuple[Any, Manifest]] = {}
+        self._checked: set[tuple[str, str]] = set()
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """All cards."""
+        return Catalogue.open(self.settings.task_dirs, self.settings.encoder_dirs)
+
+    @cached_property
+    def source(self) -> Source:
+        """Where data come from."""
+        return Source(self.settings.data_root, self.settings.phantom_root)
+
+    def dataset(self, name: str) -> tuple[Any, Manifest]:
+        """Open a data set and its manifest, once."""
+        if name not in self._data:
+            dataset = self.source.open(name)
+            self._data[name] = (dataset, Manifest.open(dataset))
+        return self._data[name]
+
+    def weights(self, card: EncoderCard) -> tuple[bool, str]:
+        """Say whether a card's weights can be loaded here, and if not, why."""
+        return weights_state(card, self.settings.checkpoint(card.name))
+
+    def task_data(self, cell: Cell) -> TaskData:
+        """Open a cell's images and divide them."""
+        task = self.catalogue.tasks[cell.task]
+        dataset, manifest = self.dataset(task.dataset)
+        return TaskData(
+            task, self.catalogue.protocols[cell.protocol], dataset, manifest, cell.fraction, cell.seed
+        )
+
+    def identity(self, cell: Cell) -> dict[str, Any]:
+        """Collect everything that moves a cell's number; its digest is the key."""
+        task = self.catalogue.tasks[cell.task]
+        card = self.catalogue.encoders[cell.card]
+        _, manifest = self.dataset(task.dataset)
+        return {
+            "cell": cell.as_dict(),
+            "task": task.digest,
+            "protocol": self.catalogue.protocols[cell.protocol].digest,
+            "encoder": card.digest,
+            "weights": weights_digest(card, self.settings.checkpoint(card.name), cell.seed),
+            "data": manifest.content_hash,
+            "numbers": NUMBERS,
+        }
+
+    def locate(self, cell: Cell) -> tuple[str, Path]:
+        """Return a cell's key and the path of its record."""
+        task = self.catalogue.tasks[cell.task]
+        key = key_of(self.identity(cell))
+        _, manifest = self.dataset(task.dataset)
+        return key, self.store.path(cell, kind=manifest.kind, version=task.version, key=key)
+
+    def finished(self, cell: Cell) -> Record | None:
+        """Return the record of a cell that needs no more work."""
+        key, path = self.locate(cell)
+        return None if self.options.force else self.store.find(path, key)
+
+    def check_leaks(self, data: TaskData) -> str:
+        """Stop at a leak, or return the user's reason for going on."""
+        marker = (data.task.name, data.split_name)
+        if marker in self._checked:
+            return ""
+        try:
+            data.check_leaks()
+        except InputError:
+            if not self.options.allow_leaks:
+                raise
+            return self.options.allow_leaks
+        self._checked.add(marker)
+        return ""
+
+
+def run_cell(cell: Cell, bench: Bench) -> Record:
+    """Run one cell and save its record.
+
+    Raises:
+        InputError: bad data, card or weights; nothing is written.
+    """
+    from g2d_bench.adapters.base import Job, adapter
+    from g2d_bench.encoders.load import load_encoder
+
+    clock = Stopwatch()
+    task = bench.catalogue.tasks[cell.task]
+    protocol = bench.catalogue.protocols[cell.protocol]
+    card = bench.catalogue.encoders[cell.card]
+    with clock.phase("data"):
+        data = bench.task_data(cell)
+        leaks = bench.check_leaks(data)
+        key, path = bench.locate(cell)
+    with clock.phase("imports"):
+        run = adapter(task.kind)
+    with clock.phase("encoder"):
+        encoder = load_encoder(card, checkpoint=bench.settings.checkpoint(card.name), seed=cell.seed)
+    with clock.phase("train and predict"):
+        outcome = run(
+            Job(
+                task=task,
+                protocol=protocol,
+                data=data,
+                encoder=encoder,
+                seed=cell.seed,
+                with_decoder=cell.with_decoder,
+                memory_budget=bench.options.memory_budget,
+            )
+        )
+    manifest = data.manifest
+    record = Record(
+        key=key,
+        signature=signature(
+            task,
+            protocol,
+            data_kind=manifest.kind,
+            data_hash=manifest.content_hash,
+            split_hash=data.split.hash,
+        ),
+        kind=task.kind,
+        cell=CellPart(**cell.as_dict()),
+        data=DataPart(
+            dataset=task.dataset,
+            kind="phantom" if manifest.kind == "phantom" else "real",
+            hash=manifest.content_hash,
+            split_hash=data.split.hash,
+            images={"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+            positive={
+                "train": data.positives(data.train),
+                "val": data.positives(data.val),
+                "test": data.positives(data.test),
+            },
+            leaks=leaks,
+        ),
+        encoder=EncoderPart(card_hash=card.digest, weights=encoder.weights_hash),
+        metrics=_finite(outcome.metrics),
+        references={name: _finite(values) for name, values in outcome.references.items()},
+        notes=outcome.notes,
+        versions=versions(),
+        commit=commit(),
+        hardware=hardware(),
+        seconds=clock.seconds,
+        peak_memory_mb=peak_memory_mb(),
+        command=shlex.join(["g2d-bench", *sys.argv[1:]]),
+        created=now(),
+    )
+    return bench.store.save(path, record, outcome.predictions)
+
+
+def record_failure(cell: Cell, bench: Bench, error: BaseException) -> Failure:
+    """Leave a failure record for a cell that raised."""
+    key, path = bench.locate(cell)
+    failure = Failure(
+        key=key,
+        cell=CellPart(**cell.as_dict()),
+        error=f"{type(error).__name__}: {error}" if not isinstance(error, InputError) else str(error),
+        traceback="".join(traceback.format_exception(error)),
+        created=now(),
+    )
+    bench.store.fail(path, failure)
+    return failure
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN: an undefined metric is null."""
+    return {name: None if math.isnan(value) else float(value) for name, value in values.items()}
