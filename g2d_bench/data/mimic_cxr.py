@@ -1,0 +1,150 @@
+"""MIMIC-CXR-JPG: chest radiographs of one hospital with their reports."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import ClassVar
+
+from g2d_bench.data.base import Dataset, Sample
+from g2d_bench.data.tables import Row, locate, read_table, require
+from g2d_bench.errors import InputError
+
+FRONTAL = ("PA", "AP")
+"""Values of ``ViewPosition`` (``meta["view"]``) of the frontal images, the ones that pre-training uses."""
+
+_TABLE = "mimic-cxr-2.0.0-{}.csv"
+_SECTIONED = "mimic_cxr_sectioned.csv"
+_REPORT_FOLDERS = ("", "reports", "mimic-cxr-reports")
+_SPLITS = ("train", "validate", "test")
+
+
+class MimicCxr(Dataset):
+    """MIMIC-CXR-JPG with the reports of MIMIC-CXR unpacked beside the images.
+
+    Layout: ``mimic-cxr-2.0.0-{metadata,split,chexpert}.csv`` (or ``.csv.gz``),
+    ``files/p10/p10000032/s50414267/<dicom>.jpg``, and the reports as ``files/p10/p10000032/s50414267.txt``
+    (at the root, or below ``reports/`` or ``mimic-cxr-reports/``), or all of them in
+    ``mimic_cxr_sectioned.csv``, which is preferred. An image of the tables may be missing on disk, and a
+    study may have no report: then ``Sample.report`` is "". The table of labels is optional.
+    """
+
+    name: ClassVar[str] = "mimic-cxr"
+    title: ClassVar[str] = "MIMIC-CXR-JPG"
+    licence: ClassVar[str] = "PhysioNet Credentialed Health Data License 1.5.0"
+    citation: ClassVar[str] = "Johnson et al., MIMIC-CXR-JPG, arXiv 1901.07042, 2019"
+    access: ClassVar[str] = (
+        "Credentialed access at https://physionet.org/content/mimic-cxr-jpg/ and, for the reports,"
+        " https://physionet.org/content/mimic-cxr/."
+    )
+    folders: ClassVar[tuple[str, ...]] = ("mimic-cxr", "mimic-cxr-jpg")
+    labels: ClassVar[tuple[str, ...]] = (
+        "Atelectasis",
+        "Cardiomegaly",
+        "Consolidation",
+        "Edema",
+        "Enlarged Cardiomediastinum",
+        "Fracture",
+        "Lung Lesion",
+        "Lung Opacity",
+        "No Finding",
+        "Pleural Effusion",
+        "Pleural Other",
+        "Pneumonia",
+        "Pneumothorax",
+        "Support Devices",
+    )
+
+    def samples(self) -> list[Sample]:
+        """Parse the tables and read the reports; see :meth:`Dataset.samples`.
+
+        ``labels`` are those of the CheXpert labeller on the report (1, 0, -1, NaN), ``split`` is the
+        official ``train``, ``validate`` or ``test``, ``meta`` has ``view``, ``study`` and ``row``.
+
+        Raises:
+            InputError: a table or column is missing; an id is not a number; a split or a label has an
+                unknown value; an image of the metadata is not in the split table.
+        """
+        splits = self._splits()
+        labels = self._labels()
+        reports = self._sectioned()
+        table = read_table(self._path("metadata"), ("dicom_id", "subject_id", "study_id", "ViewPosition"))
+        samples = []
+        texts: dict[str, str] = {}
+        for row in table:
+            dicom, subject, study = row.text("dicom_id"), _digits(row, "subject_id"), _digits(row, "study_id")
+            if dicom not in splits:
+                raise row.error(f"{dicom!r} is not in {_TABLE.format('split')}", "dicom_id")
+            folder = f"files/p{subject[:2]}/p{subject}"
+            if study not in texts:
+                texts[study] = reports.get(study, "") if reports else self._report(f"{folder}/s{study}.txt")
+            samples.append(
+                Sample(
+                    id=dicom,
+                    patient=subject,
+                    path=self.root / folder / f"s{study}" / f"{dicom}.jpg",
+                    labels=labels.get((subject, study), {}),
+                    split=splits[dicom],
+                    report=texts[study],
+                    meta={"view": row["ViewPosition"], "study": study, "row": str(row.line)},
+                )
+            )
+        return sorted(samples, key=lambda sample: sample.id)
+
+    def _path(self, name: str) -> Path:
+        return require(self.root, (_TABLE.format(name),), "it is part of every release of MIMIC-CXR-JPG")
+
+    def _splits(self) -> dict[str, str]:
+        table = read_table(self._path("split"), ("dicom_id", "split"))
+        return {row.text("dicom_id"): row.choice("split", _SPLITS) for row in table}
+
+    def _labels(self) -> dict[tuple[str, str], dict[str, float]]:
+        path = locate(self.root, (_TABLE.format("chexpert"),))
+        if path is None:
+            return {}
+        table = read_table(path, ("subject_id", "study_id", *self.labels))
+        return {
+            (row["subject_id"], row["study_id"]): {label: _label(row, label) for label in self.labels}
+            for row in table
+        }
+
+    def _sectioned(self) -> dict[str, str]:
+        """Reports of the sectioned table by study number, put back under their headings."""
+        path = locate(self.root, (_SECTIONED,))
+        if path is None:
+            return {}
+        reports = {}
+        table = read_table(path, ("study", "impression", "findings"))
+        for row in table:
+            parts = [f"{name.upper()}:\n{row[name]}" for name in ("findings", "impression") if row[name]]
+            if not parts and "last_paragraph" in table.columns:
+                parts = [row["last_paragraph"]]
+            reports[row.text("study").removeprefix("s")] = "\n\n".join(parts)
+        return reports
+
+    def _report(self, relative: str) -> str:
+        for folder in _REPORT_FOLDERS:
+            path = os.path.join(self.root, folder, relative)  # noqa: PTH118 - half a million of them
+            try:
+                with open(path, "rb") as file:  # noqa: PTH123
+                    return file.read().decode("utf-8", errors="replace")
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise InputError(f"cannot read the report: {error.strerror}", file=path) from error
+        return ""
+
+
+def _digits(row: Row, column: str) -> str:
+    value = row.text(column)
+    if not value.isdigit():
+        raise row.error(f"{value!r} is not a number", column)
+    return value
+
+
+def _label(row: Row, label: str) -> float:
+    value = row.number(label, required=False)
+    if value not in (1.0, 0.0, -1.0) and not math.isnan(value):
+        raise row.error(f"{row[label]!r} is none of 1, 0, -1 or empty", label)
+    return value
