@@ -1,0 +1,200 @@
+"""Decoded pixels and masks of a data set in one file each, so that no epoch decodes anything twice."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from g2d_bench.data.base import Dataset, Sample
+from g2d_bench.data.images import DECODE_VERSION, GEOMETRY_VERSION, Letterbox
+from g2d_bench.data.manifest import Manifest
+from g2d_bench.errors import InputError
+from g2d_bench.paths import cache_dir
+from g2d_bench.progress import track
+
+
+@dataclass(frozen=True)
+class PixelCache:
+    """Letterboxed images, memory-mapped.
+
+    Attributes:
+        manifest: gives the order of the rows.
+        pixels: shape [N, size, size], read-only.
+    """
+
+    manifest: Manifest
+    pixels: NDArray[np.uint8]
+
+    @property
+    def native(self) -> NDArray[np.int32]:
+        """Native (H, W) of each image, shape [N, 2]."""
+        return self.manifest.sizes
+
+    def rows(self, ids: Iterable[str]) -> NDArray[np.intp]:
+        """Return the rows of ids; see :meth:`Manifest.rows`."""
+        return self.manifest.rows(ids)
+
+    @classmethod
+    def open(cls, dataset: Dataset, manifest: Manifest, size: int, label: str = "") -> PixelCache:
+        """Open the cache for one side length, decoding all images (with progress) where there is none.
+
+        Args:
+            dataset: decodes the images.
+            manifest: of that data set; its content hash is part of the key.
+            size: side of the square in pixels.
+            label: what the progress line says.
+
+        Raises:
+            InputError: an image cannot be decoded, or has another size than its header says.
+        """
+
+        def decode(place: int) -> NDArray[np.uint8]:
+            sample = manifest.samples[place]
+            image = dataset.read_image(sample)
+            _check_shape(manifest, place, (image.shape[0], image.shape[1]))
+            return Letterbox.of((image.shape[0], image.shape[1]), size).image_forward(image)
+
+        path = _path("pixels", manifest, f"{size}-d{DECODE_VERSION}-g{GEOMETRY_VERSION}")
+        label = label or f"decoding {manifest.dataset} at {size} px"
+        shape = (len(manifest.samples), size, size)
+        return cls(manifest, _open(path, shape, range(shape[0]), decode, label))
+
+
+@dataclass(frozen=True)
+class MaskCache:
+    """Letterboxed masks of one label, one bit per pixel, memory-mapped; same geometry as the pixels.
+
+    Attributes:
+        manifest: gives the order of the rows.
+        size: side of the square in pixels.
+        known: whether the label is annotated, shape [N]; rows without annotation are empty.
+        bits: shape [N, ceil(size² / 8)], most significant bit first.
+    """
+
+    manifest: Manifest
+    size: int
+    known: NDArray[np.bool_]
+    bits: NDArray[np.uint8]
+
+    def rows(self, ids: Iterable[str]) -> NDArray[np.intp]:
+        """Return the rows of ids; see :meth:`Manifest.rows`."""
+        return self.manifest.rows(ids)
+
+    def read(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Unpack masks.
+
+        Args:
+            rows: from :meth:`rows`.
+
+        Returns:
+            Shape [len(rows), size, size].
+        """
+        flat = np.unpackbits(self.bits[rows], axis=1, count=self.size * self.size)
+        return flat.view(np.bool_).reshape(-1, self.size, self.size)
+
+    @classmethod
+    def open(cls, dataset: Dataset, manifest: Manifest, label: str, size: int) -> MaskCache:
+        """Open the cache for a label and side length, decoding all masks where there is none.
+
+        A sample without the label, or with NaN for it, is not annotated.
+
+        Raises:
+            InputError: a mask cannot be decoded or does not fit its image; no sample has the label.
+        """
+
+        def decode(place: int) -> NDArray[np.uint8]:
+            rows, columns = (int(side) for side in manifest.sizes[place])
+            mask = dataset.read_mask(manifest.samples[place], (rows, columns), label)
+            return np.packbits(Letterbox.of((rows, columns), size).mask_forward(mask))
+
+        known = np.array([_annotated(sample, label) for sample in manifest.samples])
+        if not known.any():
+            raise InputError(f"no image of data set {manifest.dataset} is annotated with {label!r}")
+        word = hashlib.sha256(label.encode()).hexdigest()[:8]
+        path = _path("masks", manifest, f"{word}-{size}-g{GEOMETRY_VERSION}")
+        shape = (len(manifest.samples), -(-size * size // 8))
+        # Rows of absent findings stay zero without a look at the annotation.
+        places = [place for place in np.flatnonzero(known) if manifest.samples[place].labels[label] != 0]
+        bits = _open(path, shape, places, decode, f"masks of {manifest.dataset}: {label}")
+        return cls(manifest, size, known, bits)
+
+
+def _annotated(sample: Sample, label: str) -> bool:
+    return not math.isnan(sample.labels.get(label, math.nan))
+
+
+def _check_shape(manifest: Manifest, place: int, shape: tuple[int, int]) -> None:
+    if tuple(manifest.sizes[place]) != shape:
+        rows, columns = manifest.sizes[place]
+        raise InputError(
+            f"image has {shape[1]}x{shape[0]} pixels, its header says {columns}x{rows}",
+            file=manifest.samples[place].path,
+        )
+
+
+def _path(what: str, manifest: Manifest, key: str) -> Path:
+    return cache_dir() / what / f"{manifest.dataset}-{manifest.content_hash[:16]}-{key}.npy"
+
+
+def _open(
+    path: Path,
+    shape: tuple[int, ...],
+    places: Iterable[int],
+    decode: Callable[[int], NDArray[np.uint8]],
+    label: str,
+) -> NDArray[np.uint8]:
+    """Map an array of bytes, making it row by row where it is missing, truncated or of another shape."""
+    if (array := _map(path, shape)) is not None:
+        return array
+    places = list(places)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _fill(temporary, shape, places, decode, label)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    array = _map(path, shape)
+    if array is None:
+        raise InputError("cache cannot be read back", file=path)
+    return array
+
+
+def _fill(
+    path: Path,
+    shape: tuple[int, ...],
+    places: list[int],
+    decode: Callable[[int], NDArray[np.uint8]],
+    label: str,
+) -> None:
+    target = np.lib.format.open_memmap(path, "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
+
+    def fill(place: int) -> None:
+        target[place] = decode(place)
+
+    # Decoding, unpacking and resizing leave Python's lock; processes would pay for start and transfer.
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        try:
+            for _ in track(pool.map(fill, places), label, len(places), "img"):
+                pass
+        except BaseException:
+            # Without this, the pool would first decode everything that is still waiting.
+            pool.shutdown(cancel_futures=True)
+            raise
+    target.flush()
+
+
+def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    try:
+        array: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if array.shape == shape and array.dtype == np.uint8 else None

@@ -1,0 +1,251 @@
+"""What a data set contains, with hashes: parsed once, opened in a blink afterwards."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import math
+import os
+import sys
+import zlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from g2d_bench.data.base import Box, Dataset, Phrase, Sample
+from g2d_bench.data.images import image_size
+from g2d_bench.errors import InputError
+from g2d_bench.paths import cache_dir
+from g2d_bench.progress import track
+
+FORMAT = 1
+"""Version of the cache file."""
+
+FILE_ANNOTATION = "file:"
+"""An annotation that starts so names a file below the root of the data set; its bytes count in the hash."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The samples of a data set with the hashes of their files.
+
+    Attributes:
+        dataset: name of the data set.
+        kind: ``phantom`` or ``real``.
+        samples: sorted by id.
+        sha256: hash of each image file, in the order of ``samples``.
+        sizes: native (H, W) of each image, shape [N, 2].
+        content_hash: SHA-256 over everything that can change a number: ids, patients, labels, splits,
+            annotations, boxes, phrases, reports and image bytes; not over paths.
+    """
+
+    dataset: str
+    kind: str
+    samples: tuple[Sample, ...]
+    sha256: tuple[str, ...]
+    sizes: NDArray[np.int32]
+    content_hash: str
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Id to its place in ``samples`` and in every cache."""
+        return {sample.id: place for place, sample in enumerate(self.samples)}
+
+    def rows(self, ids: Iterable[str]) -> NDArray[np.intp]:
+        """Return the places of ids.
+
+        Raises:
+            InputError: an id is unknown.
+        """
+        index = self.index
+        try:
+            return np.array([index[name] for name in ids], dtype=np.intp)
+        except KeyError as error:
+            raise InputError(f"data set {self.dataset} has no image {error.args[0]!r}") from None
+
+    @classmethod
+    def open(cls, dataset: Dataset, *, refresh: bool = False) -> Manifest:
+        """Open a data set's manifest, building it (with progress) when its files changed.
+
+        The cache is keyed by path, size and modification time of every file below the root, and by the code
+        that reads them; hidden files do not count.
+
+        Args:
+            dataset: the reader.
+            refresh: build in any case.
+
+        Raises:
+            InputError: a table or file is missing or malformed, or an id stands twice.
+        """
+        root = dataset.root.resolve()
+        place = hashlib.sha256(f"{type(dataset).__qualname__}:{root}".encode()).hexdigest()[:12]
+        path = cache_dir() / "manifests" / f"{dataset.name}-{place}.json.gz"
+        fingerprint = _fingerprint(dataset)
+        if not refresh and (cached := _load(path, root, fingerprint)) is not None:
+            return cached
+        manifest = _build(dataset)
+        _save(path, manifest, root, fingerprint)
+        return manifest
+
+
+def _build(dataset: Dataset) -> Manifest:
+    samples = tuple(sorted(dataset.samples(), key=lambda sample: sample.id))
+    for before, sample in pairwise(samples):
+        if before.id == sample.id:
+            raise InputError(f"id {sample.id!r} stands twice in data set {dataset.name}", file=sample.path)
+    # Hashing and reading leave Python's lock, so threads help even on spinning disks.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        done = pool.map(_inspect, [sample.path for sample in samples])
+        files = list(track(done, f"hashing {dataset.name}", len(samples), "img"))
+    lines = [_canonical(dataset, sample, sha) for sample, (sha, _) in zip(samples, files, strict=True)]
+    return Manifest(
+        dataset=dataset.name,
+        kind=dataset.kind,
+        samples=samples,
+        sha256=tuple(sha for sha, _ in files),
+        sizes=np.array([size for _, size in files], np.int32).reshape(-1, 2),
+        content_hash=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+    )
+
+
+def _inspect(path: Path) -> tuple[str, tuple[int, int]]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+    return hashlib.sha256(data).hexdigest(), image_size(data, path)
+
+
+def _canonical(dataset: Dataset, sample: Sample, sha256: str) -> str:
+    """One line of JSON with everything of a sample that can change a number."""
+    annotation = hashlib.sha256()
+    for text in sample.annotation:
+        data = text.encode()
+        if text.startswith(FILE_ANNOTATION):
+            data = (dataset.root / text.removeprefix(FILE_ANNOTATION)).read_bytes()
+        annotation.update(hashlib.sha256(data).digest())
+    fields = [
+        sample.id,
+        sample.patient,
+        sorted((label, float(value)) for label, value in sample.labels.items()),
+        sample.split,
+        annotation.hexdigest(),
+        sorted(_pack_box(box) for box in sample.boxes),
+        [[phrase.text, sorted(_pack_box(box) for box in phrase.boxes)] for phrase in sample.phrases],
+        sample.report,
+        sha256,
+    ]
+    return json.dumps(fields, ensure_ascii=True, separators=(",", ":"))
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """Hash of the state of all files below the root and of the code that reads them."""
+    digest = hashlib.sha256(f"{FORMAT}".encode())
+    modules = {type(dataset).__module__, image_size.__module__, _build.__module__}
+    modules |= {f"g2d_bench.data.{name}" for name in ("base", "tables", "rle")}
+    for module in sorted(modules):
+        file = getattr(sys.modules.get(module), "__file__", None)
+        digest.update(Path(file).read_bytes() if file else b"-")
+    for entry in sorted(_files(os.fspath(dataset.root), "")):
+        digest.update(entry.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _files(folder: str, prefix: str) -> Iterable[str]:
+    try:
+        entries = os.scandir(folder)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=folder) from error
+    with entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _files(entry.path, f"{prefix}{entry.name}/")
+            else:
+                state = entry.stat()
+                yield f"{prefix}{entry.name}\0{state.st_size}\0{state.st_mtime_ns}\n"
+
+
+def _save(path: Path, manifest: Manifest, root: Path, fingerprint: str) -> None:
+    content = {
+        "format": FORMAT,
+        "fingerprint": fingerprint,
+        "dataset": manifest.dataset,
+        "kind": manifest.kind,
+        "content_hash": manifest.content_hash,
+        "sha256": manifest.sha256,
+        "sizes": manifest.sizes.tolist(),
+        "samples": [_pack(sample, root) for sample in manifest.samples],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Level 1: a second opening should cost as little as possible, and so should the first.
+    temporary.write_bytes(gzip.compress(json.dumps(content).encode(), 1))
+    temporary.replace(path)
+
+
+def _load(path: Path, root: Path, fingerprint: str) -> Manifest | None:
+    try:
+        content = json.loads(gzip.decompress(path.read_bytes()))
+        if content["format"] != FORMAT or content["fingerprint"] != fingerprint:
+            return None
+        samples = tuple(_unpack(packed, root) for packed in content["samples"])
+        sizes = np.array(content["sizes"], np.int32).reshape(-1, 2)
+        manifest = Manifest(
+            content["dataset"],
+            content["kind"],
+            samples,
+            tuple(content["sha256"]),
+            sizes,
+            content["content_hash"],
+        )
+    # A cache that cannot be read is no error: it is made again.
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, IndexError):
+        return None
+    return manifest if len(samples) == len(manifest.sha256) == len(sizes) else None
+
+
+def _pack(sample: Sample, root: Path) -> list[Any]:
+    path = sample.path.resolve()
+    inside = path.is_relative_to(root)
+    return [
+        sample.id,
+        sample.patient,
+        path.relative_to(root).as_posix() if inside else str(path),
+        {label: None if math.isnan(value) else value for label, value in sample.labels.items()},
+        sample.split,
+        sample.annotation,
+        [_pack_box(box) for box in sample.boxes],
+        [[phrase.text, [_pack_box(box) for box in phrase.boxes]] for phrase in sample.phrases],
+        sample.report,
+        dict(sample.meta),
+    ]
+
+
+def _unpack(packed: list[Any], root: Path) -> Sample:
+    name, patient, path, labels, split, annotation, boxes, phrases, report, meta = packed
+    return Sample(
+        id=name,
+        patient=patient,
+        path=root / path,
+        labels={label: math.nan if value is None else float(value) for label, value in labels.items()},
+        split=split,
+        annotation=tuple(annotation),
+        boxes=tuple(Box(*box) for box in boxes),
+        phrases=tuple(Phrase(text, tuple(Box(*box) for box in within)) for text, within in phrases),
+        report=report,
+        meta=meta,
+    )
+
+
+def _pack_box(box: Box) -> list[Any]:
+    return [box.label, float(box.x), float(box.y), float(box.w), float(box.h)]
