@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from g2d_bench.adapters.linear import fit_heads
+
+
+def _data(seed: int, n: int = 120, d: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(n, d, generator=generator) * torch.linspace(0.1, 30, d) + 5
+    truth = (features - 5) @ torch.randn(d, 3, generator=generator) / 30
+    labels = (truth + torch.randn(n, 3, generator=generator) > 0.5).double()
+    return features, labels
+
+
+def _reference(features: np.ndarray, labels: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn minimises C · sum of losses + |w|² / 2, so C = 1 / (n · penalty)."""
+    mean, scale = features.mean(0), features.std(0)
+    model = LogisticRegression(C=1 / (len(features) * penalty), tol=1e-10, max_iter=10_000)
+    model.fit((features - mean) / scale, labels)
+    return model.coef_.T, model.intercept_
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 0.1, 3.0])
+def test_independent_labels_equal_sklearn(penalty: float) -> None:
+    features, labels = _data(0)
+    rows = torch.ones(1, len(features), dtype=torch.bool)
+    heads = fit_heads(features, labels, rows, torch.tensor([penalty]), exclusive=False, tolerance=1e-9)
+    for label in range(3):
+        weight, bias = _reference(features.double().numpy(), labels[:, label].numpy(), penalty)
+        np.testing.assert_allclose(heads.weight[0, :, label], weight[:, 0], rtol=2e-4, atol=1e-5)
+        np.testing.assert_allclose(heads.bias[0, label], bias[0], rtol=2e-4, atol=1e-5)
+
+
+def test_exclusive_classes_equal_sklearn() -> None:
+    features, labels = _data(1)
+    classes = labels.argmax(1)
+    rows = torch.ones(1, len(features), dtype=torch.bool)
+    heads = fit_heads(features, classes, rows, torch.tensor([0.05]), exclusive=True, tolerance=1e-9)
+    weight, bias = _reference(features.double().numpy(), classes.numpy(), 0.05)
+    np.testing.assert_allclose(heads.weight[0], weight, rtol=2e-4, atol=1e-5)
+    # The bias is not penalised, so it is determined up to a constant.
+    np.testing.assert_allclose(heads.bias[0] - heads.bias[0].mean(), bias - bias.mean(), rtol=2e-4, atol=1e-5)
+
+
+def test_together_as_one_by_one() -> None:
+    features, labels = _data(2)
+    generator = torch.Generator().manual_seed(5)
+    rows = torch.rand(6, len(features), generator=generator) < torch.tensor([0.1, 0.2, 0.5, 0.9, 1.1, 0.05])[:, None]
+    rows[:, 0] = True
+    penalties = torch.tensor([1e-4, 1e-2, 1.0, 1e-3, 0.1, 10.0])
+    together = fit_heads(features, labels, rows, penalties, exclusive=False)
+    for k in range(6):
+        alone = fit_heads(features, labels, rows[k : k + 1], penalties[k : k + 1], exclusive=False)
+        torch.testing.assert_close(together.weight[k], alone.weight[0], rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(together.logits(features, k), alone.logits(features, 0), rtol=1e-6, atol=1e-7)
+
+
+def test_unknown_labels_and_constant_features_are_left_out() -> None:
+    features, labels = _data(3)
+    features = torch.cat([features, torch.full((len(features), 1), 4.0)], 1)
+    hidden = labels.clone()
+    hidden[::2, 1] = torch.nan
+    rows = torch.ones(1, len(features), dtype=torch.bool)
+    penalty = torch.tensor([0.1])
+    heads = fit_heads(features, hidden, rows, penalty, exclusive=False, tolerance=1e-9)
+    known = fit_heads(features, labels, rows, penalty, exclusive=False, tolerance=1e-9)
+    assert heads.weight.isfinite().all()
+    assert heads.weight[0, -1].abs().max() < 1e-12
+    torch.testing.assert_close(heads.weight[0, :, 0], known.weight[0, :, 0], rtol=1e-5, atol=1e-7)
+    assert not torch.allclose(heads.weight[0, :, 1], known.weight[0, :, 1], rtol=1e-2)
+
+
+def test_separable_data_do_not_diverge() -> None:
+    features = torch.tensor([[-1.0], [-2.0], [1.0], [2.0]])
+    labels = torch.tensor([[0.0], [0.0], [1.0], [1.0]])
+    heads = fit_heads(
+        features, labels, torch.ones(1, 4, dtype=torch.bool), torch.tensor([0.0]), exclusive=False
+    )
+    assert heads.weight.isfinite().all()
+    assert ((heads.logits(features, 0) > 0) == labels.bool()).all()
+
+
+def test_a_head_without_rows_is_refused() -> None:
+    features, labels = _data(4)
+    with pytest.raises(ValueError, match="no row"):
+        fit_heads(
+            features, labels, torch.zeros(1, len(features), dtype=torch.bool), torch.tensor([1.0]), exclusive=False
+        )
