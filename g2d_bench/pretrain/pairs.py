@@ -1,0 +1,349 @@
+"""Image-report pairs for pre-training: pixels and sentences, and nothing else.
+
+Labels, boxes and masks that a data set may also have are left behind in :func:`read_pairs`: a :class:`Pair`
+has no place for them, so no objective can see one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from g2d_bench.data.images import DECODE_VERSION, GEOMETRY_VERSION, letterbox, read_image
+from g2d_bench.data.reports import read_report, sentences
+from g2d_bench.errors import InputError
+from g2d_bench.paths import cache_dir
+from g2d_bench.progress import track
+
+PARTS = ("train", "val", "held")
+"""Training pairs; validation pairs, for tuning; held-out pairs, for the retrieval of the model card."""
+
+VAL_SHARE, HELD_SHARE = 0.05, 0.10
+FRONTAL = ("PA", "AP")
+MIN_HELD = 200
+
+_IMAGES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp")
+_OFFICIAL = {"train": "train", "validate": "val", "valid": "val", "test": "held"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One image and what its report says.
+
+    Attributes:
+        id: unique in the data.
+        patient: the unit of splitting.
+        path: the image file.
+        sentences: of impression and findings, cleaned; at least one.
+        split: ``train``, ``validate`` or ``test`` where the release assigns one, else "".
+    """
+
+    id: str
+    patient: str
+    path: Path
+    sentences: tuple[str, ...]
+    split: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What :func:`read_pairs` found.
+
+    Attributes:
+        source: name for logs and model cards.
+        kind: ``phantom`` or ``real``.
+        pairs: sorted by id.
+        skipped: reason to number of images left out.
+    """
+
+    source: str
+    kind: str
+    pairs: tuple[Pair, ...]
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_pairs(
+    data: str, *, data_root: Path | None = None, count: int | None = None, strict: bool | None = None
+) -> Read:
+    """Find the pairs of a data set or of a folder.
+
+    Args:
+        data: ``phantom`` (the generated MIMIC-CXR), the name of a data set with reports (``mimic-cxr``,
+            ``covid-cxr``), or a folder: images with a ``.txt`` of the same stem beside them, or a table
+            ``pairs.csv`` with the columns ``image`` (path, from the folder), ``report`` (its text) and, if
+            known, ``patient``.
+        data_root: where named data sets lie.
+        count: how many phantom images to generate.
+        strict: an image without report text, a report without image or an image that is no frontal view
+            raises instead of being skipped and counted. By default, folders are strict and data sets, where
+            such rows are usual, are not.
+
+    Raises:
+        InputError: unknown data; strict and something is missing; no pair is left.
+    """
+    if data == "phantom":
+        read = _phantom(count, strict=bool(strict))
+    elif Path(data).is_dir():
+        read = _folder(Path(data), strict=strict is not False)
+    else:
+        from g2d_bench.data.registry import dataset_names
+
+        if data not in dataset_names():
+            names = ", ".join(dataset_names())
+            raise InputError(f"{data!r} is neither a folder nor a data set ({names})", field="--data")
+        if data_root is None:
+            raise InputError(f"data set {data} needs a data root (--data-root)", field="--data")
+        read = _dataset(data, data_root, strict=bool(strict))
+    if not read.pairs:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in read.skipped.items()) or "no image"
+        raise InputError(f"no image-report pair found ({reasons})", file=read.source)
+    return read
+
+
+class PairData:
+    """Decoded pairs, split by patient.
+
+    Attributes:
+        source: where they come from.
+        kind: ``phantom`` or ``real``.
+        size: side of the stored images, pixels.
+        ids: of each pair.
+        patients: of each pair.
+        sentences: cleaned sentences of each report.
+        images: grey values [N, size, size], uint8, memory-mapped read-only.
+        parts: part name (:data:`PARTS`) to ascending indices.
+        skipped: reason to number of images left out.
+        hash: sha256 over ids, patients, parts, pixels and sentences.
+    """
+
+    def __init__(self, read: Read, size: int, *, cache: Path | None = None, strict: bool = True) -> None:
+        """Decode the images into the cache, unless they are there already.
+
+        Args:
+            read: of :func:`read_pairs`.
+            size: side of the stored square, pixels.
+            cache: folder for the decoded images; the user's cache by default.
+            strict: an unreadable image raises; else it is skipped and counted.
+
+        Raises:
+            InputError: an unreadable image, naming it; the cache cannot be written.
+        """
+        self.source, self.kind, self.size = read.source, read.kind, size
+        self.images, bad = _decode(read.pairs, size, cache or cache_dir() / "pairs", strict)
+        good = [pair for index, pair in enumerate(read.pairs) if index not in bad]
+        self.ids = [pair.id for pair in good]
+        self.patients = [pair.patient for pair in good]
+        self.sentences = [pair.sentences for pair in good]
+        self.skipped = dict(read.skipped) | ({"unreadable image": len(bad)} if bad else {})
+        part = _parts(good)
+        self.parts = {name: np.flatnonzero(part == name) for name in PARTS}
+        digest = hashlib.sha256(np.ascontiguousarray(self.images).data)
+        digest.update(repr((self.ids, self.patients, part.tolist(), self.sentences)).encode())
+        self.hash = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def part(self, name: str) -> NDArray[np.intp]:
+        """Return the indices of one part.
+
+        Raises:
+            InputError: the part is empty.
+        """
+        if not len(self.parts[name]):
+            raise InputError(f"no {name} pair among {len(self)} of {self.source}; more patients are needed")
+        return self.parts[name]
+
+    def distinct(self, name: str, count: int) -> NDArray[np.intp]:
+        """Return up to ``count`` pairs of a part with different reports, in an order fixed by their ids.
+
+        Two identical reports cannot be told apart, so retrieval among them would measure luck.
+        """
+        seen: set[tuple[str, ...]] = set()
+        chosen: list[int] = []
+        for index in sorted(self.part(name), key=lambda index: _share(self.ids[index], "order")):
+            if self.sentences[index] not in seen and len(chosen) < count:
+                seen.add(self.sentences[index])
+                chosen.append(int(index))
+        return np.array(chosen)
+
+
+def _share(word: str, purpose: str) -> float:
+    """Map a word to [0, 1) by its hash."""
+    digest = hashlib.sha256(f"g2d-bench:{purpose}:{word}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _parts(pairs: Sequence[Pair]) -> NDArray[np.str_]:
+    """Assign parts: as the release does, where it names enough test patients, else by hash of the patient."""
+    tested = {pair.patient for pair in pairs if pair.split == "test"}
+    if len(tested) >= MIN_HELD and all(pair.split in _OFFICIAL for pair in pairs):
+        return np.array([_OFFICIAL[pair.split] for pair in pairs])
+    shares = [_share(pair.patient, "pretrain") for pair in pairs]
+    return np.array(
+        ["held" if s < HELD_SHARE else "val" if s < HELD_SHARE + VAL_SHARE else "train" for s in shares]
+    )
+
+
+def _phantom(count: int | None, *, strict: bool) -> Read:
+    from g2d_bench.data import phantom
+
+    root = cache_dir() / "phantom"
+    folder = phantom.ensure("mimic-cxr", root=root, count=count)
+    return _dataset("mimic-cxr", root, strict=strict, folder=folder)
+
+
+def _dataset(name: str, data_root: Path, *, strict: bool, folder: Path | None = None) -> Read:
+    from g2d_bench.data.registry import dataset_class, open_dataset
+
+    dataset = dataset_class(name)(folder) if folder is not None else open_dataset(name, data_root)
+    skipped: Counter[str] = Counter()
+    pairs = []
+    said: dict[str, tuple[str, ...]] = {}
+    for sample in dataset.samples():
+        if sample.report not in said:
+            said[sample.report] = tuple(sentences(sample.report))
+        reason = ""
+        if sample.meta.get("view", "PA").split(" ")[0] not in FRONTAL:
+            skipped["not frontal"] += 1  # a fact of the data, not a fault: never an error
+            continue
+        if not said[sample.report]:
+            reason = "report without text"
+        elif not sample.path.is_file():
+            reason = "report without image"
+        if reason and strict:
+            raise InputError(reason, file=sample.path)
+        if reason:
+            skipped[reason] += 1
+            continue
+        pairs.append(Pair(sample.id, sample.patient, sample.path, said[sample.report], sample.split))
+    label = "phantom mimic-cxr" if dataset.kind == "phantom" else name
+    return Read(label, dataset.kind, tuple(sorted(pairs, key=lambda pair: pair.id)), dict(skipped))
+
+
+def _folder(folder: Path, *, strict: bool) -> Read:
+    skipped: Counter[str] = Counter()
+    pairs = []
+    rows = _table(folder / "pairs.csv") if (folder / "pairs.csv").is_file() else _files(folder)
+    for where, image, lines, patient in rows:
+        reason = ""
+        if image is None or not image.is_file():
+            reason = "report without image"
+        elif lines is None:
+            reason = "image without report"
+        elif not lines:
+            reason = "report without text"
+        if reason and strict:
+            raise InputError(reason, file=where)
+        if reason or image is None or lines is None:
+            skipped[reason] += 1
+            continue
+        name = image.relative_to(folder).as_posix() if image.is_relative_to(folder) else str(image)
+        pairs.append(Pair(name, patient or name, image, lines))
+    names = Counter(pair.id for pair in pairs)
+    for name, number in names.items():
+        if number > 1:
+            raise InputError(
+                f"image {name} stands in {number} rows", file=folder / "pairs.csv", field="image"
+            )
+    return Read(str(folder), "real", tuple(sorted(pairs, key=lambda pair: pair.id)), dict(skipped))
+
+
+_Row = tuple[str | Path, Path | None, tuple[str, ...] | None, str]
+
+
+def _files(folder: Path) -> Iterator[_Row]:
+    """Yield images and same-stem text files of a folder and the folders below it."""
+    images: dict[Path, Path] = {}
+    reports: dict[Path, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        if path.suffix.lower() in _IMAGES:
+            if path.with_suffix("") in images:
+                raise InputError(
+                    f"two images for one report, beside {images[path.with_suffix('')]}", file=path
+                )
+            images[path.with_suffix("")] = path
+        elif path.suffix.lower() == ".txt":
+            reports[path.with_suffix("")] = path
+    for stem in sorted({*images, *reports}):
+        image, report = images.get(stem), reports.get(stem)
+        if report is None:
+            yield images[stem], image, None, ""
+        else:
+            yield report, image, tuple(sentences(read_report(report))), ""
+
+
+def _table(path: Path) -> Iterator[_Row]:
+    """Yield the rows of ``pairs.csv``."""
+    from g2d_bench.data.tables import read_table
+
+    table = read_table(path, ("image", "report"))
+    for row in table:
+        patient = row["patient"] if "patient" in table.columns else ""
+        yield f"{path}:{row.line}", path.parent / row.text("image"), tuple(sentences(row["report"])), patient
+
+
+def _decode(
+    pairs: Sequence[Pair], size: int, cache: Path, strict: bool
+) -> tuple[NDArray[np.uint8], set[int]]:
+    """Decode all images once; return the readable ones memory-mapped, and the indices of the others."""
+    stats = []
+    for pair in pairs:
+        stat = pair.path.stat()
+        stats.append((str(pair.path), stat.st_size, stat.st_mtime_ns))
+    key = hashlib.sha256(repr((stats, size, DECODE_VERSION, GEOMETRY_VERSION)).encode()).hexdigest()[:24]
+    path, failures = cache / f"{key}-{size}.u8", cache / f"{key}-{size}.json"
+    if not path.is_file() or (strict and json.loads(failures.read_text())):
+        bad: list[int] = []
+        draft = cache / f"{key}-{size}.{os.getpid()}.tmp"
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write decoded images: {error.strerror}", file=cache) from error
+        try:
+            with draft.open("wb") as file:
+                for index, pixels in enumerate(_squares(pairs, size)):
+                    if isinstance(pixels, InputError):
+                        if strict:
+                            raise pixels
+                        bad.append(index)
+                    else:
+                        file.write(pixels.tobytes())
+            failures.write_text(json.dumps(bad))
+            draft.replace(path)
+        except OSError as error:
+            raise InputError(f"cannot write decoded images: {error.strerror}", file=cache) from error
+        finally:
+            draft.unlink(missing_ok=True)
+    skipped = set(json.loads(failures.read_text()))
+    if len(skipped) == len(pairs):
+        raise InputError("no image could be read", file=pairs[0].path)
+    return np.memmap(path, np.uint8, "r", shape=(len(pairs) - len(skipped), size, size)), skipped
+
+
+def _squares(pairs: Sequence[Pair], size: int) -> Iterator[NDArray[np.uint8] | InputError]:
+    """Yield the decoded squares in order, or the error of an unreadable image."""
+
+    def one(pair: Pair) -> NDArray[np.uint8] | InputError:
+        try:
+            return letterbox(read_image(pair.path), size)
+        except InputError as error:
+            return error
+
+    # Decoders release the interpreter lock; chunks bound what waits in memory.
+    with ThreadPoolExecutor() as pool:
+        chunks = (pairs[start : start + 256] for start in range(0, len(pairs), 256))
+        yield from track(
+            (square for chunk in chunks for square in pool.map(one, chunk)), "decode", len(pairs), "img"
+        )
