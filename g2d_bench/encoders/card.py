@@ -12,6 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from g2d_bench.cards_io import load_card
+from g2d_bench.hashing import digest_json
+
+TIMM = "timm:"
+"""How the field ``weights`` of a card begins that takes its weights from timm."""
 
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]*$")]
@@ -56,10 +60,10 @@ class Layout(_Table):
         layout: its name, for messages.
         container: key under which the state dict hangs; empty for a plain state dict.
         prefix: what stands before the canonical (timm) names; removed by ``startswith`` only.
-        drop: names (after the prefix) that start so are known and of no use here, such as ``fc.``.
+        drop: patterns of names (after the prefix) that are known and of no use here, such as ``fc.*``.
         rename: start of a name (after the prefix) to its canonical start, such as ``"4." = "layer1."``.
-        expect: how many entries must match.
-        missing_ok: starts of canonical names that the file may lack (MedKLIP has no ``layer4.``).
+        expect: how many entries must match at least.
+        missing_ok: patterns of canonical names that the file may lack (MedKLIP has no ``layer4.*``).
         decoder_prefix: what stands before the names of a pre-trained decoder, if the file has one.
         md5: of the published file; empty where unknown.
         sha256: of the published file; empty where unknown.
@@ -114,8 +118,9 @@ class EncoderCard(_Table):
         scale: ``phantom`` for the small encoders that ship with the package, ``published`` otherwise.
         image: architecture and input.
         checkpoint: the layouts that its files are known to come in.
-        weights: ``none`` (seeded random), ``timm`` (ImageNet, from timm's cache), the name of a shipped file,
-            or empty where the user must give a file.
+        weights: ``none`` (seeded random), ``timm:MODEL.TAG`` (from the Hugging Face cache), the name of a
+            shipped file, or empty where the user must give a file.
+        decoder: whether the weights bring a pre-trained decoder along.
         local_features: what the method compares words with.
         text: the text encoder, where there is one.
         pretraining: data sets it has seen, by the names of ``g2d-bench list datasets`` where one exists.
@@ -131,6 +136,7 @@ class EncoderCard(_Table):
     image: ImageInput
     checkpoint: list[Layout] = Field(default_factory=list)
     weights: str = ""
+    decoder: bool = False
     local_features: str = ""
     text: Text | None = None
     pretraining: list[str] = Field(default_factory=list)
@@ -139,9 +145,11 @@ class EncoderCard(_Table):
     @field_validator("weights")
     @classmethod
     def _known_source(cls, value: str) -> str:
-        if value in ("", "none", "timm") or re.fullmatch(r"[\w.-]+\.safetensors", value):
+        if value in ("", "none") or re.fullmatch(rf"{TIMM}[\w.-]+|[\w.-]+\.safetensors", value):
             return value
-        raise ValueError("must be 'none', 'timm', the name of a shipped .safetensors file, or empty")
+        raise ValueError(
+            "must be 'none', 'timm:MODEL.TAG', the name of a shipped .safetensors file, or empty"
+        )
 
     @model_validator(mode="after")
     def _loadable(self) -> EncoderCard:
@@ -151,6 +159,15 @@ class EncoderCard(_Table):
         if not self.weights and not self.checkpoint:
             raise ValueError("needs 'weights' or at least one [[checkpoint]] layout")
         return self
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything that can move a number; titles and notes cannot."""
+        prose: dict[str, Any] = dict.fromkeys(
+            ("title", "paper", "licence", "notes", "local_features", "pretraining"), True
+        )
+        prose["checkpoint"] = {"__all__": {"note"}}
+        return digest_json(self.model_dump(mode="json", exclude=prose))
 
     @property
     def mean(self) -> tuple[float, float, float]:

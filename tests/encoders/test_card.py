@@ -81,7 +81,7 @@ def test_good_card(tmp_path: Path) -> None:
         ("std = 0.5", "std = 0.0", "image.std: must be above 0 (got 0.0)"),
         ("std = 0.5", "std = [0.5, 0.5]", "image.std: "),
         ("hf-hub:", "hub:", "text.source: must be 'shipped', 'hf-hub:NAME' or 'local-dir:PATH'"),
-        ('scale = "pub', 'weights = "a/b"\nscale = "pub', "weights: must be 'none', 'timm'"),
+        ('scale = "pub', 'weights = "a/b"\nscale = "pub', "weights: must be 'none', 'timm:MODEL.TAG'"),
     ],
 )
 def test_wrong_card_is_one_line(tmp_path: Path, old: str, new: str, expected: str) -> None:

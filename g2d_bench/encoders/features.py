@@ -1,0 +1,179 @@
+"""Features of a frozen encoder: computed once, kept by content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from g2d_bench.encoders.checkpoint import tensor_hash
+from g2d_bench.encoders.image import ImageFeatures
+from g2d_bench.encoders.load import Encoder
+from g2d_bench.hashing import digest_json
+from g2d_bench.paths import cache_dir
+from g2d_bench.progress import track
+
+FEATURES_VERSION = 1
+"""Goes into the key of stored features; raise it when the numbers that this module gives change."""
+
+BATCH = 32
+"""Every image is computed in a batch of this size, however many are asked for, so that its features do
+not depend on its company: kernels are chosen by shape, and sums differ in the last bit between them."""
+
+
+def frozen_hash(module: nn.Module) -> str:
+    """Return a sha256 (hex) over all parameters and buffers, BatchNorm statistics included.
+
+    Equal before and after a run, it proves that nothing of the module moved.
+    """
+    state = module.state_dict()
+    return digest_json([sorted(state), tensor_hash(state[name] for name in sorted(state))])
+
+
+def features_key(encoder: Encoder, content: str) -> str:
+    """Name the pooled features of an encoder on some data.
+
+    Args:
+        encoder: its state, input size, normalisation and pooling decide.
+        content: hash of the pixel table.
+    """
+    spec = encoder.card.image.model_dump(mode="json")
+    return digest_json([FEATURES_VERSION, frozen_hash(encoder.image), spec, content, encoder.device.type])[
+        :32
+    ]
+
+
+def pooled_features(
+    encoder: Encoder,
+    pixels: NDArray[np.uint8],
+    rows: Sequence[int] | NDArray[np.integer[Any]],
+    *,
+    content: str,
+    folder: Path | None = None,
+) -> NDArray[np.float32]:
+    """Return the pooled features of some images; each image is computed once for all cells that ask.
+
+    One table per encoder and data set grows by the rows that are asked for; several processes may share it.
+
+    Args:
+        encoder: the frozen encoder.
+        pixels: uint8 [M, S, S] (a memory map will do).
+        rows: which images, in the order of the result.
+        content: hash of ``pixels``; part of the key.
+        folder: where to keep tables; the cache folder if None.
+
+    Returns:
+        float32 [len(rows), D].
+
+    Raises:
+        RuntimeError: the encoder's state moved, which must not happen.
+    """
+    folder = folder or cache_dir() / "features"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = np.asarray(rows, dtype=np.int64)
+    if wanted.size and (wanted.min() < 0 or wanted.max() >= len(pixels)):
+        raise IndexError(f"rows must lie in [0, {len(pixels)})")
+    key = features_key(encoder, content)
+    with FileLock(str(folder / f"{key}.lock")):
+        shape = (len(pixels), encoder.image.num_features)
+        table, made = _open(folder / f"{key}.npy", shape, np.float32)
+        done, _ = _open(folder / f"{key}.done.npy", shape[:1], np.bool_)
+        if made:
+            done[:] = False
+        missing = np.setdiff1d(wanted, np.flatnonzero(done))
+        if missing.size:
+            for part, features in _forward(encoder, pixels, missing):
+                table[part] = features.pooled.cpu().numpy()
+            # The mark goes to disk after what it vouches for, so that a crash costs time, not truth.
+            table.flush()
+            done[missing] = True
+            done.flush()
+        return np.array(table[wanted], dtype=np.float32)
+
+
+def pyramid_features(
+    encoder: Encoder,
+    pixels: NDArray[np.uint8],
+    rows: Sequence[int] | NDArray[np.integer[Any]] | None = None,
+    *,
+    budget_bytes: int,
+) -> list[Tensor] | None:
+    """Compute the dense features of some images, if they fit in memory.
+
+    Args:
+        encoder: the frozen encoder.
+        pixels: uint8 [M, S, S].
+        rows: which images, in the order of the result; all if None.
+        budget_bytes: how much the features may take.
+
+    Returns:
+        Per pyramid level float32 [N, C, H, W] on the CPU; None if they would take more than the budget.
+
+    Raises:
+        RuntimeError: the encoder's state moved, which must not happen.
+    """
+    wanted = np.arange(len(pixels)) if rows is None else np.asarray(rows, dtype=np.int64)
+    shapes = pyramid_shapes(encoder)
+    if len(wanted) * sum(4 * int(np.prod(shape)) for shape in shapes) > budget_bytes:
+        return None
+    levels = [torch.empty((len(wanted), *shape), dtype=torch.float32) for shape in shapes]
+    start = 0
+    for part, features in _forward(encoder, pixels, wanted):
+        for level, maps in zip(levels, features.pyramid, strict=True):
+            level[start : start + len(part)] = maps.to(level)
+        start += len(part)
+    return levels
+
+
+@torch.inference_mode()
+def pyramid_shapes(encoder: Encoder) -> list[tuple[int, int, int]]:
+    """Return [C, H, W] per pyramid level for one image of the card's size."""
+    size = encoder.card.image.size
+    blank = torch.zeros((1, size, size), dtype=torch.uint8, device=encoder.device)
+    training = encoder.image.training
+    encoder.image.eval()
+    maps = encoder.image(encoder.preprocess(blank)).pyramid
+    encoder.image.train(training)
+    return [(int(m.shape[1]), int(m.shape[2]), int(m.shape[3])) for m in maps]
+
+
+def _forward(
+    encoder: Encoder, pixels: NDArray[np.uint8], rows: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], ImageFeatures]]:
+    """Yield rows and their features in batches of one fixed size, in eval mode; see that nothing moves."""
+    image, before = encoder.image, frozen_hash(encoder.image)
+    training = image.training
+    image.eval()
+    parts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    for part in track(parts, f"features of {encoder.card.name}", unit="batch"):
+        full = np.concatenate([part, np.repeat(part[-1:], BATCH - len(part))])
+        images = torch.from_numpy(np.ascontiguousarray(pixels[full])).to(encoder.device)
+        with torch.inference_mode():
+            pyramid, pooled = image(encoder.preprocess(images))
+        yield part, ImageFeatures([level[: len(part)] for level in pyramid], pooled[: len(part)])
+    image.train(training)
+    if frozen_hash(image) != before:
+        raise RuntimeError(f"the frozen encoder {encoder.card.name} changed while its features were computed")
+
+
+def _open(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> tuple[np.memmap[Any, Any], bool]:
+    """Open a stored table, or make one of zeros (which take no room on disk until they are written).
+
+    Returns:
+        The table, and whether it was made.
+    """
+    open_memmap: Any = np.lib.format.open_memmap
+    if path.is_file():
+        try:
+            table = open_memmap(path, mode="r+")
+            if table.shape == shape and table.dtype == dtype:
+                return table, False
+        except ValueError:
+            pass  # cut off when it was made; made anew below
+    return open_memmap(path, mode="w+", dtype=dtype, shape=shape), True

@@ -1,0 +1,139 @@
+"""From a card to an encoder that is ready to use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from g2d_bench.encoders.card import TIMM, EncoderCard, Layout
+from g2d_bench.encoders.checkpoint import LoadReport, load_into, match_any, open_checkpoint
+from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
+from g2d_bench.encoders.weights import download_timm, weights_digest, weights_file, weights_state
+from g2d_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from g2d_bench.encoders.decoder import UNetDecoder
+    from g2d_bench.encoders.text import TextEncoder
+
+__all__ = ["Encoder", "load_encoder", "own_layout", "weights_digest", "weights_file", "weights_state"]
+
+
+@dataclass
+class Encoder:
+    """A loaded encoder.
+
+    Attributes:
+        card: what it is.
+        image: the image encoder, in eval mode.
+        weights_hash: sha256 of the weights file, or the name of the random initialisation.
+        text: the text encoder, where the weights bring one.
+        heads: the projection heads, where the weights bring them.
+        decoder: the pre-trained decoder, where the weights bring one.
+        report: how the file fitted; None for a random encoder.
+    """
+
+    card: EncoderCard
+    image: ImageEncoder
+    weights_hash: str
+    text: TextEncoder | None = None
+    heads: nn.Module | None = None
+    decoder: UNetDecoder | None = None
+    report: LoadReport | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the image encoder is."""
+        return next(self.image.parameters()).device
+
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Normalise letterboxed images as the card says.
+
+        Args:
+            images: uint8 [B, S, S], S the card's size.
+
+        Returns:
+            float32 [B, 3, S, S] on the device of ``images``.
+
+        Raises:
+            ValueError: the images are not uint8 or not of the card's size.
+        """
+        size = self.card.image.size
+        if images.dtype != torch.uint8 or images.ndim != 3 or images.shape[1:] != (size, size):
+            raise ValueError(f"expected uint8 [B, {size}, {size}], got {images.dtype} {tuple(images.shape)}")
+        grey = images.to(torch.float32).div_(255.0).unsqueeze(1)
+        mean = torch.tensor(self.card.mean, device=grey.device).view(1, 3, 1, 1)
+        std = torch.tensor(self.card.std, device=grey.device).view(1, 3, 1, 1)
+        return (grey - mean) / std
+
+
+def load_encoder(
+    card: EncoderCard,
+    *,
+    checkpoint: Path | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    download: bool = False,
+) -> Encoder:
+    """Build and load an encoder.
+
+    Args:
+        card: which one.
+        checkpoint: a weights file that goes before what the card says.
+        seed: of the initialisation, which is all that a random encoder has; a loaded file overwrites it.
+        device: where to put the modules.
+        download: fetch timm's weights by network where they are not in the cache.
+
+    Raises:
+        InputError: card and architecture disagree, no weights, or a file that does not fit.
+    """
+    if download and checkpoint is None and card.weights.startswith(TIMM):
+        checkpoint = download_timm(card)
+    file = weights_file(card, checkpoint)
+    image = build_image(card, seed)
+    encoder = Encoder(card, image, weights_digest(card, checkpoint, seed))
+    if file is not None:
+        opened = open_checkpoint(file)
+        encoder.report = match_any(opened, [*card.checkpoint, own_layout(image)], image.body)
+        load_into(image.body, encoder.report)
+        if encoder.report.layout == OWN:
+            from g2d_bench.encoders.companions import load_companions
+
+            parts = load_companions(opened, image)
+            encoder.text, encoder.heads, encoder.decoder = parts.text, parts.heads, parts.decoder
+    for module in (encoder.image, encoder.text, encoder.heads, encoder.decoder):
+        if module is not None:
+            module.eval().to(device)
+    return encoder
+
+
+def build_image(card: EncoderCard, seed: int) -> ImageEncoder:
+    """Build a card's image encoder with a seeded initialisation, in eval mode.
+
+    Raises:
+        InputError: timm does not know the model or its options, or it does not take the card's size.
+    """
+    spec = card.image
+    try:
+        image = seeded_encoder(
+            spec.model, seed=seed, upsample_inside=spec.resize_inside, options=spec.options
+        )
+    except InputError as error:
+        raise InputError(str(error), file=f"{card.name}.toml") from None
+    side = spec.resize_inside or spec.size
+    if image.input_size not in (None, side):
+        message = f"{spec.model} takes {image.input_size} px, not {side}; set image.options.img_size"
+        raise InputError(message, file=f"{card.name}.toml", field="image.size")
+    return image.eval()
+
+
+OWN = "g2d-bench"
+"""Name of the layout that our own pre-training writes."""
+
+
+def own_layout(image: ImageEncoder) -> Layout:
+    """Return the layout of files that our own pre-training writes, for every card."""
+    return Layout(layout=OWN, prefix="image.", expect=len(image.body.state_dict()))

@@ -1,0 +1,120 @@
+"""Where an encoder's weights lie and what their hash is, found out without importing torch."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from g2d_bench.encoders.card import TIMM, EncoderCard
+from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_file, digest_json
+from g2d_bench.paths import PACKAGE
+
+TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+def weights_file(card: EncoderCard, checkpoint: Path | None = None) -> Path | None:
+    """Return the file from which a card is loaded, or None for a random encoder.
+
+    Args:
+        card: the encoder.
+        checkpoint: what the user gave; it goes before what the card says.
+
+    Raises:
+        InputError: there is no such file; the text says how to get one.
+    """
+    if checkpoint is not None:
+        if not checkpoint.is_file():
+            raise InputError("no such file" if not checkpoint.exists() else "not a file", file=checkpoint)
+        return checkpoint
+    if card.weights == "none":
+        return None
+    if card.weights.startswith(TIMM):
+        found = _in_hub_cache(card.weights.removeprefix(TIMM))
+        if found is None:
+            raise InputError(
+                f"{card.weights.removeprefix(TIMM)} is not in the Hugging Face cache; run "
+                f"`g2d-bench doctor --encoder {card.name}` once with network, or give a file",
+                field=card.name,
+            )
+        return found
+    if not card.weights:
+        raise InputError(
+            f"published weights are not shipped; give --checkpoint {card.name}=FILE", field=card.name
+        )
+    shipped = PACKAGE / "weights" / card.weights
+    if not shipped.is_file():
+        raise InputError(
+            f"{card.weights} is not in this installation; `make weights` makes it", field=card.name
+        )
+    return shipped
+
+
+def weights_state(card: EncoderCard, checkpoint: Path | None = None) -> tuple[bool, str]:
+    """Say whether a card's weights are at hand, and if not, why; the file is not opened."""
+    try:
+        weights_file(card, checkpoint)
+    except InputError as error:
+        return False, str(error)
+    return True, ""
+
+
+def weights_digest(card: EncoderCard, checkpoint: Path | None = None, seed: int = 0) -> str:
+    """Name the weights: the sha256 of their file, or ``init:<model>:<options>:<seed>`` for a random encoder.
+
+    Raises:
+        InputError: see :func:`weights_file`.
+    """
+    file = weights_file(card, checkpoint)
+    if file is None:
+        return f"init:{card.image.model}:{digest_json(card.image.options)[:8]}:{seed}"
+    return file_hash(file)
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file, computed once per process for as long as the file does not change."""
+    stat = path.stat()
+    return _hash(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _hash(path: Path, size: int, modified: int) -> str:
+    return digest_file(path)
+
+
+def file_md5(path: Path) -> str:
+    """Return the MD5 of a file, for comparison with what a publisher states."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "md5").hexdigest()
+
+
+def download_timm(card: EncoderCard) -> Path:
+    """Return the file of timm's weights, from the cache or from the network.
+
+    Raises:
+        InputError: neither has it.
+    """
+    name = card.weights.removeprefix(TIMM)
+    found = _in_hub_cache(name)
+    if found is not None:
+        return found
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(f"timm/{name}", TIMM_FILES[0]))
+    except Exception as error:  # offline, unknown repository, full disk: each library version raises its own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"{name} can be had neither from the cache nor by network: {reason}", field=card.name
+        ) from None
+
+
+def _in_hub_cache(name: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    for file in TIMM_FILES:
+        found = try_to_load_from_cache(f"timm/{name}", file)
+        if isinstance(found, str):
+            return Path(found)
+    return None
