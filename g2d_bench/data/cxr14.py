@@ -196,9 +196,7 @@ class Cxr14(Dataset):
                 raise row.error(f"image {image!r} is not in the image table", "Image Index")
             for row, box in entries:
                 if found[image].labels[box.label] != 1:
-                    raise row.error(
-                        f"image {image!r} has a box but not the finding {box.label!r}", "Finding Label"
-                    )
+                    raise row.error(f"image {image!r} lacks the finding {box.label!r}", "Finding Label")
         splits = read_lists(self.root, set(found), self.access) if lists else {}
         return [
             Sample(

@@ -82,14 +82,14 @@ def read_coco(path: Path) -> Table:
         place = f"annotations[{position}]"
         _require_keys(path, place, entry, ("image_id", "category_id", "bbox", "label_text"))
         for key, known in (("image_id", images), ("category_id", categories)):
-            if entry[key] not in known:
+            if str(entry[key]) not in known:
                 raise InputError(f"{key} {entry[key]!r} is not declared", file=path, field=f"{place}.{key}")
-        image, box = images[entry["image_id"]], entry["bbox"]
+        image, box = images[str(entry["image_id"])], entry["bbox"]
         if not isinstance(box, list) or len(box) != 4:
             raise InputError("four numbers are needed", file=path, field=f"{place}.bbox")
         cells = [
             Path(str(image["path"])).stem,
-            categories[entry["category_id"]]["name"],
+            categories[str(entry["category_id"])]["name"],
             entry["label_text"],
             image["path"],
             *box,
@@ -115,13 +115,14 @@ def _require_keys(path: Path, place: str, entry: Mapping[str, Any], keys: Sequen
             raise InputError("key is missing", file=path, field=f"{place}.{key}")
 
 
-def _index(path: Path, data: Mapping[str, Any], key: str, keys: Sequence[str]) -> dict[Any, dict[str, Any]]:
-    index: dict[Any, dict[str, Any]] = {}
+def _index(path: Path, data: Mapping[str, Any], key: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+    index: dict[str, dict[str, Any]] = {}
     for position, entry in enumerate(_entries(path, data, key)):
         _require_keys(path, f"{key}[{position}]", entry, keys)
-        if entry["id"] in index:
+        # As text: an id that is a list would not even be hashable.
+        if str(entry["id"]) in index:
             raise InputError(f"duplicate id {entry['id']!r}", file=path, field=f"{key}[{position}].id")
-        index[entry["id"]] = entry
+        index[str(entry["id"])] = entry
     return index
 
 

@@ -173,7 +173,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
 
 
-def read_text(path: Path, delimiter: str = ",") -> str:
+def read_text(path: Path, delimiter: str = ",", names: Sequence[str] | None = None) -> str:
     """Read a text file as UTF-8 (or UTF-16 with its mark), without the byte order mark.
 
     Raises:
@@ -188,7 +188,7 @@ def read_text(path: Path, delimiter: str = ",") -> str:
         header = data.split(b"\n", 1)[0].decode("latin-1")
         before = data[start : error.start].decode("latin-1") + "?"
         line = data.count(b"\n", 0, error.start) + 1
-        column, names = len(_cells(before, delimiter)) - 1, _cells(header, delimiter)
+        column, names = len(_cells(before, delimiter)) - 1, names or _cells(header, delimiter)
         raise InputError(
             f"byte 0x{data[error.start]:02x} is not {encoding.removesuffix('-sig')}: mixed encodings",
             file=f"{path}:{line}",
@@ -214,7 +214,7 @@ def read_table(
         InputError: unreadable file, wrong encoding, missing or repeated column, a header in the middle,
             a row with too many or too few cells.
     """
-    reader = csv.reader(io.StringIO(read_text(path, delimiter), newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(read_text(path, delimiter, names), newline=""), delimiter=delimiter)
     table: Table | None = Table(path, names) if names is not None else None
     header = list(names or ())
     try:
@@ -230,7 +230,7 @@ def read_table(
                 continue
             row = Row(table, reader.line_num, cells)
             if cells == header:
-                raise row.error("a second header row; join tables without their headers", header[0])
+                raise row.error("a header row among the data, remove it", header[0])
             if len(cells) > len(header) or (names is not None and len(cells) < len(header)):
                 raise row.error(f"has {len(cells)} cells, {len(header)} are needed ({', '.join(header)})")
             table.rows.append(row)
@@ -285,6 +285,8 @@ def make_box(
             raise row.error(
                 f"box from {start:g} to {start + extent:g} lies outside the image (0 to {limit:g})", column
             )
+    if x >= 0 and y >= 0 and x + w <= limits[0] and y + h <= limits[1]:
+        return Box(label, x, y, w, h)
     left, top = max(x, 0.0), max(y, 0.0)
     return Box(label, left, top, min(x + w, limits[0]) - left, min(y + h, limits[1]) - top)
 
