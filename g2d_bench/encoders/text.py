@@ -1,0 +1,268 @@
+"""The text encoder: a BERT and its tokenizer, from a folder, from the hub, or small and new."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+
+from g2d_bench.encoders.tokenizer import CONTINUES, PAD, load_tokenizer
+from g2d_bench.encoders.words import word_index
+from g2d_bench.errors import InputError
+
+HUB = "hf-hub:"
+LOCAL = "local-dir:"
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_PAD_TO = 8
+
+# A data loader's workers fork after the tokenizer was used; its threads would not be there, and it says so.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+class TextStates(NamedTuple):
+    """What a text encoder gives.
+
+    Attributes:
+        hidden: hidden states [B, T, D], the embeddings first, then those of each layer.
+        attention: attention probabilities of the last layer, [B, H, T, T], from row to column.
+        mask: bool [B, T], true for tokens ([CLS] and [SEP] included), false for padding.
+    """
+
+    hidden: tuple[Tensor, ...]
+    attention: Tensor | None
+    mask: Tensor
+
+
+class TextEncoder(nn.Module):
+    """A BERT with its tokenizer.
+
+    Args:
+        bert: the model, without pooling layer, with eager attention (so that attentions can be read).
+        tokenizer: its tokenizer.
+        source: where it comes from, for records and messages.
+
+    Attributes:
+        bert: its state-dict keys are the canonical names of checkpoints.
+        width: D.
+        longest: how many tokens its positions suffice for.
+    """
+
+    _starts: Tensor
+
+    def __init__(self, bert: BertModel, tokenizer: Tokenizer, *, source: str = "small") -> None:
+        super().__init__()
+        self.bert: Any = bert
+        self.tokenizer = tokenizer
+        self.source = source
+        self.width = int(bert.config.hidden_size)
+        self.longest = int(bert.config.max_position_embeddings)
+        vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+        if max(vocabulary.values()) >= bert.config.vocab_size:
+            raise InputError(
+                f"the tokenizer knows {max(vocabulary.values()) + 1} pieces, "
+                f"the model only {bert.config.vocab_size}",
+                file=source,
+                field="tokenizer",
+            )
+        self._pad = int(vocabulary[PAD])
+        starts = torch.ones(int(bert.config.vocab_size), dtype=torch.bool)
+        starts[[number for piece, number in vocabulary.items() if piece.startswith(CONTINUES)]] = False
+        self.register_buffer("_starts", starts, persistent=False)
+        # The last layer's attention is read as the weights of words: dropout would set some of them to zero.
+        self.bert.encoder.layer[-1].attention.self.dropout.p = 0.0
+
+    @classmethod
+    def open(cls, source: str, *, layers: int | None = None) -> TextEncoder:
+        """Open ``hf-hub:NAME`` or ``local-dir:PATH``.
+
+        Raises:
+            InputError: another scheme, or see :meth:`from_hub` and :meth:`from_folder`.
+        """
+        if source.startswith(HUB):
+            return cls.from_hub(source.removeprefix(HUB), layers=layers)
+        if source.startswith(LOCAL):
+            return cls.from_folder(Path(source.removeprefix(LOCAL)), layers=layers)
+        raise InputError(f"{source!r} must be '{HUB}NAME' or '{LOCAL}PATH'", field="text.source")
+
+    @classmethod
+    def from_folder(cls, path: Path, *, layers: int | None = None) -> TextEncoder:
+        """Load a BERT in the hub's layout: ``config.json``, weights, ``tokenizer.json`` or ``vocab.txt``.
+
+        Args:
+            path: for example a copy of ``emilyalsentzer/Bio_ClinicalBERT``.
+            layers: use only the first so many layers (6 in MGCA); all if None.
+
+        Raises:
+            InputError: something is missing or is not a BERT; the folder is named.
+        """
+        for names in (("config.json",), _WEIGHTS):
+            if not any((path / name).is_file() for name in names):
+                raise InputError(f"text encoder folder without {' or '.join(names)}", file=path)
+        tokenizer = load_tokenizer(path)
+        try:
+            config = BertConfig.from_pretrained(path)
+        except Exception as error:  # each fault of a JSON file has its own class in the library
+            raise InputError(f"cannot be read: {_first_line(error)}", file=path / "config.json") from None
+        if config.model_type != "bert":
+            raise InputError(f"is a {config.model_type!r}, not a 'bert'", file=path / "config.json")
+        if layers is not None:
+            if not 1 <= layers <= config.num_hidden_layers:
+                raise InputError(
+                    f"{layers} layers asked, it has {config.num_hidden_layers}", file=path, field="layers"
+                )
+            config.num_hidden_layers = layers
+        try:
+            bert, report = BertModel.from_pretrained(
+                path,
+                config=config,
+                add_pooling_layer=False,
+                attn_implementation="eager",
+                dtype=torch.float32,
+                output_loading_info=True,
+                local_files_only=True,
+            )
+        except Exception as error:  # as above: pickle, safetensors, shapes
+            raise InputError(f"weights cannot be loaded: {_first_line(error)}", file=path) from None
+        missing = sorted(report["missing_keys"])
+        if missing:
+            raise InputError(f"weights lack {len(missing)} entries, the first is {missing[0]}", file=path)
+        return cls(bert, tokenizer, source=f"{LOCAL}{path}")
+
+    @classmethod
+    def from_hub(cls, name: str, *, layers: int | None = None) -> TextEncoder:
+        """Load a BERT by its name on the Hugging Face hub, from the cache if it is there.
+
+        Raises:
+            InputError: it is neither in the cache nor within reach, or see :meth:`from_folder`.
+        """
+        from huggingface_hub import snapshot_download
+
+        patterns = ["config.json", "tokenizer*.json", "vocab.txt", *_WEIGHTS]
+        try:
+            folder = snapshot_download(name, allow_patterns=patterns)
+        except Exception as error:  # offline, unknown name, full disk: each library version raises its own
+            raise InputError(
+                f"neither cached nor within reach ({_first_line(error)}); "
+                f"give a copy as '{LOCAL}PATH' or unset HF_HUB_OFFLINE",
+                file=HUB + name,
+            ) from None
+        encoder = cls.from_folder(Path(folder), layers=layers)
+        encoder.source = HUB + name
+        return encoder
+
+    @classmethod
+    def small(
+        cls,
+        tokenizer: Path | Tokenizer,
+        *,
+        hidden: int = 128,
+        layers: int = 3,
+        heads: int = 4,
+        intermediate: int = 384,
+        positions: int = 128,
+        dropout: float = 0.1,
+    ) -> TextEncoder:
+        """Make a small BERT with random weights: below 0.9 million parameters for up to 2,900 word pieces.
+
+        Args:
+            tokenizer: of the phantom reports, or its JSON file.
+            hidden: D.
+            layers: transformer layers.
+            heads: attention heads per layer.
+            intermediate: width inside of a layer's perceptron.
+            positions: longest text in tokens.
+            dropout: of hidden states and attention.
+        """
+        if isinstance(tokenizer, Path):
+            tokenizer = load_tokenizer(tokenizer)
+        config = BertConfig(
+            vocab_size=tokenizer.get_vocab_size(with_added_tokens=True),
+            hidden_size=hidden,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=intermediate,
+            max_position_embeddings=positions,
+            type_vocab_size=1,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+            pad_token_id=tokenizer.token_to_id(PAD),
+            attn_implementation="eager",
+        )
+        return cls(BertModel(config, add_pooling_layer=False), tokenizer)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments with which :meth:`small` makes a model of the same shape."""
+        config = self.bert.config
+        return {
+            "hidden": config.hidden_size,
+            "layers": config.num_hidden_layers,
+            "heads": config.num_attention_heads,
+            "intermediate": config.intermediate_size,
+            "positions": config.max_position_embeddings,
+            "dropout": config.hidden_dropout_prob,
+        }
+
+    def freeze(self, layers: int, *, embeddings: bool = True) -> None:
+        """Exclude the first layers, and the embeddings, from training; layers after them train.
+
+        ConVIRT: 6 layers and the embeddings. The released G2D: 9 layers without the embeddings.
+
+        Raises:
+            InputError: there are fewer layers.
+        """
+        if not 0 <= layers <= len(self.bert.encoder.layer):
+            raise InputError(
+                f"{layers} layers cannot be frozen, there are {len(self.bert.encoder.layer)}",
+                file=self.source,
+                field="freeze",
+            )
+        self.bert.embeddings.requires_grad_(not embeddings)
+        for number, layer in enumerate(self.bert.encoder.layer):
+            layer.requires_grad_(number >= layers)
+
+    def tokenize(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Tensor]:
+        """Turn texts into tokens, padded to the longest of them (to the next multiple of 8).
+
+        Args:
+            texts: B texts; an empty one becomes [CLS] [SEP].
+            max_length: tokens at which a text is cut, [CLS] and [SEP] included; all positions if None.
+
+        Returns:
+            On the model's device: ``input_ids`` long [B, T], ``attention_mask`` bool [B, T] and
+            ``word_index`` long [B, T] (see :mod:`g2d_bench.encoders.words`).
+        """
+        limit = min(max_length or self.longest, self.longest)
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(limit)
+        rows = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
+        longest = max(map(len, rows), default=2)
+        # Few distinct lengths spare the allocator; never past the positions.
+        width = min(-(-longest // _PAD_TO) * _PAD_TO, limit)
+        ids = torch.tensor([row + [self._pad] * (width - len(row)) for row in rows], dtype=torch.long)
+        ids = ids.reshape(len(rows), width)
+        mask = torch.arange(width) < torch.tensor([len(row) for row in rows], dtype=torch.long)[:, None]
+        starts = self._starts
+        ids, mask = ids.to(starts.device), mask.to(starts.device)
+        return {"input_ids": ids, "attention_mask": mask, "word_index": word_index(starts[ids], mask)}
+
+    def forward(self, tokens: dict[str, Tensor]) -> TextStates:
+        """Encode what :meth:`tokenize` gave."""
+        output = self.bert(
+            input_ids=tokens["input_ids"],
+            attention_mask=tokens["attention_mask"].long(),
+            output_hidden_states=True,
+            output_attentions=True,
+        )
+        return TextStates(tuple(output.hidden_states), output.attentions[-1], tokens["attention_mask"].bool())
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

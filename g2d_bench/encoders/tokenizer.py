@@ -1,0 +1,124 @@
+"""A WordPiece tokenizer trained on given texts, the same on every machine and in every run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordPiece
+from tokenizers.trainers import WordPieceTrainer
+
+from g2d_bench.errors import InputError
+
+PAD, UNK, CLS, SEP, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+"""BERT's special tokens; their ids are 0 to 4 in a vocabulary trained here."""
+CONTINUES = "##"
+"""What a word piece starts with that is not the start of a word."""
+
+
+def train_tokenizer(texts: Iterable[str], *, vocabulary: int = 1500, min_frequency: int = 2) -> Tokenizer:
+    """Train a lower-case WordPiece tokenizer with BERT's special tokens.
+
+    Args:
+        texts: reports or sentences; their order does not matter.
+        vocabulary: largest number of word pieces, specials and single characters included.
+        min_frequency: how often a pair of pieces must occur to become one.
+
+    Raises:
+        InputError: the texts hold no word, or the vocabulary has no room for the characters.
+    """
+    lines = list(texts)
+    normalise = _normaliser(lowercase=True)
+    characters = sorted(set("".join(normalise.normalize_str(line) for line in lines)) - {" ", "\t", "\n"})
+    if not characters:
+        raise InputError("no text to train a tokenizer on")
+    # The trainer numbers the characters inside of words in the order of a randomly seeded hash map, and
+    # breaks ties between merges by these numbers; listing them beforehand makes the result reproducible.
+    alphabet = [*SPECIAL, *characters, *(CONTINUES + character for character in characters)]
+    if len(alphabet) > vocabulary:
+        raise InputError(
+            f"{vocabulary} word pieces are too few: the texts' characters alone need {len(alphabet)}",
+            field="vocabulary",
+        )
+    draft = Tokenizer(WordPiece(unk_token=UNK))
+    draft.normalizer, draft.pre_tokenizer = normalise, pre_tokenizers.BertPreTokenizer()
+    trainer = WordPieceTrainer(
+        vocab_size=vocabulary, min_frequency=min_frequency, special_tokens=alphabet, show_progress=False
+    )
+    draft.train_from_iterator(lines, trainer)
+    # The draft takes its whole alphabet for special tokens; only its vocabulary is of use.
+    return wordpiece(draft.get_vocab(with_added_tokens=True))
+
+
+def wordpiece(vocabulary: dict[str, int], *, lowercase: bool = True) -> Tokenizer:
+    """Make the tokenizer of BERT for a vocabulary (word piece to id).
+
+    Raises:
+        InputError: a special token is missing.
+    """
+    missing = [token for token in SPECIAL[:4] if token not in vocabulary]
+    if missing:
+        raise InputError(f"the vocabulary lacks {', '.join(missing)}", field="tokenizer")
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token=UNK))
+    tokenizer.normalizer = _normaliser(lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(prefix=CONTINUES)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{CLS} $A {SEP}", special_tokens=[(token, vocabulary[token]) for token in (CLS, SEP)]
+    )
+    tokenizer.add_special_tokens([token for token in SPECIAL if token in vocabulary])
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
+    """Write a tokenizer as JSON, whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write the tokenizer: {error.strerror}", file=path) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer from its JSON file, or from the folder that holds one.
+
+    A folder may hold ``tokenizer.json`` or, as the older BERT releases do, ``vocab.txt``; the latter is taken
+    for lower-case unless ``tokenizer_config.json`` says otherwise.
+
+    Raises:
+        InputError: there is none, or it cannot be read; the folder is named.
+    """
+    file = path
+    if path.is_dir():
+        found = [path / name for name in ("tokenizer.json", "vocab.txt") if (path / name).is_file()]
+        if not found:
+            raise InputError("folder without tokenizer (neither tokenizer.json nor vocab.txt)", file=path)
+        file = found[0]
+    if not file.is_file():
+        raise InputError("no such tokenizer", file=file)
+    try:
+        if file.name == "vocab.txt":
+            words = file.read_text(encoding="utf-8").splitlines()
+            return wordpiece({word: k for k, word in enumerate(words)}, lowercase=_lowercase(file.parent))
+        return Tokenizer.from_str(file.read_text(encoding="utf-8"))
+    except InputError as error:
+        raise InputError(str(error), file=file) from None
+    except Exception as error:  # the library raises the bare class, and OSError and UnicodeError come too
+        raise InputError(f"not a tokenizer: {error}", file=file) from None
+
+
+def _lowercase(folder: Path) -> bool:
+    import json
+
+    config = folder / "tokenizer_config.json"
+    return bool(json.loads(config.read_text()).get("do_lower_case", True)) if config.is_file() else True
+
+
+def _normaliser(lowercase: bool) -> normalizers.BertNormalizer:
+    return normalizers.BertNormalizer(lowercase=lowercase)
