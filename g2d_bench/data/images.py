@@ -24,6 +24,7 @@ GEOMETRY_VERSION = 1
 """Raised when :class:`Letterbox` places pixels elsewhere; part of every pixel and mask cache key."""
 
 _DICOM_SUFFIXES = (".dcm", ".dicom")
+_OVERLAY_BIT = (0x6000, 0x0102)
 _HEADER_TAGS = ["PatientID", "PatientSex", "PatientAge", "ViewPosition", "Rows", "Columns"]
 
 
@@ -222,9 +223,7 @@ def _read_dicom(path: Path) -> NDArray[np.uint8]:
 
     try:
         header = pydicom.dcmread(path)
-        allocated = int(header.BitsAllocated)
-        if not 1 <= int(header.get("BitsStored") or 0) <= allocated:
-            header.BitsStored, header.HighBit = allocated, allocated - 1
+        _mend_depth(header)
         photometric = str(header.PhotometricInterpretation)
         pixels: NDArray[Any] = header.pixel_array
         if photometric == "PALETTE COLOR":
@@ -237,6 +236,16 @@ def _read_dicom(path: Path) -> NDArray[np.uint8]:
     except Exception as error:
         raise InputError(f"not a readable DICOM image: {error}", file=path) from error
     return np.invert(grey) if photometric == "MONOCHROME1" else grey
+
+
+def _mend_depth(header: Any) -> None:
+    """Let pydicom keep all allocated bits, where it would cut values to a depth that may be wrong."""
+    allocated, stored = int(header.BitsAllocated), int(header.get("BitsStored") or 0)
+    plain = not header.file_meta.TransferSyntaxUID.is_compressed and not header.PixelRepresentation
+    # Old files hide an overlay in the bits above the stored ones; the depth is then right, and needed.
+    overlay = _OVERLAY_BIT in header and header[_OVERLAY_BIT].value > 0
+    if not 1 <= stored <= allocated or (plain and not overlay):
+        header.BitsStored, header.HighBit = allocated, allocated - 1
 
 
 def _display(pixels: NDArray[Any], header: Any) -> NDArray[np.uint8]:
@@ -252,7 +261,6 @@ def _display(pixels: NDArray[Any], header: Any) -> NDArray[np.uint8]:
         import pydicom
 
         mapped = pydicom.pixels.apply_voi_lut(np.arange(low, high + 1), header).astype(np.float64)
-        window = None
     else:
         mapped = np.arange(low, high + 1, dtype=np.float64) * slope + intercept
     if window is not None:
