@@ -129,8 +129,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: see :func:`open_checkpoint`.
     """
-    states = list(open_checkpoint(path).states.values())
-    return dict(max(states, key=len))
+    states = open_checkpoint(path).states.values()
+    largest: Mapping[str, Tensor] = max(states, key=len)
+    return dict(largest)
 
 
 def match(checkpoint: Checkpoint, layout: Layout, body: nn.Module) -> LoadReport:

@@ -17,6 +17,7 @@ from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
     from g2d_bench.encoders.decoder import UNetDecoder
+    from g2d_bench.encoders.heads import Heads
     from g2d_bench.encoders.text import TextEncoder
 
 __all__ = ["Encoder", "load_encoder", "own_layout", "weights_digest", "weights_file", "weights_state"]
@@ -40,7 +41,7 @@ class Encoder:
     image: ImageEncoder
     weights_hash: str
     text: TextEncoder | None = None
-    heads: nn.Module | None = None
+    heads: Heads | None = None
     decoder: UNetDecoder | None = None
     report: LoadReport | None = None
 
@@ -104,7 +105,8 @@ def load_encoder(
 
             parts = load_companions(opened, image)
             encoder.text, encoder.heads, encoder.decoder = parts.text, parts.heads, parts.decoder
-    for module in (encoder.image, encoder.text, encoder.heads, encoder.decoder):
+    modules: tuple[nn.Module | None, ...] = (encoder.image, encoder.text, encoder.heads, encoder.decoder)
+    for module in modules:
         if module is not None:
             module.eval().to(device)
     return encoder

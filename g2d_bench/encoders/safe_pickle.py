@@ -11,6 +11,7 @@ from __future__ import annotations
 import pickle
 import sys
 import tarfile
+import warnings
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,21 +28,25 @@ _REBUILD = {
     "_rebuild_parameter_with_state",
 }
 _PLAIN_BUILTINS = {
-    *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object"),
-    *("range", "set", "slice", "str", "tuple", "type"),
+    *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "long", "object"),
+    *("range", "set", "slice", "str", "tuple", "type", "unicode", "xrange"),
 }
-# Data holders of the standard library that training scripts leave in checkpoints.
+# What training scripts leave in checkpoints beside the weights: options, counters, paths, clocks.
 _DATA_MODULES = {
-    "argparse",
-    "collections",
-    "copyreg",
-    "datetime",
-    "decimal",
-    "enum",
-    "numbers",
-    "pathlib",
-    "typing",
-    "uuid",
+    *("_codecs", "abc", "argparse", "codecs", "collections", "copy_reg", "copyreg", "dataclasses"),
+    *(
+        "datetime",
+        "decimal",
+        "enum",
+        "fractions",
+        "functools",
+        "logging",
+        "math",
+        "numbers",
+        "operator",
+        "pathlib",
+    ),
+    *("random", "re", "string", "threading", "time", "typing", "uuid", "weakref"),
 }
 
 
@@ -119,6 +124,13 @@ def load_pickle(path: Path) -> Any:
         InputError: the file is no checkpoint, is damaged, or has code in it.
     """
     arguments: dict[str, Any] = {"map_location": "cpu", "mmap": _is_torch_zip(path)}
+    with warnings.catch_warnings():
+        # torch remarks on unusual pickle protocols; whoever reads a table cannot act on it.
+        warnings.simplefilter("ignore")
+        return _load_pickle(path, arguments)
+
+
+def _load_pickle(path: Path, arguments: dict[str, Any]) -> Any:
     try:
         return torch.load(path, weights_only=True, **arguments)
     except pickle.UnpicklingError:
