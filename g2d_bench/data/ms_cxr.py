@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from g2d_bench.data.base import Box, Dataset, Phrase, Sample
-from g2d_bench.data.tables import Row, Table, attach_images, make_box, read_table, read_text
+from g2d_bench.data.tables import HAND_DRAWN, Row, Table, attach_images, make_box, read_table, read_text
 from g2d_bench.errors import InputError
 
 LABELS = (
@@ -129,7 +129,8 @@ def _index(path: Path, data: Mapping[str, Any], key: str, keys: Sequence[str]) -
 def read_alignment(path: Path) -> list[Sample]:
     """Read an alignment file into one sample per image.
 
-    A phrase with several boxes stands in several rows; rows are joined by image and phrase.
+    A phrase with several boxes stands in several rows; rows are joined by image and phrase, and a box that is
+    given twice for one phrase counts once.
 
     Args:
         path: the CSV or JSON file, plain or packed.
@@ -157,16 +158,14 @@ def read_alignment(path: Path) -> list[Sample]:
             if length <= 0:
                 raise row.error(f"image size {length:g}, it must be positive", column)
         x, y, w, h = (row.number(column) for column in BOX_COLUMNS)
-        # Drawn in whole pixels of a rescaled view: one pixel over the edge is rounding.
-        box = make_box(row, label, (x, y, w, h), size, BOX_COLUMNS, slack=1.0)
+        box = make_box(row, label, (x, y, w, h), size, BOX_COLUMNS, HAND_DRAWN * max(size))
         split = row["split"] if "split" in table.columns else ""
         image = images.setdefault(dicom, _Image(row, size, {}, split))
         if size != image.size or row["path"] != image.row["path"]:
             raise row.error(f"size or path of {dicom!r} differs from row {image.row.line}", "path")
         boxes = image.phrases.setdefault(row.text("label_text"), [])
-        if box in boxes:
-            raise row.error(f"duplicate box of {dicom!r} for the same phrase", "x")
-        boxes.append(box)
+        if box not in boxes:
+            boxes.append(box)
     return [_sample(dicom, image) for dicom, image in images.items()]
 
 

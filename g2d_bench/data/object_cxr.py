@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import ClassVar
 
 from g2d_bench.data.base import Box, Dataset, Sample
-from g2d_bench.data.tables import MISSING, Row, attach_images, find_files, make_box, read_table, require
+from g2d_bench.data.tables import (
+    HAND_DRAWN,
+    MISSING,
+    Row,
+    attach_images,
+    find_files,
+    make_box,
+    read_table,
+    require,
+)
 from g2d_bench.errors import InputError
 
 LABEL = "Foreign object"
@@ -18,9 +27,6 @@ SPLITS = {"train": "train", "dev": "test"}
 SHAPES = {"0": "rectangle", "1": "ellipse", "2": "polygon"}
 SUFFIXES = (".jpg", ".jpeg", ".png")
 COLUMN = "annotation"
-
-SLACK = 0.02
-"""Share of the longer image side by which a hand-drawn shape may pass the edge; it is clipped there."""
 
 
 def parse_object(row: Row, text: str) -> tuple[float, float, float, float]:
@@ -74,7 +80,7 @@ def parse_annotation(
     objects = tuple(part.strip() for part in row[COLUMN].rstrip("; ").split(";"))
     if not all(objects):
         raise row.error("an empty object between two semicolons", COLUMN)
-    slack = SLACK * max(size) if size else float("inf")
+    slack = HAND_DRAWN * max(size) if size else float("inf")
     columns = (COLUMN, COLUMN, COLUMN, COLUMN)
     return objects, tuple(make_box(row, LABEL, parse_object(row, o), size, columns, slack) for o in objects)
 

@@ -172,8 +172,10 @@ class Rsna(Dataset):
         """Fill the boxes; see :meth:`Dataset.read_mask`.
 
         Raises:
-            InputError: a box does not fit the image.
+            InputError: a box does not fit the image, or another label is asked for.
         """
+        if label != LABEL:
+            raise InputError(f"data set {self.name} has no masks of {label!r}; it has {LABEL!r}")
         for box in sample.boxes:
             if box.x + box.w > shape[1] or box.y + box.h > shape[0]:
                 raise InputError(

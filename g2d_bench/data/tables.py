@@ -22,6 +22,9 @@ from g2d_bench.errors import InputError, did_you_mean
 MISSING = frozenset({"", "nan", "NaN", "NA", "null", "None"})
 """Spellings of an empty cell in the public tables."""
 
+HAND_DRAWN = 0.02
+"""Share of the longer image side by which a hand-drawn box may pass the edge; it is clipped there."""
+
 PACKINGS = ("", ".gz", ".zip")
 
 

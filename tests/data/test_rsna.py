@@ -68,6 +68,8 @@ def test_masks_are_filled_boxes(release: Path) -> None:
     assert (mask == slow).all()
     assert not filled_boxes(sample.boxes, (SIDE, SIDE), "Other").any()
     assert not Rsna(release).read_mask(replace(sample, boxes=()), (8, 8), LABEL).any()
+    with pytest.raises(InputError, match="no masks of 'Lung'; it has 'Pneumonia'"):
+        Rsna(release).read_mask(sample, (SIDE, SIDE), "Lung")
     with pytest.raises(InputError, match="outside the image 800x900"):
         Rsna(release).read_mask(sample, (900, 800), LABEL)
 
