@@ -105,6 +105,7 @@ _STOP = re.compile(r"[.!?]+(?=[\s)\]\"']|$|(?<=[a-z)\0 ]\.)[A-Z][a-z])")
 _ITEM = re.compile(r"^(?:\(?\d{1,2}[.)]|[-*•–])\s*(?=\D|$)")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n|\n[ \t]*(?=(?:[-*•–]|\(?\d{1,2}[.)])[ \t]+\S)")
 _WORD = re.compile(r"[A-Za-z]{2,}")
+_WORDS = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +207,13 @@ def split_sentences(text: str) -> list[str]:
     return [_stopped(tidy) for sentence in found if (tidy := _tidy_sentence(sentence))]
 
 
-def sentences(report: Report | str, *, min_words: int = MIN_WORDS) -> list[str]:
-    """Return what the report says of the image: the sentences of the impression, then of the findings.
+def impression_and_findings(
+    report: Report | str, *, min_words: int = MIN_WORDS
+) -> tuple[list[str], list[str]]:
+    """Return what the report says of the image, as the sentences of its two sections.
 
-    A report with neither gives its unheaded paragraphs, and one without these its preliminary reading.
+    A report with neither gives its unheaded paragraphs as findings, and one without these its preliminary
+    reading.
 
     Args:
         report: a parsed report, or its text.
@@ -217,9 +221,17 @@ def sentences(report: Report | str, *, min_words: int = MIN_WORDS) -> list[str]:
     """
     if isinstance(report, str):
         report = parse_report(report)
-    found = [*split_sentences(report["impression"]), *split_sentences(report["findings"])]
-    found = found or split_sentences(report[BODY]) or split_sentences(report["wet read"])
-    return [one for one in found if len(re.findall(r"\w+", one)) >= min_words] or found
+    impression, findings = split_sentences(report["impression"]), split_sentences(report["findings"])
+    if not impression and not findings:
+        findings = split_sentences(report[BODY]) or split_sentences(report["wet read"])
+    long = [[one for one in part if len(_WORDS.findall(one)) >= min_words] for part in (impression, findings)]
+    return (long[0], long[1]) if any(long) else (impression, findings)
+
+
+def sentences(report: Report | str, *, min_words: int = MIN_WORDS) -> list[str]:
+    """Return the sentences of the impression, then of the findings; see :func:`impression_and_findings`."""
+    impression, findings = impression_and_findings(report, min_words=min_words)
+    return impression + findings
 
 
 def report_text(report: Report | str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.data.images import DECODE_VERSION, GEOMETRY_VERSION, letterbox, read_image
-from g2d_bench.data.reports import read_report, sentences
+from g2d_bench.data.reports import Report, impression_and_findings, read_report
 from g2d_bench.errors import InputError
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
@@ -44,6 +44,7 @@ class Pair:
         patient: the unit of splitting.
         path: the image file.
         sentences: of impression and findings, cleaned; at least one.
+        impression: how many of them, at the start, are the impression's.
         split: ``train``, ``validate`` or ``test`` where the release assigns one, else "".
     """
 
@@ -51,6 +52,7 @@ class Pair:
     patient: str
     path: Path
     sentences: tuple[str, ...]
+    impression: int = 0
     split: str = ""
 
 
@@ -118,7 +120,8 @@ class PairData:
         size: side of the stored images, pixels.
         ids: of each pair.
         patients: of each pair.
-        sentences: cleaned sentences of each report.
+        sentences: cleaned sentences of each report, those of the impression first.
+        impressions: how many of them are the impression's, for each report.
         images: grey values [N, size, size], uint8, memory-mapped read-only.
         parts: part name (:data:`PARTS`) to ascending indices.
         skipped: reason to number of images left out.
@@ -143,11 +146,14 @@ class PairData:
         self.ids = [pair.id for pair in good]
         self.patients = [pair.patient for pair in good]
         self.sentences = [pair.sentences for pair in good]
+        self.impressions = [pair.impression for pair in good]
         self.skipped = dict(read.skipped) | ({"unreadable image": len(bad)} if bad else {})
         part = _parts(good)
         self.parts = {name: np.flatnonzero(part == name) for name in PARTS}
         digest = hashlib.sha256(np.ascontiguousarray(self.images).data)
-        digest.update(repr((self.ids, self.patients, part.tolist(), self.sentences)).encode())
+        digest.update(
+            repr((self.ids, self.patients, part.tolist(), self.sentences, self.impressions)).encode()
+        )
         self.hash = digest.hexdigest()
 
     def __len__(self) -> int:
@@ -162,6 +168,11 @@ class PairData:
         if not len(self.parts[name]):
             raise InputError(f"no {name} pair among {len(self)} of {self.source}; more patients are needed")
         return self.parts[name]
+
+    def text(self, index: int, part: str) -> tuple[str, ...]:
+        """Return the sentences of a report, or (``impression``) those of its impression if it has one."""
+        count = self.impressions[index] if part == "impression" else 0
+        return self.sentences[index][: count or None]
 
     def distinct(self, name: str, count: int) -> NDArray[np.intp]:
         """Return up to ``count`` pairs of a part with different reports, in an order fixed by their ids.
@@ -208,15 +219,15 @@ def _dataset(name: str, data_root: Path, *, strict: bool, folder: Path | None = 
     dataset = dataset_class(name)(folder) if folder is not None else open_dataset(name, data_root)
     skipped: Counter[str] = Counter()
     pairs = []
-    said: dict[str, tuple[str, ...]] = {}
+    said: dict[str, _Said] = {}
     for sample in dataset.samples():
         if sample.report not in said:
-            said[sample.report] = tuple(sentences(sample.report))
+            said[sample.report] = _said(sample.report)
         reason = ""
         if sample.meta.get("view", "PA").split(" ")[0] not in FRONTAL:
             skipped["not frontal"] += 1  # a fact of the data, not a fault: never an error
             continue
-        if not said[sample.report]:
+        if not said[sample.report][0]:
             reason = "report without text"
         elif not sample.path.is_file():
             reason = "report without image"
@@ -225,7 +236,7 @@ def _dataset(name: str, data_root: Path, *, strict: bool, folder: Path | None = 
         if reason:
             skipped[reason] += 1
             continue
-        pairs.append(Pair(sample.id, sample.patient, sample.path, said[sample.report], sample.split))
+        pairs.append(Pair(sample.id, sample.patient, sample.path, *said[sample.report], sample.split))
     label = "phantom mimic-cxr" if dataset.kind == "phantom" else name
     return Read(label, dataset.kind, tuple(sorted(pairs, key=lambda pair: pair.id)), dict(skipped))
 
@@ -234,21 +245,21 @@ def _folder(folder: Path, *, strict: bool) -> Read:
     skipped: Counter[str] = Counter()
     pairs = []
     rows = _table(folder / "pairs.csv") if (folder / "pairs.csv").is_file() else _files(folder)
-    for where, image, lines, patient in rows:
+    for where, image, said, patient in rows:
         reason = ""
         if image is None or not image.is_file():
             reason = "report without image"
-        elif lines is None:
+        elif said is None:
             reason = "image without report"
-        elif not lines:
+        elif not said[0]:
             reason = "report without text"
         if reason and strict:
             raise InputError(reason, file=where)
-        if reason or image is None or lines is None:
+        if reason or image is None or said is None:
             skipped[reason] += 1
             continue
         name = image.relative_to(folder).as_posix() if image.is_relative_to(folder) else str(image)
-        pairs.append(Pair(name, patient or name, image, lines))
+        pairs.append(Pair(name, patient or name, image, *said))
     names = Counter(pair.id for pair in pairs)
     for name, number in names.items():
         if number > 1:
@@ -258,7 +269,14 @@ def _folder(folder: Path, *, strict: bool) -> Read:
     return Read(str(folder), "real", tuple(sorted(pairs, key=lambda pair: pair.id)), dict(skipped))
 
 
-_Row = tuple[str | Path, Path | None, tuple[str, ...] | None, str]
+_Said = tuple[tuple[str, ...], int]
+_Row = tuple[str | Path, Path | None, _Said | None, str]
+
+
+def _said(report: str | Report) -> _Said:
+    """Return the sentences of a report, and how many at the start are the impression's."""
+    impression, findings = impression_and_findings(report)
+    return (*impression, *findings), len(impression)
 
 
 def _files(folder: Path) -> Iterator[_Row]:
@@ -281,7 +299,7 @@ def _files(folder: Path) -> Iterator[_Row]:
         if report is None:
             yield images[stem], image, None, ""
         else:
-            yield report, image, tuple(sentences(read_report(report))), ""
+            yield report, image, _said(read_report(report)), ""
 
 
 def _table(path: Path) -> Iterator[_Row]:
@@ -291,7 +309,7 @@ def _table(path: Path) -> Iterator[_Row]:
     table = read_table(path, ("image", "report"))
     for row in table:
         patient = row["patient"] if "patient" in table.columns else ""
-        yield f"{path}:{row.line}", path.parent / row.text("image"), tuple(sentences(row["report"])), patient
+        yield f"{path}:{row.line}", path.parent / row.text("image"), _said(row["report"]), patient
 
 
 def _decode(

@@ -173,6 +173,18 @@ def test_only_frontal_images_with_text(mimic: Path) -> None:
         read_pairs("mimic-cxr", data_root=mimic.parent, strict=True)
 
 
+def test_the_impression_can_be_had_alone(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("FINDINGS: One mass. IMPRESSION: Probably benign.")
+    write_image(tmp_path / "b.png")
+    (tmp_path / "b.txt").write_text("FINDINGS: Small mass.")
+    data = PairData(read_pairs(str(tmp_path)), 8, cache=tmp_path / "cache")
+    assert path.name in data.ids
+    assert data.text(0, "report") == ("Probably benign.", "One mass.")
+    assert data.text(0, "impression") == ("Probably benign.",)
+    assert data.text(1, "impression") == data.text(1, "report") == ("Small mass.",)
+
+
 def test_parts_keep_patients_together(mimic: Path, tmp_path: Path) -> None:
     data = PairData(read_pairs("mimic-cxr", data_root=mimic.parent), 8, cache=tmp_path / "cache")
     seen = [{data.patients[index] for index in data.parts[name]} for name in PARTS]
@@ -192,7 +204,7 @@ def test_parts_keep_patients_together(mimic: Path, tmp_path: Path) -> None:
 def test_the_release_s_own_split_wins_where_it_is_large_enough(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png")
     pairs = [
-        Pair(f"{i:04d}", f"p{i}", path, (f"Report {i % 50} here.",), "test" if i < 250 else split)
+        Pair(f"{i:04d}", f"p{i}", path, (f"Report {i % 50} here.",), 0, "test" if i < 250 else split)
         for i, split in enumerate(["train", "validate"] * 300)
     ]
     data = PairData(Read("x", "real", tuple(pairs)), 8, cache=tmp_path / "cache")
@@ -209,7 +221,14 @@ def test_the_release_s_own_split_wins_where_it_is_large_enough(tmp_path: Path) -
 
 def test_no_label_comes_along(mimic: Path, tmp_path: Path) -> None:
     """Pairs have no place for labels, and data that differ in labels alone are the same data."""
-    assert {item.name for item in fields(Pair)} == {"id", "patient", "path", "sentences", "split"}
+    assert {item.name for item in fields(Pair)} == {
+        "id",
+        "patient",
+        "path",
+        "sentences",
+        "impression",
+        "split",
+    }
     first = PairData(read_pairs("mimic-cxr", data_root=mimic.parent), 8, cache=tmp_path / "cache")
     table = mimic / "mimic-cxr-2.0.0-chexpert.csv"
     table.write_text(table.read_text().replace("1.0", "0.0"))
