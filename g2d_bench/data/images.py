@@ -45,12 +45,14 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: the file is missing, truncated, has several frames, or is no image.
     """
-    if _is_dicom(path):
-        return _read_dicom(path)
+    # One read of the whole file: the parsers' many small ones cost more, the more so on a network disk.
+    data = _read(path)
+    if _is_dicom(data, path):
+        return _read_dicom(data, path)
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(BytesIO(data)) as image:
             return _grey(image)
     # Image parsers fail on broken files with whatever exception comes; all of them mean the same here.
     except Exception as error:
@@ -79,7 +81,7 @@ def image_size(data: bytes, path: Path) -> tuple[int, int]:
     Raises:
         InputError: no readable header.
     """
-    if data[128:132] == b"DICM":
+    if _is_dicom(data, path):
         header = _dicom_header(BytesIO(data), path)
         return int(header.Rows), int(header.Columns)
     from PIL import Image
@@ -101,7 +103,7 @@ def read_dicom_header(path: Path) -> dict[str, str]:
     Raises:
         InputError: the file is missing, truncated or not DICOM.
     """
-    if not _is_dicom(path):
+    if not _is_dicom(_read(path, 132), path):
         raise InputError("not a DICOM file", file=path)
     header = _dicom_header(path, path)
     return {
@@ -198,15 +200,19 @@ def letterbox(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return Letterbox.of((image.shape[0], image.shape[1]), size).image_forward(image)
 
 
-def _is_dicom(path: Path) -> bool:
+def _read(path: Path, count: int = -1) -> bytes:
     try:
         with path.open("rb") as file:
-            magic = file.read(132)[128:]
+            return file.read(count)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
-    if magic != b"DICM" and path.suffix.lower() in _DICOM_SUFFIXES:
+
+
+def _is_dicom(data: bytes, path: Path) -> bool:
+    found = data[128:132] == b"DICM"
+    if not found and path.suffix.lower() in _DICOM_SUFFIXES:
         raise InputError("not a DICOM file", file=path)
-    return magic == b"DICM"
+    return found
 
 
 def _dicom_header(source: Path | BytesIO, path: Path) -> Any:
@@ -218,11 +224,11 @@ def _dicom_header(source: Path | BytesIO, path: Path) -> Any:
         raise InputError(f"not a readable DICOM header: {error}", file=path) from error
 
 
-def _read_dicom(path: Path) -> NDArray[np.uint8]:
+def _read_dicom(data: bytes, path: Path) -> NDArray[np.uint8]:
     import pydicom
 
     try:
-        header = pydicom.dcmread(path)
+        header = pydicom.dcmread(BytesIO(data))
         _mend_depth(header)
         photometric = str(header.PhotometricInterpretation)
         pixels: NDArray[Any] = header.pixel_array

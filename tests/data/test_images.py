@@ -166,12 +166,28 @@ def test_colour_dicom_becomes_luma(tmp_path: Path, write_dicom: WriteDicom) -> N
     assert np.abs(read_image(write_dicom(tmp_path / "a.dcm", rgb)) - reference).max() <= 1
 
 
+def test_palette_dicom(tmp_path: Path, write_dicom: WriteDicom) -> None:
+    palette: dict[str, object] = {}
+    for colour in ("Red", "Green", "Blue"):
+        palette[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        palette[f"{colour}PaletteColorLookupTableData"] = (np.arange(255, -1, -1, "<u2") * 256).tobytes()
+    path = write_dicom(tmp_path / "a.dcm", RAMP, PhotometricInterpretation="PALETTE COLOR", **palette)
+    assert np.abs(read_image(path).astype(int) - (255 - RAMP)).max() <= 1
+
+
 def test_dicom_is_known_by_content(tmp_path: Path, write_dicom: WriteDicom) -> None:
     np.testing.assert_array_equal(read_image(write_dicom(tmp_path / "a", RAMP)), RAMP)
 
 
 @pytest.mark.parametrize(
-    "change", [{"Rows": 17}, {"NumberOfFrames": 2}, {"PhotometricInterpretation": None}, {"PixelData": None}]
+    "change",
+    [
+        {"Rows": 17},
+        {"NumberOfFrames": 2},
+        {"Rows": 8, "NumberOfFrames": 2},
+        {"PhotometricInterpretation": None},
+        {"PixelData": None},
+    ],
 )
 def test_contradictory_dicom(tmp_path: Path, write_dicom: WriteDicom, change: dict[str, object]) -> None:
     path = write_dicom(tmp_path / "a.dcm", RAMP, **change)
