@@ -295,7 +295,7 @@ def _print_tables(bench: Bench, records: Sequence[Any], allow_mixed: bool = Fals
 
     metrics = {name: bench.catalogue.tasks[name].metrics for name in {r.cell.task for r in records}}
     order = list(dict.fromkeys(record.cell.encoder for record in records))
-    made = blocks(records, order, metrics=metrics, allow_mixed=allow_mixed, spread=bench.spread)
+    made = blocks(records, order, metrics=metrics, allow_mixed=allow_mixed)
     click.echo("\n\n".join(render(block) for block in made))
 
 

@@ -109,6 +109,13 @@ class Bench:
         key, path = self.locate(cell)
         return None if self.options.force else self.store.find(path, key)
 
+    def prepare(self, cell: Cell) -> None:
+        """Fill the caches that a cell reads, so that several workers find them."""
+        data = self.task_data(cell)
+        data.pixels(self.catalogue.encoders[cell.card].image.size)
+        if self.catalogue.tasks[cell.task].kind == "segmentation":
+            _ = data.masks
+
     def check_leaks(self, data: TaskData) -> str:
         """Stop at a leak, or return the user's reason for going on."""
         marker = (data.task.name, data.split_name)

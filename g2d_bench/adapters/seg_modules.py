@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,6 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-@MODELS.register_module()
 class G2DBenchPreprocessor(BaseDataPreprocessor):
     """Only moves a batch to the device; normalisation belongs to the encoder."""
 
@@ -171,16 +170,14 @@ class G2DBenchMasks(BaseMetric):
     """Collects predicted masks as bits; scores them when the loop ends.
 
     Args:
-        truth: bits of the true masks in the order of the loop's data set.
-        score: predicted bits to metrics.
+        score: predicted bits [N, side * side / 8], in the order of the loop's data set, to metrics.
     """
 
     default_prefix = None
 
-    def __init__(self, count: int, score: Any) -> None:
+    def __init__(self, score: Callable[[NDArray[np.uint8]], dict[str, float]]) -> None:
         super().__init__()
         self._score = score
-        self._count = count
         self.bits: NDArray[np.uint8] | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
@@ -193,4 +190,4 @@ class G2DBenchMasks(BaseMetric):
         """Score all predictions together, not batch by batch."""
         ordered = sorted(results, key=lambda item: item[0])
         self.bits = np.stack([bits for _, bits in ordered])
-        return dict(self._score(self.bits))
+        return self._score(self.bits)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import ConfigDict
 from mmengine.dataset import InfiniteSampler
 from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.mm import build_runner, quiet
-from g2d_bench.adapters.seg_modules import G2DBenchMasks, Rows, collate
+from g2d_bench.adapters.seg_modules import G2DBenchMasks, G2DBenchPreprocessor, Rows, collate
 from g2d_bench.cards import SegmentationRule
 from g2d_bench.encoders.decoder import UNetDecoder
 from g2d_bench.encoders.features import frozen_hash, pyramid_features
@@ -162,6 +163,6 @@ def _model(
                 "batchnorm": rule.batchnorm,
             },
             decode_head={"type": "G2DBenchUNetHead", "decoder": decoder, "threshold": rule.threshold},
-            data_preprocessor={"type": "G2DBenchPreprocessor"},
-            test_cfg={"mode": "whole"},
+            data_preprocessor=G2DBenchPreprocessor(),
+            test_cfg=ConfigDict(mode="whole"),
         )

@@ -16,8 +16,9 @@ from g2d_bench.errors import InputError
 PAPER_WIDTHS = (256, 128, 64, 32, 16)
 """Widths for a ResNet-50: the defaults of segmentation-models-pytorch (smp), which the G2D release uses."""
 
-PHANTOM_WIDTHS = (64, 32, 16, 16, 8)
-"""Widths at phantom scale: a quarter of a million parameters over channels (16, 16, 32, 64, 192)."""
+PHANTOM_WIDTHS = (64, 32, 16, 8)
+"""Widths at phantom scale: a quarter of a million parameters over channels (16, 16, 32, 64, 192). One block
+fewer than doublings: at full resolution a block would cost twice as much as all others together."""
 
 Norm = Literal["batch", "group"]
 Upsample = Literal["nearest", "bilinear"]
@@ -28,7 +29,7 @@ class UNetDecoder(nn.Module):
 
     Each block doubles the resolution, joins the next finer map of the pyramid and convolves twice (3x3
     convolution, normalisation, ReLU); blocks after the last map join nothing; a 3x3 convolution with bias
-    ends it. With the defaults this is the arithmetic of smp's decoder, so that a decoder of the G2D release
+    ends it. With fewer blocks than doublings, the logits are upsampled (bilinearly) to the input's size. With the defaults this is the arithmetic of smp's decoder, so that a decoder of the G2D release
     can be loaded (:func:`load_smp_decoder`).
 
     In a pyramid whose maps share a stride (ViT), blocks that need not double do not, and maps are resized
@@ -37,7 +38,7 @@ class UNetDecoder(nn.Module):
     Args:
         channels: C_k of the pyramid, fine to coarse.
         strides: input pixels per cell of each map, powers of two that never fall.
-        widths: output channels of each block, coarse to fine; at least log2 of the coarsest stride many.
+        widths: output channels of each block, coarse to fine.
         out_channels: maps in the output.
         norm: ``batch``, or ``group`` (8 groups, or the largest smaller number that divides) where batches
             are too small for batch statistics.
@@ -47,7 +48,7 @@ class UNetDecoder(nn.Module):
         options: keyword arguments (JSON values) that build the same decoder over the same pyramid.
 
     Raises:
-        InputError: strides that are no such powers of two, too few widths, or one below 1.
+        InputError: strides that are no such powers of two, no width, or one below 1.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class UNetDecoder(nn.Module):
         }
         self.upsample = upsample
         self.levels = len(channels)
+        self._enlarge = 2 ** max(doublings - len(widths), 0)
         self._doubles = [index >= len(widths) - doublings for index in range(len(widths))]
         skips = [*reversed(channels[:-1]), *([0] * len(widths))][: len(widths)]
         inputs = [channels[-1], *widths[:-1]]
@@ -101,7 +103,9 @@ class UNetDecoder(nn.Module):
             if skip is not None:
                 x = torch.cat([x, _resized(skip, size, "bilinear")], dim=1)
             x = block(x)
-        return cast(Tensor, self.head(x))
+        logits = cast(Tensor, self.head(x))
+        size = (self._enlarge * logits.shape[2], self._enlarge * logits.shape[3])
+        return _resized(logits, size, "bilinear")
 
 
 class _Block(nn.Module):
@@ -180,9 +184,6 @@ def _doublings(channels: Sequence[int], strides: Sequence[int], widths: Sequence
     if any(stride < 2 or stride & (stride - 1) for stride in strides) or list(strides) != sorted(strides):
         raise InputError(f"strides must be rising powers of two, not {tuple(strides)}", field="decoder")
     doublings = int(math.log2(strides[-1]))
-    if len(widths) < doublings or min(widths) < 1:
-        raise InputError(
-            f"stride {strides[-1]} needs at least {doublings} widths above 0, not {tuple(widths)}",
-            field="decoder.widths",
-        )
+    if not widths or min(widths) < 1:
+        raise InputError(f"needs widths above 0, not {tuple(widths)}", field="decoder.widths")
     return doublings

@@ -167,7 +167,7 @@ def test_with_a_real_encoder() -> None:
         ((4, 4), (4, 2), (4, 4, 4), "powers of two"),
         ((4,), (2, 4), (4, 4, 4), "1 channels for 2 strides"),
         ((), (), (4, 4, 4), "0 channels"),
-        ((4, 4), (8, 16), (4, 4, 4), "stride 16 needs at least 4 widths"),
+        ((4, 4), (8, 16), (), "needs widths above 0"),
         ((4, 4), (2, 4), (4, 0), "above 0"),
     ],
 )
@@ -181,3 +181,30 @@ def test_shapes_that_cannot_be(
 def test_another_number_of_maps() -> None:
     with pytest.raises(ValueError, match="built for 2 maps, not 3"):
         UNetDecoder((4, 4), (2, 4), (4, 4))(pyramid((4, 4, 4), (2, 4, 8), 16))
+
+
+def test_fewer_blocks_than_doublings_end_in_an_upsampling() -> None:
+    """The logits of the last block, enlarged to the input's size."""
+    torch.manual_seed(0)
+    decoder = UNetDecoder((4, 4, 4), (2, 4, 8), (6, 5)).eval()
+    pyramid = [torch.randn(2, 4, side, side) for side in (16, 8, 4)]
+    coarse = decoder.head(
+        decoder.blocks[1](
+            torch.cat(
+                [
+                    functional.interpolate(
+                        decoder.blocks[0](
+                            torch.cat([functional.interpolate(pyramid[2], scale_factor=2), pyramid[1]], 1)
+                        ),
+                        scale_factor=2,
+                    ),
+                    pyramid[0],
+                ],
+                1,
+            )
+        )
+    )
+    logits = decoder(pyramid)
+    assert logits.shape == (2, 1, 32, 32)
+    expected = functional.interpolate(coarse, size=(32, 32), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(logits, expected)
