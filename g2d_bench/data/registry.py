@@ -11,8 +11,15 @@ from g2d_bench.errors import InputError, did_you_mean
 
 # One line per data set; the reader is imported when it is asked for.
 _READERS = {
-    "siim": "g2d_bench.data.siim:Siim",
+    "chexpert": "g2d_bench.data.chexpert:CheXpert",
     "covid-cxr": "g2d_bench.data.covid_cxr:CovidCxr",
+    "covidx": "g2d_bench.data.covidx:Covidx",
+    "cxr14": "g2d_bench.data.cxr14:Cxr14",
+    "mimic-cxr": "g2d_bench.data.mimic_cxr:MimicCxr",
+    "ms-cxr": "g2d_bench.data.ms_cxr:MsCxr",
+    "object-cxr": "g2d_bench.data.object_cxr:ObjectCxr",
+    "rsna": "g2d_bench.data.rsna:Rsna",
+    "siim": "g2d_bench.data.siim:Siim",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -90,7 +91,12 @@ class TaskData:
         }
         self.split = divide(task, protocol.split, list(self.samples.values()))
         self.train = take_fraction(
-            list(self.samples.values()), self.split.train, fraction, seed=seed, task=task.name
+            list(self.samples.values()),
+            self.split.train,
+            fraction,
+            seed=seed,
+            task=task.name,
+            labels=task.labels,
         )
 
     @property
@@ -109,7 +115,7 @@ class TaskData:
 
     def positives(self, ids: tuple[str, ...]) -> int:
         """Count the images that show at least one of the task's labels."""
-        return sum(any(self.samples[i].labels[name] == 1 for name in self.task.labels) for i in ids)
+        return sum(any(self.samples[i].labels.get(name) == 1 for name in self.task.labels) for i in ids)
 
     def pixels(self, size: int) -> PixelCache:
         """Open the decoded images as letterboxed squares of ``size`` pixels."""
@@ -130,8 +136,12 @@ LEAK_SIZE = 128
 
 
 def usable(samples: list[Sample] | tuple[Sample, ...], labels: tuple[str, ...]) -> list[Sample]:
-    """Keep the samples that carry all labels of a task."""
-    kept = [sample for sample in samples if all(label in sample.labels for label in labels)]
+    """Keep the samples of which at least one of a task's labels is known."""
+    kept = [
+        sample
+        for sample in samples
+        if any(not math.isnan(sample.labels.get(label, math.nan)) for label in labels)
+    ]
     if not kept:
         raise InputError(f"no image carries the labels {', '.join(labels)}")
     return kept
