@@ -64,7 +64,8 @@ class Layout(_Table):
         rename: start of a name (after the prefix) to its canonical start, such as ``"4." = "layer1."``.
         expect: how many entries must match at least.
         missing_ok: patterns of canonical names that the file may lack (MedKLIP has no ``layer4.*``).
-        decoder_prefix: what stands before the names of a pre-trained decoder, if the file has one.
+        decoder_prefix: what stands before ``decoder.`` and ``segmentation_head.`` of a pre-trained U-Net of
+            segmentation-models-pytorch; absent where the file has none.
         md5: of the published file; empty where unknown.
         sha256: of the published file; empty where unknown.
         note: where the file comes from.
@@ -77,7 +78,7 @@ class Layout(_Table):
     rename: dict[str, str] = Field(default_factory=dict)
     expect: int = Field(ge=1)
     missing_ok: list[str] = Field(default_factory=list)
-    decoder_prefix: str = ""
+    decoder_prefix: str | None = None
     md5: Hash = ""
     sha256: Hash = ""
     note: str = ""

@@ -6,7 +6,7 @@ Its metadata hold, under ``g2d_bench``, a JSON model card; here these of its key
     {"text": {"source": "small", "options": {...}},      # or "hf-hub:NAME", "local-dir:PATH"
      "tokenizer": "<sha256 of tokenizer.json>",          # for "small"
      "heads": {"method": "g2d", "options": {...}},
-     "decoder": {"widths": [...]}}
+     "decoder": {...}}                                   # UNetDecoder.options
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _load(
     try:
         module = build(card)
         # The text encoder's tensors are those of the BERT inside of it.
-        target: nn.Module = module.bert if part == "text" else module
+        target = getattr(module, "bert", module)
         target.load_state_dict(dict(state))
     except (TypeError, KeyError, ValueError, RuntimeError) as error:
         raise InputError(

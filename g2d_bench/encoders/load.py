@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from g2d_bench.encoders.card import TIMM, EncoderCard, Layout
-from g2d_bench.encoders.checkpoint import LoadReport, load_into, match_any, open_checkpoint
+from g2d_bench.encoders.checkpoint import Checkpoint, LoadReport, load_into, match_any, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
 from g2d_bench.encoders.weights import download_timm, weights_digest, weights_file, weights_state
 from g2d_bench.errors import InputError
@@ -105,6 +105,8 @@ def load_encoder(
 
             parts = load_companions(opened, image)
             encoder.text, encoder.heads, encoder.decoder = parts.text, parts.heads, parts.decoder
+        else:
+            encoder.decoder = _published_decoder(card, opened, encoder.report.layout, image)
     modules: tuple[nn.Module | None, ...] = (encoder.image, encoder.text, encoder.heads, encoder.decoder)
     for module in modules:
         if module is not None:
@@ -130,6 +132,20 @@ def build_image(card: EncoderCard, seed: int) -> ImageEncoder:
         message = f"{spec.model} takes {image.input_size} px, not {side}; set image.options.img_size"
         raise InputError(message, file=f"{card.name}.toml", field="image.size")
     return image.eval()
+
+
+def _published_decoder(
+    card: EncoderCard, opened: Checkpoint, name: str, image: ImageEncoder
+) -> UNetDecoder | None:
+    layout = next(layout for layout in card.checkpoint if layout.layout == name)
+    if layout.decoder_prefix is None:
+        return None
+    from g2d_bench.encoders.decoder import load_smp_decoder
+
+    state = opened.states[layout.container]
+    return load_smp_decoder(
+        state, image.channels, image.strides, prefix=layout.decoder_prefix, file=opened.file
+    )
 
 
 OWN = "g2d-bench"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from g2d_bench.cards_io import load_card
 from g2d_bench.encoders.card import EncoderCard
+from g2d_bench.encoders.decoder import UNetDecoder
 from g2d_bench.encoders.image import seeded_encoder
 from g2d_bench.paths import shipped
 
@@ -26,6 +27,15 @@ SMALL: dict[str, dict[str, Any]] = {
 MakeCard = Callable[[str], EncoderCard]
 MakeState = Callable[[str], "OrderedDict[str, Tensor]"]
 MakePublished = Callable[[str], Any]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Models this small only lose by threads, badly so on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +75,16 @@ def published(trained_state: MakeState) -> MakePublished:
     def junk(*names: str) -> dict[str, Tensor]:
         return {name: torch.zeros(3) for name in names}
 
+    def smp_decoder(prefix: str) -> dict[str, Tensor]:
+        decoder = UNetDecoder((64, 32, 32, 32, 32), (2, 4, 8, 16, 32), (8, 8, 4, 4, 4))
+        names = {"blocks.": "decoder.blocks.", "head.": "segmentation_head.0."}
+        return {
+            prefix + names[start] + name.removeprefix(start): tensor
+            for name, tensor in decoder.state_dict().items()
+            for start in names
+            if name.startswith(start)
+        }
+
     r50, vit = "resnet50", "vit_base_patch16_224"
 
     def make(name: str) -> Any:
@@ -98,13 +118,11 @@ def published(trained_state: MakeState) -> MakePublished:
                 other = junk("vis_proj.0.weight", "lin_proj.0.weight", "linguistic.encoder.x")
                 return {"model": {**put("visual.model.", r50), **other}, "config": {"lr": 1e-4}}
             case "g2d.r50":
-                other = junk(
-                    "img_model.segmentation_head.0.bias", "attnpool.q_proj.weight", "proj_v.0.weight"
-                )
-                state = {**put("img_model.encoder.", r50), **other}
+                other = junk("attnpool.q_proj.weight", "proj_v.0.weight", "lm_model.embeddings.x")
+                state = {**put("img_model.encoder.", r50), **smp_decoder("img_model."), **other}
                 return {"epoch": 9, "model_state_dict": state, "optimizer_state_dict": {"state": {}}}
             case "g2d.r50 encoder-decoder":
-                return {**put("encoder.", r50), **junk("segmentation_head.0.bias")}
+                return {**put("encoder.", r50), **smp_decoder("")}
             case "g2d.r50 no-decoder":
                 return put("backbone.", r50)
             case "g2d.r50 encoder" | "mflag.r50 encoder":

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from g2d_bench.encoders import doctor
+from g2d_bench.encoders.card import EncoderCard
+from g2d_bench.encoders.doctor import diagnose, render
+from g2d_bench.encoders.load import load_encoder
+from g2d_bench.errors import InputError
+
+MakeCard = Callable[[str], EncoderCard]
+
+
+def nothing(_: str) -> bool:
+    return False
+
+
+def test_healthy_file(small_card: MakeCard, saved: Callable[[str], Path]) -> None:
+    path = saved("gloria.chexpert-r50")
+    report = diagnose(small_card("gloria.chexpert-r50"), path, installed=nothing)
+    assert report.ok
+    assert report.warnings == ()
+    assert [check.name for check in report.checks] == [
+        *("deterministic", "frozen", "finite", "sees the image", "differs from its initialisation")
+    ]
+    text = render(report)
+    assert f"weights     {path}" in text
+    assert report.weights_hash in text
+    assert "lightning: 318 of 318 entries loaded" in text
+    assert "outside of the image encoder: 3" in text
+    assert "32 px, upsampled inside to 40, (grey / 255 - 0.5) / 0.5" in text
+    assert "64 x 20 x 20 at stride 2" in text
+    assert "FAILED" not in text
+
+
+def test_random_encoder_has_no_file(small_card: MakeCard) -> None:
+    report = diagnose(small_card("random"), installed=nothing)
+    assert report.ok
+    assert report.load is None
+    assert "none: random initialisation" in render(report)
+    assert "layout" not in render(report)
+
+
+def test_absent_stage_and_dropped_entries_are_told(
+    small_card: MakeCard, saved: Callable[[str], Path]
+) -> None:
+    text = render(diagnose(small_card("medklip.r50"), saved("medklip.r50"), installed=nothing))
+    assert "258 of 258 entries loaded" in text
+    assert "absent, as the card allows: 60 (layer4.0.conv1.weight, " in text
+    text = render(diagnose(small_card("imagenet.r50"), saved("imagenet.r50"), installed=nothing))
+    assert "left aside: 2" in text
+
+
+def test_another_version_of_a_published_file(small_card: MakeCard, saved: Callable[[str], Path]) -> None:
+    report = diagnose(small_card("biovil.r50"), saved("biovil.r50"), installed=nothing)
+    assert report.ok
+    assert len(report.warnings) == 1
+    assert "md5 is not that of the published file (02ce6ee4" in report.warnings[0]
+    assert "warning     the file's md5" in render(report)
+
+
+def test_wrong_file_is_refused(small_card: MakeCard, saved: Callable[[str], Path]) -> None:
+    with pytest.raises(InputError, match="fits no layout of the card"):
+        diagnose(small_card("mgca.r50"), saved("biovil.r50"), installed=nothing)
+
+
+def test_rival_packages(small_card: MakeCard) -> None:
+    both = {"onedl-mmengine", "mmengine", "onedl-mmcv"}
+    report = diagnose(small_card("random"), installed=both.__contains__)
+    assert len(report.warnings) == 1
+    assert "onedl-mmengine and mmengine are both installed" in report.warnings[0]
+    assert doctor._installed("torch")
+    assert not doctor._installed("no-such-distribution-anywhere")
+
+
+class _Sick(nn.Module):
+    """Wraps a body so that it misbehaves."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.register_buffer("calls", torch.zeros(1))
+        self.calls: torch.Tensor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kind == "moves":
+            self.calls += 1
+        if self.kind == "dice":
+            return x + torch.randn_like(x)
+        return x * {"nan": float("nan"), "blind": 0.0}.get(self.kind, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "failed"),
+    [("moves", "frozen"), ("dice", "deterministic"), ("nan", "finite"), ("blind", "sees the image")],
+)
+def test_each_illness_is_found(
+    kind: str, failed: str, small_card: MakeCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load_encoder(small_card("random"))
+    body: nn.Module = encoder.image.body
+    body.add_module("act1", _Sick(kind))
+    monkeypatch.setattr(doctor, "load_encoder", lambda *_, **__: encoder)
+    report = diagnose(small_card("random"), installed=nothing)
+    assert failed in [check.name for check in report.checks if not check.ok]
+    assert not report.ok
+    assert f"FAILED      {failed}: " in render(report)
+
+
+def test_features_like_the_initialisations(
+    small_card: MakeCard, saved: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card, path = small_card("g2d.r50"), saved("g2d.r50")
+    encoder = load_encoder(card, checkpoint=path)
+    monkeypatch.setattr(doctor, "build_image", lambda *_: encoder.image)
+    report = diagnose(card, path, installed=nothing)
+    assert [check.name for check in report.checks if not check.ok] == ["differs from its initialisation"]

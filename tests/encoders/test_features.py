@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from g2d_bench.encoders import features as features_module
+from g2d_bench.encoders.card import EncoderCard
+from g2d_bench.encoders.features import (
+    BATCH,
+    features_key,
+    frozen_hash,
+    pooled_features,
+    pyramid_features,
+    pyramid_shapes,
+)
+from g2d_bench.encoders.load import Encoder, load_encoder
+
+MakeCard = Callable[[str], EncoderCard]
+
+
+@pytest.fixture(scope="module")
+def encoder(small_card: MakeCard) -> Encoder:
+    return load_encoder(small_card("random"), seed=3)
+
+
+@pytest.fixture(scope="module")
+def pixels() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (3 * BATCH + 5, 32, 32), dtype=np.uint8)
+
+
+def one_by_one(encoder: Encoder, pixels: NDArray[np.uint8], rows: Any) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        return np.concatenate(
+            [
+                encoder.image(encoder.preprocess(torch.from_numpy(pixels[row : row + 1]))).pooled.numpy()
+                for row in rows
+            ]
+        )
+
+
+def test_pooled_features_are_the_encoders(
+    encoder: Encoder, pixels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    rows = [7, 2, 2, 40]
+    got = pooled_features(encoder, pixels, rows, content="c", folder=tmp_path)
+    assert got.dtype == np.float32
+    assert got.shape == (4, encoder.image.num_features)
+    np.testing.assert_allclose(got, one_by_one(encoder, pixels, rows), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["random", "mgca.vit-b16"])
+def test_numbers_do_not_depend_on_the_company(
+    name: str, small_card: MakeCard, pixels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    card = small_card(name).model_copy(update={"weights": "none"})
+    encoder = load_encoder(card, seed=3)
+    together = pooled_features(encoder, pixels, range(len(pixels)), content="a", folder=tmp_path)
+    for part in ([50], [50, 3], range(49, 60), range(len(pixels) - 1, 20, -1)):
+        alone = pooled_features(encoder, pixels, list(part), content=f"b{len(part)}", folder=tmp_path)
+        assert np.array_equal(alone, together[list(part)])
+    levels, some = (pyramid_features(encoder, pixels, rows, budget_bytes=1 << 30) for rows in (None, [9, 50]))
+    assert levels is not None
+    assert some is not None
+    for level, two in zip(levels, some, strict=True):
+        assert torch.equal(level[[9, 50]], two)
+
+
+def test_each_image_is_computed_once(
+    encoder: Encoder, pixels: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+    forward = features_module._forward
+
+    def counting(encoder: Encoder, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Any:
+        computed.extend(rows.tolist())
+        return forward(encoder, pixels, rows)
+
+    monkeypatch.setattr(features_module, "_forward", counting)
+    first = pooled_features(encoder, pixels, [1, 2, 3], content="c", folder=tmp_path)
+    both = pooled_features(encoder, pixels, [3, 4, 2], content="c", folder=tmp_path)
+    again = pooled_features(encoder, pixels, [4, 1], content="c", folder=tmp_path)
+    assert computed == [1, 2, 3, 4]
+    assert np.array_equal(both[0], first[2])
+    assert np.array_equal(again, np.stack([both[1], first[0]]))
+    pooled_features(encoder, pixels, [1], content="other data", folder=tmp_path)
+    assert computed == [1, 2, 3, 4, 1]
+    assert len(list(tmp_path.glob("*.done.npy"))) == 2
+
+
+def test_damaged_tables_are_made_again(encoder: Encoder, pixels: NDArray[np.uint8], tmp_path: Path) -> None:
+    first = pooled_features(encoder, pixels, [1, 2], content="c", folder=tmp_path)
+    key = features_key(encoder, "c")
+    for content in (b"", b"\x93NUMPY broken"):
+        (tmp_path / f"{key}.npy").write_bytes(content)
+        assert np.array_equal(pooled_features(encoder, pixels, [1, 2], content="c", folder=tmp_path), first)
+
+
+def test_key_holds_all_that_moves_the_numbers(encoder: Encoder, small_card: MakeCard) -> None:
+    card = encoder.card
+    keys = {features_key(encoder, "c"), features_key(encoder, "d")}
+    keys.add(features_key(load_encoder(card, seed=4), "c"))
+    other = card.image.model_copy(update={"mean": 0.4})
+    keys.add(features_key(load_encoder(card.model_copy(update={"image": other}), seed=3), "c"))
+    assert len(keys) == 4
+    assert features_key(load_encoder(card, seed=3), "c") == features_key(encoder, "c")
+
+
+def test_default_folder_is_the_cache(
+    encoder: Encoder, pixels: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path))
+    pooled_features(encoder, pixels, [0], content="c")
+    assert (tmp_path / "features" / f"{features_key(encoder, 'c')}.npy").is_file()
+
+
+def test_no_rows_and_wrong_rows(encoder: Encoder, pixels: NDArray[np.uint8], tmp_path: Path) -> None:
+    assert pooled_features(encoder, pixels, [], content="c", folder=tmp_path).shape == (
+        0,
+        encoder.image.num_features,
+    )
+    for rows in ([-1], [len(pixels)]):
+        with pytest.raises(IndexError, match=r"rows must lie in"):
+            pooled_features(encoder, pixels, rows, content="c", folder=tmp_path)
+
+
+def test_pyramid_features_and_their_budget(encoder: Encoder, pixels: NDArray[np.uint8]) -> None:
+    shapes = pyramid_shapes(encoder)
+    assert [shape[1:] for shape in shapes] == [(16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
+    rows = [5, 80, 5]
+    size = sum(4 * channels * height * width for channels, height, width in shapes) * len(rows)
+    assert pyramid_features(encoder, pixels, rows, budget_bytes=size - 1) is None
+    levels = pyramid_features(encoder, pixels, rows, budget_bytes=size)
+    assert levels is not None
+    with torch.inference_mode():
+        expected = encoder.image(encoder.preprocess(torch.from_numpy(pixels[rows]))).pyramid
+    for level, reference in zip(levels, expected, strict=True):
+        assert level.dtype == torch.float32
+        torch.testing.assert_close(level, reference, atol=1e-5, rtol=1e-5)
+        assert not level.requires_grad
+        assert not level.is_inference(), "an inference tensor could not take part in training"
+
+
+def test_batchnorm_stays_put_even_in_training_mode(
+    small_card: MakeCard, pixels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    encoder = load_encoder(small_card("random"), seed=3)
+    before = frozen_hash(encoder.image)
+    encoder.image.train()
+    pooled_features(encoder, pixels, [0, 1], content="c", folder=tmp_path)
+    pyramid_shapes(encoder)
+    assert frozen_hash(encoder.image) == before
+    assert encoder.image.training, "the mode is given back as it was"
+    with torch.no_grad():
+        encoder.image(encoder.preprocess(torch.from_numpy(pixels[:2])))
+    assert frozen_hash(encoder.image) != before, "BatchNorm statistics are part of the hash"
+
+
+def test_an_encoder_that_moves_is_found_out(
+    small_card: MakeCard, pixels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    encoder = load_encoder(small_card("random"), seed=3)
+    norm = next(module for module in encoder.image.modules() if isinstance(module, nn.BatchNorm2d))
+
+    def leak(*_: object) -> None:
+        assert norm.running_mean is not None
+        norm.running_mean.add_(1e-3)
+
+    norm.register_forward_hook(leak)
+    with pytest.raises(RuntimeError, match="changed while its features were computed"):
+        pooled_features(encoder, pixels, [0], content="c", folder=tmp_path)
