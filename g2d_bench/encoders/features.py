@@ -122,7 +122,8 @@ def pyramid_features(
     shapes = pyramid_shapes(encoder)
     if len(wanted) * sum(4 * int(np.prod(shape)) for shape in shapes) > budget_bytes:
         return None
-    levels = [torch.empty((len(wanted), *shape), dtype=torch.float32) for shape in shapes]
+    # The layout in which the CPU's convolutions, of encoder and decoder alike, are fastest.
+    levels = [torch.empty((len(wanted), *shape), memory_format=torch.channels_last) for shape in shapes]
     start = 0
     for part, features in _forward(encoder, pixels, wanted):
         for level, maps in zip(levels, features.pyramid, strict=True):

@@ -3,8 +3,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
 
 from g2d_bench.cards_io import load_card, load_cards
 from g2d_bench.encoders.card import EncoderCard, load_encoder_card
@@ -87,6 +89,50 @@ def test_good_card(tmp_path: Path) -> None:
 def test_wrong_card_is_one_line(tmp_path: Path, old: str, new: str, expected: str) -> None:
     assert GOOD.count(old) == 1
     assert refusal(write(tmp_path, GOOD.replace(old, new))).startswith(expected)
+
+
+def test_digest_changes_with_what_moves_numbers(tmp_path: Path) -> None:
+    card = load_encoder_card(write(tmp_path, GOOD))
+    prose = {'title = "Test"': 'title = "Other"', "expect = 318": 'expect = 318\nnote = "from somewhere"'}
+    for old, new in prose.items():
+        assert load_encoder_card(write(tmp_path, GOOD.replace(old, new))).digest == card.digest
+    for old, new in {
+        "size = 224": "size = 256",
+        "std = 0.5": "std = 0.4",
+        "expect = 318": "expect = 317",
+    }.items():
+        assert load_encoder_card(write(tmp_path, GOOD.replace(old, new))).digest != card.digest
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    size: int = 1
+
+
+class _Odd(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    parts: dict[str, _Part] = {}
+    pair: tuple[_Part, ...] = ()
+    maybe: _Part | None = None
+    kind: Annotated[Literal["one", "two"] | None, Field(description="x")] = None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[parts.left]\nsise = 1", "parts.left.sise: unknown key; did you mean 'size'?"),
+        ("[[pair]]\nsiz = 1", "pair[0].siz: unknown key; did you mean 'size'?"),
+        ("[maybe]\nsizes = 1", "maybe.sizes: unknown key; did you mean 'size'?"),
+        ("kind = 'tow'", "kind: 'tow' is not allowed; did you mean 'two'?"),
+        ("maybe = 3", "maybe: Input should be a valid dictionary"),
+        ("zzzzzz = 3", "zzzzzz: unknown key; allowed: kind, maybe, pair, parts"),
+    ],
+)
+def test_explanations_reach_into_any_nesting(tmp_path: Path, text: str, expected: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(InputError) as caught:
+        load_card(path, _Odd)
+    assert str(caught.value).startswith(f"{path}: {expected}")
 
 
 def test_toml_mistake_names_the_line(tmp_path: Path) -> None:

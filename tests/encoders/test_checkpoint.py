@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -223,7 +224,8 @@ def test_parameters_and_shells_in_a_state_dict(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     weight = nn.Parameter(torch.arange(6.0).reshape(2, 3).t())
     view = torch.arange(10.0)[3:7]
-    torch.save({"a": weight, "b": view, "c": torch.zeros(2, dtype=torch.bfloat16), "d": made()}, path)
+    rest = {"d": made(), "e": torch.float16, "f": torch.Size([2]), "g": np.float64(1), "h": b"bytes"}
+    torch.save({"a": weight, "b": view, "c": torch.zeros(2, dtype=torch.bfloat16), **rest}, path)
     del sys.modules["lost_package"]
     state = read_state(path)
     assert state.keys() == {"a", "b", "c"}
