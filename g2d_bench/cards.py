@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from g2d_bench.cards_io import load_card
 from g2d_bench.encoders.card import EncoderCard
@@ -18,15 +18,12 @@ from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.hashing import digest_json
 from g2d_bench.metrics.spec import metric_names
 from g2d_bench.paths import PACKAGE, shipped
+from g2d_bench.rules import Card, SegmentationRule
 
 Kind = Literal["classification", "segmentation", "detection", "zero-shot", "grounding", "phrase"]
 
 
-class _Card(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SplitRule(_Card):
+class SplitRule(Card):
     """How the images of a data set are divided into train, validation and test."""
 
     by: Literal["patient"] = "patient"
@@ -50,7 +47,7 @@ class SplitRule(_Card):
         return self
 
 
-class TaskCard(_Card):
+class TaskCard(Card):
     """What is measured: data set, kind, labels, metrics, version."""
 
     name: str
@@ -104,30 +101,7 @@ class TaskCard(_Card):
         return digest_json(self.model_dump(mode="json", exclude={"title", "papers", "notes", "counts"}))
 
 
-class SegmentationRule(_Card):
-    """How a decoder is trained and read in a segmentation task."""
-
-    tuning: Literal["frozen", "finetune"]
-    batchnorm: Literal["frozen", "train"]
-    """Whether the encoder's BatchNorm statistics may move."""
-    decoder_widths: tuple[int, ...] = Field(min_length=5, max_length=5)
-    loss: Literal["bce_dice"]
-    optimiser: Literal["adamw"]
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    batch_size: int = Field(gt=0)
-    epochs: int = Field(gt=0)
-    min_steps: int = Field(gt=0)
-    max_steps: int = Field(gt=0)
-    validate_every: int = Field(gt=0)
-    """Steps between two validations, or one epoch where that is longer."""
-    patience: int = Field(gt=0)
-    """Validations without a better score before training stops."""
-    select: str
-    threshold: float = Field(gt=0, lt=1)
-
-
-class Protocol(_Card):
+class Protocol(Card):
     """Everything between encoder and number."""
 
     name: str
@@ -178,7 +152,9 @@ class Cards(Generic[C]):
             for path in sorted(folder.glob("*.toml")):
                 taken = self._paths.setdefault(path.stem, path)
                 if taken != path:
-                    raise InputError(f"the name {path.stem!r} is taken by {taken}; rename the file", file=path)
+                    raise InputError(
+                        f"the name {path.stem!r} is taken by {taken}; rename the file", file=path
+                    )
 
     @property
     def names(self) -> list[str]:

@@ -82,19 +82,67 @@ def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 _PATH = click.Path(path_type=Path)
 _settings_options = _options(
-    click.option("--data-root", type=_PATH, help="Folder with real data, one sub-folder per data set (or G2D_BENCH_DATA)."),
+    click.option(
+        "--data-root",
+        type=_PATH,
+        help="Folder with real data, one sub-folder per data set (or G2D_BENCH_DATA).",
+    ),
     click.option("--phantom", is_flag=True, help="Use generated data, whatever is configured."),
     click.option("--results", type=_PATH, help="Folder of records (or G2D_BENCH_RESULTS).  [default: runs]"),
-    click.option("--tasks-dir", "task_dirs", type=_PATH, multiple=True, help="Folder with your own task cards."),
-    click.option("--encoders-dir", "encoder_dirs", type=_PATH, multiple=True, help="Folder with your own encoder cards."),
-    click.option("--checkpoint", "checkpoints", multiple=True, metavar="NAME=FILE", callback=_checkpoints, help="Weights of an encoder."),
-    click.option("--weights-dir", type=_PATH, help="Folder with weights named after encoders (or G2D_BENCH_WEIGHTS)."),
+    click.option(
+        "--tasks-dir", "task_dirs", type=_PATH, multiple=True, help="Folder with your own task cards."
+    ),
+    click.option(
+        "--encoders-dir",
+        "encoder_dirs",
+        type=_PATH,
+        multiple=True,
+        help="Folder with your own encoder cards.",
+    ),
+    click.option(
+        "--checkpoint",
+        "checkpoints",
+        multiple=True,
+        metavar="NAME=FILE",
+        callback=_checkpoints,
+        help="Weights of an encoder.",
+    ),
+    click.option(
+        "--weights-dir", type=_PATH, help="Folder with weights named after encoders (or G2D_BENCH_WEIGHTS)."
+    ),
 )
 _grid_options = _options(
-    click.option("--task", "tasks", multiple=True, required=True, callback=_split, help="Task name; repeat, use commas, or 'all'."),
-    click.option("--encoder", "encoders", multiple=True, callback=_split, help="Encoder name, NAME+decoder for its decoder too.  [default: all with usable weights]"),
-    click.option("--fraction", "fractions", multiple=True, callback=_fractions, help="Share of the labels: 0.01 or 1%.  [default: those of the task]"),
-    click.option("--seed", "seeds", multiple=True, default=["0"], show_default=True, callback=_seeds, help="Seed: 0, 0,1,2 or 0-4."),
+    click.option(
+        "--task",
+        "tasks",
+        multiple=True,
+        required=True,
+        callback=_split,
+        help="Task name; repeat, use commas, or 'all'.",
+    ),
+    click.option(
+        "--encoder",
+        "encoders",
+        multiple=True,
+        callback=_split,
+        help="Encoder name, NAME+decoder for its decoder too.  [default: all with usable weights]",
+    ),
+    click.option(
+        "--fraction",
+        "fractions",
+        multiple=True,
+        callback=_fractions,
+        help="Share of the labels: 0.01 or 1%.  [default: those of the task]",
+    ),
+    click.option(
+        "--seed",
+        "seeds",
+        multiple=True,
+        default=["0"],
+        show_default=True,
+        callback=_seeds,
+        help="Seed: 0, 0,1,2 or 0-4.",
+    ),
     click.option("--protocol", default="clean", show_default=True, help="Protocol name."),
 )
 
@@ -104,7 +152,9 @@ def _bench(options: dict[str, Any], **run_options: Any) -> Bench:
     from g2d_bench.settings import resolve
 
     names = ("data_root", "phantom", "results", "task_dirs", "encoder_dirs", "checkpoints", "weights_dir")
-    return Bench(resolve(**{name: options[name] for name in names if name in options}), Options(**run_options))
+    return Bench(
+        resolve(**{name: options[name] for name in names if name in options}), Options(**run_options)
+    )
 
 
 def _cells(bench: Bench, options: dict[str, Any]) -> tuple[list[Cell], list[Skipped]]:
@@ -127,7 +177,12 @@ def _cells(bench: Bench, options: dict[str, Any]) -> tuple[list[Cell], list[Skip
 @click.option("--force", is_flag=True, help="Run cells again that are finished.")
 @click.option("--dry-run", is_flag=True, help="Only show the plan.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: as the cores allow]")
-@click.option("--allow-leaks", metavar="REASON", default="", help="Run in spite of a leak; the reason goes into the record.")
+@click.option(
+    "--allow-leaks",
+    metavar="REASON",
+    default="",
+    help="Run in spite of a leak; the reason goes into the record.",
+)
 def run(force: bool, dry_run: bool, jobs: int | None, allow_leaks: str, **options: Any) -> None:
     """Run a task with encoders at label fractions and print the table.
 
@@ -145,12 +200,16 @@ def run(force: bool, dry_run: bool, jobs: int | None, allow_leaks: str, **option
         click.echo(f"left out: {left.encoder}: {left.reason}", err=True)
     _print_tables(bench, report.records)
     if report.reused:
-        click.echo(f"\n{report.reused} of {len(cells)} cells were finished before (run with --force to repeat them).")
+        click.echo(
+            f"\n{report.reused} of {len(cells)} cells were finished before (run with --force to repeat them)."
+        )
     if report.failures:
         click.echo(f"\n{len(report.failures)} of {len(cells)} cells failed:", err=True)
         for failure in report.failures:
             cell = failure.cell
-            click.echo(f"  {cell.task} {cell.encoder} {cell.fraction:g} seed {cell.seed}: {failure.error}", err=True)
+            click.echo(
+                f"  {cell.task} {cell.encoder} {cell.fraction:g} seed {cell.seed}: {failure.error}", err=True
+            )
         sys.exit(1)
 
 
@@ -257,7 +316,9 @@ def data_phantom(
     for name in datasets:
         dataset_class(name)
     for name in datasets or dataset_names():
-        folder = ensure(name, root=out or Settings().phantom_root, count=count, size=size, seed=seed, workers=workers)
+        folder = ensure(
+            name, root=out or Settings().phantom_root, count=count, size=size, seed=seed, workers=workers
+        )
         click.echo(f"{name}: {folder}")
 
 

@@ -44,7 +44,9 @@ class Tolerance:
             return cls("seeds")
         match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", text.strip())
         if not match:
-            raise InputError(f"{text!r} is no tolerance; write seeds, 0.5 (points) or 2%", field="--tolerance")
+            raise InputError(
+                f"{text!r} is no tolerance; write seeds, 0.5 (points) or 2%", field="--tolerance"
+            )
         return cls("relative" if match[2] else "absolute", float(match[1]))
 
 
@@ -90,15 +92,14 @@ def by_cell(records: Iterable[Record], where: str) -> dict[Cell, Record]:
         cell = Cell(**record.cell.model_dump())
         if cell in found:
             raise InputError(
-                f"two records for one cell: {cell} (keys {found[cell].key[:8]} and {record.key[:8]})", file=where
+                f"two records for one cell: {cell} (keys {found[cell].key[:8]} and {record.key[:8]})",
+                file=where,
             )
         found[cell] = record
     return found
 
 
-def compare(
-    reference: dict[Cell, Record], measured: dict[Cell, Record], tolerance: Tolerance
-) -> list[Line]:
+def compare(reference: dict[Cell, Record], measured: dict[Cell, Record], tolerance: Tolerance) -> list[Line]:
     """Compare every cell of the reference with its repeat.
 
     Args:

@@ -85,8 +85,7 @@ def make_cells(
     """
     rule = catalogue.protocols[protocol]
     cards = [
-        catalogue.tasks[name]
-        for name in (catalogue.tasks.names if "all" in tasks else dict.fromkeys(tasks))
+        catalogue.tasks[name] for name in (catalogue.tasks.names if "all" in tasks else dict.fromkeys(tasks))
     ]
     named = list(dict.fromkeys(encoders))
     for name in named:

@@ -200,7 +200,9 @@ def read_predictions(path: Path, record: Record) -> dict[str, NDArray[Any]]:
     if not arrays.is_file():
         raise InputError("the file with the predictions is missing", file=arrays)
     if digest_file(arrays) != record.predictions.sha256:
-        raise InputError("the predictions were changed after the record was written", file=arrays, field="sha256")
+        raise InputError(
+            "the predictions were changed after the record was written", file=arrays, field="sha256"
+        )
     with np.load(arrays, allow_pickle=False) as loaded:
         return {name: loaded[name] for name in loaded.files}
 

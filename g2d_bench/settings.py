@@ -128,7 +128,9 @@ def _config() -> ConfigFile:
     named = _env_path("G2D_BENCH_CONFIG")
     if named is not None and not named.is_file():
         raise InputError("no such file", file=named, field="G2D_BENCH_CONFIG")
-    candidates = [named] if named else [Path(CONFIG_NAME), Path("~/.config/g2d-bench").expanduser() / CONFIG_NAME]
+    candidates = (
+        [named] if named else [Path(CONFIG_NAME), Path("~/.config/g2d-bench").expanduser() / CONFIG_NAME]
+    )
     for path in candidates:
         if path.is_file():
             config = load_card(path, ConfigFile)

@@ -125,7 +125,9 @@ def _inverse_hessian_times(gradient: Tensor, history: list[tuple[Tensor, Tensor,
     alphas = []
     for moved, turned, curvature in reversed(history):
         good = curvature > 1e-12
-        alpha = torch.where(good, (moved * result).sum(1) / curvature.where(good, torch.ones_like(curvature)), 0.0)
+        alpha = torch.where(
+            good, (moved * result).sum(1) / curvature.where(good, torch.ones_like(curvature)), 0.0
+        )
         result = result - alpha[:, None] * turned
         alphas.append(alpha)
     if history:
@@ -136,7 +138,9 @@ def _inverse_hessian_times(gradient: Tensor, history: list[tuple[Tensor, Tensor,
         result = result * gamma[:, None]
     for (moved, turned, curvature), alpha in zip(history, reversed(alphas), strict=True):
         good = curvature > 1e-12
-        beta = torch.where(good, (turned * result).sum(1) / curvature.where(good, torch.ones_like(curvature)), 0.0)
+        beta = torch.where(
+            good, (turned * result).sum(1) / curvature.where(good, torch.ones_like(curvature)), 0.0
+        )
         result = result + torch.where(good, alpha - beta, 0.0)[:, None] * moved
     return result
 

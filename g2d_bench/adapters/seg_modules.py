@@ -107,7 +107,8 @@ class G2DBenchEncoder(BaseModule):
     def forward(self, rows: Tensor) -> list[Tensor]:
         """Return the pyramid of the images in ``rows`` [B], fine to coarse."""
         if self._pyramids is not None:
-            return [level[rows.to(level.device)].to(rows.device) for level in self._pyramids]
+            maps = (level[rows.to(level.device)].to(rows.device) for level in self._pyramids)
+            return [level.contiguous(memory_format=torch.channels_last) for level in maps]
         images = torch.from_numpy(self._pixels[rows.cpu().numpy()]).to(rows.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
             return list(self.body(self._encoder.preprocess(images)).pyramid)

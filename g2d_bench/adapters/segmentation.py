@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.mm import build_runner, quiet
 from g2d_bench.adapters.seg_modules import G2DBenchMasks, G2DBenchPreprocessor, Rows, collate
-from g2d_bench.cards import SegmentationRule
 from g2d_bench.encoders.decoder import UNetDecoder
 from g2d_bench.encoders.features import frozen_hash, pyramid_features
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.segmentation import all_empty, counts, segmentation_metrics
+from g2d_bench.rules import SegmentationRule
 
 EVAL_BATCH = 32
 
@@ -50,7 +50,9 @@ def run(job: Job) -> Outcome:
     row = {image: n for n, image in enumerate(used)}
     truth = {part: data.masks.bits[data.masks.rows(list(ids[part]))] for part in ids}
     if not truth["val"].any():
-        raise InputError("no validation image shows the finding, so no checkpoint can be chosen", file=job.task.name)
+        raise InputError(
+            "no validation image shows the finding, so no checkpoint can be chosen", file=job.task.name
+        )
 
     frozen = rule.tuning == "frozen" and rule.batchnorm == "frozen"
     pyramids = pyramid_features(encoder, table, budget_bytes=job.memory_budget) if frozen else None
@@ -151,7 +153,8 @@ def _model(
     else:
         with torch.random.fork_rng():
             torch.manual_seed(job.seed)
-            decoder = UNetDecoder(encoder.image.channels, encoder.image.strides, widths=rule.decoder_widths)
+            widths = rule.decoder_widths[encoder.card.scale]
+            decoder = UNetDecoder(encoder.image.channels, encoder.image.strides, widths)
     with quiet():
         return EncoderDecoder(
             backbone={

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
-from g2d_bench.errors import InputError
 from g2d_bench.plan import Cell
 from g2d_bench.results import Failure, Record
 from g2d_bench.run import Bench, Options, record_failure, run_cell
@@ -96,7 +95,10 @@ def _outcomes(
                 bench.prepare(cell)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(bench.settings, bench.options, workers)
+        workers,
+        mp_context=context,
+        initializer=_start_worker,
+        initargs=(bench.settings, bench.options, workers),
     ) as pool:
         futures = {pool.submit(_work, cell): cell for cell in cells}
         for future in as_completed(futures):

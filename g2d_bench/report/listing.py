@@ -33,12 +33,21 @@ def listing(what: str, bench: Bench) -> list[Row]:
         ]
     if what == "encoders":
         return [
-            {"encoder": card.name, "scale": card.scale, "usable": "yes" if usable else "no", "title": card.title, "why not": reason}
+            {
+                "encoder": card.name,
+                "scale": card.scale,
+                "usable": "yes" if usable else "no",
+                "title": card.title,
+                "why not": reason,
+            }
             for card in catalogue.encoders
             for usable, reason in [bench.weights(card)]
         ]
     if what == "protocols":
-        return [{"protocol": card.name, "version": card.version, "title": card.title} for card in catalogue.protocols]
+        return [
+            {"protocol": card.name, "version": card.version, "title": card.title}
+            for card in catalogue.protocols
+        ]
     if what == "labels":
         used: dict[str, list[str]] = {}
         for card in catalogue.tasks:
@@ -72,7 +81,11 @@ def describe(name: str, bench: Bench) -> Row:
         InputError: nothing has this name.
     """
     catalogue = bench.catalogue
-    for what, cards in (("task", catalogue.tasks), ("encoder", catalogue.encoders), ("protocol", catalogue.protocols)):
+    for what, cards in (
+        ("task", catalogue.tasks),
+        ("encoder", catalogue.encoders),
+        ("protocol", catalogue.protocols),
+    ):
         if name in cards.names:
             return {what: name, **cards[name].model_dump(mode="json", exclude={"name"})}
     if name in dataset_names():
@@ -101,7 +114,9 @@ def render_listing(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = ["  ".join(name.ljust(widths[name]) for name in columns).rstrip()]
     for row in rows:
         last = textwrap.shorten(str(row[columns[-1]]), max(room, 30), placeholder=" …")
-        lines.append("  ".join([*(str(row[name]).ljust(widths[name]) for name in columns[:-1]), last]).rstrip())
+        lines.append(
+            "  ".join([*(str(row[name]).ljust(widths[name]) for name in columns[:-1]), last]).rstrip()
+        )
     return "\n".join(lines)
 
 
@@ -144,4 +159,6 @@ def plan_lines(bench: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]) 
         yield f"left out: {left.encoder}: {left.reason}"
     eta = f"about {expected:.0f} s" if todo > unknown else "time unknown"
     more = f" for {todo - unknown} of them, {unknown} never timed" if 0 < unknown < todo else ""
-    yield f"{len(cells)} cells, {len(cells) - todo} finished, {todo} to run" + (f": {eta}{more}" if todo else "")
+    yield f"{len(cells)} cells, {len(cells) - todo} finished, {todo} to run" + (
+        f": {eta}{more}" if todo else ""
+    )

@@ -62,7 +62,11 @@ class Block:
 
 
 def blocks(
-    records: Iterable[Record], order: Sequence[str] = (), *, metrics: dict[str, tuple[str, ...]], allow_mixed: bool = False
+    records: Iterable[Record],
+    order: Sequence[str] = (),
+    *,
+    metrics: dict[str, tuple[str, ...]],
+    allow_mixed: bool = False,
 ) -> list[Block]:
     """Sort records into comparable blocks.
 

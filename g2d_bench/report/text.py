@@ -16,7 +16,9 @@ def render(block: Block) -> str:
 
     def line(cells: list[str]) -> str:
         first = cells[0].ljust(widths[0])
-        return "  ".join([first, *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))])
+        return "  ".join(
+            [first, *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))]
+        )
 
     seeds = f"{len(block.seeds)} seed" + ("s" if len(block.seeds) > 1 else "")
     lines = [

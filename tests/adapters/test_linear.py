@@ -49,14 +49,19 @@ def test_exclusive_classes_equal_sklearn() -> None:
 def test_together_as_one_by_one() -> None:
     features, labels = _data(2)
     generator = torch.Generator().manual_seed(5)
-    rows = torch.rand(6, len(features), generator=generator) < torch.tensor([0.1, 0.2, 0.5, 0.9, 1.1, 0.05])[:, None]
+    rows = (
+        torch.rand(6, len(features), generator=generator)
+        < torch.tensor([0.1, 0.2, 0.5, 0.9, 1.1, 0.05])[:, None]
+    )
     rows[:, 0] = True
     penalties = torch.tensor([1e-4, 1e-2, 1.0, 1e-3, 0.1, 10.0])
     together = fit_heads(features, labels, rows, penalties, exclusive=False)
     for k in range(6):
         alone = fit_heads(features, labels, rows[k : k + 1], penalties[k : k + 1], exclusive=False)
         torch.testing.assert_close(together.weight[k], alone.weight[0], rtol=1e-6, atol=1e-8)
-        torch.testing.assert_close(together.logits(features, k), alone.logits(features, 0), rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(
+            together.logits(features, k), alone.logits(features, 0), rtol=1e-6, atol=1e-7
+        )
 
 
 def test_unknown_labels_and_constant_features_are_left_out() -> None:
@@ -88,5 +93,9 @@ def test_a_head_without_rows_is_refused() -> None:
     features, labels = _data(4)
     with pytest.raises(ValueError, match="no row"):
         fit_heads(
-            features, labels, torch.zeros(1, len(features), dtype=torch.bool), torch.tensor([1.0]), exclusive=False
+            features,
+            labels,
+            torch.zeros(1, len(features), dtype=torch.bool),
+            torch.tensor([1.0]),
+            exclusive=False,
         )

@@ -1,0 +1,37 @@
+"""What a protocol card may say of each kind of task."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Card(BaseModel):
+    """Base of all cards: nothing unknown, nothing changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SegmentationRule(Card):
+    """How a decoder is trained and read in a segmentation task."""
+
+    tuning: Literal["frozen", "finetune"]
+    batchnorm: Literal["frozen", "train"]
+    """Whether the encoder's BatchNorm statistics may move."""
+    decoder_widths: dict[Literal["phantom", "published"], tuple[int, ...]]
+    """Per scale of encoder: widths of the decoder's stages, coarse to fine."""
+    loss: Literal["bce_dice"]
+    optimiser: Literal["adamw"]
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    batch_size: int = Field(gt=0)
+    epochs: int = Field(gt=0)
+    min_steps: int = Field(gt=0)
+    max_steps: int = Field(gt=0)
+    validate_every: int = Field(gt=0)
+    """Steps between two validations, or one epoch where that is longer."""
+    patience: int = Field(gt=0)
+    """Validations without a better score before training stops."""
+    select: str
+    threshold: float = Field(gt=0, lt=1)
