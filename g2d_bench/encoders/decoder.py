@@ -29,8 +29,9 @@ class UNetDecoder(nn.Module):
 
     Each block doubles the resolution, joins the next finer map of the pyramid and convolves twice (3x3
     convolution, normalisation, ReLU); blocks after the last map join nothing; a 3x3 convolution with bias
-    ends it. With fewer blocks than doublings, the logits are upsampled (bilinearly) to the input's size. With the defaults this is the arithmetic of smp's decoder, so that a decoder of the G2D release
-    can be loaded (:func:`load_smp_decoder`).
+    ends it. With fewer blocks than doublings, the logits are upsampled (bilinearly) to the input's size. With
+    the defaults this is the arithmetic of smp's decoder, so that a decoder of the G2D release can be loaded
+    (:func:`load_smp_decoder`).
 
     In a pyramid whose maps share a stride (ViT), blocks that need not double do not, and maps are resized
     (bilinearly) to the block that joins them.
