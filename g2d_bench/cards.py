@@ -63,7 +63,7 @@ class TaskCard(Card):
     """Side in pixels of the square on which masks are compared."""
     split: dict[str, SplitRule]
     papers: tuple[str, ...] = ()
-    counts: dict[str, int] = {}
+    counts: dict[str, int] = Field(default_factory=dict)
     """What the complete public release holds; checked by `g2d-bench data verify`."""
     notes: tuple[str, ...] = ()
 

@@ -29,7 +29,7 @@ def track(items: Iterable[T], label: str, total: int | None = None, unit: str = 
         mininterval=0.2 if terminal else 10.0,
         # In a log, a carriage return would glue all states into one line.
         bar_format=None if terminal else "{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]\n",
-        leave=False if terminal else True,
+        leave=not terminal,
         dynamic_ncols=terminal,
         file=sys.stderr,
     )

@@ -1,7 +1,8 @@
 """Many regularised linear heads over the same features, fitted together.
 
-A linear probe is a convex problem, so its result should depend on the data alone and not on a learning rate, a batch
-size or a seed. All heads (one per fraction, seed and penalty) share the features and differ in which rows they see.
+A linear probe is a convex problem, so its result should depend on the data alone and not on a learning rate,
+a batch size or a seed. All heads (one per fraction, seed and penalty) share the features and differ in which
+rows they see.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def fit_heads(
     """Fit K linear heads at once, in double precision.
 
     Each head minimises  mean over its rows of loss(x W + b, y) + penalty / 2 · |W|²  where the loss is the
-    sum over labels of binary cross-entropy, labels that are NaN left out, or softmax cross-entropy. Features are
-    standardised per head by the rows that it sees.
+    sum over labels of binary cross-entropy, labels that are NaN left out, or softmax cross-entropy. Features
+    are standardised per head by the rows that it sees.
 
     Args:
         features: [N, D].

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from g2d_bench.plan import Cell
 from g2d_bench.results import Failure, Record
@@ -77,7 +78,7 @@ def processes(count: int, jobs: int | None) -> int:
 
 def _gpu() -> bool:
     """Say whether a GPU is there without paying for torch's import where none can be."""
-    return os.path.exists("/dev/nvidia0")
+    return Path("/dev/nvidia0").exists()
 
 
 def _outcomes(

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -16,7 +19,9 @@ def _data(seed: int, n: int = 120, d: int = 7) -> tuple[torch.Tensor, torch.Tens
     return features, labels
 
 
-def _reference(features: np.ndarray, labels: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+def _reference(
+    features: npt.NDArray[Any], labels: npt.NDArray[Any], penalty: float
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """scikit-learn minimises C · sum of losses + |w|² / 2, so C = 1 / (n · penalty)."""
     mean, scale = features.mean(0), features.std(0)
     model = LogisticRegression(C=1 / (len(features) * penalty), tol=1e-10, max_iter=10_000)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ from g2d_bench.metrics.spec import metric_names, metric_spec
 NAMES = tuple(METRICS)
 
 
-def _reference(predicted: np.ndarray, true: np.ndarray, batch: int) -> dict[str, float]:
+def _reference(predicted: npt.NDArray[Any], true: npt.NDArray[Any], batch: int) -> dict[str, float]:
     """Literal loops over images and pixels, in Python floats."""
     positive, iou, empty, legacy = [], [], [], []
     pooled_common = pooled_both = 0
@@ -55,7 +57,7 @@ def _reference(predicted: np.ndarray, true: np.ndarray, batch: int) -> dict[str,
     }
 
 
-def _packed(masks: np.ndarray) -> np.ndarray:
+def _packed(masks: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.packbits(masks.reshape(len(masks), -1), axis=1)
 
 
