@@ -18,7 +18,7 @@ from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.hashing import digest_json
 from g2d_bench.metrics.spec import metric_names
 from g2d_bench.paths import PACKAGE, shipped
-from g2d_bench.rules import Card, SegmentationRule
+from g2d_bench.rules import Card, DetectionRule, SegmentationRule
 
 Kind = Literal["classification", "segmentation", "detection", "zero-shot", "grounding", "phrase"]
 
@@ -110,6 +110,7 @@ class Protocol(Card):
     split: str
     defects: tuple[str, ...] = ()
     segmentation: SegmentationRule | None = None
+    detection: DetectionRule | None = None
 
     @cached_property
     def digest(self) -> str:

@@ -35,3 +35,32 @@ class SegmentationRule(Card):
     """Validations without a better score before training stops."""
     select: str
     threshold: float = Field(gt=0, lt=1)
+
+
+class DetectionRule(Card):
+    """How a detection head is trained and read in a detection task."""
+
+    tuning: Literal["frozen", "finetune"]
+    batchnorm: Literal["frozen", "train"]
+    """Whether the encoder's BatchNorm statistics may move."""
+    head: Literal["yolov3"]
+    head_widths: dict[Literal["phantom", "published"], tuple[int, int, int]]
+    """Per scale of encoder: channels that the neck gives at its three levels, coarse to fine."""
+    optimiser: Literal["adamw"]
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    batch_size: int = Field(gt=0)
+    epochs: int = Field(gt=0)
+    min_steps: int = Field(gt=0)
+    max_steps: int = Field(gt=0)
+    validate_every: int = Field(gt=0)
+    """Steps between two validations, or one epoch where that is longer."""
+    patience: int = Field(gt=0)
+    """Validations without a better score before training stops."""
+    select: str
+    score_threshold: float = Field(ge=0, lt=1)
+    """Objectness and class probability below which no box is kept; low, or it cuts the curve."""
+    nms_iou: float = Field(gt=0, lt=1)
+    """Overlap above which the weaker of two boxes of one label is dropped."""
+    max_boxes: int = Field(gt=0)
+    """Boxes kept per image."""
