@@ -18,9 +18,11 @@ from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.hashing import digest_json
 from g2d_bench.metrics.spec import metric_names
 from g2d_bench.paths import PACKAGE, shipped
-from g2d_bench.rules import Card, DetectionRule, SegmentationRule
+from g2d_bench.rules import Card, ClassificationRule, DetectionRule, SegmentationRule
 
 Kind = Literal["classification", "segmentation", "detection", "zero-shot", "grounding", "phrase"]
+Certain = Literal[0, 1, "ignore"]
+"""Absent, present, or left out of training and of the metrics."""
 
 
 class SplitRule(Card):
@@ -31,6 +33,8 @@ class SplitRule(Card):
     """Train, validation and test share of the patients."""
     official: bool = False
     """Use the split that the release assigns."""
+    val_share: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the official training images that validates, where the release assigns no validation part."""
     ids: str = ""
     """Committed id list (beside the task cards) that holds for the real data."""
     function: str = ""
@@ -42,6 +46,8 @@ class SplitRule(Card):
         chosen = [self.ratios is not None, self.official, bool(self.function)]
         if sum(chosen) != 1:
             raise ValueError("give exactly one of ratios, official = true, function")
+        if self.val_share is not None and not self.official:
+            raise ValueError("val_share goes with official = true")
         if self.ratios is not None and (min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-6):
             raise ValueError("ratios must be three positive shares that add up to 1")
         return self
@@ -56,6 +62,14 @@ class TaskCard(Card):
     kind: Kind
     dataset: str
     labels: tuple[str, ...] = Field(min_length=1)
+    exclusive: bool = False
+    """Whether every image shows exactly one of the labels."""
+    where: dict[str, str] = Field(default_factory=dict)
+    """Only images of which the data set says this, such as ``view = "frontal"``."""
+    uncertain: dict[str, Certain] = Field(default_factory=dict)
+    """What an uncertain label (-1) counts as, by label or for all others as ``default``."""
+    unmentioned: Certain = "ignore"
+    """What a label that is not mentioned (NaN) counts as."""
     metrics: tuple[str, ...] = Field(min_length=1)
     main: str
     fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
@@ -89,6 +103,9 @@ class TaskCard(Card):
     def _consistent(self) -> TaskCard:
         if self.main not in self.metrics:
             raise ValueError(f"main = {self.main!r} is not among metrics ({', '.join(self.metrics)})")
+        for label in self.uncertain:
+            if label != "default" and label not in self.labels:
+                raise ValueError(f"uncertain names {label!r}; {did_you_mean(label, self.labels)}")
         if "clean" not in self.split:
             raise ValueError("split.clean is missing")
         if any(not 0 < fraction <= 1 for fraction in self.fractions):
@@ -109,6 +126,7 @@ class Protocol(Card):
     title: str
     split: str
     defects: tuple[str, ...] = ()
+    classification: ClassificationRule | None = None
     segmentation: SegmentationRule | None = None
     detection: DetectionRule | None = None
 
@@ -188,10 +206,15 @@ class Catalogue:
     protocols: Cards[Protocol]
 
     @classmethod
-    def open(cls, task_dirs: tuple[Path, ...] = (), encoder_dirs: tuple[Path, ...] = ()) -> Catalogue:
+    def open(
+        cls,
+        task_dirs: tuple[Path, ...] = (),
+        encoder_dirs: tuple[Path, ...] = (),
+        protocol_dirs: tuple[Path, ...] = (),
+    ) -> Catalogue:
         """Find the shipped cards, those of installed packages and those in the user's folders."""
         return cls(
             Cards("tasks", TaskCard, task_dirs),
             Cards("encoders", EncoderCard, encoder_dirs),
-            Cards("protocols", Protocol),
+            Cards("protocols", Protocol, protocol_dirs),
         )

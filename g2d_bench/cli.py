@@ -100,6 +100,13 @@ _settings_options = _options(
         help="Folder with your own encoder cards.",
     ),
     click.option(
+        "--protocols-dir",
+        "protocol_dirs",
+        type=_PATH,
+        multiple=True,
+        help="Folder with your own protocol cards.",
+    ),
+    click.option(
         "--checkpoint",
         "checkpoints",
         multiple=True,
@@ -151,7 +158,8 @@ def _bench(options: dict[str, Any], **run_options: Any) -> Bench:
     from g2d_bench.run import Bench, Options
     from g2d_bench.settings import resolve
 
-    names = ("data_root", "phantom", "results", "task_dirs", "encoder_dirs", "checkpoints", "weights_dir")
+    names = ("data_root", "phantom", "results", "task_dirs", "encoder_dirs")
+    names += ("protocol_dirs", "checkpoints", "weights_dir")
     return Bench(
         resolve(**{name: options[name] for name in names if name in options}), Options(**run_options)
     )

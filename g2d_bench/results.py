@@ -96,6 +96,8 @@ class Failure(_Part):
     schema_version: Literal[1] = 1
     key: str
     cell: CellPart
+    bad_input: bool
+    """Whether the user can mend it: a file, a card, a flag."""
     error: str
     traceback: str
     created: str

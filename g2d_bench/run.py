@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import sys
 import traceback
@@ -56,7 +57,9 @@ class Bench:
     @cached_property
     def catalogue(self) -> Catalogue:
         """All cards."""
-        return Catalogue.open(self.settings.task_dirs, self.settings.encoder_dirs)
+        return Catalogue.open(
+            self.settings.task_dirs, self.settings.encoder_dirs, self.settings.protocol_dirs
+        )
 
     @cached_property
     def source(self) -> Source:
@@ -109,6 +112,15 @@ class Bench:
         key, path = self.locate(cell)
         return None if self.options.force else self.store.find(path, key)
 
+    def forget(self, cell: Cell) -> None:
+        """Remove the failure record of a cell, and the folders that it alone needed."""
+        _, path = self.locate(cell)
+        self.store.failure_path(path).unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder == self.store.root.parent or not folder.is_dir() or any(folder.iterdir()):
+                break
+            folder.rmdir()
+
     def prepare(self, cell: Cell) -> None:
         """Fill the caches that a cell reads, so that several workers find them."""
         data = self.task_data(cell)
@@ -151,6 +163,7 @@ def run_cell(cell: Cell, bench: Bench) -> Record:
     with clock.phase("imports"):
         run = adapter(task.kind)
     with clock.phase("encoder"):
+        fix_threads(card)
         encoder = load_encoder(card, checkpoint=bench.settings.checkpoint(card.name), seed=cell.seed)
     with clock.phase("train and predict"):
         outcome = run(
@@ -204,13 +217,26 @@ def run_cell(cell: Cell, bench: Bench) -> Record:
     return bench.store.save(path, record, outcome.predictions)
 
 
+def fix_threads(card: EncoderCard) -> None:
+    """Give a cell as many threads as its numbers are defined for.
+
+    Sums split over threads differ in their last bits, and training carries that into the third digit. So the
+    small encoders always run on one thread, whether cells run side by side or not.
+    """
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(1 if card.scale == "phantom" else cores)
+
+
 def record_failure(cell: Cell, bench: Bench, error: BaseException) -> Failure:
     """Leave a failure record for a cell that raised."""
     key, path = bench.locate(cell)
     failure = Failure(
         key=key,
         cell=CellPart(**cell.as_dict()),
-        error=f"{type(error).__name__}: {error}" if not isinstance(error, InputError) else str(error),
+        bad_input=isinstance(error, InputError),
+        error=str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}",
         traceback="".join(traceback.format_exception(error)),
         created=now(),
     )

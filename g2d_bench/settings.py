@@ -25,6 +25,7 @@ class ConfigFile(BaseModel):
     results: Path | None = None
     tasks_dir: tuple[Path, ...] = ()
     encoders_dir: tuple[Path, ...] = ()
+    protocols_dir: tuple[Path, ...] = ()
     weights_dir: Path | None = None
     checkpoints: dict[str, Path] = {}
 
@@ -38,6 +39,7 @@ class Settings:
         results: folder of records.
         task_dirs: folders with the user's task cards.
         encoder_dirs: folders with the user's encoder cards.
+        protocol_dirs: folders with the user's protocol cards.
         checkpoints: encoder name to checkpoint file.
         weights_dir: folder in which `<encoder>.<any checkpoint suffix>` is looked for.
     """
@@ -46,6 +48,7 @@ class Settings:
     results: Path = Path("runs")
     task_dirs: tuple[Path, ...] = ()
     encoder_dirs: tuple[Path, ...] = ()
+    protocol_dirs: tuple[Path, ...] = ()
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     weights_dir: Path | None = None
 
@@ -78,6 +81,7 @@ def resolve(
     results: Path | None = None,
     task_dirs: tuple[Path, ...] = (),
     encoder_dirs: tuple[Path, ...] = (),
+    protocol_dirs: tuple[Path, ...] = (),
     checkpoints: Mapping[str, Path] | None = None,
     weights_dir: Path | None = None,
 ) -> Settings:
@@ -92,6 +96,7 @@ def resolve(
         results: flag ``--results``.
         task_dirs: flag ``--tasks-dir``.
         encoder_dirs: flag ``--encoders-dir``.
+        protocol_dirs: flag ``--protocols-dir``.
         checkpoints: flag ``--checkpoint NAME=FILE``.
         weights_dir: flag ``--weights-dir``.
 
@@ -114,6 +119,7 @@ def resolve(
         results=results or _env_path("G2D_BENCH_RESULTS") or config.results or Path("runs"),
         task_dirs=(*config.tasks_dir, *task_dirs),
         encoder_dirs=(*config.encoders_dir, *encoder_dirs),
+        protocol_dirs=(*config.protocols_dir, *protocol_dirs),
         checkpoints=files,
         weights_dir=weights,
     )
@@ -144,6 +150,7 @@ def _config() -> ConfigFile:
                 results=at(config.results),
                 tasks_dir=tuple(base / p.expanduser() for p in config.tasks_dir),
                 encoders_dir=tuple(base / p.expanduser() for p in config.encoders_dir),
+                protocols_dir=tuple(base / p.expanduser() for p in config.protocols_dir),
                 weights_dir=at(config.weights_dir),
                 checkpoints={name: base / p.expanduser() for name, p in config.checkpoints.items()},
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -18,4 +19,48 @@ def real_pack() -> Path:
     folder = Path(os.environ.get("G2D_BENCH_REAL", default))
     if not (folder / "covid-cxr").is_dir():
         pytest.skip(f"real sample pack not found at {folder} (set G2D_BENCH_REAL)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root with a covid-cxr release of 40 tiny films, each with a lung mask; a few seconds' work."""
+    import csv
+
+    import numpy as np
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("data")
+    folder = root / "covid-cxr"
+    for name in ("images", "annotations/v7labs-lung-masks"):
+        (folder / name).mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    rows, columns = np.mgrid[:64, :64]
+    table = []
+    for n in range(40):
+        up, left, radius = 20 + generator.integers(0, 24, 2).tolist()[0], 20 + n % 24, 8 + n % 6
+        mask = (rows - up) ** 2 + (columns - left) ** 2 < radius**2
+        film = np.where(mask, 60, 180) + generator.normal(0, 12, (64, 64))
+        Image.fromarray(film.clip(0, 255).astype(np.uint8)).save(folder / "images" / f"f{n}.png")
+        Image.fromarray((255 * mask).astype(np.uint8)).save(
+            folder / "annotations" / "v7labs-lung-masks" / f"f{n}.png"
+        )
+        table.append([str(n), "M", "50", "COVID-19", "PA", "X-ray", "images", f"f{n}.png", "note"])
+    with (folder / "metadata.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(
+            ["patientid", "sex", "age", "finding", "view", "modality", "folder", "filename", "clinical_notes"]
+        )
+        writer.writerows(table)
+    return root
+
+
+@pytest.fixture(scope="session")
+def quick_protocols(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the protocol `quick`: `clean` with a handful of steps."""
+    folder = tmp_path_factory.mktemp("protocols")
+    text = (Path(__file__).resolve().parents[1] / "g2d_bench" / "protocols" / "clean.toml").read_text()
+    for key, value in {"epochs": 1, "min_steps": 6, "max_steps": 6, "validate_every": 3}.items():
+        text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+    (folder / "quick.toml").write_text(text)
     return folder

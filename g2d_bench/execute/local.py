@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import sys
@@ -11,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from g2d_bench.errors import InputError
 from g2d_bench.plan import Cell
 from g2d_bench.results import Failure, Record
 from g2d_bench.run import Bench, Options, record_failure, run_cell
@@ -38,13 +40,13 @@ def execute(cells: Sequence[Cell], bench: Bench, jobs: int | None = None) -> Rep
     Args:
         cells: the plan.
         bench: opened settings.
-        jobs: processes; by default one per two cells and core, and one where a GPU is used.
+        jobs: processes; by default one per core, and one where a GPU is used.
 
     Returns:
         All records and failures. A failure leaves a failure record and does not stop the others.
 
     Raises:
-        InputError: there is only one cell, and its input is bad.
+        InputError: every cell failed for the same bad input; nothing is left behind.
     """
     found = {cell: bench.finished(cell) for cell in cells}
     missing = [cell for cell, record in found.items() if record is None]
@@ -54,6 +56,7 @@ def execute(cells: Sequence[Cell], bench: Bench, jobs: int | None = None) -> Rep
     for done, (cell, outcome) in enumerate(_outcomes(missing, bench, jobs), start=1):
         made[cell] = outcome
         _say(cell, outcome, done, len(missing), time.monotonic() - start)
+    _raise_common_input_error(list(made.values()), bench)
     for cell, record in found.items():
         outcome = record or made[cell]
         if isinstance(outcome, Record):
@@ -63,17 +66,26 @@ def execute(cells: Sequence[Cell], bench: Bench, jobs: int | None = None) -> Rep
     return report
 
 
+def _raise_common_input_error(outcomes: list[Record | Failure], bench: Bench) -> None:
+    """Where every cell failed for one and the same bad input, that is the user's to mend, not a result."""
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure) and outcome.bad_input]
+    if failures and len(failures) == len(outcomes) and len({failure.error for failure in failures}) == 1:
+        for failure in failures:
+            bench.forget(Cell(**failure.cell.model_dump()))
+        raise InputError(failures[0].error)
+
+
 def processes(count: int, jobs: int | None) -> int:
     """Return how many processes run ``count`` cells.
 
-    A worker pays some seconds for its imports, so a second one is started for the third cell only.
+    Cells of small encoders run on one thread each, so a core per cell is right from the second cell on.
     """
     if jobs is not None:
         return max(1, min(jobs, count))
-    if count < 3 or _gpu():
+    if _gpu():
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, count // 2 + 1)
+    return max(1, min(cores, count))
 
 
 def _gpu() -> bool:
@@ -89,17 +101,17 @@ def _outcomes(
         for cell in cells:
             yield cell, _attempt(cell, bench)
         return
-    for size in sorted({bench.catalogue.encoders[cell.card].image.size for cell in cells}):
-        for cell in cells:
-            if bench.catalogue.encoders[cell.card].image.size == size:
-                # Shared caches are filled once, here, and not by several workers at a time.
-                bench.prepare(cell)
+    for cell in cells:
+        # Shared caches are filled once, here, and not by several workers at a time. Bad data is reported
+        # by the cells that need them.
+        with contextlib.suppress(InputError):
+            bench.prepare(cell)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         workers,
         mp_context=context,
         initializer=_start_worker,
-        initargs=(bench.settings, bench.options, workers),
+        initargs=(bench.settings, bench.options),
     ) as pool:
         futures = {pool.submit(_work, cell): cell for cell in cells}
         for future in as_completed(futures):
@@ -112,12 +124,8 @@ def _outcomes(
 _worker: Bench | None = None
 
 
-def _start_worker(settings: Settings, options: Options, workers: int) -> None:
+def _start_worker(settings: Settings, options: Options) -> None:
     global _worker
-    import torch
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(max(1, cores // workers))
     _worker = Bench(settings, options)
 
 
