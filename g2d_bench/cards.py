@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
@@ -112,10 +111,12 @@ class TaskCard(Card):
             raise ValueError("fractions must lie above 0 and at most at 1")
         return self
 
-    @cached_property
-    def digest(self) -> str:
-        """Hash of everything in the card that can move a number."""
-        return digest_json(self.model_dump(mode="json", exclude={"title", "papers", "notes", "counts"}))
+    def digest(self, split: str) -> str:
+        """Hash of everything in the card that can move a number under one of its splits."""
+        prose = {"title", "papers", "notes", "counts", "fractions"}
+        content = self.model_dump(mode="json", exclude=prose | {"split"})
+        rule = self.split.get(split)
+        return digest_json([content, rule.model_dump(mode="json", exclude={"defects"}) if rule else None])
 
 
 class Protocol(Card):
@@ -130,7 +131,7 @@ class Protocol(Card):
     segmentation: SegmentationRule | None = None
     detection: DetectionRule | None = None
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Hash of everything in the protocol that can move a number."""
         return digest_json(self.model_dump(mode="json", exclude={"title", "defects"}))

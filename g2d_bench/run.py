@@ -89,11 +89,12 @@ class Bench:
         """Collect everything that moves a cell's number; its digest is the key."""
         task = self.catalogue.tasks[cell.task]
         card = self.catalogue.encoders[cell.card]
+        protocol = self.catalogue.protocols[cell.protocol]
         _, manifest = self.dataset(task.dataset)
         return {
             "cell": cell.as_dict(),
-            "task": task.digest,
-            "protocol": self.catalogue.protocols[cell.protocol].digest,
+            "task": task.digest(protocol.split),
+            "protocol": protocol.digest,
             "encoder": card.digest,
             "weights": weights_digest(card, self.settings.checkpoint(card.name), cell.seed),
             "data": manifest.content_hash,

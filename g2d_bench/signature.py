@@ -27,7 +27,7 @@ def signature(task: TaskCard, protocol: Protocol, *, data_kind: str, data_hash: 
     """
     return "|".join(
         (
-            f"{task.name}@{task.version}#{task.digest[:4]}",
+            f"{task.name}@{task.version}#{task.digest(protocol.split)[:4]}",
             f"{data_kind}:{task.dataset}#{data_hash[:8]}",
             f"split:{protocol.split}#{split_hash[:8]}",
             f"{protocol.name}@{protocol.version}#{protocol.digest[:4]}",
