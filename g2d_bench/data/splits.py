@@ -97,6 +97,29 @@ def make_split(
     return Split(name, *(tuple(parts[part]) for part in PARTS))
 
 
+def hold_out(
+    samples: Iterable[Sample], *, share: float, salt: str, strata: Collection[str] = ()
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Cut one part off, as :func:`make_split` cuts three: by patient, stratified, ordered by hash.
+
+    Args:
+        samples: what to cut, in any order.
+        share: of the images, in (0, 1).
+        salt: names the cut.
+        strata: labels by whose rarest positive one a patient is stratified.
+
+    Returns:
+        Sorted ids of what stays and of what is cut off.
+    """
+    parts: tuple[list[str], list[str]] = ([], [])
+    for groups in _strata(list(samples), strata, smallest=round(1 / min(share, 1 - share))):
+        total, before = sum(map(len, groups.values())), 0
+        for patient in sorted(groups, key=_order(salt)):
+            parts[(before + len(groups[patient]) / 2) / total < share].extend(groups[patient])
+            before += len(groups[patient])
+    return tuple(sorted(parts[0])), tuple(sorted(parts[1]))
+
+
 def take_fraction(
     samples: Iterable[Sample],
     ids: Collection[str],

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from g2d_bench.data.base import Dataset, Sample
 from g2d_bench.data.cache import MaskCache, PixelCache
 from g2d_bench.data.leaks import require_no_leaks
+from g2d_bench.data.legacy_splits import legacy_split
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.registry import dataset_class, open_dataset
-from g2d_bench.data.splits import Split, make_split, take_fraction
+from g2d_bench.data.splits import Split, hold_out, make_split, take_fraction
 from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,10 +91,8 @@ class TaskData:
         self.dataset = dataset
         self.manifest = manifest
         self.split_name = protocol.split
-        self.samples: dict[str, Sample] = {
-            sample.id: sample for sample in usable(manifest.samples, task.labels)
-        }
-        self.split = divide(task, protocol.split, list(self.samples.values()))
+        self.samples: dict[str, Sample] = {sample.id: sample for sample in usable(manifest.samples, task)}
+        self.split = divide(task, protocol.split, list(self.samples.values()), dataset)
         self.train = take_fraction(
             list(self.samples.values()),
             self.split.train,
@@ -117,6 +120,25 @@ class TaskData:
         """Count the images that show at least one of the task's labels."""
         return sum(any(self.samples[i].labels.get(name) == 1 for name in self.task.labels) for i in ids)
 
+    def targets(self, ids: Sequence[str]) -> NDArray[np.float64]:
+        """Return 1 (present), 0 (absent) or NaN (unknown) per image and label of the task, [N, C].
+
+        Raises:
+            InputError: the labels exclude each other by the card, but not on an image.
+        """
+        table = np.array(
+            [[self.samples[i].labels.get(name, np.nan) for name in self.task.labels] for i in ids]
+        )
+        table = table.reshape(len(ids), len(self.task.labels))
+        if self.task.exclusive:
+            wrong = np.flatnonzero(np.isnan(table).any(axis=1) | (table.sum(axis=1) != 1))
+            if wrong.size:
+                message = (
+                    f"image {ids[wrong[0]]!r} does not show exactly one of {', '.join(self.task.labels)}"
+                )
+                raise InputError(message, file=f"{self.task.name}.toml", field="exclusive")
+        return table
+
     def pixels(self, size: int) -> PixelCache:
         """Open the decoded images as letterboxed squares of ``size`` pixels."""
         return PixelCache.open(self.dataset, self.manifest, size)
@@ -127,27 +149,56 @@ class TaskData:
         return MaskCache.open(self.dataset, self.manifest, self.task.labels[0], self.task.eval_size)
 
     def check_leaks(self) -> None:
-        """Stop when the parts of the split share anything."""
-        require_no_leaks(self.split, self.manifest, self.pixels(LEAK_SIZE))
+        """Stop when the parts of the split share anything.
+
+        A published split is kept with its defects, which its card names.
+        """
+        if not self.task.split[self.split_name].function:
+            require_no_leaks(self.split, self.manifest, self.pixels(LEAK_SIZE))
 
 
 LEAK_SIZE = 128
 """Pixels per side at which images are compared for near-duplicates."""
 
 
-def usable(samples: list[Sample] | tuple[Sample, ...], labels: tuple[str, ...]) -> list[Sample]:
-    """Keep the samples of which at least one of a task's labels is known."""
+def usable(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:
+    """Keep the samples that a task is about, their labels read as its card says.
+
+    Returns:
+        The samples for which the task's ``where`` holds and of which at least one of its labels is known,
+        after uncertain and unmentioned labels got the values that the card gives them.
+
+    Raises:
+        InputError: none is left.
+    """
+    chosen = [s for s in samples if all(s.meta.get(key) == value for key, value in task.where.items())]
+    if task.uncertain or task.unmentioned != "ignore" or task.kind == "classification":
+        chosen = [replace(sample, labels=_resolved(sample, task)) for sample in chosen]
     kept = [
         sample
-        for sample in samples
-        if any(not math.isnan(sample.labels.get(label, math.nan)) for label in labels)
+        for sample in chosen
+        if any(not math.isnan(sample.labels.get(label, math.nan)) for label in task.labels)
     ]
     if not kept:
-        raise InputError(f"no image carries the labels {', '.join(labels)}")
+        where = "".join(f" with {key} {value!r}" for key, value in task.where.items())
+        raise InputError(f"no image{where} carries the labels {', '.join(task.labels)}")
     return kept
 
 
-def divide(task: TaskCard, name: str, samples: list[Sample]) -> Split:
+def _resolved(sample: Sample, task: TaskCard) -> dict[str, float]:
+    """Return the labels with a value instead of -1 and, where the card gives one, of NaN."""
+    labels = dict(sample.labels)
+    for name in task.labels:
+        value = labels.get(name, math.nan)
+        if value == -1:
+            meant = task.uncertain.get(name, task.uncertain.get("default", "ignore"))
+            labels[name] = math.nan if meant == "ignore" else float(meant)
+        elif math.isnan(value) and task.unmentioned != "ignore":
+            labels[name] = float(task.unmentioned)
+    return labels
+
+
+def divide(task: TaskCard, name: str, samples: list[Sample], dataset: Dataset) -> Split:
     """Apply a card's split rule.
 
     Raises:
@@ -158,6 +209,35 @@ def divide(task: TaskCard, name: str, samples: list[Sample]) -> Split:
             f"the task has no split {name!r} (it has {', '.join(task.split)})", file=f"{task.name}.toml"
         )
     rule: SplitRule = task.split[name]
+    salt = f"{task.dataset}/{name}"
     if rule.ratios is not None:
-        return make_split(samples, ratios=rule.ratios, salt=f"{task.dataset}/{name}", strata=task.labels)
-    raise InputError(f"the split {name!r} cannot be made yet", file=f"{task.name}.toml", field="split")
+        return make_split(samples, ratios=rule.ratios, salt=salt, strata=task.labels)
+    if rule.official:
+        return _official(task, rule, salt, samples)
+    legacy = legacy_split(rule.function, dataset)
+    known = {sample.id for sample in samples}
+    parts = (legacy.train, legacy.valid, legacy.test)
+    return Split(name, *(tuple(i for i in part if i in known) for part in parts))
+
+
+_OFFICIAL = {"train": "train", "valid": "val", "val": "val", "validate": "val", "test": "test"}
+"""Words of the releases for the parts of their split."""
+
+
+def _official(task: TaskCard, rule: SplitRule, salt: str, samples: list[Sample]) -> Split:
+    """Take the split that the release assigns, and draw from train what it lacks for validation."""
+    parts: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
+    for sample in samples:
+        if sample.split not in _OFFICIAL:
+            message = f"the release assigns image {sample.id!r} to no part of a split"
+            raise InputError(message, file=f"{task.name}.toml", field="split.official")
+        parts[_OFFICIAL[sample.split]].append(sample)
+    ids = {part: tuple(sample.id for sample in held) for part, held in parts.items()}
+    if rule.val_share is not None:
+        if ids["val"]:
+            message = "the release assigns a validation part; leave val_share out"
+            raise InputError(message, file=f"{task.name}.toml", field="split.val_share")
+        ids["train"], ids["val"] = hold_out(
+            parts["train"], share=rule.val_share, salt=salt, strata=task.labels
+        )
+    return Split("official", ids["train"], ids["val"], ids["test"])
