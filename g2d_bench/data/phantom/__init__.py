@@ -1,0 +1,22 @@
+"""Phantom: generated chest radiographs with findings, masks, phrases and reports, in public raw layouts."""
+
+from __future__ import annotations
+
+from g2d_bench.data.phantom.ensure import ensure
+from g2d_bench.data.phantom.generate import Phantom, generate, realise
+from g2d_bench.data.phantom.profile import PROFILES, Profile, profile_of
+from g2d_bench.data.phantom.scene import Finding, Scene
+from g2d_bench.data.phantom.seeds import VERSION
+
+__all__ = [
+    "PROFILES",
+    "VERSION",
+    "Finding",
+    "Phantom",
+    "Profile",
+    "Scene",
+    "ensure",
+    "generate",
+    "profile_of",
+    "realise",
+]

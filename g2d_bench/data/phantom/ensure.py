@@ -1,0 +1,146 @@
+"""Write a whole generated data set, once, with all processors."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from g2d_bench.data.base import PHANTOM_MARKER
+from g2d_bench.data.phantom.generate import generate
+from g2d_bench.data.phantom.profile import profile_of
+from g2d_bench.data.phantom.seeds import VERSION
+from g2d_bench.data.phantom.writers import Item, writer_of
+from g2d_bench.errors import InputError
+from g2d_bench.progress import track
+
+CHUNK = 24
+"""Images per task of a worker process."""
+
+
+def ensure(
+    dataset: str,
+    *,
+    root: Path,
+    count: int | None = None,
+    size: int | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+) -> Path:
+    """Make sure that a generated data set exists.
+
+    Args:
+        dataset: name of the data set.
+        root: folder below which its folder is made.
+        count: number of images; the writer's default if None.
+        size: side of the images in pixels; the writer's default if None.
+        seed: of everything random.
+        workers: number of processes; as many as this process may use if None. The bytes do not depend on it.
+
+    Returns:
+        ``root/<dataset>``. An existing one of the same generator version, seed, count and size is left alone;
+        an unmarked folder is never touched.
+
+    Raises:
+        InputError: unknown data set, a count or size out of range, or a folder that is no phantom in the way.
+    """
+    writer = writer_of(dataset)
+    count, size = count or writer.COUNT, size or writer.SIZE
+    if count < 1:
+        raise InputError(f"{count} images, want 1 or more", field="count")
+    if not 64 <= size <= 2048:
+        raise InputError(f"{size} pixels, want 64 to 2048", field="size")
+    folder = root / dataset
+    marker = {"version": VERSION, "dataset": dataset, "seed": seed, "count": count, "size": size}
+    if folder.exists():
+        found = _read_marker(folder)
+        if found == marker:
+            return folder
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{dataset}-", dir=root))
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", file=root) from error
+    try:
+        partial.chmod(0o755)
+        items = list(
+            track(
+                _items(dataset, partial, count, size, seed, workers),
+                f"generating {dataset}",
+                total=count,
+                unit="img",
+            )
+        )
+        writer.write_tables(partial, items, seed)
+        (partial / PHANTOM_MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+        _move(partial, folder, marker)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _read_marker(folder: Path) -> dict[str, object]:
+    path = folder / PHANTOM_MARKER
+    try:
+        marker = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError("exists and is no generated data set; it is left alone", file=folder) from None
+    if not isinstance(marker, dict):
+        raise InputError("is not a marker of generated data", file=path)
+    return marker
+
+
+def _move(partial: Path, folder: Path, marker: dict[str, object]) -> None:
+    """Put the finished folder in place; another process may have been faster."""
+    if folder.exists():
+        if _read_marker(folder) == marker:
+            return
+        aside = partial.with_name(partial.name + "-old")
+        os.replace(folder, aside)
+        os.replace(partial, folder)
+        shutil.rmtree(aside, ignore_errors=True)
+        return
+    try:
+        os.replace(partial, folder)
+    except OSError:
+        if _read_marker(folder) != marker:
+            raise
+
+
+def _chunk(dataset: str, folder: Path, start: int, stop: int, size: int, seed: int) -> list[Item]:
+    """Write the images ``start`` to ``stop``; runs in a worker."""
+    writer, profile = writer_of(dataset), profile_of(dataset)
+    return [
+        writer.write_item(folder, generate(dataset, index, seed=seed, size=size, profile=profile))
+        for index in range(start, stop)
+    ]
+
+
+def _items(
+    dataset: str, folder: Path, count: int, size: int, seed: int, workers: int | None
+) -> Iterator[Item]:
+    processes = workers or (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    starts = range(0, count, CHUNK)
+    if processes == 1 or len(starts) == 1:
+        for index in range(count):
+            yield from _chunk(dataset, folder, index, index + 1, size, seed)
+        return
+    # Fresh processes: a fork of one with torch's threads in it may hang.
+    with ProcessPoolExecutor(min(processes, len(starts)), mp_context=get_context("spawn")) as pool:
+        tasks = [
+            pool.submit(_chunk, dataset, folder, start, min(start + CHUNK, count), size, seed)
+            for start in starts
+        ]
+        try:
+            for task in tasks:
+                yield from task.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
