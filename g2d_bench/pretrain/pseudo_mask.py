@@ -190,11 +190,15 @@ def masked_quantile(values: Tensor, counted: Tensor, quantile: float) -> Tensor:
     Returns:
         [B].
     """
-    ordered = values.masked_fill(~counted, torch.inf).sort(dim=1).values
-    place = (counted.sum(dim=1, keepdim=True) - 1).double() * quantile
+    # Only the upper end is sorted: at 85 % that is a sixth of the values, in a fraction of the time. A place
+    # counts from the largest value down, and is furthest from it where all values count.
+    longest = math.ceil((values.shape[1] - 1) * (1 - quantile)) + 2
+    top = values.masked_fill(~counted, -torch.inf).topk(min(longest, values.shape[1]), dim=1).values
+    last = (counted.sum(dim=1, keepdim=True) - 1).double()
+    place = last * quantile
     lower = place.floor()
-    low = ordered.gather(1, lower.long())
-    high = ordered.gather(1, place.ceil().long())
+    low = top.gather(1, (last - lower).long())
+    high = top.gather(1, (last - place.ceil()).long())
     return (low + (high - low) * (place - lower).to(values.dtype))[:, 0]
 
 

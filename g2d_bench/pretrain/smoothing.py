@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
+
+_CACHED = 1 << 18  # values: a megabyte, about a core's cache
 
 
 def bilateral(
@@ -20,7 +20,7 @@ def bilateral(
 
     Args:
         values: v, [B, H, W].
-        guide: g, [B, H, W].
+        guide: g, [B, H, W], of the same type.
         window: side of the square, odd, pixels.
         sigma_color: in the units of the guide.
         sigma_space: pixels.
@@ -28,20 +28,35 @@ def bilateral(
     Returns:
         [B, H, W], of the type of ``values``.
     """
+    if values.device.type == "cpu" and len(values) > 1:
+        # Whole images at a time, but few: what stays in the processor's cache takes half the time.
+        few = max(1, _CACHED // values[0].numel())
+        if few < len(values):
+            parts = zip(_parts(values, few), _parts(guide, few), strict=True)
+            return torch.cat([_bilateral(v, g, window // 2, sigma_color, sigma_space) for v, g in parts])
+    return _bilateral(values, guide, window // 2, sigma_color, sigma_space)
+
+
+def _bilateral(values: Tensor, guide: Tensor, reach: int, sigma_color: float, sigma_space: float) -> Tensor:
     total, weight = values.clone(), torch.ones_like(values)
-    reach = window // 2
     height, width = values.shape[1:]
+    down, aside = min(reach, height - 1), min(reach, width - 1)
     # Weights are symmetric: each pair of pixels is visited once, for half of the shifts.
-    for dy in range(min(reach, height - 1) + 1):
-        for dx in range(-min(reach, width - 1), min(reach, width - 1) + 1):
+    for dy in range(down + 1):
+        for dx in range(-aside, aside + 1):
             if (dy, dx) <= (0, 0):
                 continue
             here = (slice(None), slice(0, height - dy), slice(max(0, -dx), width - max(0, dx)))
             there = (slice(None), slice(dy, height), slice(max(0, dx), width - max(0, -dx)))
-            space = math.exp(-(dy * dy + dx * dx) / (2 * sigma_space**2))
-            pair = torch.exp((guide[here] - guide[there]).square() * (-0.5 / sigma_color**2)) * space
-            total[here] += pair * values[there]
-            total[there] += pair * values[here]
-            weight[here] += pair
-            weight[there] += pair
-    return total / weight
+            space = -(dy * dy + dx * dx) / (2 * sigma_space**2)
+            step = guide[here] - guide[there]
+            pair = step.mul_(step).mul_(-0.5 / sigma_color**2).add_(space).exp_()
+            total[here].addcmul_(pair, values[there])
+            total[there].addcmul_(pair, values[here])
+            weight[here].add_(pair)
+            weight[there].add_(pair)
+    return total.div_(weight)
+
+
+def _parts(images: Tensor, few: int) -> list[Tensor]:
+    return [images[start : start + few] for start in range(0, len(images), few)]
