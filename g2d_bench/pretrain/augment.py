@@ -149,7 +149,7 @@ def draw(spec: Augment, count: int, seed: int, step: int) -> tuple[Tensor, Tenso
     return grid.float(), torch.stack([column.float() for column in tone], dim=1)
 
 
-def apply(images: Tensor, grid: Tensor, tone: Tensor, size: int) -> Tensor:
+def apply(images: Tensor, grid: Tensor, tone: Tensor, size: int, *, reach: float = 3.0) -> Tensor:
     """Change a batch as drawn by :func:`draw`.
 
     Args:
@@ -157,6 +157,8 @@ def apply(images: Tensor, grid: Tensor, tone: Tensor, size: int) -> Tensor:
         grid: [B, 3, 3] of :func:`draw`.
         tone: [B, 4] of :func:`draw`.
         size: side of the output, pixels.
+        reach: largest sigma that may occur, at 224 px: it sets the width of the kernel, which must not depend
+            on who else is in the batch.
 
     Returns:
         Float [B, 1, size, size] in [0, 1]; outside of the image it is black.
@@ -176,12 +178,12 @@ def apply(images: Tensor, grid: Tensor, tone: Tensor, size: int) -> Tensor:
     x = ((x - mean) * contrast + mean).clamp(0.0, 1.0)
     low, high = x.amin(dim=(2, 3), keepdim=True), x.amax(dim=(2, 3), keepdim=True)
     x = torch.where(auto > 0, (x - low) / (high - low).clamp_min(1e-6), x)
-    return _blur(x, sigma.flatten() * (size / 224))
+    return _blur(x, sigma.flatten() * (size / 224), max(1, math.ceil(3 * reach * size / 224)))
 
 
 def augment(images: Tensor, spec: Augment, size: int, *, seed: int, step: int) -> Tensor:
     """Augment a whole batch [B, H, W]; see :func:`draw` and :func:`apply`."""
-    return apply(images, *draw(spec, len(images), seed, step), size)
+    return apply(images, *draw(spec, len(images), seed, step), size, reach=spec.blur[1])
 
 
 def plain(images: Tensor, size: int, *, share: float = 1.0) -> Tensor:
@@ -213,12 +215,11 @@ def _perspective(inwards: Tensor) -> Tensor:
     return torch.cat([solved, torch.ones_like(solved[:, :1])], dim=1).view(-1, 3, 3)
 
 
-def _blur(x: Tensor, sigma: Tensor) -> Tensor:
+def _blur(x: Tensor, sigma: Tensor, radius: int) -> Tensor:
     """Blur each image [1, H, W] with its own Gaussian; sigma 0 leaves it alone."""
     chosen = torch.nonzero(sigma > 0).flatten()
     if len(chosen) == 0:
         return x
-    radius = max(1, math.ceil(3 * float(sigma.max())))
     offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=torch.float32)
     kernel = torch.exp(-0.5 * (offsets / sigma[chosen].clamp_min(1e-3)[:, None]) ** 2)
     kernel = kernel / kernel.sum(dim=1, keepdim=True)

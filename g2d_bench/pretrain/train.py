@@ -1,0 +1,340 @@
+"""The pre-training loop.
+
+A step is a function of the parameters, the seed and its own number: batch order, augmentation, drawn
+sentences and dropout are derived from (seed, step), never carried along. That is what makes an interrupted
+and resumed run equal to an uninterrupted one, bit for bit on CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from g2d_bench.encoders.image import ImageEncoder
+from g2d_bench.encoders.text import TextEncoder
+from g2d_bench.errors import InputError
+from g2d_bench.pretrain.augment import Augment, apply, draw, mix
+from g2d_bench.pretrain.checkpoint import RunFolder
+from g2d_bench.pretrain.distributed import World, parallel
+from g2d_bench.pretrain.objective import Batch, Objective
+from g2d_bench.pretrain.pairs import PairData
+from g2d_bench.pretrain.presets import Recipe
+from g2d_bench.progress import track
+
+
+class Model(nn.Module):
+    """Both encoders and the objective: all that trains."""
+
+    def __init__(self, image: ImageEncoder, text: TextEncoder, objective: Objective, recipe: Recipe) -> None:
+        super().__init__()
+        self.image, self.text, self.objective = image, text, objective
+        self.register_buffer("mean", torch.tensor(recipe.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(recipe.std).view(1, 3, 1, 1), persistent=False)
+
+    def normalise(self, grey: Tensor) -> Tensor:
+        """Grey values [B, 1, S, S] in [0, 1] to encoder input [B, 3, S, S]."""
+        mean: Tensor = self.mean  # type: ignore[assignment]
+        std: Tensor = self.std  # type: ignore[assignment]
+        return (grey - mean) / std
+
+    def forward(self, grey: Tensor, tokens: dict[str, Tensor], ids: tuple[str, ...]) -> dict[str, Tensor]:
+        """Return the losses of a batch, the total under ``loss``."""
+        losses: dict[str, Tensor] = self.objective(
+            Batch(grey, tokens, ids), self.image(self.normalise(grey)), self.text(tokens)
+        )
+        return losses
+
+
+@dataclass
+class Batches:
+    """What each step sees.
+
+    Attributes:
+        data: the pairs.
+        recipe: sizes and augmentation.
+        objective: how it wants its text.
+        text: whose tokenizer is used.
+        seed: of the run.
+        here: which part of each batch this process takes.
+    """
+
+    data: PairData
+    recipe: Recipe
+    objective: Objective
+    text: TextEncoder
+    seed: int
+    here: World
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _order: tuple[int, NDArray[np.intp]] = field(default=(-1, np.empty(0, np.intp)), init=False)
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps per epoch; an incomplete last batch is left out."""
+        return len(self.data.parts["train"]) // self.recipe.batch
+
+    def indices(self, step: int) -> NDArray[np.intp]:
+        """Return the pairs of a step, over all processes."""
+        epoch, place = divmod(step, self.per_epoch)
+        if self._order[0] != epoch:
+            order = np.random.default_rng(mix("order", self.seed, epoch)).permutation(
+                self.data.parts["train"]
+            )
+            self._order = (epoch, order)
+        return self._order[1][place * self.recipe.batch :][: self.recipe.batch]
+
+    def raw(self, step: int) -> list[tuple[Tensor, dict[str, Tensor], tuple[str, ...], Tensor, Tensor]]:
+        """Gather pixels, tokens, ids and augmentation parameters of this process, one entry per part."""
+        chosen = self.indices(step)
+        grid, tone = draw(self.recipe.augment, len(chosen), self.seed, step)
+        size = len(chosen) // self.recipe.accumulate
+        found = []
+        for start in range(0, len(chosen), size):
+            mine = self.here.share(size)
+            mine = slice(start + mine.start, start + mine.stop)
+            # All texts of the part are cut to one length, whichever process has the longest.
+            tokens = self.tokens(chosen[start : start + size], "step", step)
+            tokens = {name: value[mine.start - start : mine.stop - start] for name, value in tokens.items()}
+            ids = tuple(self.data.ids[index] for index in chosen[mine])
+            pixels = torch.from_numpy(np.array(self.data.images[chosen[mine]]))
+            found.append((pixels, tokens, ids, grid[mine], tone[mine]))
+        return found
+
+    def tokens(self, chosen: NDArray[np.intp], *place: int | str) -> dict[str, Tensor]:
+        """Draw and tokenise the texts of pairs; chance depends on seed, place and pair."""
+        texts = [
+            self.objective.choose_text(
+                self.data.text(index, self.objective.text.part),
+                np.random.default_rng(mix("text", self.seed, *place, self.data.ids[index])),
+            )
+            for index in chosen
+        ]
+        with self._lock:  # the tokenizer does not bear two threads
+            return self.text.tokenize(texts, self.recipe.max_length)
+
+    def train(
+        self, start: int, stop: int
+    ) -> Iterator[list[tuple[Tensor, dict[str, Tensor], tuple[str, ...]]]]:
+        """Yield the augmented parts of each step; the next step's pixels are gathered meanwhile."""
+        device, size, reach = self.here.device, self.recipe.size, self.recipe.augment.blur[1]
+        with ThreadPoolExecutor(1) as pool:
+            ahead: Future[Any] = pool.submit(self.raw, start)
+            for step in range(start, stop):
+                parts = ahead.result()
+                if step + 1 < stop:
+                    ahead = pool.submit(self.raw, step + 1)
+                yield [
+                    (apply(pixels.to(device, non_blocking=True), grid, tone, size, reach=reach), tokens, ids)
+                    for pixels, tokens, ids, grid, tone in parts
+                ]
+
+    def validation(self) -> Iterator[tuple[Tensor, dict[str, Tensor], tuple[str, ...]]]:
+        """Yield the validation pairs, unchanged, with the same texts every time."""
+        val, size = self.data.parts["val"], self.recipe.batch // self.recipe.accumulate
+        size = min(size, len(val) // self.here.size * self.here.size)
+        for start in range(0, len(val) - size + 1, max(size, 1)):
+            mine = self.here.share(size)
+            chosen = val[start : start + size]
+            tokens = {name: value[mine] for name, value in self.tokens(chosen, "val").items()}
+            grid, tone = draw(Augment(), size, 0, 0)
+            grid[:, :2, :2] *= self.recipe.size / self.recipe.store
+            pixels = torch.from_numpy(np.array(self.data.images[chosen[mine]])).to(self.here.device)
+            grey = apply(pixels, grid[mine], tone[mine], self.recipe.size)
+            yield grey, tokens, tuple(self.data.ids[index] for index in chosen[mine])
+
+
+@dataclass
+class Plateau:
+    """The best validation loss, and how long ago it was: for the plateau schedule and early stopping."""
+
+    best: float = math.inf
+    since: int = 0
+    halvings: int = 0
+    stopped: bool = False
+
+    def update(self, loss: float, recipe: Recipe) -> None:
+        """Take note of an epoch's validation loss."""
+        self.since = 0 if loss < self.best else self.since + 1
+        self.best = min(self.best, loss)
+        if recipe.schedule == "plateau" and self.since and self.since % (recipe.patience + 1) == 0:
+            self.halvings += 1
+        self.stopped = recipe.early_stop is not None and self.since > recipe.early_stop
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int, plateau: Plateau) -> float:
+    """Return the learning rate of a step; see :attr:`Recipe.schedule`."""
+    if recipe.schedule == "plateau":
+        return recipe.lr * 0.5**plateau.halvings
+    if recipe.schedule == "restarts":
+        return recipe.lr * 0.5 * (1 + math.cos(math.pi * (step % recipe.period) / recipe.period))
+    warmup = round(recipe.warmup * steps)
+    if step < warmup:
+        return recipe.lr * (step + 1) / warmup
+    part = (step - warmup) / max(1, steps - warmup)
+    return recipe.min_lr + (recipe.lr - recipe.min_lr) * 0.5 * (1 + math.cos(math.pi * part))
+
+
+def total_steps(recipe: Recipe, batches: Batches) -> int:
+    """Return the length of the run in steps.
+
+    Raises:
+        InputError: fewer training pairs than a batch, or a batch that does not divide.
+    """
+    parts = recipe.accumulate * batches.here.size
+    if recipe.batch % parts:
+        raise InputError(f"a batch of {recipe.batch} does not divide into {parts} parts", field="batch")
+    if not batches.per_epoch:
+        count = len(batches.data.parts["train"])
+        raise InputError(f"{count} training pairs do not fill a batch of {recipe.batch}", field="batch")
+    return recipe.steps or recipe.epochs * batches.per_epoch
+
+
+def fit(
+    model: Model, batches: Batches, folder: RunFolder, *, save_every: int = 200, tensorboard: bool = False
+) -> None:
+    """Train, from the folder's checkpoint if it has one.
+
+    Args:
+        model: on its device; receives the trained parameters.
+        batches: what each step sees.
+        folder: of the run.
+        save_every: steps between checkpoints.
+        tensorboard: also write the log for TensorBoard.
+
+    Raises:
+        InputError: the loss is not finite (names step and pairs); see :func:`total_steps`.
+    """
+    recipe, here, seed = batches.recipe, batches.here, batches.seed
+    steps, objective = total_steps(recipe, batches), model.objective
+    wrapped = parallel(model, here)
+    kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
+    optimiser = kind(_groups(model, recipe), lr=recipe.lr, betas=recipe.betas)
+    amp = _autocast(recipe, here)
+    scaler = torch.amp.GradScaler(here.device.type, enabled=amp is torch.float16)
+    plateau, start = Plateau(), 0
+    if state := folder.load(here.device):
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        scaler.load_state_dict(state["scaler"])
+        plateau, start = Plateau(**state["plateau"]), state["step"]
+    if here.first:
+        folder.log_until(start)
+    write = _writer(folder, start, tensorboard) if here.first else _silent
+    counter = range(start, steps)
+    steady = track(counter, f"pretrain {recipe.method}", unit="step") if here.first else iter(counter)
+    model.train()
+    for step, parts in zip(steady, batches.train(start, steps), strict=True):
+        if plateau.stopped:
+            break
+        began, epoch = time.perf_counter(), step // batches.per_epoch
+        objective.at(step, epoch)
+        rate = learning_rate(recipe, step, steps, plateau)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(mix("dropout", seed, step, here.rank))
+        sums: dict[str, Tensor] = {}
+        for grey, tokens, ids in parts:
+            with torch.autocast(here.device.type, amp, enabled=amp is not None):
+                losses = wrapped(grey, tokens, ids)
+            scaler.scale(losses["loss"] / len(parts)).backward()
+            for name, loss in losses.items():
+                sums[name] = sums.get(name, 0.0) + here.mean(loss) / len(parts)
+        values = {name: float(value) for name, value in sums.items()}
+        if not math.isfinite(values["loss"]):
+            raise _diverged(
+                folder, step, values["loss"], [batches.data.ids[i] for i in batches.indices(step)]
+            )
+        scaler.unscale_(optimiser)
+        norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip or math.inf)
+        scaler.step(optimiser)
+        scaler.update()
+        optimiser.zero_grad()
+        entry = {"step": step, "epoch": epoch, **values, "lr": rate, "grad_norm": float(norm)}
+        ends_epoch = (step + 1) % batches.per_epoch == 0
+        if step + 1 == steps or (ends_epoch and _watches(recipe)):
+            entry |= validate(model, batches)
+            plateau.update(entry.get("val_loss", math.inf), recipe)
+        write({**entry, "seconds": round(time.perf_counter() - began, 4)})
+        if here.first and ((step + 1) % save_every == 0 or step + 1 == steps or plateau.stopped):
+            folder.save(
+                {
+                    "step": step + 1,
+                    "model": model.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "scaler": scaler.state_dict(),
+                    "plateau": vars(plateau),
+                }
+            )
+    here.barrier()
+
+
+@torch.no_grad()
+def validate(model: Model, batches: Batches) -> dict[str, float]:
+    """Return the mean losses over the validation pairs under ``val_...``; empty if there are too few."""
+    model.eval()
+    found: list[dict[str, float]] = []
+    for grey, tokens, ids in batches.validation():
+        losses = model(grey, tokens, ids)
+        found.append({name: float(batches.here.mean(loss)) for name, loss in losses.items()})
+    model.train()
+    return {
+        f"val_{name}": float(np.mean([one[name] for one in found])) for name in (found[0] if found else ())
+    }
+
+
+def _groups(model: Model, recipe: Recipe) -> list[dict[str, Any]]:
+    """Split the parameters: vectors (biases, normalisation) are not decayed."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _autocast(recipe: Recipe, here: World) -> torch.dtype | None:
+    if not recipe.amp or here.device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def _watches(recipe: Recipe) -> bool:
+    return recipe.schedule == "plateau" or recipe.early_stop is not None
+
+
+def _diverged(folder: RunFolder, step: int, loss: float, ids: list[str]) -> InputError:
+    with contextlib.suppress(OSError):
+        folder.write("diverged.json", json.dumps({"step": step, "loss": str(loss), "ids": ids}) + "\n")
+    return InputError(f"the loss is {loss} at step {step}, with the pairs {', '.join(ids)}", file=folder.path)
+
+
+def _silent(entry: dict[str, Any]) -> None:
+    """Log nothing: only the first process does."""
+
+
+def _writer(folder: RunFolder, start: int, tensorboard: bool) -> Any:
+    if not tensorboard:
+        return folder.log
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError("TensorBoard is not installed: pip install 'g2d-bench[tensorboard]'") from None
+    board = SummaryWriter(str(folder.path / "tensorboard"), purge_step=start)
+
+    def write(entry: dict[str, Any]) -> None:
+        folder.log(entry)
+        for name, value in entry.items():
+            board.add_scalar(name, value, entry["step"])
+        board.flush()
+
+    return write
