@@ -1,17 +1,18 @@
-"""Segmentation metrics, all from three numbers per image: common, predicted and true pixels."""
+"""Segmentation metrics, all from three numbers per image: common, predicted and true pixels.
+
+Stored predictions: ``intersection``, ``predicted``, ``true``, each [N], in pixels of the evaluation grid.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.metrics.spec import MetricSpec
+from g2d_bench.metrics.spec import MetricSpec, Predictions, Statistic, Values, ratio, weighted_sums
 
 Counts = NDArray[np.int64]
-Values = NDArray[np.float64]
 
 
 def counts(predicted: NDArray[np.uint8], true: NDArray[np.uint8]) -> tuple[Counts, Counts, Counts]:
@@ -26,7 +27,7 @@ def counts(predicted: NDArray[np.uint8], true: NDArray[np.uint8]) -> tuple[Count
     """
 
     def ones(bits: NDArray[np.uint8]) -> Counts:
-        return np.bitwise_count(bits).sum(axis=1, dtype=np.int64)
+        return np.asarray(np.bitwise_count(bits).sum(axis=1, dtype=np.int64), np.int64)
 
     return ones(predicted & true), ones(predicted), ones(true)
 
@@ -34,7 +35,7 @@ def counts(predicted: NDArray[np.uint8], true: NDArray[np.uint8]) -> tuple[Count
 def _dice(common: Counts, predicted: Counts, true: Counts) -> Values:
     """Per image 2 |P ∩ T| / (|P| + |T|) (Dice, Ecology 1945); NaN where both are empty."""
     both = predicted + true
-    return np.divide(2.0 * common, both, out=np.full(len(both), np.nan), where=both > 0)
+    return ratio((2 * common).astype(np.float64), both.astype(np.float64))
 
 
 def _dice_positive(common: Counts, predicted: Counts, true: Counts) -> Values:
@@ -43,8 +44,7 @@ def _dice_positive(common: Counts, predicted: Counts, true: Counts) -> Values:
 
 def _iou_positive(common: Counts, predicted: Counts, true: Counts) -> Values:
     union = predicted + true - common
-    iou = np.divide(1.0 * common, union, out=np.full(len(union), np.nan), where=union > 0)
-    return np.where(true > 0, iou, np.nan)
+    return np.where(true > 0, ratio(common.astype(np.float64), union.astype(np.float64)), np.nan)
 
 
 def _specificity_empty(common: Counts, predicted: Counts, true: Counts) -> Values:
@@ -63,23 +63,47 @@ PER_IMAGE: dict[str, Callable[[Counts, Counts, Counts], Values]] = {
 }
 """Value per image; NaN where the image does not count. The metric is the mean of the others."""
 
+
+def per_sample(name: str, predictions: Predictions) -> Values:
+    """Return a metric's value per test image from stored predictions, NaN where it does not count.
+
+    Raises:
+        KeyError: the metric is no mean over images.
+    """
+    return PER_IMAGE[name](*_wide(predictions))
+
+
+def _wide(predictions: Predictions) -> tuple[Counts, Counts, Counts]:
+    """Stored counts may be small integers, in which sums overflow."""
+    common, predicted, true = (predictions[n].astype(np.int64) for n in ("intersection", "predicted", "true"))
+    return common, predicted, true
+
+
+def _pooled(predictions: Predictions) -> Statistic:
+    common, predicted, true = _wide(predictions)
+    table = np.stack([2.0 * common, 1.0 * (predicted + true)], axis=1)
+    return weighted_sums(table, lambda sums: ratio(sums[:, 0], sums[:, 1]))
+
+
+def _mean(name: str, description: str) -> MetricSpec:
+    return MetricSpec(name, description, per_sample=lambda predictions: per_sample(name, predictions))
+
+
 METRICS: dict[str, MetricSpec] = {
     spec.name: spec
     for spec in (
-        MetricSpec("dice_positive", "mean Dice over the images that show the finding"),
-        MetricSpec("iou_positive", "mean intersection over union over the images that show the finding"),
-        MetricSpec(
-            "specificity_empty", "share of the images without the finding in which no pixel is predicted"
-        ),
-        MetricSpec(
+        _mean("dice_positive", "mean Dice over the images that show the finding"),
+        _mean("iou_positive", "mean intersection over union over the images that show the finding"),
+        _mean("specificity_empty", "share of the images without the finding in which no pixel is predicted"),
+        _mean(
             "dice_legacy",
-            "mean over all images; one without the finding scores 1 if nothing is predicted, else 0 (MGCA, GLoRIA)",
+            "mean over all images; one without finding is 1 if nothing is predicted, else 0 (MGCA, GLoRIA)",
         ),
         MetricSpec(
             "dice_legacy_batched",
-            "dice_legacy averaged within batches, then over batches, a short last one counting in full (MGCA)",
+            "dice_legacy averaged within batches, then over batches, a short last one in full (MGCA)",
         ),
-        MetricSpec("dice_pooled", "Dice of all images' pixels taken together"),
+        MetricSpec("dice_pooled", "Dice of all images' pixels taken together", prepared=_pooled),
     )
 }
 
@@ -99,37 +123,21 @@ def segmentation_metrics(
     Returns:
         Shares in [0, 1]; NaN where no image counts.
     """
-    return {name: _metric(name, common, predicted, true, batch) for name in names}
+    stored = {"id": np.arange(len(true)), "intersection": common, "predicted": predicted, "true": true}
+    return {
+        name: _batched(stored, batch) if name == "dice_legacy_batched" else METRICS[name](stored)
+        for name in names
+    }
 
 
-def _metric(name: str, common: Counts, predicted: Counts, true: Counts, batch: int) -> float:
-    if name == "dice_pooled":
-        both = int(predicted.sum() + true.sum())
-        return 2.0 * int(common.sum()) / both if both else float("nan")
-    if name == "dice_legacy_batched":
-        values = _dice_legacy(common, predicted, true)
-        if not len(values):
-            return float("nan")
-        return float(np.mean([values[n : n + batch].mean() for n in range(0, len(values), batch)]))
-    return mean_known(PER_IMAGE[name](common, predicted, true))
-
-
-def mean_known(values: Values) -> float:
-    """Return the mean of what is not NaN, NaN where nothing is."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+def _batched(predictions: Predictions, batch: int) -> float:
+    values = per_sample("dice_legacy", predictions)
+    if not len(values):
+        return float("nan")
+    return float(np.mean([values[n : n + batch].mean() for n in range(0, len(values), batch)]))
 
 
 def all_empty(true: Counts, *, names: Sequence[str]) -> dict[str, float]:
     """Return the metrics of a predictor that never predicts a pixel, on these very images."""
     nothing = np.zeros_like(true)
     return segmentation_metrics(nothing, nothing, true, names=names)
-
-
-def per_sample(name: str, predictions: dict[str, NDArray[Any]]) -> Values:
-    """Return a metric's value per test image from stored predictions, NaN where it does not count.
-
-    Raises:
-        KeyError: the metric is no mean over images.
-    """
-    return PER_IMAGE[name](predictions["intersection"], predictions["predicted"], predictions["true"])

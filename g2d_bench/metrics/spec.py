@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError, did_you_mean
 
-FAMILIES = ("segmentation",)
-"""Modules of this package, each with a table `METRICS`."""
+PER_LABEL = "/"
+"""Stands between a metric and one label: ``auroc/Pneumonia``."""
+
+Predictions = Mapping[str, NDArray[Any]]
+"""Stored arrays of one cell: ``id`` and ``patient`` [N], and what each family's module lists."""
+
+Values = NDArray[np.float64]
+
+Statistic = Callable[[Values], Values]
+"""Weights [R, N] (how often each sample counts in each of R resamplings) to the metric's R values."""
 
 
 @dataclass(frozen=True)
@@ -20,19 +35,79 @@ class MetricSpec:
         description: the convention in one sentence.
         higher_is_better: the direction.
         share: whether the value is a share, shown in percent.
+        bounds: smallest and largest possible value.
+        per_sample: from predictions to values [N], NaN where a sample does not count, for metrics that
+            are the (weighted) mean of the others; None for all other metrics.
+        prepared: from predictions to the weighted metric, for those that are no mean over samples; None
+            where resampling has no meaning.
+        by_label: whether :data:`PER_LABEL` may follow the name.
     """
 
     name: str
     description: str
     higher_is_better: bool = True
     share: bool = True
+    bounds: tuple[float, float] = (0.0, 1.0)
+    per_sample: Callable[[Predictions], Values] | None = None
+    prepared: Callable[[Predictions], Statistic] | None = None
+    by_label: bool = False
+
+    @property
+    def resamples(self) -> bool:
+        """Whether the metric has a value for weighted samples, thus a bootstrap interval."""
+        return self.per_sample is not None or self.prepared is not None
+
+    def statistic(self, predictions: Predictions) -> Statistic:
+        """Do once what all resamplings share (sorting, matching), and return the weighted metric.
+
+        Raises:
+            InputError: the metric depends on the order of samples, so that resampling has no meaning.
+        """
+        if self.per_sample is not None:
+            return weighted_mean(self.per_sample(predictions))
+        if self.prepared is None:
+            raise InputError(f"metric {self.name} depends on the order of the samples and has no interval")
+        return self.prepared(predictions)
+
+    def __call__(self, predictions: Predictions) -> float:
+        """Return the metric of the samples as they are."""
+        size = len(predictions["id"])
+        return float(self.statistic(predictions)(np.ones((1, size)))[0])
+
+
+def weighted_mean(values: Values) -> Statistic:
+    """Return the weighted mean of the values that are not NaN; NaN where their weights add up to zero."""
+    known = ~np.isnan(values)
+    table = np.stack([np.where(known, values, 0.0), known.astype(np.float64)], axis=1)
+    return weighted_sums(table, lambda sums: ratio(sums[:, 0], sums[:, 1]))
+
+
+def weighted_sums(table: Values, finish: Callable[[Values], Values]) -> Statistic:
+    """Return a metric that is a function of sums over samples.
+
+    Args:
+        table: [N, K], what each sample adds.
+        finish: sums [R, K] to values [R].
+    """
+    return lambda weights: finish(np.asarray(weights @ table, np.float64))
+
+
+def mean_of(parts: Sequence[Statistic]) -> Statistic:
+    """Return the unweighted mean of statistics; NaN where one of them is undefined."""
+    return lambda weights: np.asarray(np.mean([part(weights) for part in parts], axis=0), np.float64)
+
+
+def ratio(above: Values, below: Values) -> Values:
+    """Divide; NaN where the divisor is zero."""
+    return np.asarray(np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0), np.float64)
 
 
 def metrics() -> dict[str, MetricSpec]:
     """Return all metrics by name."""
     found: dict[str, MetricSpec] = {}
-    for family in FAMILIES:
-        found |= import_module(f"g2d_bench.metrics.{family}").METRICS
+    # A family is a module of this package with a table METRICS.
+    for module in iter_modules([str(Path(__file__).parent)]):
+        found |= getattr(import_module(f"g2d_bench.metrics.{module.name}"), "METRICS", {})
     return found
 
 
@@ -42,12 +117,26 @@ def metric_names() -> list[str]:
 
 
 def metric_spec(name: str) -> MetricSpec:
-    """Return one metric.
+    """Return one metric; ``auroc/Pneumonia`` is ``auroc`` of that label alone.
 
     Raises:
         InputError: there is none of that name.
     """
     known = metrics()
-    if name not in known:
+    base, separator, label = name.partition(PER_LABEL)
+    if base not in known or (separator and not (label and known[base].by_label)):
         raise InputError(f"unknown metric {name!r}; {did_you_mean(name, sorted(known))}")
-    return known[name]
+    if not separator:
+        return known[name]
+    from g2d_bench.metrics.classification import of_label
+
+    return of_label(known[base], label)
+
+
+def measure(predictions: Predictions, names: tuple[str, ...]) -> dict[str, float]:
+    """Compute metrics by name from stored predictions; NaN where one is undefined.
+
+    Raises:
+        InputError: a name is unknown.
+    """
+    return {name: metric_spec(name)(predictions) for name in names}
