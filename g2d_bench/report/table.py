@@ -1,151 +1,163 @@
-"""Comparable result tables: one block per task, fraction and protocol."""
+"""Comparable result tables: records sorted into columns and rows."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
-from g2d_bench.errors import InputError
 from g2d_bench.plan import percent
+from g2d_bench.report.evidence import Evidence
+from g2d_bench.report.fill import Filled, fill
+from g2d_bench.report.model import Column, Row, Table, Value
 from g2d_bench.results import Record
-
-GENERATED = "GENERATED DATA (phantom): compares encoders trained on phantom with each other, and with nothing published."
-
-
-@dataclass(frozen=True)
-class Value:
-    """One number of a table, in percent where the metric is a share.
-
-    Attributes:
-        mean: over seeds; NaN where undefined.
-        spread: what stands behind ±, or NaN.
-        seeds: how many seeds the mean is over.
-    """
-
-    mean: float
-    spread: float
-    seeds: int
-
-    def __str__(self) -> str:
-        if math.isnan(self.mean):
-            return "n/a"
-        return f"{self.mean:.1f}" + ("" if math.isnan(self.spread) else f" ± {self.spread:.1f}")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One encoder, or a trivial predictor of the same test set."""
-
-    name: str
-    values: tuple[Value, ...]
-    reference: bool = False
-
-
-@dataclass(frozen=True)
-class Block:
-    """The comparable part of a table."""
-
-    task: str
-    fraction: float
-    protocol: str
-    generated: bool
-    metrics: tuple[str, ...]
-    rows: tuple[Row, ...]
-    train: int
-    test: int
-    positive: int
-    seeds: tuple[int, ...]
-    spread: str
-    signatures: tuple[str, ...]
-    leaks: tuple[str, ...]
+from g2d_bench.selection import Found
 
 
 def blocks(
-    records: Iterable[Record],
+    records: Iterable[Found | Record],
     order: Sequence[str] = (),
     *,
-    metrics: dict[str, tuple[str, ...]],
+    metrics: Mapping[str, Sequence[str]],
     allow_mixed: bool = False,
-) -> list[Block]:
-    """Sort records into comparable blocks.
+    evidence: Evidence | None = None,
+) -> list[Table]:
+    """Sort records into one table per task, fraction, protocol and kind of data; columns are metrics.
 
     Args:
-        records: any records.
+        records: any records; with their files, intervals and bold type can be given.
         order: encoder names in the order of rows; others follow by name.
-        metrics: columns per task name.
-        allow_mixed: let several signatures share a column; they are then listed.
+        metrics: columns per task name; a task that is not there shows all metrics of its records.
+        allow_mixed: let several signatures share a column; they are then marked.
+        evidence: where bootstrap draws come from.
 
     Raises:
-        InputError: signatures are mixed, or one cell has two records.
+        InputError: signatures are mixed, one cell has two records, or a metric was edited.
     """
-    groups: dict[tuple[str, float, str, str], list[Record]] = {}
-    for record in records:
-        cell = record.cell
-        groups.setdefault((cell.task, cell.fraction, cell.protocol, record.data.kind), []).append(record)
-    return [
-        _block(group, order, metrics[task], allow_mixed)
-        for (task, *_), group in sorted(groups.items(), key=lambda item: item[0])
-    ]
+    evidence = evidence or Evidence()
+    groups: dict[tuple[str, float, str, str], list[Found]] = defaultdict(list)
+    for one in records:
+        found = one if isinstance(one, Found) else Found(one)
+        cell = found.cell
+        groups[cell.task, cell.fraction, cell.protocol, found.record.data.kind].append(found)
+    return [_block(group, order, metrics, allow_mixed, evidence) for _, group in sorted(groups.items())]
 
 
-def _block(group: list[Record], order: Sequence[str], metrics: tuple[str, ...], allow_mixed: bool) -> Block:
-    signatures = sorted({record.signature for record in group})
-    first = group[0]
-    if len(signatures) > 1 and not allow_mixed:
-        raise InputError(
-            f"{first.cell.task} at {percent(first.cell.fraction)}: numbers with different signatures cannot share "
-            f"a column ({' and '.join(signatures)}); choose one with --signature, or --allow-mixed marks them"
-        )
-    rows: dict[str, dict[int, Record]] = {}
-    for record in group:
-        seeds = rows.setdefault(record.cell.encoder, {})
-        if record.cell.seed in seeds:
-            keys = f"{seeds[record.cell.seed].key[:8]} and {record.key[:8]}"
-            raise InputError(
-                f"two records for one cell: {record.cell.task}, {record.cell.encoder}, "
-                f"{percent(record.cell.fraction)}, seed {record.cell.seed} (keys {keys}); "
-                "remove the one that should not count"
-            )
-        seeds[record.cell.seed] = record
-    ranks = {name: n for n, name in enumerate(order)}
-    names = sorted(rows, key=lambda name: (ranks.get(name, len(ranks)), name))
-    all_seeds = sorted({seed for seeds in rows.values() for seed in seeds})
-    made = [
-        Row(name, tuple(_value(list(rows[name].values()), metric, all_seeds) for metric in metrics))
-        for name in names
-    ]
-    for name, values in first.references.items():
-        made.append(Row(name, tuple(_number(values.get(metric)) for metric in metrics), reference=True))
-    return Block(
-        task=first.cell.task,
-        fraction=first.cell.fraction,
-        protocol=first.cell.protocol,
-        generated=first.data.kind == "phantom",
-        metrics=metrics,
-        rows=tuple(made),
-        train=max(record.data.images["train"] for record in group),
-        test=first.data.images["test"],
-        positive=first.data.positive["test"],
-        seeds=tuple(all_seeds),
-        spread="sd over seeds" if len(all_seeds) > 1 else "",
-        signatures=tuple(signatures),
-        leaks=tuple(sorted({record.data.leaks for record in group if record.data.leaks})),
+def _block(
+    group: list[Found],
+    order: Sequence[str],
+    metrics: Mapping[str, Sequence[str]],
+    allow_mixed: bool,
+    evidence: Evidence,
+) -> Table:
+    cell = group[0].cell
+    names = metrics.get(cell.task) or dict.fromkeys(name for one in group for name in one.record.metrics)
+    columns = tuple(Column(cell.task, cell.fraction, metric, cell.protocol, (metric,)) for metric in names)
+    filled = [fill(column, group, evidence, allow_mixed=allow_mixed) for column in columns]
+    train = max(one.record.data.images["train"] for one in group)
+    share = f"{percent(cell.fraction)} of the training labels ({train} images)"
+    return assemble(
+        f"{cell.task} · {share} · protocol {cell.protocol}",
+        columns,
+        filled,
+        order=order,
     )
 
 
-def _value(records: list[Record], metric: str, seeds: Sequence[int]) -> Value:
-    """Average over seeds; a row that lacks a seed of the others has no mean."""
-    numbers = [record.metrics.get(metric) for record in records]
-    if len(records) < len(seeds) or any(number is None for number in numbers):
-        return Value(math.nan, math.nan, len(records))
-    shares = [100 * number for number in numbers if number is not None]
-    mean = sum(shares) / len(shares)
-    if len(shares) == 1:
-        return Value(mean, math.nan, 1)
-    variance = sum((share - mean) ** 2 for share in shares) / (len(shares) - 1)
-    return Value(mean, math.sqrt(variance), len(shares))
+def assemble(
+    title: str,
+    columns: tuple[Column, ...],
+    filled: Sequence[Filled],
+    *,
+    order: Sequence[str] = (),
+    panels: Sequence[tuple[str, Sequence[Filled]]] = (),
+) -> Table:
+    """Lay filled columns side by side.
+
+    Args:
+        title: one line.
+        columns: headings.
+        filled: one per column (ignored with panels).
+        order: encoder names in the order of rows; others follow by name.
+        panels: name and filled columns per panel, where rows repeat.
+    """
+    ranks = {name: n for n, name in enumerate(order)}
+    rows: list[Row] = []
+    parts = panels or [("", filled)]
+    for panel, part in parts:
+        names = sorted(
+            {name for one in part for name in one.values}, key=lambda n: (ranks.get(n, len(ranks)), n)
+        )
+        trivial = list(dict.fromkeys(name for one in part for name in one.references))
+        rows += [
+            Row(
+                name,
+                tuple(
+                    one.values.get(name, Value(column, missing="not measured"))
+                    for one, column in _pairs(part, columns)
+                ),
+                panel=panel,
+            )
+            for name in names
+        ]
+        rows += [
+            Row(
+                name,
+                tuple(
+                    one.references.get(name, Value(column, missing="not measured"))
+                    for one, column in _pairs(part, columns)
+                ),
+                "reference",
+                panel,
+            )
+            for name in trivial
+        ]
+    everything = [one for _, part in parts for one in part]
+    used = [found for one in everything for found in one.records]
+    return Table(
+        title=title,
+        columns=columns,
+        rows=tuple(rows),
+        generated=any(found.record.data.kind == "phantom" for found in used),
+        facts=tuple(_facts(used, rows)),
+        notes=tuple(dict.fromkeys(note for one in everything for note in one.notes)),
+        signatures=tuple(sorted({name for one in everything for name in one.signatures})),
+    )
 
 
-def _number(value: float | None) -> Value:
-    return Value(math.nan if value is None else 100 * value, math.nan, 1)
+def _pairs(part: Sequence[Filled], columns: Sequence[Column]) -> list[tuple[Filled, Column]]:
+    return list(zip(part, columns, strict=True))
+
+
+def _facts(used: Sequence[Found], rows: Sequence[Row]) -> list[str]:
+    values = [value for row in rows for value in row.values if row.sort == "measured"]
+    tests = dict.fromkeys(
+        (one.record.cell.task, one.record.data.images["test"], one.record.data.positive["test"])
+        for one in used
+    )
+    several = len({task for task, *_ in tests}) > 1
+    facts = [
+        f"test set{' of ' + task if several else ''}: {images} images, {positive} positive"
+        for task, images, positive in tests
+    ]
+    facts += _meaning(values)
+    facts += [f"LEAK ALLOWED: {reason}" for reason in sorted({o.record.data.leaks for o in used} - {""})]
+    return facts
+
+
+def _meaning(values: Sequence[Value]) -> list[str]:
+    """Say what stands behind ± and in brackets."""
+    seeds = sorted({seed for value in values for seed in value.seeds})
+    shown = {value.spread_is for value in values}
+    parts = []
+    if seeds:
+        parts.append(f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''} ({', '.join(map(str, seeds))})")
+    if any(value.column.spec.share for value in values):
+        parts.append("values in %")
+    if "seeds" in shown:
+        parts.append("± is the standard deviation over seeds")
+    if "patients" in shown:
+        lead = "where there is one seed, ±" if "seeds" in shown else "±"
+        parts.append(f"{lead} is the bootstrap standard deviation by patient over the test set")
+    if any(value.limits for value in values):
+        parts.append("[ ] is the 95 % bootstrap interval by patient over the test set")
+    return [" · ".join(parts)] if parts else []

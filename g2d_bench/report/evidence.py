@@ -1,0 +1,169 @@
+"""Bootstrap draws of table cells, from the predictions beside the records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_json
+from g2d_bench.metrics.segmentation import segmentation_metrics
+from g2d_bench.metrics.spec import Predictions, metric_spec
+from g2d_bench.results import read_predictions
+from g2d_bench.selection import Found
+from g2d_bench.statistics import REPLICATES, Values, general_replicates, mean_replicates
+
+EDITED = 1e-6
+"""How far a recorded metric may lie from its recomputation: rounding of a sum in another order."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Draws of one encoder's value in a column.
+
+    Attributes:
+        draws: mean over seeds per draw of patients, [R].
+        sample: the test samples that were drawn from; only equal ones can be compared in pairs.
+    """
+
+    draws: Values
+    sample: str
+
+
+class Evidence:
+    """Reads predictions once per record and draws from them.
+
+    Args:
+        count: draws per value.
+        check: whether a metric that its predictions do not give is refused.
+    """
+
+    def __init__(self, count: int = REPLICATES, *, check: bool = True) -> None:
+        self._count = count
+        self._check = check
+        self._draws: dict[int, dict[str, Values | None]] = {}
+        self._samples: dict[int, str] = {}
+        self._kept: list[Found] = []
+
+    def mean(self, seeds: Sequence[Found], metric: str) -> Drawn | None:
+        """Draw the mean over seeds of one metric.
+
+        Args:
+            seeds: records of one cell but for the seed.
+            metric: its name.
+
+        Returns:
+            None where a record keeps no predictions, the metric cannot be drawn, or the seeds were tested
+            on different samples.
+
+        Raises:
+            InputError: predictions were changed, or do not give the recorded metric.
+        """
+        parts = [self._of(found, metric) for found in seeds]
+        samples = {self._samples.get(id(found.record)) for found in seeds}
+        known = [part for part in parts if part is not None]
+        if len(known) < len(seeds) or len(samples) != 1:
+            return None
+        (sample,) = samples
+        assert sample is not None
+        return Drawn(np.mean(known, axis=0), sample)
+
+    def _of(self, found: Found, metric: str) -> Values | None:
+        key = id(found.record)
+        if key not in self._draws:
+            self._kept.append(found)  # An id is only good as long as its object lives.
+            self._draws[key] = self._read(found)
+        return self._draws[key].get(metric)
+
+    def _read(self, found: Found) -> dict[str, Values | None]:
+        record = found.record
+        if found.path is None or record.predictions is None:
+            return {}
+        predictions = read_predictions(found.path, record)
+        if self._check:
+            _refuse_edited(found, predictions)
+        self._samples[id(record)] = _sample(predictions)
+        return {metric: draw(metric, predictions, self._count) for metric in record.metrics}
+
+
+def draw(metric: str, predictions: Predictions, count: int = REPLICATES) -> Values | None:
+    """Bootstrap one metric over the patients of the test set.
+
+    Args:
+        metric: its name.
+        predictions: the stored arrays.
+        count: how many draws.
+
+    Returns:
+        The metric per draw [count], None where resampling has no meaning for it or arrays are missing.
+    """
+    patients = predictions.get("patient")
+    if patients is None or not len(patients):
+        return None
+    try:
+        spec = metric_spec(metric)
+        if spec.per_sample is not None:
+            return mean_replicates(np.asarray(spec.per_sample(predictions), np.float64), patients, count)
+        return general_replicates(spec.statistic(predictions), patients, count) if spec.resamples else None
+    except (InputError, KeyError):
+        return None
+
+
+def recompute(metric: str, predictions: Predictions) -> float:
+    """Compute one metric from stored predictions, NaN where it is undefined.
+
+    Raises:
+        InputError: the metric is unknown.
+        KeyError: an array is missing.
+    """
+    spec = metric_spec(metric)
+    if spec.resamples:
+        return spec(predictions)
+    # Metrics that depend on the order of the samples; so far segmentation has the only one.
+    common, predicted, true = (
+        predictions[name].astype(np.int64) for name in ("intersection", "predicted", "true")
+    )
+    return segmentation_metrics(common, predicted, true, names=(metric,))[metric]
+
+
+def differences(found: Found, predictions: Predictions) -> list[tuple[str, float, float]]:
+    """Compute the metrics again and return those that the record states otherwise.
+
+    Returns:
+        Metric, recorded and recomputed value; NaN for an undefined one.
+
+    Raises:
+        InputError: a metric is unknown, or the arrays do not allow to compute it.
+    """
+    moved = []
+    for metric, value in found.record.metrics.items():
+        stated = math.nan if value is None else value
+        try:
+            again = recompute(metric, predictions)
+        except KeyError as error:
+            raise InputError(f"the array {error} is missing", file=found.where, field="predictions") from None
+        if math.isnan(stated) != math.isnan(again) or abs(stated - again) > EDITED:
+            moved.append((metric, stated, again))
+    return moved
+
+
+def _refuse_edited(found: Found, predictions: Predictions) -> None:
+    try:
+        moved = differences(found, predictions)
+    except InputError:
+        return  # A metric that is not computed here, of somebody's own adapter: it stands without interval.
+    for metric, stated, again in moved:
+        raise InputError(
+            f"says {stated:.6g}, its predictions give {again:.6g} (off by {stated - again:+.6g}): edited, "
+            "see `g2d-bench verify`",
+            file=found.where,
+            field=f"metrics.{metric}",
+        )
+
+
+def _sample(predictions: Predictions) -> str:
+    """Return a digest of the test samples and their patients, in order."""
+    return digest_json([predictions[name].tolist() for name in ("id", "patient") if name in predictions])

@@ -1,0 +1,129 @@
+"""One column of a table from the records: means, spreads, intervals, what may be bold, what is refused."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from g2d_bench.errors import InputError
+from g2d_bench.plan import percent
+from g2d_bench.report.evidence import Drawn, Evidence
+from g2d_bench.report.model import Column, Missing, Value
+from g2d_bench.selection import Found, by_cell
+from g2d_bench.statistics import Candidate, best_set, deviation, interval, mean_sd
+
+
+@dataclass
+class Filled:
+    """What the records say of one column, and what must be said about it.
+
+    Attributes:
+        values: row name to value.
+        references: trivial predictor to value.
+        notes: footnotes.
+        signatures: of the records.
+        records: those that were used.
+    """
+
+    values: dict[str, Value] = field(default_factory=dict)
+    references: dict[str, Value] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    signatures: list[str] = field(default_factory=list)
+    records: list[Found] = field(default_factory=list)
+
+
+def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mixed: bool = False) -> Filled:
+    """Compute one column.
+
+    Args:
+        column: what to compute.
+        found: the records of its task, fraction and protocol.
+        evidence: where bootstrap draws come from.
+        allow_mixed: let several signatures share the column; each is then marked.
+
+    Raises:
+        InputError: signatures or data kinds are mixed, one cell has two records, or a metric was edited.
+    """
+    signatures = _signatures(column, found, allow_mixed)
+    letters = {name: chr(ord("a") + n) for n, name in enumerate(signatures)} if len(signatures) > 1 else {}
+    rows: dict[str, dict[int, Found]] = defaultdict(dict)
+    for cell, one in by_cell(found).items():
+        rows[cell.encoder][cell.seed] = one
+    seeds = tuple(sorted({seed for row in rows.values() for seed in row}))
+    filled = Filled(signatures=signatures, records=list(found))
+    scale = 100.0 if column.spec.share else 1.0
+    drawn: dict[str, Drawn | None] = {}
+    for name, row in rows.items():
+        value, drawn[name] = _value(column, row, seeds, scale, evidence)
+        marks = "".join(sorted({letters[one.record.signature] for one in row.values()} if letters else ()))
+        filled.values[name] = replace(value, marks=marks)
+        if value.missing == "seed missing":
+            lacking = ", ".join(str(seed) for seed in seeds if seed not in row)
+            filled.notes.append(
+                f"n/a: {name} lacks seed {lacking} of {column.task} at {percent(column.fraction)}"
+            )
+    for name in _best(column, filled.values, drawn) if not letters else ():
+        filled.values[name] = replace(filled.values[name], best=True)
+    for one in found:
+        for name, numbers in one.record.references.items():
+            number = numbers.get(column.metric)
+            if name not in filled.references and column.metric in numbers:
+                mean = math.nan if number is None else scale * number
+                missing: Missing = "undefined" if number is None else ""
+                filled.references[name] = Value(column, mean, missing=missing)
+    filled.notes += [f"({letter}) signature {name}" for name, letter in letters.items()]
+    return filled
+
+
+def _signatures(column: Column, found: Sequence[Found], allow_mixed: bool) -> list[str]:
+    signatures = sorted({one.record.signature for one in found})
+    where = f"{column.task} at {percent(column.fraction)}"
+    if len({one.record.data.kind for one in found}) > 1:
+        raise InputError(
+            f"{where}: generated and real data cannot share a column; choose with --signature phantom: "
+            "or --signature real:"
+        )
+    if len(signatures) > 1 and not allow_mixed:
+        parts = zip(*(name.split("|") for name in signatures), strict=False)
+        differ = "; ".join(" or ".join(dict.fromkeys(part)) for part in parts if len(set(part)) > 1)
+        raise InputError(
+            f"{where}: numbers with different signatures cannot share a column (they differ in {differ}); "
+            "choose one with --signature or --protocol, or let --allow-mixed mark them"
+        )
+    return signatures
+
+
+def _value(
+    column: Column, row: Mapping[int, Found], seeds: tuple[int, ...], scale: float, evidence: Evidence
+) -> tuple[Value, Drawn | None]:
+    """Average over seeds; a row that lacks a seed of the others has no mean."""
+    if len(row) < len(seeds):
+        return Value(column, seeds=tuple(sorted(row)), missing="seed missing"), None
+    numbers = [row[seed].record.metrics.get(column.metric) for seed in seeds]
+    if all(column.metric not in one.record.metrics for one in row.values()):
+        return Value(column, missing="not measured"), None
+    known = [scale * number for number in numbers if number is not None]
+    if len(known) < len(numbers):
+        return Value(column, seeds=seeds, missing="undefined"), None
+    mean, spread = mean_sd(known)
+    drawn = evidence.mean([row[seed] for seed in seeds], column.metric)
+    value = Value(column, mean, spread, "seeds" if len(seeds) > 1 else "", seeds=seeds)
+    if drawn is None:
+        return value, None
+    low, high = interval(drawn.draws)
+    value = replace(value, low=scale * low, high=scale * high)
+    if len(seeds) == 1 and not math.isnan(deviation(drawn.draws)):
+        value = replace(value, spread=scale * deviation(drawn.draws), spread_is="patients")
+    return value, drawn
+
+
+def _best(column: Column, values: Mapping[str, Value], drawn: Mapping[str, Drawn | None]) -> frozenset[str]:
+    """Name the rows for bold type; none unless all rows were tested on the same samples."""
+    known = {name for name, value in values.items() if not value.missing}
+    rows = {name: one for name, one in drawn.items() if name in known and one is not None}
+    if len(rows) < len(known) or len({one.sample for one in rows.values()}) > 1:
+        return frozenset()
+    candidates = {name: Candidate(values[name].mean, one.draws) for name, one in rows.items()}
+    return best_set(candidates, higher_is_better=column.spec.higher_is_better)

@@ -1,0 +1,105 @@
+"""Tables for programs: CSV with one line per number, JSON as they stand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from g2d_bench.report.model import GENERATED, Row, Table, Value
+
+
+def to_csv(tables: Sequence[Table]) -> str:
+    """Write one line per number, unrounded; percent where ``unit`` says so. Empty is missing."""
+    stream = io.StringIO()
+    lines = [line for table in tables for line in _lines(table)]
+    writer = csv.DictWriter(stream, list(lines[0]) if lines else ["table"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return stream.getvalue().rstrip("\n")
+
+
+def to_json(tables: Sequence[Table]) -> str:
+    """Write all tables with all that stands around them."""
+    return json.dumps([_table(table) for table in tables], indent=1, ensure_ascii=False)
+
+
+def data_of(table: Table, row: Row) -> str:
+    """Say in plain words on which data a row's numbers rest."""
+    if row.sort == "quoted":
+        return "quoted from a paper (real data)"
+    return "GENERATED DATA (phantom)" if table.generated else "real data"
+
+
+def _lines(table: Table) -> Iterator[dict[str, Any]]:
+    for row in table.rows:
+        for value in row.values:
+            number = _number(value)
+            yield {
+                "table": table.title,
+                "data": data_of(table, row),
+                "sort": row.sort,
+                "panel": row.panel,
+                "encoder": row.name,
+                "column": " · ".join(value.column.heads),
+                "task": value.column.task,
+                "protocol": value.column.protocol,
+                "fraction": value.column.fraction,
+                "metric": value.column.metric,
+                **{name: "" if item is None else item for name, item in number.items()},
+                "seeds": " ".join(map(str, value.seeds)),
+            }
+
+
+def _number(value: Value) -> dict[str, Any]:
+    return {
+        "unit": "percent" if value.column.spec.share else "plain",
+        "mean": _known(value.mean),
+        "spread": _known(value.spread),
+        "spread_is": value.spread_is,
+        "low": _known(value.low),
+        "high": _known(value.high),
+        "seeds": list(value.seeds),
+        "not_significantly_worse_than_best": value.best,
+        "signature_mark": value.marks,
+        "missing": value.missing,
+    }
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "title": table.title,
+        "generated": table.generated,
+        "data": GENERATED if table.generated else "real data",
+        "facts": list(table.facts),
+        "notes": list(table.notes),
+        "signatures": list(table.signatures),
+        "rows": [
+            {
+                "name": row.name,
+                "sort": row.sort,
+                "panel": row.panel,
+                "data": data_of(table, row),
+                "values": [
+                    {
+                        "column": list(value.column.heads),
+                        "task": value.column.task,
+                        "protocol": value.column.protocol,
+                        "fraction": value.column.fraction,
+                        "metric": value.column.metric,
+                        **_number(value),
+                    }
+                    for value in row.values
+                ],
+            }
+            for row in table.rows
+        ],
+    }
+
+
+def _known(number: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(number) else number

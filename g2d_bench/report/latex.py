@@ -1,0 +1,144 @@
+r"""A table as LaTeX: booktabs, every name escaped; `\usepackage{booktabs}` and, for wide ones, `graphicx`."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from g2d_bench.report.model import BEST, GENERATED, Table, Value
+from g2d_bench.report.text import name_of
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    "±": r"$\pm$",
+    "·": r"$\cdot$",
+    "–": "--",
+    "—": "---",
+    "→": r"$\to$",
+    "≥": r"$\ge$",
+    "≤": r"$\le$",
+    "×": r"$\times$",
+    "…": r"\dots{}",
+}
+WIDE = 5
+"""Columns from which a table is scaled to the width of the text."""
+PREAMBLE = r"""% \usepackage[T1]{fontenc} \usepackage{textcomp,booktabs,graphicx}"""
+
+
+def escape(text: str) -> str:
+    """Make any text show as itself; a letter that a plain LaTeX cannot set becomes ``?``."""
+    return "".join(_ESCAPES.get(letter) or _printable(letter) for letter in " ".join(text.split()))
+
+
+def _printable(letter: str) -> str:
+    """ASCII and the letters of Latin-1 can be set with T1 fonts."""
+    if " " <= letter <= "~" or (letter.isalpha() and ord(letter) < 0x100):
+        return letter
+    return "?"
+
+
+def render(table: Table) -> str:
+    """Write one table environment."""
+    wide = len(table.columns) >= WIDE
+    columns = "l" + "r" * len(table.columns)
+    body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *_heads(table), *_rows(table), r"\bottomrule"]
+    body.append(r"\end{tabular}")
+    if wide:
+        body = [r"\resizebox{\linewidth}{!}{%", *body[:-1], body[-1] + "}"]
+    return "\n".join(
+        [
+            PREAMBLE,
+            *(f"% signature {_comment(signature)}" for signature in table.signatures),
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_caption(table)}}}",
+            *body,
+            *_notes(table),
+            r"\end{table}",
+        ]
+    )
+
+
+def _caption(table: Table) -> str:
+    parts = [escape(table.title) + "."]
+    if table.generated:
+        parts.append(rf"\textbf{{{escape(GENERATED)}}}")
+    parts += [escape(fact[0].upper() + fact[1:]) + "." for fact in table.facts]
+    if table.tested:
+        parts.append(f"Bold: {escape(BEST)}.")
+    return " ".join(parts)
+
+
+def _heads(table: Table) -> list[str]:
+    """Set heading levels; neighbours with the same coarse heading share it over a rule."""
+    depth = max((len(column.heads) for column in table.columns), default=1)
+    heads = [("",) * (depth - len(column.heads)) + column.heads for column in table.columns]
+    lines = []
+    for level in range(depth - 1):
+        # Equal headings below different coarser ones are different groups.
+        groups = [(key[-1], len(list(part))) for key, part in groupby(head[: level + 1] for head in heads)]
+        cells, rules, at = [""], [], 2
+        for name, width in groups:
+            cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(name)}}}")
+            if name:
+                rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
+            at += width
+        lines += [" & ".join(cells) + r" \\", "".join(rules)]
+    last = " & ".join(["encoder", *(escape(head[-1]) for head in heads)])
+    return [*(line for line in lines if line), last + r" \\"]
+
+
+def _rows(table: Table) -> list[str]:
+    lines: list[str] = []
+    before: tuple[str, str] | None = None
+    for row in table.rows:
+        if (row.panel, row.sort) != before:
+            lines.append(r"\midrule")
+            if row.panel and (before is None or before[0] != row.panel):
+                lines.append(
+                    rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\emph{{{escape(row.panel)}}}}} \\"
+                )
+        before = (row.panel, row.sort)
+        name = escape(name_of(row))
+        name = name if row.sort == "measured" else rf"\emph{{{name}}}"
+        lines.append(" & ".join([name, *map(_cell, row.values)]) + r" \\")
+    return lines
+
+
+def _cell(value: Value) -> str:
+    centre = escape(value.centre)
+    text = rf"\textbf{{{centre}}}" if value.best else centre
+    text += rf" $\pm$ {value.behind}" if value.behind else ""
+    text += rf"$^{{\mathrm{{{value.marks}}}}}$" if value.marks else ""
+    # In \shortstack the interval takes no width of its own; the brackets are no optional argument there.
+    return rf"\shortstack[r]{{{text}\\{{\scriptsize {value.limits}}}}}" if value.limits else text
+
+
+def _notes(table: Table) -> list[str]:
+    if not table.notes:
+        return []
+    return [
+        r"\par\smallskip",
+        r"\begin{minipage}{\linewidth}\footnotesize",
+        *(escape(note) + r"\par" for note in table.notes),
+        r"\end{minipage}",
+    ]
+
+
+def _comment(text: str) -> str:
+    """A comment ends with its line."""
+    return " ".join(text.split())

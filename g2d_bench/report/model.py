@@ -1,0 +1,151 @@
+"""What stands in a table, whatever the format."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from g2d_bench.errors import InputError
+from g2d_bench.metrics.spec import MetricSpec, metric_spec
+
+GENERATED = (
+    "GENERATED DATA (phantom): compares encoders trained on phantom with each other, "
+    "and with nothing published."
+)
+"""Stands in every table, figure and file with a number that was measured on generated data."""
+BEST = "not significantly worse than the best of its column (paired bootstrap by patient, Holm, 5 %)"
+
+Sort = Literal["measured", "reference", "quoted"]
+Missing = Literal["", "not measured", "seed missing", "undefined"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column holds.
+
+    Attributes:
+        task: task name.
+        fraction: share of the labels.
+        metric: name of the convention.
+        protocol: protocol name.
+        heads: headings from the coarsest to the finest.
+    """
+
+    task: str
+    fraction: float
+    metric: str
+    protocol: str
+    heads: tuple[str, ...]
+
+    @property
+    def spec(self) -> MetricSpec:
+        """The metric's convention; one of somebody's own adapter is taken for a share."""
+        try:
+            return metric_spec(self.metric)
+        except InputError:
+            return MetricSpec(self.metric, "")
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number of a table, in percent where the metric is a share, unrounded.
+
+    Attributes:
+        column: what it is a value of.
+        mean: over seeds; NaN where there is none.
+        spread: what stands behind ±, or NaN.
+        spread_is: ``seeds`` (standard deviation over seeds), ``patients`` (bootstrap standard deviation by
+            patient, where there is one seed), ``printed`` (quoted), or "".
+        low: lower limit of the 95 % bootstrap interval by patient, or NaN.
+        high: upper limit.
+        seeds: the seeds in the mean.
+        best: whether it is not significantly worse than the best of the column.
+        marks: letters of the signatures, where a column mixes them.
+        missing: why there is no number.
+    """
+
+    column: Column
+    mean: float = math.nan
+    spread: float = math.nan
+    spread_is: Literal["", "seeds", "patients", "printed"] = ""
+    low: float = math.nan
+    high: float = math.nan
+    seeds: tuple[int, ...] = ()
+    best: bool = False
+    marks: str = ""
+    missing: Missing = ""
+
+    @property
+    def digits(self) -> int:
+        """Decimals to print: percent with one, plain numbers with three."""
+        return 1 if self.column.spec.share else 3
+
+    def show(self, number: float) -> str:
+        """Write a number of this cell, ``n/a`` for NaN."""
+        return "n/a" if math.isnan(number) else f"{number:.{self.digits}f}"
+
+    @property
+    def centre(self) -> str:
+        """The value without spread: a number, ``n/a`` where a part of it is missing, ``–`` where all is."""
+        return "–" if self.missing == "not measured" else self.show(self.mean)
+
+    @property
+    def behind(self) -> str:
+        """What stands behind ±, or ""."""
+        return "" if math.isnan(self.spread) else self.show(self.spread)
+
+    @property
+    def limits(self) -> str:
+        """The interval in brackets, or ""."""
+        return "" if math.isnan(self.low) else f"[{self.show(self.low)}, {self.show(self.high)}]"
+
+    def __str__(self) -> str:
+        text = self.centre + ("*" if self.best else "")
+        text += f" ± {self.behind}" if self.behind else ""
+        return text + (f" {self.limits}" if self.limits else "") + (f" ({self.marks})" if self.marks else "")
+
+
+@dataclass(frozen=True)
+class Row:
+    """An encoder, a trivial predictor of the same test set, or a quoted row.
+
+    Attributes:
+        name: of the encoder or predictor.
+        values: one per column.
+        sort: measured rows come first, then quoted ones, trivial predictors last.
+        panel: rows of different panels (label fractions of a paper's table) are not compared.
+    """
+
+    name: str
+    values: tuple[Value, ...]
+    sort: Sort = "measured"
+    panel: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be written in any format.
+
+    Attributes:
+        title: one line.
+        columns: from left to right.
+        rows: from top to bottom.
+        generated: whether a measured value rests on generated data.
+        facts: sentences that the reader needs (test set, seeds, meaning of ±).
+        notes: footnotes (why n/a, marks, remarks on quoted numbers).
+        signatures: of all measured values.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    generated: bool
+    facts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    signatures: tuple[str, ...] = ()
+
+    @property
+    def tested(self) -> bool:
+        """Whether any value was found not to be significantly worse than the best."""
+        return any(value.best for row in self.rows for value in row.values)

@@ -1,0 +1,117 @@
+"""Which records of a results folder a command looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.plan import Cell, percent
+from g2d_bench.results import Record, Store
+
+
+@dataclass(frozen=True)
+class Found:
+    """A record and the file in which it stands (None for one that is not written)."""
+
+    record: Record
+    path: Path | None = None
+
+    @property
+    def cell(self) -> Cell:
+        """The record's cell."""
+        return Cell(**self.record.cell.model_dump())
+
+    @property
+    def where(self) -> str:
+        """The file, or the key of a record without one."""
+        return str(self.path) if self.path is not None else f"key {self.record.key[:8]}"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What to look at; an empty field lets everything pass.
+
+    Attributes:
+        task: task names.
+        encoder: encoder names, ``+decoder`` included.
+        fraction: shares of the labels.
+        protocol: protocol names.
+        seed: seeds.
+        signature: text that the signature must contain.
+    """
+
+    task: tuple[str, ...] = ()
+    encoder: tuple[str, ...] = ()
+    fraction: tuple[float, ...] = ()
+    protocol: tuple[str, ...] = ()
+    seed: tuple[int, ...] = ()
+    signature: str = ""
+
+    def passes(self, record: Record) -> bool:
+        """Say whether a record passes."""
+        return self.signature in record.signature and all(
+            not wanted or getattr(record.cell, name) in wanted for name, wanted in self._wanted()
+        )
+
+    def _wanted(self) -> list[tuple[str, Sequence[object]]]:
+        return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "signature"]
+
+    def explain(self, records: Sequence[Found], root: Path) -> InputError:
+        """Say why no record passed: the first wanted word that no record has."""
+        for name, wanted in self._wanted():
+            there = sorted({getattr(found.record.cell, name) for found in records})
+            if wanted and not set(wanted) & set(there):
+                words = [percent(x) if isinstance(x, float) else str(x) for x in there]
+                shown = percent(wanted[0]) if isinstance(wanted[0], float) else str(wanted[0])
+                hint = did_you_mean(shown, words) if name != "seed" else f"there are {', '.join(words)}"
+                return InputError(f"no record of {name} {shown}; {hint}", file=root, field=f"--{name}")
+        if self.signature and not any(self.signature in found.record.signature for found in records):
+            return InputError(f"no signature contains {self.signature!r}", file=root, field="--signature")
+        return InputError("no record passes all filters together", file=root)
+
+
+def read_folder(root: Path) -> list[Found]:
+    """Read all records of a folder.
+
+    Raises:
+        InputError: no such folder, no record in it, or a file that is no record of this schema.
+    """
+    if not root.is_dir():
+        raise InputError("no such folder" if not root.exists() else "is not a folder", file=root)
+    found = [Found(record, path) for path, record in Store(root)]
+    if not found:
+        raise InputError("no records here; `g2d-bench run` makes them", file=root)
+    return found
+
+
+def select(root: Path, wanted: Filter | None = None) -> list[Found]:
+    """Read the records of a folder that pass a filter.
+
+    Raises:
+        InputError: see :func:`read_folder`, or no record passes.
+    """
+    wanted = wanted or Filter()
+    everything = read_folder(root)
+    chosen = [found for found in everything if wanted.passes(found.record)]
+    if not chosen:
+        raise wanted.explain(everything, root)
+    return chosen
+
+
+def by_cell(records: Iterable[Found]) -> dict[Cell, Found]:
+    """Index records by cell.
+
+    Raises:
+        InputError: one cell has two records; both files are named.
+    """
+    index: dict[Cell, Found] = {}
+    for found in records:
+        other = index.setdefault(found.cell, found)
+        if other is not found:
+            raise InputError(
+                f"two records for one cell ({found.cell}): {other.where} and {found.where}; "
+                "remove the one that should not count"
+            )
+    return index

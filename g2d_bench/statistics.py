@@ -1,0 +1,227 @@
+"""How sure a number is: patients drawn again, encoders compared on the same draws, and corrected for it.
+
+Images of one patient resemble each other, so whole patients are drawn, never images (cluster bootstrap;
+Field and Welsh, J. R. Stat. Soc. B 2007). Two encoders are compared on the same drawn patients (paired
+bootstrap; Koehn, EMNLP 2004).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Weights = NDArray[np.float32]
+
+REPLICATES = 2000
+"""Draws of an interval; the limits of a 95 % interval then rest on 50 draws each."""
+LEVEL = 0.95
+ALPHA = 0.05
+CHUNK = 1 << 22
+"""Weights per block of a general statistic: 32 MiB."""
+
+
+@lru_cache(maxsize=4)
+def patient_weights(patients: int, replicates: int = REPLICATES, seed: int = 0) -> Weights:
+    """Draw patients with replacement.
+
+    The draws depend on the arguments only: any two encoders on the same patients see the same draws.
+
+    Args:
+        patients: how many there are.
+        replicates: how many draws.
+        seed: of the draws.
+
+    Returns:
+        How often each patient was drawn, [replicates, patients]; each row adds up to ``patients``.
+    """
+    rng = np.random.default_rng([seed, patients])
+    # Whole numbers up to 2^24 are exact in float32, and a large test set needs half the memory.
+    drawn = np.empty((replicates, patients), np.float32)
+    for row in drawn:
+        row[:] = np.bincount(rng.integers(0, patients, patients), minlength=patients)
+    drawn.setflags(write=False)
+    return drawn
+
+
+def clusters(patients: Sequence[str] | NDArray[np.str_]) -> tuple[NDArray[np.intp], int]:
+    """Number patients in the order of their names.
+
+    Returns:
+        The patient's number per sample [N], and how many patients there are.
+    """
+    names, index = np.unique(np.asarray(patients), return_inverse=True)
+    return index, len(names)
+
+
+def ratio_replicates(
+    numerator: Values,
+    denominator: Values,
+    patients: Sequence[str] | NDArray[np.str_],
+    replicates: int = REPLICATES,
+) -> Values:
+    """Bootstrap a ratio of sums over samples, such as a mean (numerator: values, denominator: ones).
+
+    Args:
+        numerator: per sample, [N].
+        denominator: per sample, [N]; 0 where the sample does not count.
+        patients: patient per sample, [N].
+        replicates: how many draws.
+
+    Returns:
+        The ratio per draw, [replicates]; NaN where no drawn sample counts.
+    """
+    index, count = clusters(patients)
+    weights = patient_weights(count, replicates)
+    per_patient = np.stack([np.bincount(index, part, count) for part in (numerator, denominator)], axis=1)
+    step = max(1, CHUNK // count)
+    top, bottom = np.concatenate([weights[n : n + step] @ per_patient for n in range(0, replicates, step)]).T
+    return np.asarray(np.divide(top, bottom, out=np.full(replicates, np.nan), where=bottom > 0), np.float64)
+
+
+def mean_replicates(
+    values: Values, patients: Sequence[str] | NDArray[np.str_], replicates: int = REPLICATES
+) -> Values:
+    """Bootstrap the mean of values per sample by patient; NaN marks a sample that does not count.
+
+    Args:
+        values: per sample, [N].
+        patients: patient per sample, [N].
+        replicates: how many draws.
+
+    Returns:
+        The mean per draw, [replicates].
+    """
+    known = ~np.isnan(values)
+    return ratio_replicates(np.where(known, values, 0.0), known.astype(np.float64), patients, replicates)
+
+
+def general_replicates(
+    statistic: Callable[[Values], Values],
+    patients: Sequence[str] | NDArray[np.str_],
+    replicates: int = REPLICATES,
+) -> Values:
+    """Bootstrap any statistic that takes weights.
+
+    Args:
+        statistic: takes weights per sample [R, N] and returns [R].
+        patients: patient per sample, [N].
+        replicates: how many draws.
+
+    Returns:
+        The statistic per draw, [replicates].
+    """
+    index, count = clusters(patients)
+    weights = patient_weights(count, replicates)
+    step = max(1, CHUNK // max(1, len(index)))
+    blocks = (weights[n : n + step, index].astype(np.float64) for n in range(0, replicates, step))
+    return np.concatenate([statistic(block) for block in blocks])
+
+
+def interval(draws: Values, level: float = LEVEL) -> tuple[float, float]:
+    """Return the percentile interval of bootstrap draws (Efron, Ann. Stat. 1979); NaN draws are left out."""
+    known = draws[~np.isnan(draws)]
+    if len(known) < 2:
+        return math.nan, math.nan
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def deviation(draws: Values) -> float:
+    """Return the standard deviation of bootstrap draws, NaN draws left out."""
+    known = draws[~np.isnan(draws)]
+    return float(np.std(known, ddof=1)) if len(known) > 1 else math.nan
+
+
+def mean_sd(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and sample standard deviation (n - 1); the latter is NaN for one value."""
+    numbers = np.asarray(values, dtype=np.float64)
+    if not len(numbers):
+        return math.nan, math.nan
+    return float(numbers.mean()), float(numbers.std(ddof=1)) if len(numbers) > 1 else math.nan
+
+
+def paired_p(first: Values, second: Values) -> float:
+    """Two-sided p of a difference between two statistics on the same draws.
+
+    Twice the smaller share of draws in which the difference lies on either side of zero, a draw without
+    difference counting for both, with one added above and below so that p is never 0 (Davison and Hinkley,
+    Bootstrap Methods and their Application, 1997, section 4.2).
+
+    Args:
+        first: draws of one encoder, [R].
+        second: draws of the other, in the same order.
+
+    Returns:
+        p in (0, 1]; 1.0 where no draw is known.
+    """
+    difference = first - second
+    known = difference[~np.isnan(difference)]
+    below, above = int((known <= 0).sum()), int((known >= 0).sum())
+    return min(1.0, 2 * (min(below, above) + 1) / (len(known) + 1))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Correct p values of several comparisons (Holm, Scand. J. Stat. 1979).
+
+    Returns:
+        Adjusted p values in the order given, each at most 1.
+    """
+    order = np.argsort(p, kind="stable")
+    adjusted = [0.0] * len(p)
+    largest = 0.0
+    for rank, n in enumerate(order):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[n]))
+        adjusted[n] = largest
+    return adjusted
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One row of a column.
+
+    Attributes:
+        point: its value, unrounded.
+        draws: its bootstrap draws, [R].
+    """
+
+    point: float
+    draws: Values
+
+
+def best_set(
+    rows: Mapping[str, Candidate], *, higher_is_better: bool = True, alpha: float = ALPHA
+) -> frozenset[str]:
+    """Find the rows that are not significantly worse than the best one.
+
+    Args:
+        rows: name to value and draws; all draws on the same patients.
+        higher_is_better: the direction of the metric.
+        alpha: the level of the whole family of comparisons with the best.
+
+    Returns:
+        Their names; empty with fewer than two rows, since there is nothing to compare.
+    """
+    known = {name: row for name, row in rows.items() if not math.isnan(row.point)}
+    if len(known) < 2:
+        return frozenset()
+    sign = 1.0 if higher_is_better else -1.0
+    top = max(row.point * sign for row in known.values())
+    best = next(name for name, row in known.items() if row.point * sign == top)
+    others = [name for name in known if name != best]
+    p = holm([paired_p(known[best].draws, known[name].draws) for name in others])
+    return frozenset(
+        [
+            best,
+            *(
+                name
+                for name, value in zip(others, p, strict=True)
+                if value > alpha or known[name].point * sign == top
+            ),
+        ]
+    )

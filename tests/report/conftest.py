@@ -1,0 +1,139 @@
+"""Records made by hand: everything a table, a comparison and a check can meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from g2d_bench.metrics.segmentation import all_empty, segmentation_metrics
+from g2d_bench.plan import Cell
+from g2d_bench.results import CellPart, DataPart, EncoderPart, Record, Store, key_of
+from g2d_bench.selection import Found
+
+SEGMENTATION = ("dice_positive", "iou_positive", "specificity_empty", "dice_legacy")
+
+
+def segmentation(
+    quality: float, *, images: int = 60, seed: int = 0, positive: float = 0.5
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Make pixel counts of a predictor whose Dice on positives is about ``quality``.
+
+    Difficulty belongs to the image, as it does in life; half as many patients as images.
+    """
+    images_rng, own = np.random.default_rng(7), np.random.default_rng([seed, 11])
+    true = np.where(images_rng.random(images) < positive, images_rng.integers(200, 900, images), 0)
+    ease = images_rng.normal(0, 0.08, images) + own.normal(0, 0.02, images)
+    predicted = np.where(true > 0, true, own.random(images) > quality) * np.where(true > 0, 1, 40)
+    common = np.where(true > 0, np.clip(quality + ease, 0, 1) * true, 0)
+    return {
+        "id": np.array([f"image-{n:03d}" for n in range(images)]),
+        "patient": np.array([f"patient-{n // 2:03d}" for n in range(images)]),
+        "intersection": common.astype(np.int64),
+        "predicted": predicted.astype(np.int64),
+        "true": true.astype(np.int64),
+        "mask": np.zeros((images, 128), np.uint8),
+    }
+
+
+def make_record(cell: Cell, predictions: dict[str, np.ndarray[Any, Any]], **changes: Any) -> Record:
+    """Make a record whose metrics are those of the predictions."""
+    names = changes.pop("metrics_names", SEGMENTATION)
+    data_kind = changes.pop("data_kind", "phantom")
+    version = changes.pop("version", "1.0")
+    counts = [predictions[name] for name in ("intersection", "predicted", "true")]
+    test = len(predictions["true"])
+    fields: dict[str, Any] = {
+        "key": key_of({"cell": cell.as_dict(), "data": data_kind, "version": version}),
+        "signature": f"{cell.task}@{version}#aaaa|{data_kind}:siim#bbbbbbbb|split:clean#cccccccc"
+        f"|{cell.protocol}@1.0#dddd|n1",
+        "kind": "segmentation",
+        "cell": CellPart(**cell.as_dict()),
+        "data": DataPart(
+            dataset="siim",
+            kind=data_kind,
+            hash="bbbbbbbb" * 8,
+            split_hash="cccccccc" * 8,
+            images={"train": max(1, round(200 * cell.fraction)), "val": 40, "test": test},
+            positive={"train": 1, "val": 20, "test": int((predictions["true"] > 0).sum())},
+        ),
+        "encoder": EncoderPart(card_hash="e" * 64, weights="f" * 64),
+        "metrics": segmentation_metrics(*counts, names=names),
+        "references": {"all-empty": all_empty(predictions["true"], names=names)},
+        "versions": {"g2d-bench": "0.1.0", "torch": "2.15.0"},
+        "commit": "0123456789ab",
+        "hardware": {"machine": "x86_64", "accelerator": "none"},
+        "seconds": {"train and predict": 3.5},
+        "peak_memory_mb": 700,
+        "command": "g2d-bench run --task siim-seg",
+        "created": "2026-01-01T00:00:00+00:00",
+    }
+    return Record(**(fields | changes))
+
+
+class Folder:
+    """A results folder that fills itself with cells."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = Store(root)
+
+    def add(
+        self,
+        encoder: str = "g2d",
+        quality: float = 0.6,
+        *,
+        task: str = "siim-seg",
+        fraction: float = 0.01,
+        seed: int = 0,
+        protocol: str = "clean",
+        images: int = 60,
+        **changes: Any,
+    ) -> Found:
+        """Write one record with its predictions."""
+        cell = Cell(task=task, fraction=fraction, protocol=protocol, seed=seed, encoder=encoder)
+        predictions = segmentation(quality, images=images, seed=seed)
+        version = changes.get("version", "1.0")
+        record = make_record(cell, predictions, **changes)
+        path = self.store.path(cell, kind=record.data.kind, version=version, key=record.key)
+        return Found(self.store.save(path, record, predictions), path)
+
+    def grid(
+        self, qualities: dict[str, float], fractions: tuple[float, ...] = (0.01,), seeds: int = 3, **more: Any
+    ) -> None:
+        """Write encoders at fractions and seeds; quality grows with the fraction and varies with the seed."""
+        for encoder, quality in qualities.items():
+            for n, fraction in enumerate(fractions):
+                for seed in range(seeds):
+                    value = quality + 0.05 * n + 0.01 * (seed - 1)
+                    self.add(encoder, value, fraction=fraction, seed=seed, **more)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """An empty results folder."""
+    return Folder(tmp_path / "runs")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Folder:
+    """Another empty results folder."""
+    return Folder(tmp_path / "other")
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """The commands of this part, run as a user does; returns click's result."""
+    from click.testing import CliRunner
+
+    from g2d_bench.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Any:
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    return run
