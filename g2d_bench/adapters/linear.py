@@ -2,7 +2,8 @@
 
 A linear probe is a convex problem, so its result should depend on the data alone and not on a learning rate,
 a batch size or a seed. All heads (one per fraction, seed and penalty) share the features and differ in which
-rows they see.
+rows and which penalty. Heads that see the same rows share their products with the features; what a head costs
+depends on the rows that it sees, not on those that others see.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ MEMORY = 10
 """Curvature pairs that L-BFGS keeps (Nocedal and Wright, Numerical Optimization, 2006, algorithm 7.4)."""
 ARMIJO = 1e-4
 """Share of the predicted decrease that a step must reach (ibid., equation 3.6a)."""
+ROUNDING = 1e-14
+"""Share of the objective that a step may seem to lose near the minimum, where the decrease drowns in rounding."""
+FLAT = 1e-12
+"""Curvature below which a pair says nothing."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,11 @@ def fit_heads(
     penalties: Tensor,
     *,
     exclusive: bool,
+    classes: int | None = None,
     max_steps: int = 300,
     tolerance: float = 1e-5,
 ) -> Heads:
-    """Fit K linear heads at once, in double precision.
+    """Fit K linear heads at once, in double precision, by L-BFGS (ibid., section 7.2).
 
     Each head minimises  mean over its rows of loss(x W + b, y) + penalty / 2 · |W|²  where the loss is the
     sum over labels of binary cross-entropy, labels that are NaN left out, or softmax cross-entropy. Features
@@ -67,20 +73,26 @@ def fit_heads(
         rows: [K, N] boolean: which rows each head sees.
         penalties: [K], at least 0.
         exclusive: whether the classes exclude each other.
+        classes: how many exclusive classes there are; by default the greatest number in ``targets`` plus 1.
         max_steps: L-BFGS steps at most.
         tolerance: a head has converged when its largest gradient entry is below.
 
     Returns:
-        The heads; what one head gets does not depend on which others are fitted with it.
+        The heads. What heads with one set of rows get does not depend, to the last bit, on heads with other
+        sets that are fitted with them.
 
     Raises:
         ValueError: a head sees no row.
     """
     if not rows.any(1).all():
         raise ValueError("a head sees no row")
-    problem = _Problem(features.double(), targets, rows, penalties.double(), exclusive)
+    if exclusive:
+        count = int(targets.max()) + 1 if classes is None else classes
+        targets = F.one_hot(targets.long(), count).double()
+    problem = _Problem(features, targets.double(), rows, penalties.double(), exclusive)
     point = torch.zeros(len(rows), problem.width, dtype=torch.float64, device=features.device)
-    value, gradient = problem(point)
+    everyone = torch.ones(len(rows), dtype=torch.bool, device=features.device)
+    value, gradient = problem(point, everyone)
     history: list[tuple[Tensor, Tensor, Tensor]] = []
     active = gradient.abs().amax(1) > tolerance
     for _ in range(max_steps):
@@ -94,12 +106,13 @@ def fit_heads(
         slope = torch.where(uphill, -(gradient**2).sum(1), slope)
         step = torch.ones_like(value) if history else 1 / gradient.norm(dim=1).clamp_min(1.0)
         step = step * active
+        slack = ROUNDING * value.abs()
         pending = active.clone()
         best_point, best_value, best_gradient = point, value, gradient
         for _ in range(30):
             candidate = point + step[:, None] * direction
-            new_value, new_gradient = problem(candidate)
-            fits = pending & (new_value <= value + ARMIJO * step * slope)
+            new_value, new_gradient = problem(candidate, pending)
+            fits = pending & (new_value <= value + slack + ARMIJO * step * slope)
             best_point = torch.where(fits[:, None], candidate, best_point)
             best_value = torch.where(fits, new_value, best_value)
             best_gradient = torch.where(fits[:, None], new_gradient, best_gradient)
@@ -125,25 +138,45 @@ def _inverse_hessian_times(gradient: Tensor, history: list[tuple[Tensor, Tensor,
     result = gradient.clone()
     alphas = []
     for moved, turned, curvature in reversed(history):
-        good = curvature > 1e-12
-        alpha = torch.where(
-            good, (moved * result).sum(1) / curvature.where(good, torch.ones_like(curvature)), 0.0
-        )
+        alpha = _share(curvature, (moved * result).sum(1))
         result = result - alpha[:, None] * turned
         alphas.append(alpha)
     if history:
         _, turned, curvature = history[-1]
         norm = (turned**2).sum(1)
-        good = (curvature > 1e-12) & (norm > 0)
-        gamma = torch.where(good, curvature / norm.where(good, torch.ones_like(norm)), 1.0)
-        result = result * gamma[:, None]
+        good = (curvature > FLAT) & (norm > 0)
+        result = result * torch.where(good, curvature / norm.where(good, torch.ones_like(norm)), 1.0)[:, None]
     for (moved, turned, curvature), alpha in zip(history, reversed(alphas), strict=True):
-        good = curvature > 1e-12
-        beta = torch.where(
-            good, (turned * result).sum(1) / curvature.where(good, torch.ones_like(curvature)), 0.0
-        )
-        result = result + torch.where(good, alpha - beta, 0.0)[:, None] * moved
+        beta = _share(curvature, (turned * result).sum(1))
+        result = result + torch.where(curvature > FLAT, alpha - beta, 0.0)[:, None] * moved
     return result
+
+
+def _share(curvature: Tensor, product: Tensor) -> Tensor:
+    """Return product / curvature, 0 where there is none."""
+    good = curvature > FLAT
+    return torch.where(good, product / curvature.where(good, torch.ones_like(curvature)), 0.0)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What all heads with the same rows share.
+
+    Attributes:
+        heads: their numbers.
+        features: standardised, [n, D].
+        targets: [n, C], 0 where unknown.
+        known: [n, C].
+        mean: [D].
+        scale: [D].
+    """
+
+    heads: Tensor
+    features: Tensor
+    targets: Tensor
+    known: Tensor
+    mean: Tensor
+    scale: Tensor
 
 
 class _Problem:
@@ -152,52 +185,55 @@ class _Problem:
     def __init__(
         self, features: Tensor, targets: Tensor, rows: Tensor, penalties: Tensor, exclusive: bool
     ) -> None:
-        seen = rows.double()
-        self.count = seen.sum(1)
-        self.mean = seen @ features / self.count[:, None]
-        spread = (seen @ features**2 / self.count[:, None] - self.mean**2).clamp_min(0).sqrt()
-        self.scale = torch.where(spread > 1e-8, spread, torch.ones_like(spread))
-        self.features = features
-        self.seen = seen
         self.penalties = penalties
         self.exclusive = exclusive
-        if exclusive:
-            self.classes = int(targets.max()) + 1
-            self.targets = F.one_hot(targets.long(), self.classes).double()
-            self.known = torch.ones_like(self.targets)
-        else:
-            self.classes = targets.shape[1]
-            self.known = (~targets.isnan()).double()
-            self.targets = targets.double().nan_to_num(0.0)
-        self.dim = features.shape[1]
+        self.dim, self.classes = features.shape[1], targets.shape[1]
         self.width = (self.dim + 1) * self.classes
+        masks, group = torch.unique(rows, dim=0, return_inverse=True)
+        self.seen = [
+            _seen(torch.nonzero(group == n)[:, 0], features[mask].double(), targets[mask])
+            for n, mask in enumerate(masks)
+        ]
+        self.mean = torch.stack([seen.mean for seen in self.seen])[group]
+        self.scale = torch.stack([seen.scale for seen in self.seen])[group]
 
     def unpack(self, point: Tensor) -> tuple[Tensor, Tensor]:
         """Return weight [K, D, C] and bias [K, C]."""
         split = self.dim * self.classes
         return point[:, :split].view(-1, self.dim, self.classes), point[:, split:]
 
-    def __call__(self, point: Tensor) -> tuple[Tensor, Tensor]:
-        """Return values [K] and gradients [K, (D + 1) C].
+    def __call__(self, point: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values [K] and gradients [K, (D + 1) C] of the heads in ``wanted`` [K], 0 for the others."""
+        value, gradient = torch.zeros_like(point[:, 0]), torch.zeros_like(point)
+        for seen in self.seen:
+            heads = seen.heads[wanted[seen.heads]]
+            if len(heads):
+                value[heads], gradient[heads] = self._of(seen, point[heads], self.penalties[heads])
+        return value, gradient
 
-        Standardisation is folded into the weights, so that all heads share one product with the raw features.
-        """
+    def _of(self, seen: _Seen, point: Tensor, penalties: Tensor) -> tuple[Tensor, Tensor]:
         weight, bias = self.unpack(point)
-        raw = weight / self.scale[:, :, None]
-        shift = bias - torch.einsum("kd,kdc->kc", self.mean, raw)
-        logits = torch.einsum("nd,kdc->knc", self.features, raw) + shift[:, None]
-        share = (self.seen / self.count[:, None])[:, :, None]
+        count, heads = len(seen.features), len(point)
+        # One product for all heads: [n, D] with [D, heads * C].
+        flat = weight.permute(1, 0, 2).reshape(self.dim, -1)
+        logits = (seen.features @ flat).view(count, heads, self.classes) + bias
+        targets, known = seen.targets[:, None], seen.known[:, None]
         if self.exclusive:
             log = logits.log_softmax(2)
-            loss = -(log * self.targets * share).sum((1, 2))
-            error = (log.exp() - self.targets) * share
+            loss = -(log * targets).sum((0, 2)) / count
+            error = (log.exp() - targets) / count
         else:
-            each = F.softplus(logits) - logits * self.targets
-            loss = (each * self.known * share).sum((1, 2))
-            error = (logits.sigmoid() - self.targets) * self.known * share
-        shift_gradient = error.sum(1)
-        raw_gradient = torch.einsum("nd,knc->kdc", self.features, error)
-        raw_gradient = raw_gradient - self.mean[:, :, None] * shift_gradient[:, None]
-        weight_gradient = raw_gradient / self.scale[:, :, None] + self.penalties[:, None, None] * weight
-        value = loss + self.penalties / 2 * (weight**2).sum((1, 2))
-        return value, torch.cat([weight_gradient.flatten(1), shift_gradient], 1)
+            loss = ((F.softplus(logits) - logits * targets) * known).sum((0, 2)) / count
+            error = (logits.sigmoid() - targets) * known / count
+        pull = (seen.features.T @ error.view(count, -1)).view(self.dim, heads, self.classes).permute(1, 0, 2)
+        weight_gradient = pull + penalties[:, None, None] * weight
+        value = loss + penalties / 2 * (weight**2).sum((1, 2))
+        return value, torch.cat([weight_gradient.flatten(1), error.sum(0)], 1)
+
+
+def _seen(heads: Tensor, features: Tensor, targets: Tensor) -> _Seen:
+    mean = features.mean(0)
+    spread = features.std(0, correction=0)
+    scale = torch.where(spread > 1e-8, spread, torch.ones_like(spread))
+    known = (~targets.isnan()).double()
+    return _Seen(heads, (features - mean) / scale, targets.nan_to_num(0.0), known, mean, scale)

@@ -172,11 +172,9 @@ def usable(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:
         InputError: none is left.
     """
     chosen = [s for s in samples if all(s.meta.get(key) == value for key, value in task.where.items())]
-    if task.uncertain or task.unmentioned != "ignore" or task.kind == "classification":
-        chosen = [replace(sample, labels=_resolved(sample, task)) for sample in chosen]
     kept = [
         sample
-        for sample in chosen
+        for sample in (_resolved(sample, task) for sample in chosen)
         if any(not math.isnan(sample.labels.get(label, math.nan)) for label in task.labels)
     ]
     if not kept:
@@ -185,17 +183,17 @@ def usable(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:
     return kept
 
 
-def _resolved(sample: Sample, task: TaskCard) -> dict[str, float]:
-    """Return the labels with a value instead of -1 and, where the card gives one, of NaN."""
-    labels = dict(sample.labels)
+def _resolved(sample: Sample, task: TaskCard) -> Sample:
+    """Return the sample with a value instead of -1 and, where the card gives one, of NaN."""
+    changed: dict[str, float] = {}
     for name in task.labels:
-        value = labels.get(name, math.nan)
+        value = sample.labels.get(name, math.nan)
         if value == -1:
             meant = task.uncertain.get(name, task.uncertain.get("default", "ignore"))
-            labels[name] = math.nan if meant == "ignore" else float(meant)
+            changed[name] = math.nan if meant == "ignore" else float(meant)
         elif math.isnan(value) and task.unmentioned != "ignore":
-            labels[name] = float(task.unmentioned)
-    return labels
+            changed[name] = float(task.unmentioned)
+    return replace(sample, labels={**sample.labels, **changed}) if changed else sample
 
 
 def divide(task: TaskCard, name: str, samples: list[Sample], dataset: Dataset) -> Split:
