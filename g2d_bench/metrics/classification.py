@@ -27,7 +27,7 @@ from g2d_bench.metrics.spec import (
 )
 
 BINS = 15
-"""Equal-width bins of the calibration error (Guo et al., ICML 2017, section 4)."""
+"""Equal-width bins of the calibration error (Guo et al., ICML 2017)."""
 
 
 def _arrays(predictions: Predictions) -> tuple[Values, Values]:
