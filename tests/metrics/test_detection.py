@@ -197,7 +197,7 @@ def test_the_truth_itself_scores_one() -> None:
         boxes,
         image=boxes.true_image,
         label=boxes.true_label,
-        score=np.linspace(1, 0.6, len(boxes.true_image)),
+        score=np.linspace(1, 0.6, len(boxes.true_image)).astype(np.float64),
         box=boxes.true_box,
     )
     assert metrics(perfect) == dict.fromkeys(NAMES, pytest.approx(1.0))
@@ -255,7 +255,7 @@ def test_legacy_forgives_missed_images_and_false_alarms() -> None:
     kept = published(boxes)
     assert kept.image.tolist() == [0]
     assert kept.true_image.tolist() == [0]
-    assert metrics(replace(boxes, score=boxes.score * 0.5), names=("ap_legacy",)) == {"ap_legacy": 0.0}
+    assert metrics(replace(boxes, score=0.5 * boxes.score), names=("ap_legacy",)) == {"ap_legacy": 0.0}
 
 
 def _froc(boxes: Detections, rate: float) -> float:
