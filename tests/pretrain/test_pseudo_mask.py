@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import hypothesis.extra.numpy as hnp
@@ -20,6 +21,15 @@ from g2d_bench.pretrain.smoothing import bilateral
 
 Array = NDArray[Any]
 RELEASED = PseudoMaskConfig("released")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Images this small only lose by threads, badly so on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def literal_released(cells: Array, size: tuple[int, int], quantile: float) -> Array:
