@@ -225,3 +225,49 @@ def best_set(
             ),
         ]
     )
+
+
+@dataclass(frozen=True)
+class Rank:
+    """A place in a column, 1 the best, with the interval of the places that the draws give."""
+
+    rank: int
+    low: int
+    high: int
+
+
+def rank_intervals(
+    rows: Mapping[str, Candidate], *, higher_is_better: bool = True, level: float = LEVEL
+) -> dict[str, Rank]:
+    """Rank the rows of a column, and say how far the test patients let each rank vary.
+
+    A row's rank is one more than the number of rows that are better, so equal rows share the better place.
+
+    Args:
+        rows: name to value and draws; all draws on the same patients.
+        higher_is_better: the direction of the metric.
+        level: of the percentile interval. Draws in which a row is undefined are left out; where none
+            remains, any place is possible.
+
+    Returns:
+        Per name, in the order given; rows without a value are left out.
+    """
+    known = {name: row for name, row in rows.items() if not math.isnan(row.point)}
+    if not known:
+        return {}
+    sign = 1.0 if higher_is_better else -1.0
+
+    def places(values: Values) -> NDArray[np.int64]:
+        return np.asarray(1 + (values[:, None] < values[None]).sum(axis=1), np.int64)
+
+    points = places(sign * np.array([row.point for row in known.values()]))
+    draws = sign * np.stack([row.draws for row in known.values()])
+    drawn = places(draws[:, ~np.isnan(draws).any(axis=0)])
+    if drawn.shape[1]:
+        limits = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=1, method="inverted_cdf")
+    else:
+        limits = np.stack([np.ones(len(known)), np.full(len(known), len(known))])
+    return {
+        name: Rank(int(rank), int(low), int(high))
+        for name, rank, low, high in zip(known, points, *limits, strict=True)
+    }
