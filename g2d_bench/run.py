@@ -7,10 +7,11 @@ import os
 import shlex
 import sys
 import traceback
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards import Catalogue
 from g2d_bench.data.manifest import Manifest
@@ -31,6 +32,9 @@ from g2d_bench.results import (
 )
 from g2d_bench.settings import Settings
 from g2d_bench.signature import NUMBERS, signature
+
+if TYPE_CHECKING:
+    from g2d_bench.adapters.base import Outcome
 
 
 @dataclass(frozen=True)
@@ -150,40 +154,80 @@ def run_cell(cell: Cell, bench: Bench) -> Record:
     Raises:
         InputError: bad data, card or weights; nothing is written.
     """
-    from g2d_bench.adapters.base import Job, adapter
-    from g2d_bench.encoders.load import load_encoder
+    return run_cells([cell], bench)[0]
+
+
+def run_cells(cells: Sequence[Cell], bench: Bench) -> list[Record]:
+    """Run cells of one task, encoder and protocol together and save their records.
+
+    What they need is opened once. The numbers are those that the cells have one by one; the seconds are
+    shared out evenly.
+
+    Raises:
+        InputError: bad data, card or weights of any of them; nothing is written.
+    """
+    from g2d_bench.adapters.base import Job, adapter, run_jobs
+    from g2d_bench.encoders.load import Encoder, load_encoder
 
     clock = Stopwatch()
-    task = bench.catalogue.tasks[cell.task]
-    protocol = bench.catalogue.protocols[cell.protocol]
-    card = bench.catalogue.encoders[cell.card]
+    task = bench.catalogue.tasks[cells[0].task]
+    card = bench.catalogue.encoders[cells[0].card]
+    checkpoint = bench.settings.checkpoint(card.name)
     with clock.phase("data"):
-        data = bench.task_data(cell)
-        leaks = bench.check_leaks(data)
-        key, path = bench.locate(cell)
+        opened = [bench.task_data(cell) for cell in cells]
+        leaks = [bench.check_leaks(data) for data in opened]
+        places = [bench.locate(cell) for cell in cells]
     with clock.phase("imports"):
-        run = adapter(task.kind)
+        adapter(task.kind)
+    encoders: dict[str, Encoder] = {}
     with clock.phase("encoder"):
         fix_threads(card)
-        encoder = load_encoder(card, checkpoint=bench.settings.checkpoint(card.name), seed=cell.seed)
+        weights = [weights_digest(card, checkpoint, cell.seed) for cell in cells]
+        for digest, cell in zip(weights, cells, strict=True):
+            if digest not in encoders:
+                encoders[digest] = load_encoder(card, checkpoint=checkpoint, seed=cell.seed)
     with clock.phase("train and predict"):
-        outcome = run(
-            Job(
-                task=task,
-                protocol=protocol,
-                data=data,
-                encoder=encoder,
-                seed=cell.seed,
-                with_decoder=cell.with_decoder,
-                memory_budget=bench.options.memory_budget,
-            )
+        outcomes = run_jobs(
+            [
+                Job(
+                    task=task,
+                    protocol=bench.catalogue.protocols[cell.protocol],
+                    data=data,
+                    encoder=encoders[digest],
+                    seed=cell.seed,
+                    with_decoder=cell.with_decoder,
+                    memory_budget=bench.options.memory_budget,
+                )
+                for cell, data, digest in zip(cells, opened, weights, strict=True)
+            ]
         )
+    seconds = {phase: round(spent / len(cells), 3) for phase, spent in clock.seconds.items()}
+    records = []
+    for cell, data, reason, (key, path), outcome in zip(cells, opened, leaks, places, outcomes, strict=True):
+        notes = {**outcome.notes, "cells_together": len(cells)} if len(cells) > 1 else outcome.notes
+        record = _record(cell, bench, key, digest, data, reason, replace(outcome, notes=notes), seconds)
+        records.append(bench.store.save(path, record, outcome.predictions))
+    return records
+
+
+def _record(
+    cell: Cell,
+    bench: Bench,
+    key: str,
+    weights: str,
+    data: TaskData,
+    leaks: str,
+    outcome: Outcome,
+    seconds: dict[str, float],
+) -> Record:
+    """Write down what a cell measured and everything that it came from."""
+    task, card = bench.catalogue.tasks[cell.task], bench.catalogue.encoders[cell.card]
     manifest = data.manifest
-    record = Record(
+    return Record(
         key=key,
         signature=signature(
             task,
-            protocol,
+            bench.catalogue.protocols[cell.protocol],
             data_kind=manifest.kind,
             data_hash=manifest.content_hash,
             split_hash=data.split.hash,
@@ -203,19 +247,21 @@ def run_cell(cell: Cell, bench: Bench) -> Record:
             },
             leaks=leaks,
         ),
-        encoder=EncoderPart(card_hash=card.digest, weights=encoder.weights_hash),
+        encoder=EncoderPart(
+            card_hash=card.digest,
+            weights=weights,
+        ),
         metrics=_finite(outcome.metrics),
         references={name: _finite(values) for name, values in outcome.references.items()},
         notes=outcome.notes,
         versions=versions(),
         commit=commit(),
         hardware=hardware(),
-        seconds=clock.seconds,
+        seconds=seconds,
         peak_memory_mb=peak_memory_mb(),
         command=shlex.join(["g2d-bench", *sys.argv[1:]]),
         created=now(),
     )
-    return bench.store.save(path, record, outcome.predictions)
 
 
 def fix_threads(card: EncoderCard) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,9 @@ class Job:
 Adapter = Callable[[Job], Outcome]
 
 _ADAPTERS = {
+    "classification": "g2d_bench.adapters.classification:run",
     "segmentation": "g2d_bench.adapters.segmentation:run",
+    "detection": "g2d_bench.adapters.detection:run",
 }
 
 
@@ -69,6 +71,25 @@ def adapter(kind: str) -> Adapter:
     module, name = _ADAPTERS[kind].split(":")
     loaded: Adapter = getattr(import_quietly(module), name)
     return loaded
+
+
+def together(task: TaskCard, protocol: Protocol) -> bool:
+    """Say whether the cells of a task with one encoder are cheaper together than one by one."""
+    rule = protocol.classification
+    return task.kind == "classification" and rule is not None and rule.tuning == "frozen"
+
+
+def run_jobs(jobs: Sequence[Job]) -> list[Outcome]:
+    """Run cells of one task, encoder and protocol: by the adapter's ``run_many`` where it has one.
+
+    Raises:
+        InputError: no adapter exists for the kind.
+    """
+    run = adapter(jobs[0].task.kind)
+    many: Callable[[Sequence[Job]], list[Outcome]] | None = getattr(
+        import_quietly(run.__module__), "run_many", None
+    )
+    return many(jobs) if many is not None and len(jobs) > 1 else [run(job) for job in jobs]
 
 
 def rescore(kind: str, predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:

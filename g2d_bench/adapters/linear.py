@@ -19,7 +19,7 @@ MEMORY = 10
 ARMIJO = 1e-4
 """Share of the predicted decrease that a step must reach (ibid., equation 3.6a)."""
 ROUNDING = 1e-14
-"""Share of the objective that a step may seem to lose near the minimum, where the decrease drowns in rounding."""
+"""Share of the objective that a step may seem to lose: near the minimum the decrease drowns in rounding."""
 FLAT = 1e-12
 """Curvature below which a pair says nothing."""
 

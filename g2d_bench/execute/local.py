@@ -15,7 +15,7 @@ from pathlib import Path
 from g2d_bench.errors import InputError
 from g2d_bench.plan import Cell
 from g2d_bench.results import Failure, Record
-from g2d_bench.run import Bench, Options, record_failure, run_cell
+from g2d_bench.run import Bench, Options, record_failure, run_cell, run_cells
 from g2d_bench.settings import Settings
 
 
@@ -93,13 +93,31 @@ def _gpu() -> bool:
     return Path("/dev/nvidia0").exists()
 
 
+Unit = tuple[Cell, ...]
+"""Cells that one process runs together."""
+
+
+def units(cells: Sequence[Cell], bench: Bench) -> list[Unit]:
+    """Group the cells that are cheaper together; the others stay alone. Order is that of the first cells."""
+    from g2d_bench.adapters.base import together
+
+    groups: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        tasks, protocols = bench.catalogue.tasks, bench.catalogue.protocols
+        shared = together(tasks[cell.task], protocols[cell.protocol])
+        key = (cell.task, cell.encoder, cell.protocol) if shared else (cell,)
+        groups.setdefault(key, []).append(cell)
+    return [tuple(group) for group in groups.values()]
+
+
 def _outcomes(
     cells: Sequence[Cell], bench: Bench, jobs: int | None
 ) -> Iterator[tuple[Cell, Record | Failure]]:
-    workers = processes(len(cells), jobs)
+    work = units(cells, bench)
+    workers = processes(len(work), jobs)
     if workers == 1:
-        for cell in cells:
-            yield cell, _attempt(cell, bench)
+        for unit in work:
+            yield from zip(unit, _attempt(unit, bench), strict=True)
         return
     for cell in cells:
         # Shared caches are filled once, here, and not by several workers at a time. Bad data is reported
@@ -113,12 +131,13 @@ def _outcomes(
         initializer=_start_worker,
         initargs=(bench.settings, bench.options),
     ) as pool:
-        futures = {pool.submit(_work, cell): cell for cell in cells}
+        futures = {pool.submit(_work, unit): unit for unit in work}
         for future in as_completed(futures):
-            cell = futures[future]
+            unit = futures[future]
             error = future.exception()
             # A worker that died (out of memory, killed) breaks the pool; its cells fail, with the reason.
-            yield cell, record_failure(cell, bench, error) if error is not None else future.result()
+            done = [record_failure(cell, bench, error) for cell in unit] if error else future.result()
+            yield from zip(unit, done, strict=True)
 
 
 _worker: Bench | None = None
@@ -129,12 +148,20 @@ def _start_worker(settings: Settings, options: Options) -> None:
     _worker = Bench(settings, options)
 
 
-def _work(cell: Cell) -> Record | Failure:
+def _work(unit: Unit) -> Sequence[Record | Failure]:
     assert _worker is not None
-    return _attempt(cell, _worker)
+    return _attempt(unit, _worker)
 
 
-def _attempt(cell: Cell, bench: Bench) -> Record | Failure:
+def _attempt(unit: Unit, bench: Bench) -> Sequence[Record | Failure]:
+    """Run a unit; where anything in it fails, each cell alone, so that the others do not fail with it."""
+    if len(unit) > 1:
+        with contextlib.suppress(Exception):
+            return run_cells(unit, bench)
+    return [_attempt_one(cell, bench) for cell in unit]
+
+
+def _attempt_one(cell: Cell, bench: Bench) -> Record | Failure:
     try:
         return run_cell(cell, bench)
     except Exception as error:

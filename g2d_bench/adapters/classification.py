@@ -1,0 +1,205 @@
+"""Classification: linear heads on frozen features, or all weights updated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from g2d_bench.adapters.base import Job, Outcome
+from g2d_bench.adapters.finetune import fine_tune
+from g2d_bench.adapters.linear import Heads, fit_heads
+from g2d_bench.data.images import DECODE_VERSION, GEOMETRY_VERSION
+from g2d_bench.encoders.features import frozen_hash, pooled_features
+from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_json
+from g2d_bench.metrics.classification import choose_thresholds
+from g2d_bench.metrics.spec import PER_LABEL, measure, metric_spec
+from g2d_bench.rules import ClassificationRule
+
+Values = NDArray[np.float64]
+
+LABEL_METRIC = "auroc"
+"""Metric that a record also keeps per label."""
+
+
+def run(job: Job) -> Outcome:
+    """Fit the classifier of one cell and predict the test set.
+
+    Returns:
+        The task's metrics and the AUROC of each label; those of the predictor that knows the training
+        prevalence alone; per test image the probabilities and the true labels.
+
+    Raises:
+        InputError: the protocol says nothing about classification, or no validation label shows both
+            classes.
+    """
+    return run_many([job])[0]
+
+
+def run_many(jobs: Sequence[Job]) -> list[Outcome]:
+    """Fit the classifiers of several cells of one task and protocol; see :func:`run`.
+
+    Linear heads of all cells with one encoder are fitted in one batch. The outcomes are those that the cells
+    have one by one.
+    """
+    rule = jobs[0].protocol.classification
+    if rule is None:
+        message = "the protocol says nothing about classification"
+        raise InputError(message, file=f"{jobs[0].protocol.name}.toml", field="classification")
+    if rule.training is not None:
+        outcomes = []
+        for job in jobs:
+            tuned = fine_tune(job, rule.training, _judge(job))
+            outcomes.append(_outcome(job, tuned.val, tuned.test, tuned.notes))
+        return outcomes
+    # A random encoder has other weights for every seed.
+    batches: dict[str, list[int]] = {}
+    for place, job in enumerate(jobs):
+        batches.setdefault(job.encoder.weights_hash, []).append(place)
+    done = {
+        place: outcome
+        for places in batches.values()
+        for place, outcome in zip(places, _probe([jobs[place] for place in places], rule), strict=True)
+    }
+    return [done[place] for place in range(len(jobs))]
+
+
+def score(predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
+    """Compute the metrics from stored predictions."""
+    return measure(predictions, names)
+
+
+def _probe(jobs: list[Job], rule: ClassificationRule) -> list[Outcome]:
+    """Fit all heads (training set x penalty) on one encoder's features, choose on validation, test once."""
+    task, encoder, data = jobs[0].task, jobs[0].encoder, jobs[0].data
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    encoder.image.to(device)
+    ids = sorted({i for job in jobs for part in (job.data.train, job.data.val, job.data.test) for i in part})
+    size = encoder.card.image.size
+    pixels = data.pixels(size)
+    content = digest_json([data.manifest.content_hash, size, DECODE_VERSION, GEOMETRY_VERSION])
+    features = torch.from_numpy(pooled_features(encoder, pixels.pixels, pixels.rows(ids), content=content))
+    features, row = features.to(device), {image: place for place, image in enumerate(ids)}
+
+    # With all labels every seed trains on the same images: these heads are fitted once.
+    sets = list(dict.fromkeys(job.data.train for job in jobs))
+    used = sorted({i for images in sets for i in images})
+    place = {image: n for n, image in enumerate(used)}
+    rows = torch.zeros(len(sets), len(used), dtype=torch.bool)
+    for n, images in enumerate(sets):
+        rows[n, [place[i] for i in images]] = True
+    truth = torch.from_numpy(data.targets(used))
+    heads = fit_heads(
+        features[[row[i] for i in used]],
+        (truth.argmax(1) if task.exclusive else truth).to(device),
+        rows.repeat_interleave(len(rule.penalties), 0).to(device),
+        torch.tensor(rule.penalties, dtype=torch.float64).repeat(len(sets)).to(device),
+        exclusive=task.exclusive,
+        classes=len(task.labels),
+    )
+    outcomes = []
+    for job in jobs:
+        first = sets.index(job.data.train) * len(rule.penalties)
+        val, test = (features[[row[i] for i in part]] for part in (job.data.val, job.data.test))
+        judge = _judge(job)
+        validation = [
+            judge(probabilities(heads, val, first + n, task.exclusive)) for n in range(len(rule.penalties))
+        ]
+        # Of equally good penalties the strongest, which says least beyond the data.
+        best = max(range(len(validation)), key=lambda n: (validation[n], n))
+        chosen = first + best
+        outcomes.append(
+            _outcome(
+                job,
+                probabilities(heads, val, chosen, task.exclusive),
+                probabilities(heads, test, chosen, task.exclusive),
+                {
+                    "penalty": rule.penalties[best],
+                    "penalty_at_edge": best in (0, len(validation) - 1),
+                    "converged": bool(heads.converged[chosen]),
+                    "validation": {_judged(job): abs(validation[best])},
+                    "encoder_frozen": True,
+                    "encoder_state": frozen_hash(encoder.image),
+                },
+            )
+        )
+    return outcomes
+
+
+def probabilities(heads: Heads, features: torch.Tensor, head: int, exclusive: bool) -> Values:
+    """Return what one head says of features [N, D]: probabilities [N, C], in double precision."""
+    logits = heads.logits(features, head)
+    chances: Values = (logits.softmax(1) if exclusive else logits.sigmoid()).cpu().numpy()
+    return chances
+
+
+def _judged(job: Job) -> str:
+    """Name what is chosen by: the main metric, as a mean over the labels for which validation defines it."""
+    return job.task.main + (" (labels with both classes)" if metric_spec(job.task.main).by_label else "")
+
+
+def _judge(job: Job) -> Callable[[Values], float]:
+    """Return the function that scores predictions of the validation set; greater is better."""
+    task, spec = job.task, metric_spec(job.task.main)
+    truth = job.data.targets(job.data.val)
+    names = [f"{task.main}{PER_LABEL}{label}" for label in task.labels] if spec.by_label else [task.main]
+    sign = 1.0 if spec.higher_is_better else -1.0
+
+    def judge(scores: Values) -> float:
+        stored = _stored(job, job.data.val, scores, truth)
+        if task.main.endswith("_validation"):
+            stored["thresholds"] = choose_thresholds(scores, truth)
+        known = [value for value in measure(stored, tuple(names)).values() if not np.isnan(value)]
+        if not known:
+            message = f"{task.main} is undefined on validation, so nothing can be chosen"
+            raise InputError(message, file=f"{task.name}.toml", field="main")
+        return sign * float(np.mean(known))
+
+    return judge
+
+
+def _outcome(job: Job, val: Values, test: Values, notes: dict[str, Any]) -> Outcome:
+    """Score the test set, with thresholds from validation, beside the prevalence of the training set."""
+    task, data = job.task, job.data
+    names = task.metrics
+    if LABEL_METRIC in names and len(task.labels) > 1:
+        names = (*names, *(f"{LABEL_METRIC}{PER_LABEL}{label}" for label in task.labels))
+    stored = _stored(job, data.test, test, data.targets(data.test))
+    stored["thresholds"] = choose_thresholds(val, data.targets(data.val))
+    thresholds = {
+        label: None if np.isnan(value) else float(value)
+        for label, value in zip(task.labels, stored["thresholds"].tolist(), strict=True)
+    }
+    return Outcome(
+        metrics=measure(stored, names),
+        references={"prevalence": measure(_prevalence(job, stored), names)},
+        predictions=stored,
+        notes={**notes, **({} if task.exclusive else {"thresholds": thresholds})},
+    )
+
+
+def _prevalence(job: Job, stored: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the predictions of one who gives every image the label shares of the training set."""
+    train = job.data.targets(job.data.train)
+    known = ~np.isnan(train)
+    share = np.where(known, train, 0.0).sum(0) / known.sum(0).clip(1)
+    # Called at one half, it names the majority.
+    return {
+        **stored,
+        "scores": np.tile(share, (len(stored["id"]), 1)),
+        "thresholds": np.full(len(share), 0.5),
+    }
+
+
+def _stored(job: Job, ids: tuple[str, ...], scores: Values, truth: Values) -> dict[str, NDArray[Any]]:
+    return {
+        "id": np.array(ids),
+        "patient": np.array(job.data.patients(ids)),
+        "scores": scores,
+        "targets": truth,
+        "label": np.array(job.task.labels),
+    }
