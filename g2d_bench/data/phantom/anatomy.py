@@ -48,16 +48,16 @@ class Lung:
     def wall(self, y: Curve) -> Curve:
         """Distance of the chest wall from the midline at heights ``y``; 0 above the apex."""
         t = (y - self.apex) / (self.bottom - self.apex)
-        rise = np.clip(1 - t / 0.78, 0, 1)
-        shape = np.clip(1 - rise**2.5, 0, 1) ** (1 / 1.7)
-        taper = 1 - 0.05 * np.clip((t - 0.78) / 0.22, 0, 1) ** 2
+        rise = np.minimum(np.maximum(1 - t / 0.72, 0), 1)
+        shape = (1 - rise**2.4) ** (1 / 2.1)
+        taper = 1 - 0.05 * np.minimum(np.maximum((t - 0.72) / 0.28, 0), 1) ** 2
         return np.where(t > 0, self.width * shape * taper, 0.0)
 
     def floor(self, lateral: Curve) -> Curve:
         """y of the diaphragm at distances ``lateral`` from the midline."""
-        outward = np.clip((lateral - self.dome_x) / (self.width * 0.965 - self.dome_x), 0, 1.2)
-        inward = np.clip((self.dome_x - lateral) / self.dome_x, -0.2, 1.5)
-        return self.dome + self.drop * outward**2.5 + 0.03 * np.clip(inward, 0, 2) ** 2
+        outward = np.minimum(np.maximum((lateral - self.dome_x) / (self.width * 0.965 - self.dome_x), 0), 1.2)
+        inward = np.minimum(np.maximum(1 - lateral / self.dome_x, 0), 1.5)
+        return self.dome + self.drop * outward**2.2 + 0.03 * inward**2
 
     def place(self, u: float, v: float) -> tuple[float, float]:
         """Map lung coordinates (u from spine to wall, v from apex to diaphragm) to lateral distance and y."""
@@ -133,10 +133,10 @@ def make_anatomy(scene: Scene) -> Anatomy:
     breath += 2.6 * emphysema + (0.6 if "Emphysema" in severity else 0.0)
     fat = float(np.clip(0.42 + 0.22 * body.habitus, 0.05, 1.0))
 
-    width = zoom * (0.385 + 0.012 * body.breadth - 0.006 * own[0] + 0.004 * breath)
-    apex = 0.5 - zoom * (0.415 + 0.006 * body.stature + (0.0 if bedside else 0.006)) + technique.shift[1]
+    width = zoom * (0.392 + 0.012 * body.breadth - 0.006 * own[0] + 0.004 * breath)
+    apex = 0.5 - zoom * (0.42 + 0.006 * body.stature + (0.0 if bedside else 0.006)) + technique.shift[1]
     height = zoom * (
-        0.6 + 0.018 * body.stature + 0.026 * breath - (0.04 if bedside else 0.0) - 0.03 * (fat - 0.4)
+        0.645 + 0.018 * body.stature + 0.026 * breath - (0.04 if bedside else 0.0) - 0.03 * (fat - 0.4)
     )
     flat = float(np.clip(1 - 0.75 * emphysema - (0.15 if "Emphysema" in severity else 0), 0.15, 1))
     lungs = {}
@@ -155,8 +155,8 @@ def make_anatomy(scene: Scene) -> Anatomy:
             sign=sign,
             apex=apex + 0.004 * own[2] * sign,
             dome=apex + height + lift,
-            dome_x=zoom * (0.17 + 0.01 * own[3]),
-            drop=(0.082 + 0.01 * own[4]) * zoom * flat,
+            dome_x=zoom * (0.16 + 0.012 * own[3]),
+            drop=(0.115 + 0.012 * own[4]) * zoom * flat,
             width=width * skew,
             inner=zoom * 0.034,
         )
@@ -189,7 +189,7 @@ def make_anatomy(scene: Scene) -> Anatomy:
     heart_y = floor + 0.035 * zoom - vertical * 0.86
     wide = severity.get("Enlarged Cardiomediastinum", 0.0)
     extra = (0.02 + 0.035 * wide) if "Enlarged Cardiomediastinum" in severity else 0.0
-    mediastinum = zoom * (0.05 + 0.003 * own[8] + 0.006 * fat + (0.006 if bedside else 0.0) + extra)
+    mediastinum = zoom * (0.07 + 0.003 * own[8] + 0.006 * fat + (0.006 if bedside else 0.0) + extra)
     return Anatomy(
         lungs=lungs,
         middle=technique.shift[0] + 0.01 * technique.yaw,
@@ -199,7 +199,7 @@ def make_anatomy(scene: Scene) -> Anatomy:
         mediastinum=mediastinum,
         carina=apex + 0.285 * zoom,
         torso=width + zoom * (0.035 + 0.11 * fat**1.3),
-        shoulder=apex + zoom * (0.06 - 0.05 * fat + 0.02 * own[9] - (0.02 if bedside else 0)),
+        shoulder=apex + zoom * (0.035 - 0.05 * fat + 0.02 * own[9] - (0.02 if bedside else 0)),
         neck=zoom * (0.1 + 0.025 * fat),
         fat=fat,
         bedside=bedside,

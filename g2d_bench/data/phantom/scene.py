@@ -213,8 +213,8 @@ def make_technique(rng: np.random.Generator, view: str, patient: Patient) -> Tec
         tilt=float(rng.normal(0, 0.02 * sloppy)),
         shift=(float(rng.normal(0, 0.012 * sloppy)), float(rng.normal(0, 0.012 * sloppy))),
         zoom=float(np.clip(rng.normal(1.0 if not bedside else 0.97, 0.04), 0.88, 1.1)),
-        exposure=float(rng.normal(0, 0.6)),
-        contrast=float(np.clip(rng.normal(1.0 if not bedside else 0.9, 0.13), 0.65, 1.4)),
+        exposure=float(rng.normal(0, 0.9)),
+        contrast=float(np.clip(rng.normal(1.0 if not bedside else 0.88, 0.16), 0.6, 1.45)),
         noise=float(
             rng.uniform(0.006, 0.016) * (1.4 if bedside else 1.0) * (1 + 0.2 * max(0, patient.body.habitus))
         ),

@@ -72,9 +72,10 @@ def _draw_findings(canvas: Canvas) -> None:
                 canvas.mark(number, field.grid, field.cov)
         elif finding.label in opacities.PAINTERS:
             opacities.PAINTERS[finding.label](canvas, number, finding)
-    for number, finding in enumerate(canvas.scene.findings):
-        if finding.label in pleura.PAINTERS:
-            pleura.PAINTERS[finding.label](canvas, number, finding)
+    for label, draw in pleura.PAINTERS.items():
+        for number, finding in enumerate(canvas.scene.findings):
+            if finding.label == label:
+                draw(canvas, number, finding)
 
 
 def _lung_masks(canvas: Canvas) -> dict[str, NDArray[np.bool_]]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
+import numpy as np
+
+from g2d_bench.data.phantom.anatomy import Curve
 from g2d_bench.data.phantom.render.canvas import Canvas
-from g2d_bench.data.phantom.render.raster import cover, disc, ribbons, smooth, spline
+from g2d_bench.data.phantom.render.raster import Array, cover, disc, limit, ribbons, smooth, spline
 from g2d_bench.data.phantom.seeds import stream
 
 RIBS = 10
 """Pairs of posterior ribs that are drawn."""
+
+ANTERIOR = 7
+"""Pairs whose anterior parts are drawn."""
 
 
 def draw_spine(canvas: Canvas) -> None:
@@ -28,8 +33,8 @@ def draw_spine(canvas: Canvas) -> None:
     inside = waist - np.abs(x)
     column = cover(inside, 0.008)
     plates = smooth(wave, 0.72, 1.0)
-    value = column * (np.float32(0.075) - np.float32(0.04) * plates)
-    value += np.exp(-((inside * np.float32(1 / 0.006)) ** 2)) * np.float32(0.035)
+    value = column * (np.float32(0.06) - np.float32(0.035) * plates)
+    value += np.exp(-((inside * np.float32(1 / 0.006)) ** 2)) * np.float32(0.02)
     local = np.abs(phase - np.floor(phase) - np.float32(0.5))
     for offset, wide, high, weight in (
         (-0.027, 0.010, 0.16, 0.05),
@@ -42,117 +47,111 @@ def draw_spine(canvas: Canvas) -> None:
     part.of(canvas.attenuation)[...] += value
 
 
-def _rib_arcs(canvas: Canvas) -> tuple[NDArray[np.float64], ...]:
-    """Middle lines of all ribs on the columns of the image: x, y, half width, weight, each [K, C]."""
+@dataclass
+class _Bands:
+    """Bones that run across: shapes [K, C], of the rim [K]; on each side posterior ribs, anterior ones, clavicle."""
+
+    x: Array
+    yc: Array
+    half: Array
+    weight: Array
+    rim: Array
+
+
+def _bands(canvas: Canvas) -> _Bands:
+    """Middle lines of ribs and clavicles over the columns of the image."""
     a = canvas.anatomy
     size = canvas.grid.size
     rng = stream("ribs", canvas.scene.patient.body.ribs)
     own = rng.normal(size=4)
-    wobble = rng.normal(size=(2, RIBS + 2, 3))
+    wobble = rng.normal(size=(2, RIBS, 3))
     osteo = float(np.clip(1.12 - 0.006 * (canvas.scene.patient.age - 40), 0.7, 1.2))
     columns = (np.arange(size) + 0.5) / size - 0.5
-    xs, ys, halves, weights, rims = [], [], [], [], []
+    yaw = canvas.scene.technique.yaw
+    parts: list[tuple[Curve, Curve, Curve, Curve]] = []
+    rib = np.arange(1, RIBS + 1)[:, None]
     for side, lung in enumerate(a.lungs.values()):
-        lateral = lung.sign * (columns - a.middle)
+        own_side = wobble[side]
+        lateral = np.broadcast_to(lung.sign * (columns - a.middle), (RIBS, size))
         span = lung.bottom - lung.apex
-        outer = lung.width + 0.012
-        gap = span * (0.094 + 0.002 * own[0])
-        for rib in range(1, RIBS + 1):
-            origin = lung.apex + 0.012 + (rib - 1) * gap + 0.002 * wobble[side, rib, 0]
-            level = origin + 0.06
-            reach = (
-                min(float(lung.wall(np.array(level + 0.02 * rib / 2))) + 0.012, outer) if rib > 1 else 0.16
-            )
-            t = np.clip((lateral - 0.03) / (reach - 0.03), 0, 1)
-            tt = np.clip(t, 0, 0.985)
-            # Posterior part: level at the spine, then down and round the wall.
-            slant = span * (0.05 + 0.007 * rib + 0.006 * own[1])
-            turn = span * (0.052 + 0.001 * rib)
-            post = (
-                origin
-                - 0.016 * np.sin(np.pi * np.minimum(t * 1.6, 1))
-                + slant * t**1.7
-                + turn * (1 - np.sqrt(1 - tt**4))
-            )
-            ok = (lateral > 0.03) & (lateral < reach)
-            thin = 0.0125 * (0.9 + 0.1 * wobble[side, rib, 1] * 0.5) * (1 - 0.12 * (rib == 1))
-            xs.append(columns)
-            ys.append(post)
-            halves.append(np.full(size, thin))
-            rims.append(0.6)
-            fade = 0.75 + 0.45 * t**3
-            weights.append(np.where(ok, 0.072 * osteo * fade * (0.75 if rib > 8 else 1.0), 0.0))
-            if rib <= 7:
-                # Anterior part: from the wall on down towards the sternum, ending in cartilage.
-                end = float(np.interp(rib, [1, 2, 7], [0.07, 0.1, 0.2])) + 0.006 * wobble[side, rib, 2]
-                start = origin + slant + turn
-                back = np.clip((reach - lateral) / max(reach - end, 0.02), 0, 1.2)
-                bb = np.clip(t, 0, 0.985)
-                low = span * (0.1 + 0.013 * rib)
-                ante = (
-                    start
-                    + 0.004
-                    + low * np.clip(back, 0, 1) ** 0.85
-                    - 0.4 * turn * (1 - np.sqrt(1 - bb**4))
-                    + 0.25 * turn
-                )
-                ok = (lateral > end) & (lateral < reach - 0.004)
-                soft = np.clip((lateral - end) / 0.05, 0, 1)
-                xs.append(columns)
-                ys.append(ante)
-                halves.append(np.full(size, thin * 1.2))
-                rims.append(0.1)
-                weights.append(np.where(ok, 0.038 * osteo * soft, 0.0))
-        # Clavicle: a shallow S from the sternum up and out to the shoulder.
-        rise = (0.045 if not a.bedside else 0.075) + 0.012 * own[2]
-        base = (
-            lung.apex
-            + (0.085 if not a.bedside else 0.06)
-            + 0.008 * own[3]
-            + 0.01 * lung.sign * canvas.scene.technique.yaw
+        gap = span * (0.097 + 0.002 * own[0])
+        origin = lung.apex + 0.004 + (rib - 1) * gap + 0.002 * own_side[:, :1]
+        reach = np.minimum(lung.wall(origin + 0.06 + 0.01 * rib), lung.width) + 0.012
+        reach[0] = 0.16
+        t = np.clip((lateral - 0.03) / (reach - 0.03), 0, 1)
+        # Posterior part: level at the spine, then down and round the wall.
+        slant = span * (0.06 + 0.008 * rib + 0.006 * own[1])
+        turn = span * (0.052 + 0.001 * rib)
+        bend = turn * (1 - np.sqrt(1 - np.minimum(t, 0.985) ** 4))
+        post = origin - 0.016 * np.sin(np.pi * np.minimum(t * 1.6, 1)) + slant * t**1.7 + bend
+        thin = 0.0142 * (0.9 + 0.05 * own_side[:, 1:2]) * np.where(rib == 1, 0.88, 1.0)
+        ok = (lateral > 0.03) & (lateral < reach)
+        dense = 0.088 * osteo * (0.75 + 0.4 * t**3) * np.where(rib > 8, 0.75, 1.0)
+        rim = np.full((RIBS, 1), 0.6)
+        parts.append((post, np.broadcast_to(thin, post.shape), np.where(ok, dense, 0.0), rim))
+        # Anterior part: from the wall on down towards the sternum, ending in cartilage.
+        front = rib[:ANTERIOR]
+        end = np.interp(front, [1, 2, 7], [0.07, 0.1, 0.2]) + 0.006 * own_side[:ANTERIOR, 2:]
+        start = (origin + slant + turn)[:ANTERIOR]
+        back = np.clip(
+            (reach[:ANTERIOR] - lateral[:ANTERIOR]) / np.maximum(reach[:ANTERIOR] - end, 0.02), 0, 1
         )
-        start = 0.03 + 0.014 * canvas.scene.technique.yaw * lung.sign
-        t = np.clip((lateral - start) / (0.34 - start), 0, 1.4)
-        line = base - rise * t + 0.018 * np.sin(2 * np.pi * np.clip(t, 0, 1))
-        ok = (lateral > start) & (lateral < 0.4)
-        xs.append(columns)
-        ys.append(line)
-        halves.append(0.0135 + 0.008 * np.exp(-((t / 0.12) ** 2)) + 0.003 * np.clip(t - 0.6, 0, 1))
-        rims.append(0.5)
-        weights.append(np.where(ok, 0.125 * osteo, 0.0))
-    return np.array(xs), np.array(ys), np.array(halves), np.array(weights), np.array(rims)
+        low = span * (0.1 + 0.013 * front)
+        ante = start + 0.004 + low * back**0.85 - 0.4 * bend[:ANTERIOR] + 0.25 * turn[:ANTERIOR]
+        ok = (lateral[:ANTERIOR] > end) & (lateral[:ANTERIOR] < reach[:ANTERIOR] - 0.004)
+        dense = 0.038 * osteo * np.clip((lateral[:ANTERIOR] - end) / 0.05, 0, 1)
+        wide = np.broadcast_to(thin[:ANTERIOR] * 1.2, ante.shape)
+        parts.append((ante, wide, np.where(ok, dense, 0.0), np.full((ANTERIOR, 1), 0.1)))
+        # Clavicle: a shallow S from the sternum up and out to the shoulder.
+        rise = (0.075 if a.bedside else 0.045) + 0.012 * own[2]
+        base = lung.apex + (0.06 if a.bedside else 0.085) + 0.008 * own[3] + 0.01 * lung.sign * yaw
+        first = 0.03 + 0.014 * yaw * lung.sign
+        c = np.clip((lateral[:1] - first) / (0.34 - first), 0, 1.4)
+        line = base - rise * c + 0.018 * np.sin(2 * np.pi * np.minimum(c, 1))
+        ok = (lateral[:1] > first) & (lateral[:1] < 0.4)
+        wide = 0.0135 + 0.008 * np.exp(-((c / 0.12) ** 2)) + 0.003 * np.clip(c - 0.6, 0, 1)
+        parts.append(
+            (
+                line,
+                wide,
+                np.where(ok, 0.12 * osteo * limit((0.4 - lateral[:1]) / 0.06), 0.0),
+                np.full((1, 1), 0.5),
+            )
+        )
+    yc, half, weight, rims = (
+        np.concatenate(arrays).astype(np.float32) for arrays in zip(*parts, strict=True)
+    )
+    return _Bands(columns.astype(np.float32), yc, half, weight, rims[:, 0])
 
 
 def draw_ribs(canvas: Canvas) -> None:
     """Ribs and clavicles; a fracture is a step with a gap in one of them."""
-    x, y, half, weight, rim = _rib_arcs(canvas)
+    bands = _bands(canvas)
     for number, finding in enumerate(canvas.scene.findings):
         if finding.label != "Fracture":
             continue
         rng = stream("fracture", finding.key)
-        side = 0 if finding.side == "right" else 1
-        bands = len(x) // 2
-        rib = 2 * int(rng.integers(3, 7)) - 2
-        row = side * bands + rib
-        live = np.flatnonzero(weight[row] > 0)
-        at = live[int((0.35 + 0.3 * rng.random()) * len(live))]
-        lateral = np.abs(x[row] - x[row, at])
-        outward = (x[row] - x[row, at]) * (1 if side else -1) > 0
-        y[row] += np.where(outward, 0.008 + 0.016 * finding.severity, 0.0)
-        weight[row] *= 1 - 0.9 * np.exp(-((lateral / 0.006) ** 2))
+        left = finding.side == "left"
+        row = (len(bands.yc) // 2 if left else 0) + int(rng.integers(3, 7))
+        live = np.flatnonzero(bands.weight[row] > 0)
+        outer = 0.35 + 0.3 * rng.random()
+        at = live[int((outer if left else 1 - outer) * len(live))]
+        offset = bands.x - bands.x[at]
+        outward = offset * (1 if left else -1) > 0
+        bands.yc[row] += np.where(outward, 0.008 + 0.016 * finding.severity, 0.0)
+        bands.weight[row] *= 1 - 0.9 * np.exp(-((offset / 0.006) ** 2))
         # A healing fracture has callus around the gap.
-        if finding.pattern != "acute":
-            half[row] += 0.006 * np.exp(-((lateral / 0.02) ** 2))
-            weight[row] *= 1 + 0.8 * np.exp(-((lateral / 0.02) ** 2))
-        cx, cy = float(x[row, at]), float(y[row, at])
+        callus = np.exp(-((offset / 0.02) ** 2))
+        bands.half[row] += 0.006 * callus
+        bands.weight[row] *= 1 + 0.8 * callus
+        cx, cy = float(bands.x[at]), float(bands.yc[row, at])
         spot = canvas.grid.part(cx - 0.04, cy - 0.04, cx + 0.04, cy + 0.04)
         canvas.mark(number, spot, 1 - disc(spot, cx, cy, 0.034, 0.03), 0.0)
-    bones = ribbons(canvas.grid, *(array.astype(np.float32) for array in (x, y, half, weight, rim)))
+    bones = ribbons(canvas.grid, bands.x, bands.yc, bands.half, bands.weight, bands.rim)
     # Ribs 11 and 12 and the outlines below the diaphragm drown in the abdomen; nothing is drawn there.
-    fade = np.ones(canvas.grid.size, np.float32)[:, None]
     low = max(lung.bottom for lung in canvas.anatomy.lungs.values())
-    fade = 1 - 0.75 * smooth(canvas.grid.y, low - 0.06, low + 0.06) * fade
-    canvas.attenuation += bones * fade
+    fade = 1 - np.float32(0.75) * smooth(canvas.grid.y, low - 0.06, low + 0.06)
+    canvas.attenuation += bones * fade * canvas.body * (1 - np.float32(0.55) * canvas.shadow)
 
 
 def draw_shoulders(canvas: Canvas) -> None:
@@ -188,7 +187,7 @@ def draw_shoulders(canvas: Canvas) -> None:
         part = grid.part(left, top + 0.05, right, top + 0.4)
         blade = disc(part, *at(out + 0.005, top + 0.22), 0.05, 0.15, 0.12 * lung.sign)
         part.of(canvas.attenuation)[...] += cover(1 - blade, 0.25) * np.float32(0.025)
-        hx, hy = at(out + 0.14 + 0.01 * rng.normal(), top + 0.115)
+        hx, hy = at(out + 0.12 + 0.01 * rng.normal(), top + 0.115)
         spot = grid.part(hx - 0.08, hy - 0.08, hx + 0.08, hy + 0.08)
         head = disc(spot, hx, hy, 0.058, 0.066)
         spot.of(canvas.attenuation)[...] += cover(1 - head, 0.15) * (

@@ -54,11 +54,7 @@ class LungField:
 
     def fill(self, coverage: Array, density: float | Array) -> None:
         """Replace air by fluid or tissue: the lung turns opaque, its vessels vanish in it."""
-        left = (
-            np.float32(1.0) - coverage * np.float32(density)
-            if np.isscalar(density)
-            else 1 - coverage * density
-        )
+        left = np.float32(1.0) - coverage * np.asarray(density, np.float32)
         self.aeration *= left
         self.vessels *= left
 
@@ -74,6 +70,8 @@ class Canvas:
         attenuation: shape [S, S], added up along the beam.
         lungs: both lungs, by side.
         ink: curves drawn over everything.
+        body: coverage of the body, shape [S, S], once it is drawn.
+        shadow: coverage of heart and mediastinum, shape [S, S], once they are drawn.
         heart: coverage of the heart, shape [S, S], once it is drawn.
         masks: number of the finding to its mask [S, S].
     """
@@ -84,6 +82,8 @@ class Canvas:
     attenuation: Array
     lungs: dict[str, LungField]
     ink: Ink
+    body: Array = field(default_factory=lambda: np.zeros((1, 1), np.float32))
+    shadow: Array = field(default_factory=lambda: np.zeros((1, 1), np.float32))
     heart: Array = field(default_factory=lambda: np.zeros((1, 1), np.float32))
     masks: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
 
@@ -135,7 +135,7 @@ def _lung_field(anatomy: Anatomy, lung: Lung, grid: Grid) -> LungField:
         * (np.float32(0.8) + np.float32(0.2) * bulge(to_floor * np.float32(1 / 0.16)))
     )
     span = np.maximum(wall - lung.inner, 0.02).astype(np.float32)
-    u = np.clip(to_spine / span, 0, 1.2)
+    u = np.minimum(np.maximum(to_spine / span, 0), np.float32(1.2))
     height = np.maximum(floor - lung.apex, 0.05).astype(np.float32)
     v = np.clip((part.y - np.float32(lung.apex)) / height, 0, 1.2)
     ones = np.ones(part.shape, np.float32)

@@ -38,11 +38,11 @@ def expose(canvas: Canvas) -> NDArray[np.uint8]:
     grain = technique.noise * (size / 256) ** 0.6
     noisy = rng.standard_normal(dark.shape, np.float32)
     noisy *= np.exp(np.float32(0.85) * (dark - np.float32(0.5))) * np.float32(grain)
-    slope = 4.6 * technique.contrast
+    slope = 4.2 * technique.contrast
     middle = 0.6 - 0.05 * technique.exposure
     curve = 1 / (1 + np.exp(np.float32(-slope) * (dark + noisy - np.float32(middle))))
     floor = 1 / (1 + np.exp(slope * middle))
-    ceiling = 1 / (1 + np.exp(-slope * (1.3 - middle)))
+    ceiling = 1 / (1 + np.exp(-slope * (1.42 - middle)))
     grey = (curve - np.float32(floor)) * np.float32(1 / (ceiling - floor))
     _collimate(canvas, grey)
     _letter(canvas, grey)

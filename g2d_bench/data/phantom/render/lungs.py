@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from g2d_bench.data.phantom.render.canvas import Canvas, LungField
-from g2d_bench.data.phantom.render.raster import Ink, noise
+from g2d_bench.data.phantom.render.raster import Ink, effective, noise
 from g2d_bench.data.phantom.seeds import stream
 
-AIR = 0.5
+AIR = 0.45
 """Attenuation that a lung full of air saves against soft tissue."""
 
 
@@ -23,7 +26,7 @@ def draw_vessels(canvas: Canvas) -> None:
         rng = stream("vessels", scene.patient.body.ribs, side)
         lung = field.lung
         hilum_y = a.carina + (0.055 if side == "right" else 0.035)
-        hilum = 0.075 + 0.2 * max(a.mediastinum - 0.05, 0)
+        hilum = 0.045 + 0.65 * a.mediastinum
         # Angles from straight up (0) to straight down (pi); lower lobes get more.
         count = 9
         angle = np.linspace(0.28, 2.75, count) + rng.normal(0, 0.1, count)
@@ -39,13 +42,13 @@ def draw_vessels(canvas: Canvas) -> None:
         length = np.where(upper, 0.2, np.where(angle > 1.9, 0.24, 0.22)) * (1 + rng.normal(0, 0.12, count))
         length *= np.clip((lung.width - hilum) / 0.3, 0.7, 1.2)
         width = 0.0052 * flow * (1 + rng.normal(0, 0.12, count))
-        level = _grow(field.ink, a.midline, lung.sign, rng, start, angle, length, width, 0.085 * gain)
-        for children, shrink in ((30, 0.62), (84, 0.6), (150, 0.62)):
+        level = _grow(field.ink, a.midline, lung.sign, rng, start, angle, length, width, 0.12 * gain)
+        for children, shrink in ((30, 0.62), (80, 0.6), (110, 0.62)):
             level = _branch(rng, level, children, shrink)
-            level = _grow(field.ink, a.midline, lung.sign, rng, *level, 0.1 * gain)
+            level = _grow(field.ink, a.midline, lung.sign, rng, *level, 0.17 * gain)
         # The hilum itself: a knot of large vessels.
-        for _ in range(5):
-            x = hilum - 0.012 + 0.022 * rng.random()
+        for _ in range(7):
+            x = hilum - 0.012 + 0.028 * rng.random()
             y = hilum_y + 0.055 * rng.normal() * 0.7
             field.ink.dots(
                 *(
@@ -53,32 +56,37 @@ def draw_vessels(canvas: Canvas) -> None:
                     for value in (
                         float(a.midline(np.array(y))) + lung.sign * x,
                         y,
-                        0.011 + 0.006 * rng.random(),
-                        0.075 * gain,
+                        0.012 + 0.008 * rng.random(),
+                        0.11 * gain,
                     )
                 )
             )
 
 
-Level = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+THIN = 0.0012
+"""Half width of the finest vessels drawn, in image sides."""
+
+Values = NDArray[np.float64]
+Level = tuple[Values, Values, Values, Values]
 
 
 def _grow(
     ink: Ink,
-    midline: object,
+    midline: Callable[[Values], Values],
     sign: float,
     rng: np.random.Generator,
-    start: np.ndarray,
-    angle: np.ndarray,
-    length: np.ndarray,
-    width: np.ndarray,
+    start: Values,
+    angle: Values,
+    length: Values,
+    width: Values,
     height: float,
 ) -> Level:
     """Draw one generation of branches; return its curves for the next one."""
     count = len(angle)
     bend = rng.normal(0, 0.6, count)
-    thin = max(float(width.min()) * 0.6, 0.0011)
-    steps = max(3, int(np.ceil(float(length.max()) / max(0.8 * thin, 0.7 / ink.size))) + 1)
+    # Wider apart than a standard deviation would show as beads.
+    spacing = 1.5 * float(effective(max(float(width.min()) * 0.45, THIN), ink.size)) / ink.size
+    steps = max(4, int(np.ceil(float(length.max()) / spacing)) + 1)
     t = np.linspace(0, 1, steps)[None, :]
     direction = np.stack([np.sin(angle), -np.cos(angle)], 1)
     normal = np.stack([np.cos(angle), np.sin(angle)], 1)
@@ -86,8 +94,8 @@ def _grow(
     swing = bend[:, None] * length[:, None] * t * t * 0.5
     lateral = start[:, :1] + direction[:, :1] * along + normal[:, :1] * swing
     y = start[:, 1:] + direction[:, 1:] * along + normal[:, 1:] * swing
-    sigma = np.maximum(width[:, None] * (1 - 0.55 * t), 0.0011)
-    x = midline(y) + sign * lateral  # type: ignore[operator]
+    sigma = np.maximum(width[:, None] * (1 - 0.55 * t), THIN)
+    x = midline(y) + sign * lateral
     # A tube twice as wide is twice as thick.
     weight = height * sigma / 0.004 * (length[:, None] / (steps - 1)) / (np.sqrt(2 * np.pi) * sigma)
     weight[:, -1] *= 0.5
@@ -104,9 +112,9 @@ def _branch(rng: np.random.Generator, parents: Level, count: int, shrink: float)
     low = place.astype(int)
     rest = place - low
 
-    def at(values: np.ndarray) -> np.ndarray:
+    def at(values: Values) -> Values:
         # Between two samples, so that the tree is the same however finely it is sampled.
-        mixed: np.ndarray = values[parent, low] * (1 - rest) + values[parent, low + 1] * rest
+        mixed: Values = values[parent, low] * (1 - rest) + values[parent, low + 1] * rest
         return mixed
 
     start = np.stack([at(lateral), at(y)], 1)

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from g2d_bench.data.phantom.anatomy import SIGNS
 from g2d_bench.data.phantom.labels import COVID
 from g2d_bench.data.phantom.render.canvas import Canvas, LungField
-from g2d_bench.data.phantom.render.raster import Array, Grid, cover, disc, noise, smooth, spline
+from g2d_bench.data.phantom.render.raster import Array, Grid, Ink, cover, disc, limit, noise, smooth
 from g2d_bench.data.phantom.scene import Finding
 from g2d_bench.data.phantom.seeds import stream
 
@@ -59,7 +58,7 @@ def draw_airspace(canvas: Canvas, number: int, finding: Finding) -> None:
             if finding.label != "Consolidation"
             else np.float32(1)
         )
-        field.fill(area, np.clip(density * mottle, 0, 1) if finding.label != "Consolidation" else density)
+        field.fill(area, limit(density * mottle) if finding.label != "Consolidation" else density)
         if finding.label != "Infiltration":
             _bronchogram(field, canvas, rng, area, density)
         canvas.mark(number, field.grid, area)
@@ -67,7 +66,6 @@ def draw_airspace(canvas: Canvas, number: int, finding: Finding) -> None:
 
 def _bronchogram(field: LungField, canvas: Canvas, rng: Rng, area: Array, density: float) -> None:
     """Air-filled bronchi become visible as dark branches in consolidated lung."""
-    from g2d_bench.data.phantom.render.raster import Ink
 
     ink = Ink(field.grid.size)
     a = canvas.anatomy
@@ -149,7 +147,7 @@ def draw_round(canvas: Canvas, number: int, finding: Finding) -> None:
     height = (0.26 if mass else 0.17 + 0.06 * finding.severity) * (0.62 if finding.subtle else 1.0)
     if not mass and rng.random() < 0.25:
         height *= 1.7
-    ball = np.sqrt(np.clip(1 - q * q, 0, 1))
+    ball = np.sqrt(limit(1 - q * q))
     field.added[inner] += area * (np.float32(0.45) + np.float32(0.55) * ball) * np.float32(height)
     field.vessels[inner] *= 1 - np.float32(0.7) * area
     if mass and rng.random() < 0.15:
@@ -234,7 +232,7 @@ def draw_hernia(canvas: Canvas, number: int, finding: Finding) -> None:
     q = disc(part, x, y, radius * 1.2, radius)
     area = cover((1 - q) * np.float32(radius), 0.007)
     part.of(canvas.attenuation)[...] += (
-        area * np.float32(0.13) * (np.float32(0.5) + np.float32(0.5) * np.sqrt(np.clip(1 - q * q, 0, 1)))
+        area * np.float32(0.13) * (np.float32(0.5) + np.float32(0.5) * np.sqrt(limit(1 - q * q)))
     )
     wall = np.exp(-(((q - 0.97) * np.float32(radius / 0.005)) ** 2))
     part.of(canvas.attenuation)[...] += wall * np.float32(0.05)
@@ -278,5 +276,3 @@ PAINTERS: dict[str, Callable[[Canvas, int, Finding], None]] = {
     "Hernia": draw_hernia,
 }
 """Label to the function that draws it."""
-
-__all__ = ["PAINTERS", "SIGNS", "patch", "spline"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from g2d_bench.data.phantom.labels import OPAQUE
 from g2d_bench.data.phantom.render.canvas import Canvas, LungField
-from g2d_bench.data.phantom.render.raster import Array, bulge, cover, noise, smooth, spline
+from g2d_bench.data.phantom.render.raster import Array, cover, limit, noise, smooth, spline
 from g2d_bench.data.phantom.scene import Finding
 from g2d_bench.data.phantom.seeds import stream
 
@@ -36,7 +37,7 @@ def draw_effusion(canvas: Canvas, number: int, finding: Finding) -> None:
         line -= np.float32(0.018) * smooth(lateral, 0.3, 0.12)
         area = cover(field.grid.y - line, 0.012) * field.cov
         field.fill(area, 0.93 * faint)
-        field.added += area * np.float32(0.05)
+        field.added += area * np.float32(0.16)
         canvas.mark(number, field.grid, area)
 
 
@@ -76,6 +77,12 @@ def draw_pneumothorax(canvas: Canvas, number: int, finding: Finding) -> None:
         rim = cover(beyond, 0.006) * field.cov * cover(gap - np.float32(0.006), 0.004)
         faint = 0.75 if finding.subtle else 1.0
         field.vessels *= 1 - rim
+        # Whatever ails the lung went with it, away from the wall.
+        field.aeration += rim * (1 - field.aeration)
+        field.added *= 1 - rim
+        for other, mask in canvas.masks.items():
+            if canvas.scene.findings[other].label in OPAQUE:
+                field.grid.of(mask)[...] &= rim < 0.5
         # The air is as deep as the thorax there, also at its edge, where lung is thin.
         field.depth += rim * np.float32(0.24 * faint) * (1 - field.depth * np.float32(0.6))
         line = (
@@ -131,8 +138,8 @@ def draw_skin_fold(canvas: Canvas) -> None:
     inner = np.float32(field.lung.sign) * (x.astype(np.float32) - field.grid.x)
     low, high = float(curve[:, 1].min()), float(curve[:, 1].max())
     ends = smooth(field.grid.y, low - 0.01, low + 0.08) * smooth(field.grid.y, high + 0.02, high - 0.08)
-    step = cover(inner, 0.006) * np.exp(-np.clip(inner, 0, 1) / np.float32(0.035))
-    field.added += step * ends * np.float32(0.075) * np.clip(field.cov + 0.3, 0, 1)
+    step = cover(inner, 0.006) * np.exp(-limit(inner) / np.float32(0.035))
+    field.added += step * ends * np.float32(0.075) * limit(field.cov + 0.3)
 
 
 def draw_companion(canvas: Canvas) -> None:
@@ -168,11 +175,11 @@ def draw_overlap(canvas: Canvas) -> None:
 
 
 PAINTERS = {
-    "Effusion": draw_effusion,
     "Pneumothorax": draw_pneumothorax,
+    "Effusion": draw_effusion,
     "Pleural_Thickening": draw_thickening,
 }
-"""Label to the function that draws it."""
+"""Label to the function that draws it, in the order of drawing: fluid gathers below air."""
 
 DECOYS = {
     "skin fold": draw_skin_fold,
@@ -181,5 +188,3 @@ DECOYS = {
     "overlap": draw_overlap,
 }
 """Look-alike to the function that draws it."""
-
-__all__ = ["DECOYS", "PAINTERS", "bulge", "pneumothorax_gap"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ class Grid:
 
         return Grid(size, span(top, bottom), span(left + 0.5, right + 0.5))
 
-    def of(self, canvas: Array) -> Array:
+    def of(self, canvas: NDArray[Any]) -> NDArray[Any]:
         """View this part of a canvas of the whole image."""
         return canvas[self.rows, self.columns]
 
@@ -80,20 +81,25 @@ def _axis(size: int) -> Array:
     return axis
 
 
+def limit(value: Any) -> Any:
+    """Clip to 0..1; quicker than ``np.clip`` on the small arrays here."""
+    return np.minimum(np.maximum(value, np.float32(0)), np.float32(1))
+
+
 def cover(distance: Array, soft: float = EDGE) -> Array:
     """Coverage 0..1 from a signed distance (positive inside), as a ramp of width ``soft``."""
-    return np.clip(distance * np.float32(1.0 / soft) + np.float32(0.5), 0.0, 1.0)
+    return limit(distance * np.float32(1.0 / soft) + np.float32(0.5))
 
 
 def smooth(value: Array, low: float, high: float) -> Array:
     """Smoothstep from 0 at ``low`` to 1 at ``high`` (either may be the larger)."""
-    t = np.clip((value - np.float32(low)) * np.float32(1.0 / (high - low)), 0.0, 1.0)
+    t = limit((value - np.float32(low)) * np.float32(1.0 / (high - low)))
     return t * t * (np.float32(3.0) - 2 * t)
 
 
 def bulge(ratio: Array) -> Array:
     """Thickness of a round body, 0..1, ``ratio`` from its edge (0) to its middle (1)."""
-    t = np.clip(ratio, 0.0, 1.0)
+    t = limit(ratio)
     return np.sqrt(t * (np.float32(2.0) - t))
 
 
@@ -154,6 +160,10 @@ def noise(grid: Grid, kind: str, rng: np.random.Generator) -> Array:
     return window[:, ::-1] if draw[2] < 0.5 else window
 
 
+CLASSES = ((0, 2), (2, 3), (3, 4), (4, 6), (6, 9), (9, 14), (14, 22), (22, 40), (40, 100), (100, 400))
+"""Dots are drawn in classes of like reach in pixels, so that narrow ones do not pay for wide ones."""
+
+
 def splat(grid: Grid, x: Array, y: Array, sigma: Array, weight: Array) -> Array:
     """Add up round Gaussian dots.
 
@@ -168,31 +178,40 @@ def splat(grid: Grid, x: Array, y: Array, sigma: Array, weight: Array) -> Array:
         Shape of the grid. Dots thinner than a pixel keep their volume.
     """
     height, width = grid.shape
-    total = np.zeros(height * width, np.float64)
-    size = grid.size
-    wide = np.sqrt((sigma * size) ** 2 + np.float32(0.2))
+    size = np.float32(grid.size)
+    wide = effective(sigma, grid.size)
     weight = weight * (sigma * size / wide) ** 2
     px = (x + np.float32(0.5)) * size - np.float32(0.5 + grid.columns.start)
     py = y * size - np.float32(0.5 + grid.rows.start)
-    reach = np.ceil(2.6 * wide).astype(np.int64)
-    # Few classes of reach, so that narrow dots do not pay for wide ones.
-    for low, high in ((0, 2), (2, 3), (3, 4), (4, 6), (6, 9), (9, 14), (14, 22), (22, 40), (40, 200)):
-        chosen = (reach > low) & (reach <= high)
+    reach = np.ceil(np.float32(2.5) * wide)
+    near = (px > -reach) & (px < width + reach - 1) & (py > -reach) & (py < height + reach - 1)
+    total = np.zeros((height, width), np.float32)
+    for low, high in CLASSES:
+        chosen = near & (reach > low) & (reach <= high)
         if not chosen.any():
             continue
         cx, cy, s, w = px[chosen], py[chosen], wide[chosen], weight[chosen]
+        # A margin takes what falls over the edge.
+        pad = 2 * high
         span = np.arange(-high, high + 1)
-        ix, iy = np.rint(cx).astype(np.int64), np.rint(cy).astype(np.int64)
-        columns, rows = ix[:, None] + span, iy[:, None] + span
-        scale = -0.5 / (s * s)
-        gx = np.exp((columns - cx[:, None]) ** 2 * scale[:, None])
-        gy = np.exp((rows - cy[:, None]) ** 2 * scale[:, None]) * w[:, None]
-        gx *= (columns >= 0) & (columns < width)
-        gy *= (rows >= 0) & (rows < height)
-        index = np.clip(rows, 0, height - 1)[:, :, None] * width + np.clip(columns, 0, width - 1)[:, None, :]
+        ix, iy = np.rint(cx), np.rint(cy)
+        scale = (np.float32(-0.5) / (s * s))[:, None]
+        steps = span.astype(np.float32)
+        gx = np.exp((steps + (ix - cx)[:, None]) ** 2 * scale)
+        gy = np.exp((steps + (iy - cy)[:, None]) ** 2 * scale) * w[:, None]
+        across = width + 2 * pad
+        base = (iy.astype(np.int64) + pad) * across + ix.astype(np.int64) + pad
+        index = base[:, None, None] + (span[:, None] * across + span)
         values = gy[:, :, None] * gx[:, None, :]
-        total += np.bincount(index.ravel(), weights=values.ravel(), minlength=total.size)
-    return total.reshape(height, width).astype(np.float32)
+        sums = np.bincount(index.ravel(), weights=values.ravel(), minlength=(height + 2 * pad) * across)
+        total += sums.reshape(height + 2 * pad, across)[pad : pad + height, pad : pad + width]
+    return total
+
+
+def effective(sigma: NDArray[np.floating] | float, size: int) -> Array:
+    """Standard deviation in pixels of a dot once it is seen through square pixels."""
+    wide: Array = np.sqrt((np.asarray(sigma, np.float32) * np.float32(size)) ** 2 + np.float32(0.2))
+    return wide
 
 
 @dataclass
@@ -219,8 +238,8 @@ class Ink:
         points = np.asarray(points, np.float32)
         steps = np.hypot(*np.diff(points, axis=0).T)
         length = np.concatenate([[0.0], np.cumsum(steps)])
-        thin = float(np.min(sigma))
-        spacing = max(0.7 * thin, 0.55 / self.size)
+        # Gaussians 1.7 standard deviations apart add up to a line that is even to a percent.
+        spacing = 1.7 * float(effective(float(np.min(sigma)), self.size)) / self.size
         count = max(2, int(np.ceil(length[-1] / spacing)) + 1)
         at = np.linspace(0.0, length[-1], count)
         x, y = np.interp(at, length, points[:, 0]), np.interp(at, length, points[:, 1])
@@ -270,7 +289,7 @@ def ribbons(grid: Grid, x: Array, yc: Array, half: Array, weight: Array, rim: Ar
 
     Args:
         grid: the whole image.
-        x: sample columns of every band, in unit coordinates and evenly spaced by one pixel, shape [K, C].
+        x: pixel columns in unit coordinates, shape [C].
         yc: height of the middle line, shape [K, C].
         half: half width measured across the band, shape [K, C].
         weight: attenuation, shape [K, C]; 0 where the band does not exist.
@@ -281,20 +300,33 @@ def ribbons(grid: Grid, x: Array, yc: Array, half: Array, weight: Array, rim: Ar
     """
     size = grid.size
     slope = np.gradient(yc, axis=1) * size
-    stretch = np.sqrt(1 + slope * slope)
     live = weight > 0
-    reach = int(np.ceil(float((half * stretch)[live].max(initial=0.0)) * size)) + 2
-    centre = yc * size - 0.5
-    start = np.floor(centre).astype(np.int64) - reach
-    rows = start[:, :, None] + np.arange(2 * reach + 2)
-    distance = np.abs((rows - centre[:, :, None]) / stretch[:, :, None]) * np.float32(1 / size)
-    ratio = distance / half[:, :, None]
-    inside = np.clip((half[:, :, None] - distance) * np.float32(1 / EDGE) + 0.5, 0, 1)
-    body = inside * (np.float32(0.55) + np.float32(0.45) * np.sqrt(np.clip(1 - ratio * ratio, 0, 1)))
-    cortex = np.exp(-(((ratio - 0.8) / 0.22) ** 2)) * rim[:, None, None]
-    value = (body + cortex * inside) * weight[:, :, None]
-    columns = np.rint((x + 0.5) * size - 0.5).astype(np.int64)
-    ok = live[:, :, None] & (rows >= 0) & (rows < size) & ((columns >= 0) & (columns < size))[:, :, None]
-    index = np.where(ok, rows * size + columns[:, :, None], 0)
-    total = np.bincount(index.ravel(), weights=np.where(ok, value, 0).ravel(), minlength=size * size)
-    return total.reshape(size, size).astype(np.float32)
+    columns = np.broadcast_to(np.rint((x + np.float32(0.5)) * size - np.float32(0.5)), yc.shape)[live]
+    stretch = np.sqrt(1 + slope[live] ** 2)
+    centre, thick, dense = yc[live] * size - np.float32(0.5), half[live], weight[live]
+    cortex = np.broadcast_to(rim[:, None], yc.shape)[live]
+    # Beyond this the band is off the image or too steep to be a function of x.
+    reach = np.minimum(np.ceil(thick * stretch * size) + 2, 60.0 * size / 256)
+    inside = (columns >= 0) & (columns < size) & (centre > -reach) & (centre < size + reach - 1)
+    total = np.zeros((size, size), np.float32)
+    for low, high in CLASSES:
+        chosen = inside & (reach > low) & (reach <= high)
+        if not chosen.any():
+            continue
+        steps = np.arange(-high, high + 1)
+        first = np.rint(centre[chosen])
+        scale = np.float32(1 / size) / stretch[chosen]
+        distance = np.abs((steps.astype(np.float32) + (first - centre[chosen])[:, None]) * scale[:, None])
+        h = thick[chosen][:, None]
+        ratio = distance / h
+        edge = limit((h - distance) * np.float32(1 / EDGE) + np.float32(0.5))
+        tube = np.float32(0.55) + np.float32(0.45) * np.sqrt(limit(1 - ratio * ratio))
+        tube += np.exp(-(((ratio - np.float32(0.8)) * np.float32(1 / 0.22)) ** 2)) * cortex[chosen][:, None]
+        value = edge * tube * dense[chosen][:, None]
+        pad = 2 * high
+        index = (first.astype(np.int64)[:, None] + steps + pad) * size + columns[chosen].astype(np.int64)[
+            :, None
+        ]
+        sums = np.bincount(index.ravel(), weights=value.ravel(), minlength=(size + 2 * pad) * size)
+        total += sums.reshape(size + 2 * pad, size)[pad : pad + size]
+    return total

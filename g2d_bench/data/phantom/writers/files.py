@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.data.phantom.scene import Scene
+from g2d_bench.data.phantom.scene import BLOCK, Scene
 from g2d_bench.data.phantom.seeds import digest
 
 MANUFACTURER = "g2d-bench phantom"
-COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
@@ -61,7 +60,7 @@ def dicom_bytes(
     patient: str,
     *,
     jpeg: bool,
-    sop_class: str = SECONDARY_CAPTURE,
+    age: int | None = None,
 ) -> bytes:
     """Wrap grey values [H, W] into a DICOM file.
 
@@ -71,7 +70,7 @@ def dicom_bytes(
         uids: study, series and SOP instance UID.
         patient: PatientID.
         jpeg: encapsulate a baseline JPEG frame instead of plain pixels.
-        sop_class: storage class.
+        age: years for the header; the scene's if None.
     """
     from pydicom.config import IGNORE
     from pydicom.dataelem import DataElement
@@ -83,7 +82,7 @@ def dicom_bytes(
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = JPEGBaseline8Bit if jpeg else ExplicitVRLittleEndian
     header.file_meta.ImplementationClassUID = UID("1.2.276.0.7230010.3.0.3.6.0")
-    header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = UID(sop_class)
+    header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = UID(SECONDARY_CAPTURE)
     header.StudyInstanceUID, header.SeriesInstanceUID = UID(uids[0]), UID(uids[1])
     header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = UID(uids[2])
     header.SpecificCharacterSet = "ISO_IR 100"
@@ -97,7 +96,9 @@ def dicom_bytes(
     header.PatientBirthDate = ""
     header.PatientSex = scene.patient.sex
     # The releases write plain years; the standard wants 051Y.
-    header["PatientAge"] = DataElement("PatientAge", "AS", str(age_of(scene)), validation_mode=IGNORE)
+    header["PatientAge"] = DataElement(
+        "PatientAge", "AS", str(age_of(scene) if age is None else age), validation_mode=IGNORE
+    )
     header.BodyPartExamined = "CHEST"
     header.ViewPosition = scene.technique.view.split()[0]
     header.StudyID, header.SeriesNumber, header.InstanceNumber, header.PatientOrientation = "", "1", "1", ""
@@ -122,15 +123,30 @@ def age_of(scene: Scene) -> int:
     return min(scene.patient.age + scene.order // 2, 95)
 
 
+def place_in_block(scene: Scene) -> int:
+    """Place of the patient in its block: small places exist in every block, so parts made of them are never empty."""
+    return scene.patient.number % BLOCK
+
+
 def number_of(scene: Scene, *parts: str | int, digits: int) -> int:
     """A whole number of at most ``digits`` digits that belongs to this image."""
-    return digest("number", scene.namespace, scene.seed, scene.index, *parts, bits=64) % 10**digits
+    return int(digest("number", scene.namespace, scene.seed, scene.index, *parts, bits=64) % 10**digits)
 
 
 def patient_number(scene: Scene, digits: int) -> int:
-    """A patient number of exactly ``digits`` digits: a hash of data set and seed, and the running number.
+    """A patient number of exactly ``digits`` digits: two of a hash of data set and seed, then the running number.
 
-    The last three digits before the running number tell data sets apart; within one, numbers never repeat.
+    Within a data set, numbers never repeat.
     """
     prefix = digest("namespace", scene.namespace, scene.seed, bits=32) % 90 + 10
-    return prefix * 10 ** (digits - 2) + scene.patient.number
+    return int(prefix * 10 ** (digits - 2) + scene.patient.number)
+
+
+def uuid_of(scene: Scene, *, patient: bool = False) -> str:
+    """A word in the form of a UUID that belongs to this image, or to its patient.
+
+    It begins with the hash of data set and seed.
+    """
+    own = scene.patient.uid if patient else str(scene.index)
+    word = scene.patient.uid[:8] + f"{digest('uuid', scene.namespace, scene.seed, own, bits=96):024x}"
+    return f"{word[:8]}-{word[8:12]}-4{word[13:16]}-a{word[17:20]}-{word[20:]}"
