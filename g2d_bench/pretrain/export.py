@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -163,9 +164,9 @@ def export(
         draft.write_bytes(blob)
         draft.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise InputError(f"weights cannot be written: {error.strerror}", file=path) from error
-    finally:
-        draft.unlink(missing_ok=True)
     return complete
 
 

@@ -208,7 +208,7 @@ def _parts(pairs: Sequence[Pair]) -> NDArray[np.str_]:
 def _phantom(count: int | None, *, strict: bool) -> Read:
     from g2d_bench.data import phantom
 
-    root = cache_dir() / "phantom"
+    root = cache_dir() / "phantom-pretrain"  # apart from the tasks' data, whose size may differ
     folder = phantom.ensure("mimic-cxr", root=root, count=count)
     return _dataset("mimic-cxr", root, strict=strict, folder=folder)
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from typing import Any, Literal
 
+from g2d_bench.encoders.decoder import PHANTOM_WIDTHS
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.pretrain.augment import PAPER as PAPER_AUGMENT
 from g2d_bench.pretrain.augment import PHANTOM as PHANTOM_AUGMENT
@@ -210,7 +211,10 @@ _PHANTOM: Mapping[str, Any] = {
 _PHANTOM_HEADS: Mapping[str, Mapping[str, Any]] = {
     "convirt": {"dim": 128},
     "mgca": {"dim": 128, "hidden": 256},
+    # The published 8 x 8 cells: at 128 px they are those of the map before the last.
+    "g2d": {"dim": 128, "level": -2},
 }
+_PHANTOM_CONSTANTS: Mapping[str, Mapping[str, Any]] = {"g2d": {"decoder": {"widths": list(PHANTOM_WIDTHS)}}}
 
 
 def recipe(
@@ -239,7 +243,11 @@ def recipe(
         if word not in allowed:
             raise InputError(f"unknown {word!r}; {did_you_mean(word, allowed)}", field=name)
     if preset == "phantom":
-        made = Recipe(method, variant, heads=_PHANTOM_HEADS.get(method, {}), **_PHANTOM)
+        own: dict[str, Any] = {
+            "heads": _PHANTOM_HEADS.get(method, {}),
+            "constants": _PHANTOM_CONSTANTS.get(method, {}),
+        }
+        made = Recipe(method, variant, **own, **_PHANTOM)
     else:
         text = import_module(f"g2d_bench.pretrain.{method}").OBJECTIVE.text
         changes = dict(_PAPER[method]) | (dict(_RELEASED.get(method, {})) if variant == "released" else {})

@@ -79,8 +79,17 @@ def toy_writer() -> Callable[[Path], Path]:
 
 
 @pytest.fixture
-def go(toy: Path, tiny: dict[str, Any]) -> Iterator[Go]:
-    """Pre-training in milliseconds, on one thread."""
+def one_thread() -> Iterator[None]:
+    """Tiny tensors lose more by waiting for a second thread than they gain."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def go(toy: Path, tiny: dict[str, Any], one_thread: None) -> Go:
+    """Pre-training in milliseconds."""
 
     def call(
         out: Path,
@@ -104,7 +113,4 @@ def go(toy: Path, tiny: dict[str, Any]) -> Iterator[Go]:
             cache=toy.parent / "cache",
         )
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield call
-    torch.set_num_threads(threads)
+    return call
