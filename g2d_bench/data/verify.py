@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from g2d_bench.data.leaks import find_leaks
 from g2d_bench.data.registry import dataset_class
-from g2d_bench.data.task_data import LEAK_SIZE, TaskData
+from g2d_bench.data.task_data import TaskData
 
 if TYPE_CHECKING:
     from g2d_bench.run import Bench
@@ -29,7 +29,10 @@ def verify(bench: Bench, names: Sequence[str]) -> Iterator[tuple[str, bool]]:
         dataset_class(name)
     for name in names or [name for name in dataset_names() if bench.source.state(name) != "no"]:
         dataset, manifest = bench.dataset(name)
-        yield f"{name}: {len(manifest.samples)} images ({manifest.kind}), content {manifest.content_hash[:12]}", True
+        yield (
+            f"{name}: {len(manifest.samples)} images ({manifest.kind}), content {manifest.content_hash[:12]}",
+            True,
+        )
         for task in bench.catalogue.tasks:
             if task.dataset != name:
                 continue
@@ -39,13 +42,20 @@ def verify(bench: Bench, names: Sequence[str]) -> Iterator[tuple[str, bool]]:
                     continue
                 data = TaskData(task, protocol, dataset, manifest, 1.0, 0)
                 parts = {"train": data.train, "val": data.val, "test": data.test}
-                sizes = ", ".join(f"{part} {len(ids)} ({data.positives(ids)} positive)" for part, ids in parts.items())
+                sizes = ", ".join(
+                    f"{part} {len(ids)} ({data.positives(ids)} positive)" for part, ids in parts.items()
+                )
                 yield f"  {task.name}, split {split}: {sizes}", True
-                leaks = find_leaks(data.split, manifest, data.pixels(LEAK_SIZE))
+                leaks = find_leaks(
+                    data.split, manifest, data.leak_pixels()
+                )
                 # A published split is kept with its defects; its leaks are known and stated, not failures.
                 yield f"  {task.name}, split {split}: {len(leaks)} leaks", not leaks or bool(rule.function)
             if task.counts and manifest.kind == "real":
                 ids = tuple(data.samples)
                 found = {"images": len(ids), "positive": data.positives(ids)}
                 for what, wanted in task.counts.items():
-                    yield f"  {task.name}: {what} {found[what]} of {wanted} in the public release", found[what] == wanted
+                    yield (
+                        f"  {task.name}: {what} {found[what]} of {wanted} in the public release",
+                        found[what] == wanted,
+                    )
