@@ -381,3 +381,12 @@ def test_values_that_make_no_sense(field: str, value: Any) -> None:
 def test_a_head_that_is_not_there() -> None:
     with pytest.raises(InputError, match="no head 4, only 0 to 3"):
         pseudo_masks(torch.rand(1, 4, 8, 8), torch.rand(1, 32, 32), PseudoMaskConfig(head=4))
+
+
+def test_parts_of_a_batch_are_smoothed_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(9)
+    values, guide = (torch.rand(5, 12, 11) < 0.3).double(), torch.rand(5, 12, 11).double()
+    whole = bilateral(values, guide, window=5, sigma_color=0.2, sigma_space=2.0)
+    for few in (1, 2 * 12 * 11):
+        monkeypatch.setattr("g2d_bench.pretrain.smoothing._CACHED", few)
+        assert torch.equal(bilateral(values, guide, window=5, sigma_color=0.2, sigma_space=2.0), whole)
