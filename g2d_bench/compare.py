@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
 from g2d_bench.errors import InputError
+from g2d_bench.metrics.spec import metric_spec
 from g2d_bench.plan import Cell
 from g2d_bench.results import Record
+from g2d_bench.selection import Found
 
 State = Literal["same", "moved", "missing", "signature"]
 FLOOR = 0.001
 """Smallest tolerance drawn from seeds, as a share: 0.1 points."""
 WIDTH = 2.0
 """Standard deviations over seeds that a cell may move."""
+ROUNDING = 1e-12
+BAD: tuple[State, ...] = ("moved", "missing", "signature")
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class Tolerance:
     """How far a metric may move.
 
     Attributes:
-        rule: ``seeds``, ``absolute`` (points of 100) or ``relative`` (percent of the reference).
+        rule: ``seeds``, ``absolute`` (points of 100; for a metric that is no share, its own unit) or
+            ``relative`` (percent of the reference).
         amount: of the last two.
     """
 
@@ -52,82 +57,99 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Line:
-    """One metric of one cell in both folders; values are shares (0 to 1)."""
+    """One metric on both sides.
 
-    cell: Cell
+    Attributes:
+        where: the cell in words.
+        metric: its name.
+        state: ``same``, ``moved``, ``missing`` (on the measured side) or ``signature`` (not comparable).
+        before: in the metric's unit (shares as 0 to 1), None where undefined or missing.
+        after: likewise.
+        tolerance: in the same unit.
+        since: what changed between the two records, or how their signatures differ.
+    """
+
+    where: str
     metric: str
     state: State
     before: float | None
     after: float | None
     tolerance: float
-    since: str
+    since: str = ""
+
+    @property
+    def scale(self) -> float:
+        """100 where the metric is a share and shown in percent."""
+        try:
+            return 100.0 if metric_spec(self.metric).share else 1.0
+        except InputError:
+            return 100.0
 
     @property
     def moved_by(self) -> float:
-        """Points of 100, NaN where one side is missing."""
+        """Points of 100, or the metric's own unit; NaN where one side has no number."""
         if self.before is None or self.after is None:
             return math.nan
-        return 100 * (self.after - self.before)
+        return self.scale * (self.after - self.before)
 
     def __str__(self) -> str:
-        where = f"{self.cell}: {self.metric}"
         if self.state == "missing":
-            return f"{where}: not in the compared folder (run it, or add --run)"
+            return f"{self.where}: not measured"
+        where = f"{self.where}: {self.metric}"
         if self.state == "signature":
             return f"{where}: signatures differ: {self.since}"
-        before = "n/a" if self.before is None else f"{100 * self.before:.2f}"
-        after = "n/a" if self.after is None else f"{100 * self.after:.2f}"
-        text = f"{where}: {before} -> {after} ({self.moved_by:+.2f}, tolerance {100 * self.tolerance:.2f})"
-        return text + (f" since {self.since}" if self.state == "moved" and self.since else "")
+        before, after = (
+            "n/a" if number is None else f"{self.scale * number:.2f}" for number in (self.before, self.after)
+        )
+        by = "" if math.isnan(self.moved_by) else f"{self.moved_by:+.2f}, "
+        text = f"{where}: {before} -> {after} ({by}tolerance {self.scale * self.tolerance:.2f})"
+        return text + (f" {self.since}" if self.state == "moved" and self.since else "")
 
 
-def by_cell(records: Iterable[Record], where: str) -> dict[Cell, Record]:
-    """Index records by cell.
-
-    Raises:
-        InputError: one cell has two records.
-    """
-    found: dict[Cell, Record] = {}
-    for record in records:
-        cell = Cell(**record.cell.model_dump())
-        if cell in found:
-            raise InputError(
-                f"two records for one cell: {cell} (keys {found[cell].key[:8]} and {record.key[:8]})",
-                file=where,
-            )
-        found[cell] = record
-    return found
-
-
-def compare(reference: dict[Cell, Record], measured: dict[Cell, Record], tolerance: Tolerance) -> list[Line]:
-    """Compare every cell of the reference with its repeat.
+def compare(
+    reference: Mapping[Cell, Found],
+    measured: Mapping[Cell, Found],
+    tolerance: Tolerance,
+    cells: Collection[Cell] | None = None,
+) -> list[Line]:
+    """Compare cells of the reference with their repeats.
 
     Args:
-        reference: the numbers to keep.
+        reference: the numbers to keep; tolerances are drawn from all of them.
         measured: the numbers of now; cells that the reference lacks are not compared.
         tolerance: how far a metric may move.
+        cells: which cells to compare; all of the reference if None.
 
     Returns:
-        One line per metric and cell of the reference.
+        One line per metric and cell, and one per cell that was not measured.
     """
     allowed = _Allowed(reference, tolerance)
     lines: list[Line] = []
-    for cell, old in sorted(reference.items()):
-        new = measured.get(cell)
+    for cell in sorted(reference if cells is None else cells):
+        old, found = reference[cell].record, measured.get(cell)
+        if found is None:
+            lines.append(Line(str(cell), "all metrics", "missing", None, None, 0.0))
+            continue
+        new = found.record
         for metric, before in old.metrics.items():
             limit = allowed(cell, metric, before)
-            if new is None:
-                lines.append(Line(cell, metric, "missing", before, None, limit, ""))
-            elif new.signature != old.signature:
-                lines.append(Line(cell, metric, "signature", before, None, limit, _differences(old, new)))
-            else:
-                after = new.metrics.get(metric)
-                same = before == after or (
-                    before is not None and after is not None and abs(after - before) <= limit + 1e-12
-                )
-                state: State = "same" if same else "moved"
-                lines.append(Line(cell, metric, state, before, after, limit, _versions(old, new)))
+            if new.signature != old.signature:
+                since = _differences(old, new)
+                lines.append(Line(str(cell), metric, "signature", before, None, limit, since))
+                continue
+            after = new.metrics.get(metric)
+            state: State = "same" if agree(before, after, limit) else "moved"
+            changed = changes(old, new)
+            since = f"since {changed}" if changed else "with nothing changed that a record knows of"
+            lines.append(Line(str(cell), metric, state, before, after, limit, since))
     return lines
+
+
+def agree(before: float | None, after: float | None, limit: float) -> bool:
+    """Say whether two numbers lie within a tolerance; undefined agrees with undefined only."""
+    if before is None or after is None:
+        return before is after
+    return abs(after - before) <= limit + ROUNDING
 
 
 def _differences(old: Record, new: Record) -> str:
@@ -135,29 +157,38 @@ def _differences(old: Record, new: Record) -> str:
     return ", ".join(f"{a} -> {b}" for a, b in pairs if a != b)
 
 
-def _versions(old: Record, new: Record) -> str:
-    changed = [
-        f"{name} {old.versions.get(name, 'absent')} -> {new.versions.get(name, 'absent')}"
-        for name in sorted({*old.versions, *new.versions})
-        if old.versions.get(name) != new.versions.get(name)
-    ]
+def changes(old: Record, new: Record) -> str:
+    """Say in what two records differ that can move a number: code, versions, weights, machine."""
+    changed = []
     if old.commit != new.commit:
-        changed.insert(0, f"commit {old.commit or 'unknown'} -> {new.commit or 'unknown'}")
+        changed.append(f"commit {old.commit or 'unknown'} -> {new.commit or 'unknown'}")
+    for what, before, after in (
+        ("weights", old.encoder.weights[:8], new.encoder.weights[:8]),
+        ("encoder card", old.encoder.card_hash[:8], new.encoder.card_hash[:8]),
+    ):
+        if before != after:
+            changed.append(f"{what} {before} -> {after}")
+    for there, here in ((old.versions, new.versions), (old.hardware, new.hardware)):
+        changed += [
+            f"{name} {there.get(name, 'absent')} -> {here.get(name, 'absent')}"
+            for name in sorted({*there, *here})
+            if there.get(name) != here.get(name)
+        ]
     return ", ".join(changed)
 
 
 class _Allowed:
-    """Tolerance of a cell's metric, as a share.
+    """Tolerance of a cell's metric, in the metric's unit.
 
     From seeds: two standard deviations over the reference's seeds, pooled over the encoders of the column
     (root mean square), since three seeds alone estimate a deviation badly; at least 0.1 points.
     """
 
-    def __init__(self, reference: dict[Cell, Record], tolerance: Tolerance) -> None:
+    def __init__(self, reference: Mapping[Cell, Found], tolerance: Tolerance) -> None:
         self._tolerance = tolerance
         rows: dict[tuple[str, float, str, str, str], list[float]] = defaultdict(list)
-        for cell, record in reference.items():
-            for metric, value in record.metrics.items():
+        for cell, found in reference.items():
+            for metric, value in found.record.metrics.items():
                 if value is not None:
                     rows[cell.task, cell.fraction, cell.protocol, metric, cell.encoder].append(value)
         spreads: dict[tuple[str, float, str, str], list[float]] = defaultdict(list)
@@ -167,12 +198,20 @@ class _Allowed:
         self._pooled = {column: math.sqrt(fmean(squares)) for column, squares in spreads.items()}
 
     def __call__(self, cell: Cell, metric: str, before: float | None) -> float:
-        rule, amount = self._tolerance.rule, self._tolerance.amount
-        if rule == "absolute":
-            return amount / 100
-        if rule == "relative":
-            return abs(before or 0.0) * amount / 100
-        return max(FLOOR, WIDTH * self._pooled.get((cell.task, cell.fraction, cell.protocol, metric), 0.0))
+        pooled = self._pooled.get((cell.task, cell.fraction, cell.protocol, metric), 0.0)
+        return limit_of(self._tolerance, metric, before, WIDTH * pooled)
+
+
+def limit_of(tolerance: Tolerance, metric: str, before: float | None, from_seeds: float) -> float:
+    """Return the tolerance of one number in the metric's unit."""
+    if tolerance.rule == "absolute":
+        return tolerance.amount / Line("", metric, "same", None, None, 0.0).scale
+    if tolerance.rule == "relative":
+        return abs(before or 0.0) * tolerance.amount / 100
+    return max(FLOOR, from_seeds)
+
+
+STYLES = ("text", "github", "junit")
 
 
 def render(lines: Sequence[Line], style: str = "text") -> str:
@@ -182,20 +221,35 @@ def render(lines: Sequence[Line], style: str = "text") -> str:
         lines: of :func:`compare`.
         style: ``text``, ``github`` (workflow annotations) or ``junit`` (XML, all lines).
     """
-    bad = [line for line in lines if line.state != "same"]
+    bad = [line for line in lines if line.state in BAD]
     if style == "junit":
         return _junit(lines)
     if style == "github":
-        return "\n".join([*(f"::error title=number moved::{line}" for line in bad), _summary(lines, bad)])
-    return "\n".join([*(str(line) for line in bad), _summary(lines, bad)])
+        shown = [f"::error title={_TITLES[line.state]}::{_github(str(line))}" for line in bad]
+    else:
+        shown = [str(line) for line in bad]
+    return "\n".join([*shown, summary(lines)])
 
 
-def _summary(lines: Sequence[Line], bad: Sequence[Line]) -> str:
-    if not bad:
-        return f"{len(lines)} numbers, none moved"
-    counts = {state: sum(line.state == state for line in bad) for state in ("moved", "missing", "signature")}
-    words = {"moved": "moved", "missing": "missing", "signature": "with another signature"}
-    return f"{len(lines)} numbers: " + ", ".join(f"{n} {words[state]}" for state, n in counts.items() if n)
+_TITLES = {"moved": "number moved", "missing": "number missing", "signature": "not comparable"}
+
+
+def _github(text: str) -> str:
+    """Escape the data of a workflow command as the runner expects it."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def summary(lines: Sequence[Line]) -> str:
+    """Count the lines in one sentence."""
+    words = {"moved": "moved", "missing": "not measured", "signature": "with another signature"}
+    counts = {state: sum(line.state == state for line in lines) for state in words}
+    compared = len(lines) - counts["missing"]
+    if not any(counts.values()):
+        return f"{compared} numbers compared, none moved"
+    words["missing"] = f"cell{'s' if counts['missing'] > 1 else ''} not measured"
+    return f"{compared} numbers compared: " + ", ".join(
+        f"{n} {words[state]}" for state, n in counts.items() if n
+    )
 
 
 def _junit(lines: Sequence[Line]) -> str:
@@ -205,11 +259,17 @@ def _junit(lines: Sequence[Line]) -> str:
         "testsuite",
         name="g2d-bench compare",
         tests=str(len(lines)),
-        failures=str(sum(line.state != "same" for line in lines)),
+        failures=str(sum(line.state in BAD for line in lines)),
     )
     for line in lines:
-        case = ElementTree.SubElement(suite, "testcase", classname=str(line.cell), name=line.metric)
-        if line.state != "same":
-            ElementTree.SubElement(case, "failure", message=str(line))
+        case = ElementTree.SubElement(suite, "testcase", classname=_xml(line.where), name=_xml(line.metric))
+        if line.state in BAD:
+            failure = ElementTree.SubElement(case, "failure", type=line.state, message=_xml(str(line)))
+            failure.text = _xml(str(line))
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def _xml(text: str) -> str:
+    """Drop control characters, which XML cannot hold even escaped."""
+    return "".join(letter for letter in text if letter >= " " or letter in "\t\n")

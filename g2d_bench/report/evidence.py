@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,15 +39,28 @@ class Evidence:
 
     Args:
         count: draws per value.
-        check: whether a metric that its predictions do not give is refused.
+        more: metrics to compute from the predictions although the records do not state them
+            (``auroc/Edema`` where they state ``auroc``).
     """
 
-    def __init__(self, count: int = REPLICATES, *, check: bool = True) -> None:
+    def __init__(self, count: int = REPLICATES, *, more: Sequence[str] = ()) -> None:
         self._count = count
-        self._check = check
+        self._more = tuple(more)
+        self._values: dict[int, dict[str, float]] = {}
         self._draws: dict[int, dict[str, Values | None]] = {}
         self._samples: dict[int, str] = {}
         self._kept: list[Found] = []
+
+    def value(self, found: Found, metric: str) -> float | None:
+        """Return a record's metric as a share, NaN where it is undefined, None where there is none."""
+        stated = found.record.metrics
+        if metric in stated:
+            number = stated[metric]
+            return math.nan if number is None else number
+        if metric not in self._more:
+            return None
+        self._of(found, metric)
+        return self._values.get(id(found.record), {}).get(metric)
 
     def mean(self, seeds: Sequence[Found], metric: str) -> Drawn | None:
         """Draw the mean over seeds of one metric.
@@ -83,10 +97,14 @@ class Evidence:
         if found.path is None or record.predictions is None:
             return {}
         predictions = read_predictions(found.path, record)
-        if self._check:
-            _refuse_edited(found, predictions)
+        _refuse_edited(found, predictions)
         self._samples[id(record)] = _sample(predictions)
-        return {metric: draw(metric, predictions, self._count) for metric in record.metrics}
+        more = self._values[id(record)] = {}
+        for metric in self._more:
+            if metric not in record.metrics:
+                with suppress(InputError, KeyError):
+                    more[metric] = recompute(metric, predictions)
+        return {metric: draw(metric, predictions, self._count) for metric in (*record.metrics, *more)}
 
 
 def draw(metric: str, predictions: Predictions, count: int = REPLICATES) -> Values | None:

@@ -101,10 +101,10 @@ def _value(
     """Average over seeds; a row that lacks a seed of the others has no mean."""
     if len(row) < len(seeds):
         return Value(column, seeds=tuple(sorted(row)), missing="seed missing"), None
-    numbers = [row[seed].record.metrics.get(column.metric) for seed in seeds]
-    if all(column.metric not in one.record.metrics for one in row.values()):
+    numbers = [evidence.value(row[seed], column.metric) for seed in seeds]
+    if all(number is None for number in numbers):
         return Value(column, missing="not measured"), None
-    known = [scale * number for number in numbers if number is not None]
+    known = [scale * number for number in numbers if number is not None and not math.isnan(number)]
     if len(known) < len(numbers):
         return Value(column, seeds=seeds, missing="undefined"), None
     mean, spread = mean_sd(known)
@@ -120,7 +120,13 @@ def _value(
 
 
 def _best(column: Column, values: Mapping[str, Value], drawn: Mapping[str, Drawn | None]) -> frozenset[str]:
-    """Name the rows for bold type; none unless all rows were tested on the same samples."""
+    """Name the rows for bold type; none unless all rows were tested on the same samples.
+
+    Nothing is ranked by a legacy convention: published ones reward what no one wants (an empty prediction,
+    an image that is left out).
+    """
+    if "legacy" in column.metric:
+        return frozenset()
     known = {name for name, value in values.items() if not value.missing}
     rows = {name: one for name, one in drawn.items() if name in known and one is not None}
     if len(rows) < len(known) or len({one.sample for one in rows.values()}) > 1:

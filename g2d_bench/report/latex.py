@@ -33,6 +33,7 @@ _ESCAPES = {
     "≤": r"$\le$",
     "×": r"$\times$",
     "…": r"\dots{}",
+    "†": r"\textdagger{}",
 }
 WIDE = 5
 """Columns from which a table is scaled to the width of the text."""
@@ -123,9 +124,10 @@ def _cell(value: Value) -> str:
     centre = escape(value.centre)
     text = rf"\textbf{{{centre}}}" if value.best else centre
     text += rf" $\pm$ {value.behind}" if value.behind else ""
-    text += rf"$^{{\mathrm{{{value.marks}}}}}$" if value.marks else ""
-    # In \shortstack the interval takes no width of its own; the brackets are no optional argument there.
-    return rf"\shortstack[r]{{{text}\\{{\scriptsize {value.limits}}}}}" if value.limits else text
+    text += rf"\textsuperscript{{{escape(value.marks)}}}" if value.marks else ""
+    if not value.limits:
+        return text
+    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{text}\\[-2pt]{{\scriptsize {value.limits}}}\end{{tabular}}"
 
 
 def _notes(table: Table) -> list[str]:

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from g2d_bench.errors import InputError
 from g2d_bench.plan import percent
 from g2d_bench.report.evidence import Evidence
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import Column, Row, Table, Value
+from g2d_bench.report.papers import LAYOUTS, PAPER, PaperColumn
+from g2d_bench.report.quoted import ON_PHANTOM, fraction_of, quoted_rows
+from g2d_bench.reported import Quoted
 from g2d_bench.results import Record
 from g2d_bench.selection import Found
+
+
+@dataclass
+class Panel:
+    """Rows that are compared with each other.
+
+    Attributes:
+        columns: what the rows hold.
+        filled: one per column.
+        name: heading, where a table has several panels.
+        quoted: rows of quoted numbers.
+        notes: their footnotes.
+    """
+
+    columns: Sequence[Column]
+    filled: Sequence[Filled]
+    name: str = ""
+    quoted: Sequence[Row] = ()
+    notes: Sequence[str] = field(default_factory=tuple)
 
 
 def blocks(
@@ -20,6 +44,7 @@ def blocks(
     metrics: Mapping[str, Sequence[str]],
     allow_mixed: bool = False,
     evidence: Evidence | None = None,
+    quoted: Sequence[Quoted] = (),
 ) -> list[Table]:
     """Sort records into one table per task, fraction, protocol and kind of data; columns are metrics.
 
@@ -29,6 +54,7 @@ def blocks(
         metrics: columns per task name; a task that is not there shows all metrics of its records.
         allow_mixed: let several signatures share a column; they are then marked.
         evidence: where bootstrap draws come from.
+        quoted: numbers of papers; those of the same task, fraction and convention get rows of their own.
 
     Raises:
         InputError: signatures are mixed, one cell has two records, or a metric was edited.
@@ -39,93 +65,146 @@ def blocks(
         found = one if isinstance(one, Found) else Found(one)
         cell = found.cell
         groups[cell.task, cell.fraction, cell.protocol, found.record.data.kind].append(found)
-    return [_block(group, order, metrics, allow_mixed, evidence) for _, group in sorted(groups.items())]
+    made = []
+    for _, group in sorted(groups.items()):
+        cell = group[0].cell
+        names = metrics.get(cell.task) or dict.fromkeys(name for one in group for name in one.record.metrics)
+        columns = [Column(cell.task, cell.fraction, name, cell.protocol, (name,)) for name in names]
+        filled = [fill(column, group, evidence, allow_mixed=allow_mixed) for column in columns]
+        rows, notes = quoted_rows(columns, quoted, _same_convention, _full_name)
+        train = max(one.record.data.images["train"] for one in group)
+        title = f"{cell.task} · {percent(cell.fraction)} of the training labels ({train} images)"
+        title += f" · protocol {cell.protocol}"
+        made.append(assemble(title, [Panel(columns, filled, quoted=rows, notes=notes)], order=order))
+    return made
 
 
-def _block(
-    group: list[Found],
-    order: Sequence[str],
-    metrics: Mapping[str, Sequence[str]],
-    allow_mixed: bool,
-    evidence: Evidence,
+def _same_convention(column: Column, cell: Quoted) -> bool:
+    return (cell.task, cell.convention, cell.label) == (column.task, column.metric, "") and fraction_of(
+        cell
+    ) in (None, column.fraction)
+
+
+def _full_name(cell: Quoted) -> str:
+    return f"{cell.method} ({cell.paper}, {cell.table})"
+
+
+def paper_table(
+    name: str,
+    records: Iterable[Found],
+    order: Sequence[str] = (),
+    *,
+    protocols: Sequence[str] = (),
+    allow_mixed: bool = False,
+    quoted: Sequence[Quoted] = (),
 ) -> Table:
-    cell = group[0].cell
-    names = metrics.get(cell.task) or dict.fromkeys(name for one in group for name in one.record.metrics)
-    columns = tuple(Column(cell.task, cell.fraction, metric, cell.protocol, (metric,)) for metric in names)
-    filled = [fill(column, group, evidence, allow_mixed=allow_mixed) for column in columns]
-    train = max(one.record.data.images["train"] for one in group)
-    share = f"{percent(cell.fraction)} of the training labels ({train} images)"
+    """Fill a table of the paper with measured cells.
+
+    Args:
+        name: one of :data:`g2d_bench.report.papers.LAYOUTS`.
+        records: any records; those that the table does not show are left out.
+        order: encoder names in the order of rows.
+        protocols: whose cells are shown; by default the layout's.
+        allow_mixed: see :func:`blocks`.
+        quoted: numbers of papers; those of this very table get rows of their own.
+
+    Raises:
+        InputError: no cell of the table was measured and nothing is quoted; see also :func:`blocks`.
+    """
+    layout = LAYOUTS[name]
+    wanted = tuple(protocols) or (layout.protocol,)
+    found = [one for one in records if one.record.cell.protocol in wanted]
+    printed = [cell for cell in quoted if (cell.paper, cell.table) == (PAPER, layout.table)]
+    everything = {metric for c in layout.columns for metric in (*c.metrics, *c.legacy) if "/" in metric}
+    evidence = Evidence(more=sorted(everything))
+    panels = []
+    for fraction in layout.panels or (None,):
+        pairs = [_paper_column(one, found, fraction, "+".join(wanted)) for one in layout.columns]
+        columns = [column for column, _ in pairs]
+        filled = [fill(column, part, evidence, allow_mixed=allow_mixed) for column, part in pairs]
+        where = dict(zip(columns, layout.columns, strict=True))
+        title = "" if fraction is None else f"{percent(fraction)} of the training labels"
+        rows, notes = quoted_rows(columns, printed, _same_place(where), lambda cell: cell.method, title)
+        panels.append(Panel(columns, filled, title, rows, notes))
+    if not any(one.values for panel in panels for one in panel.filled) and not printed:
+        tasks = ", ".join(dict.fromkeys(column.task for column in layout.columns))
+        raise InputError(
+            f"no record of {tasks} under protocol {' or '.join(wanted)} passes the filters", field=name
+        )
     return assemble(
-        f"{cell.task} · {share} · protocol {cell.protocol}",
-        columns,
-        filled,
-        order=order,
+        f"{layout.title} ({PAPER}, {layout.table}) · protocol {' or '.join(wanted)}", panels, order=order
     )
 
 
-def assemble(
-    title: str,
-    columns: tuple[Column, ...],
-    filled: Sequence[Filled],
-    *,
-    order: Sequence[str] = (),
-    panels: Sequence[tuple[str, Sequence[Filled]]] = (),
-) -> Table:
-    """Lay filled columns side by side.
+def _paper_column(
+    printed: PaperColumn, found: Sequence[Found], panel: float | None, protocol: str
+) -> tuple[Column, list[Found]]:
+    """Choose the metric and the records of a printed column."""
+    mine = [one for one in found if one.record.cell.task == printed.task]
+    fraction = printed.fraction if panel is None else panel
+    if fraction is None:
+        # Zero-shot needs no labels; whatever fraction its cells bear, one is shown.
+        fraction = max((one.record.cell.fraction for one in mine), default=1.0)
+    mine = [one for one in mine if one.record.cell.fraction == fraction]
+    choices = printed.legacy if protocol.startswith("legacy") and printed.legacy else printed.metrics
+    there = {metric for one in mine for metric in one.record.metrics}
+    metric = next((name for name in choices if name.split("/")[0] in there or name in there), choices[0])
+    heads = tuple(head.format(metric=metric) for head in printed.heads)
+    return Column(printed.task, fraction, metric, protocol, heads), mine
+
+
+def _same_place(where: Mapping[Column, PaperColumn]) -> Callable[[Column, Quoted], bool]:
+    def matches(column: Column, cell: Quoted) -> bool:
+        printed = where[column]
+        return (cell.task, cell.metric, cell.label) == (printed.task, printed.printed, printed.label) and (
+            fraction_of(cell) in (None, column.fraction)
+        )
+
+    return matches
+
+
+def assemble(title: str, panels: Sequence[Panel], *, order: Sequence[str] = ()) -> Table:
+    """Lay filled columns side by side, panels below each other; trivial predictors last.
 
     Args:
         title: one line.
-        columns: headings.
-        filled: one per column (ignored with panels).
+        panels: all with the same headings.
         order: encoder names in the order of rows; others follow by name.
-        panels: name and filled columns per panel, where rows repeat.
     """
     ranks = {name: n for n, name in enumerate(order)}
     rows: list[Row] = []
-    parts = panels or [("", filled)]
-    for panel, part in parts:
-        names = sorted(
-            {name for one in part for name in one.values}, key=lambda n: (ranks.get(n, len(ranks)), n)
-        )
-        trivial = list(dict.fromkeys(name for one in part for name in one.references))
-        rows += [
-            Row(
-                name,
-                tuple(
-                    one.values.get(name, Value(column, missing="not measured"))
-                    for one, column in _pairs(part, columns)
-                ),
-                panel=panel,
-            )
-            for name in names
-        ]
-        rows += [
-            Row(
-                name,
-                tuple(
-                    one.references.get(name, Value(column, missing="not measured"))
-                    for one, column in _pairs(part, columns)
-                ),
-                "reference",
-                panel,
-            )
-            for name in trivial
-        ]
-    everything = [one for _, part in parts for one in part]
-    used = [found for one in everything for found in one.records]
+    for panel in panels:
+        measured = {name for one in panel.filled for name in one.values}
+        for name in sorted(measured, key=lambda n: (ranks.get(n, len(ranks)), n)):
+            values = [one.values.get(name) for one in panel.filled]
+            rows.append(Row(name, _complete(values, panel.columns), panel=panel.name))
+        rows += panel.quoted
+        for name in dict.fromkeys(name for one in panel.filled for name in one.references):
+            values = [one.references.get(name) for one in panel.filled]
+            rows.append(Row(name, _complete(values, panel.columns), "reference", panel.name))
+    filled = [one for panel in panels for one in panel.filled]
+    used = list({id(found): found for one in filled for found in one.records}.values())
+    generated = any(found.record.data.kind == "phantom" for found in used)
+    notes = [
+        *(note for one in filled for note in one.notes),
+        *(note for panel in panels for note in panel.notes),
+    ]
+    if generated and any(panel.quoted for panel in panels):
+        notes.insert(0, ON_PHANTOM)
     return Table(
         title=title,
-        columns=columns,
+        columns=tuple(panels[0].columns),
         rows=tuple(rows),
-        generated=any(found.record.data.kind == "phantom" for found in used),
+        generated=generated,
         facts=tuple(_facts(used, rows)),
-        notes=tuple(dict.fromkeys(note for one in everything for note in one.notes)),
-        signatures=tuple(sorted({name for one in everything for name in one.signatures})),
+        notes=tuple(dict.fromkeys(notes)),
+        signatures=tuple(sorted({name for one in filled for name in one.signatures})),
     )
 
 
-def _pairs(part: Sequence[Filled], columns: Sequence[Column]) -> list[tuple[Filled, Column]]:
-    return list(zip(part, columns, strict=True))
+def _complete(values: Sequence[Value | None], columns: Sequence[Column]) -> tuple[Value, ...]:
+    pairs = zip(values, columns, strict=True)
+    return tuple(value or Value(column, missing="not measured") for value, column in pairs)
 
 
 def _facts(used: Sequence[Found], rows: Sequence[Row]) -> list[str]:
@@ -158,6 +237,7 @@ def _meaning(values: Sequence[Value]) -> list[str]:
     if "patients" in shown:
         lead = "where there is one seed, ±" if "seeds" in shown else "±"
         parts.append(f"{lead} is the bootstrap standard deviation by patient over the test set")
+    lines = [" · ".join(parts)] if parts else []
     if any(value.limits for value in values):
-        parts.append("[ ] is the 95 % bootstrap interval by patient over the test set")
-    return [" · ".join(parts)] if parts else []
+        lines.append("[ ] is the 95 % bootstrap interval by patient over the test set")
+    return lines

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,13 @@ SEGMENTATION = ("dice_positive", "iou_positive", "specificity_empty", "dice_lega
 
 
 def segmentation(
-    quality: float, *, images: int = 60, seed: int = 0, positive: float = 0.5
+    quality: float, *, images: int = 60, seed: int = 0, positive: float = 0.5, noise: int = 0
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Make pixel counts of a predictor whose Dice on positives is about ``quality``.
 
     Difficulty belongs to the image, as it does in life; half as many patients as images.
     """
-    images_rng, own = np.random.default_rng(7), np.random.default_rng([seed, 11])
+    images_rng, own = np.random.default_rng(7), np.random.default_rng([seed, noise])
     true = np.where(images_rng.random(images) < positive, images_rng.integers(200, 900, images), 0)
     ease = images_rng.normal(0, 0.08, images) + own.normal(0, 0.02, images)
     predicted = np.where(true > 0, true, own.random(images) > quality) * np.where(true > 0, 1, 40)
@@ -91,11 +93,13 @@ class Folder:
         seed: int = 0,
         protocol: str = "clean",
         images: int = 60,
+        noise: int | None = None,
         **changes: Any,
     ) -> Found:
         """Write one record with its predictions."""
         cell = Cell(task=task, fraction=fraction, protocol=protocol, seed=seed, encoder=encoder)
-        predictions = segmentation(quality, images=images, seed=seed)
+        noise = zlib.crc32(encoder.encode()) if noise is None else noise
+        predictions = segmentation(quality, images=images, seed=seed, noise=noise)
         version = changes.get("version", "1.0")
         record = make_record(cell, predictions, **changes)
         path = self.store.path(cell, kind=record.data.kind, version=version, key=record.key)
@@ -126,14 +130,31 @@ def other(tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
-    """The commands of this part, run as a user does; returns click's result."""
+    """The commands of this part, called as a user does; returns click's result."""
     from click.testing import CliRunner
 
-    from g2d_bench.cli import main
+    from g2d_bench import cli_report
+    from g2d_bench.cli_options import Group
 
     monkeypatch.chdir(tmp_path)
+    for name in ("G2D_BENCH_RESULTS", "G2D_BENCH_DATA", "G2D_BENCH_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    names = ("table", "compare", "verify", "figure", "compact")
+    main = Group("g2d-bench", commands={name: getattr(cli_report, name) for name in names})
 
     def run(*arguments: object) -> Any:
         return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
     return run
+
+
+@pytest.fixture
+def edit() -> Callable[[Path, Callable[[dict[str, Any]], None]], None]:
+    """Change a record's JSON as a careless or dishonest hand would."""
+
+    def change(path: Path, how: Callable[[dict[str, Any]], None]) -> None:
+        raw = json.loads(path.read_text())
+        how(raw)
+        path.write_text(json.dumps(raw))
+
+    return change

@@ -1,0 +1,286 @@
+"""Commands that read records: tables, comparisons, checks, figures, compact copies."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from g2d_bench.cli_options import PATH, bench, filter_options, results_option, settings, settings_options
+from g2d_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from g2d_bench.compare import Line
+    from g2d_bench.results import Record
+    from g2d_bench.selection import Filter, Found
+
+# As literals, so that importing this module reads no table code; a test compares them with the source.
+PAPERS = ("g2d-table1", "g2d-table2a", "g2d-table2b", "g2d-table3", "g2d-table4")
+TABLE_FORMATS = ("text", "md", "latex", "csv", "json")
+COMPARE_FORMATS = ("text", "github", "junit")
+
+
+@click.command()
+@filter_options
+@click.option("--signature", default="", help="Only signatures that contain this text.")
+@click.option("--paper", type=click.Choice(PAPERS), help="A table of the G2D paper, in its own shape.")
+@click.option("--format", "style", type=click.Choice(TABLE_FORMATS), default="text", show_default=True)
+@click.option("--with-quoted", is_flag=True, help="Add numbers quoted from papers, in marked rows.")
+@click.option("--allow-mixed", is_flag=True, help="Let different signatures share a column, marked.")
+@click.option("--out", type=PATH, help="Write into this file.")
+@results_option
+def table(
+    paper: str | None,
+    style: str,
+    with_quoted: bool,
+    allow_mixed: bool,
+    out: Path | None,
+    results: Path | None,
+    **given: Any,
+) -> None:
+    """Print the tables of a results folder.
+
+    Mean and standard deviation over seeds, a 95 % bootstrap interval by patient, and marked or bold what is
+    not significantly worse than the best. Example: g2d-bench table --paper g2d-table1 --format latex
+    """
+    from g2d_bench.report.formats import render
+    from g2d_bench.report.table import blocks, paper_table
+    from g2d_bench.reported import load_reported
+
+    quoted = load_reported() if with_quoted else []
+    wanted = _filter(given)
+    root = settings({"results": results}).results
+    if paper is None:
+        found = _select(root, wanted)
+        text = render(
+            blocks(found, row_order(found), metrics={}, allow_mixed=allow_mixed, quoted=quoted), style
+        )
+    else:
+        # Without records a paper's table can still show what was printed.
+        found = _select(root, wanted) if root.is_dir() or not with_quoted else []
+        protocols = wanted.protocol
+        made = paper_table(
+            paper,
+            found,
+            row_order(found),
+            protocols=protocols,
+            allow_mixed=allow_mixed,
+            quoted=quoted,
+        )
+        text = render([made], style)
+    _emit(text, out)
+
+
+@click.command()
+@click.option(
+    "--to",
+    required=True,
+    metavar="DIR|reported",
+    help="Records to compare with, or numbers quoted from papers.",
+)
+@filter_options
+@click.option("--signature", default="", help="Only signatures that contain this text.")
+@click.option(
+    "--tolerance",
+    default="seeds",
+    show_default=True,
+    metavar="seeds|ABS|REL%",
+    help="How far a number may move: by the spread over seeds, by points (0.5) or by a share of itself (2%).",
+)
+@click.option("--format", "style", type=click.Choice(COMPARE_FORMATS), default="text", show_default=True)
+@click.option("--run", "run_missing", is_flag=True, help="Run the cells that are missing.")
+@click.option("--allow-missing", is_flag=True, help="Cells that were not measured are no failure.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes of --run.  [default: as the cores allow]")
+@settings_options
+def compare(
+    to: str,
+    tolerance: str,
+    style: str,
+    run_missing: bool,
+    allow_missing: bool,
+    jobs: int | None,
+    **given: Any,
+) -> None:
+    """Say which numbers moved, by how much and since which versions; exit 1 if one did.
+
+    Example: g2d-bench compare --to results/phantom --task siim-seg --fraction 0.01 --run
+    """
+    from g2d_bench.compare import BAD, Tolerance, render
+
+    allowed = Tolerance.parse(tolerance)
+    wanted = _filter(given)
+    if to == "reported":
+        if run_missing:
+            raise InputError("quoted numbers are no cells to run", field="--run")
+        lines = _against_papers(wanted, allowed, settings(given).results)
+    else:
+        lines = _against_folder(_folder(to), wanted, allowed, run_missing, jobs, given)
+    left = [line for line in lines if line.state == "missing"]
+    if allow_missing:
+        lines = [line for line in lines if line.state != "missing"]
+    click.echo(render(lines, style))
+    if allow_missing and left:
+        click.echo(f"{len(left)} cells of the reference were not measured", err=True)
+    if any(line.state in BAD for line in lines):
+        sys.exit(1)
+
+
+def _against_papers(wanted: Filter, allowed: Any, root: Path) -> list[Line]:
+    from g2d_bench.compare_reported import compare_reported
+    from g2d_bench.reported import load_reported
+
+    found = _select(root, wanted)
+    real = sum(one.record.data.kind == "real" for one in found)
+    lines = compare_reported(found, load_reported(), allowed, root)
+    if real < len(found):
+        click.echo(f"{len(found) - real} records on generated data were left out", err=True)
+    return lines
+
+
+def _against_folder(
+    folder: Path, wanted: Filter, allowed: Any, run_missing: bool, jobs: int | None, given: dict[str, Any]
+) -> list[Line]:
+    from g2d_bench.compare import compare as compare_cells
+    from g2d_bench.selection import Found, by_cell, read_folder
+
+    everything = read_folder(folder)
+    chosen = [one for one in everything if wanted.passes(one.record)]
+    if not chosen:
+        raise wanted.explain(everything, folder)
+    # Another signature of the same cell is another reference; only the chosen ones can be in one index.
+    index = by_cell(one for one in everything if wanted.signature in one.record.signature)
+    cells = [one.cell for one in chosen]
+    if run_missing:
+        phantom = all(one.record.data.kind == "phantom" for one in chosen)
+        measured = by_cell(
+            Found(one) for one in _run(cells, given | ({"phantom": True} if phantom else {}), jobs)
+        )
+    else:
+        root = settings(given).results
+        measured = by_cell(one for one in read_folder(root) if one.cell in set(cells))
+        if not measured:
+            raise InputError(f"none of the {len(cells)} cells of {folder} is here; add --run", file=root)
+    return compare_cells(index, measured, allowed, cells)
+
+
+def _run(cells: Sequence[Any], given: dict[str, Any], jobs: int | None) -> list[Record]:
+    """Run what is not finished; failures are named and leave their cells missing."""
+    from g2d_bench.execute.local import execute
+
+    report = execute(cells, bench(given), jobs)
+    for failure in report.failures:
+        click.echo(f"failed: {failure.cell.task} {failure.cell.encoder}: {failure.error}", err=True)
+    return list(report.records)
+
+
+@click.command()
+@click.argument("folder", type=PATH, required=False)
+def verify(folder: Path | None) -> None:
+    """Check a results folder: schema, hashes, and every metric computed again from the predictions.
+
+    Exit 1 if anything is not as recorded. FOLDER is by default the one of `run`.
+    """
+    from g2d_bench.verify import verify as check
+
+    checked = check(folder or settings({}).results)
+    for problem in checked.problems:
+        click.echo(problem)
+    click.echo(str(checked))
+    if checked.problems:
+        sys.exit(1)
+
+
+@click.group()
+def figure() -> None:
+    """Draw figures from a results folder."""
+
+
+@figure.command("curves")
+@filter_options
+@click.option("--signature", default="", help="Only signatures that contain this text.")
+@click.option("--metric", help="On the vertical axis.  [default: the first of the task]")
+@click.option("--out", type=PATH, help="A .png, .svg or .pdf file.  [default: TASK-METRIC.png]")
+@results_option
+def figure_curves(metric: str | None, out: Path | None, results: Path | None, **given: Any) -> None:
+    """Draw the score against the label fraction, one line per encoder, with intervals.
+
+    Example: g2d-bench figure curves --task siim-seg --metric dice_positive --out siim.pdf
+    """
+    from g2d_bench.report.curves import check_suffix, curves, draw, write
+
+    if out is not None:
+        check_suffix(out)
+    found = _select(settings({"results": results}).results, _filter(given))
+    first = found[0].record
+    metric = metric or next(iter(first.metrics))
+    points = curves(found, metric, row_order(found))
+    out = out or Path(f"{first.cell.task}-{metric.replace('/', '-')}.png")
+    write(draw(points), out)
+    click.echo(f"wrote {out}")
+
+
+@click.command()
+@click.argument("source", type=PATH)
+@click.argument("target", type=PATH)
+@filter_options
+@click.option("--signature", default="", help="Only signatures that contain this text.")
+def compact(source: Path, target: Path, **given: Any) -> None:
+    """Copy records small enough for git: predictions keep only what the metrics are computed from.
+
+    Every record is verified before and after; running it again changes nothing.
+    """
+    from g2d_bench.report.compact import write_compact
+
+    written = write_compact(_select(source, _filter(given)), source, target)
+    size = sum(path.stat().st_size + path.with_suffix(".npz").stat().st_size for path in written)
+    click.echo(f"wrote {len(written)} records to {target}, {size / len(written) / 1024:.1f} KiB per cell")
+
+
+def row_order(found: Iterable[Found]) -> list[str]:
+    """Return encoder names in the order of tables: controls first, then as the field published them."""
+    from g2d_bench.plan import _order
+
+    return sorted({one.record.cell.encoder for one in found}, key=_order)
+
+
+def _filter(given: dict[str, Any]) -> Filter:
+    from g2d_bench.selection import Filter
+
+    return Filter(
+        task=given["tasks"],
+        encoder=given["encoders"],
+        fraction=given["fractions"],
+        protocol=given["protocols"],
+        seed=given["seeds"],
+        signature=given["signature"],
+    )
+
+
+def _select(root: Path, wanted: Filter) -> list[Found]:
+    from g2d_bench.selection import select
+
+    return select(root, wanted)
+
+
+def _folder(name: str) -> Path:
+    """Find a reference folder: as given, else among what ships with the suite."""
+    from g2d_bench.paths import shipped
+
+    path = Path(name).expanduser()
+    inside = shipped("results") / path.relative_to("results") if path.parts[:1] == ("results",) else path
+    return inside if not path.exists() and inside.is_dir() else path
+
+
+def _emit(text: str, out: Path | None) -> None:
+    if out is None:
+        click.echo(text)
+        return
+    from g2d_bench.results import write_atomically
+
+    if not out.parent.is_dir():
+        raise InputError("no such folder", file=out.parent, field="--out")
+    write_atomically(out, (text + "\n").encode())
+    click.echo(f"wrote {out}", err=True)

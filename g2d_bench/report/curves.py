@@ -1,0 +1,198 @@
+"""Score against label fraction: one line per encoder, with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.metrics.spec import PER_LABEL
+from g2d_bench.plan import percent
+from g2d_bench.report.evidence import Evidence
+from g2d_bench.report.fill import Filled, fill
+from g2d_bench.report.model import GENERATED, Column
+from g2d_bench.results import write_atomically
+from g2d_bench.selection import Found
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Told apart with any colour vision (Okabe and Ito, 2008); without the yellow, too pale for lines."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES = ("-", "--", "-.", (0, (1, 1)))
+SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def curves(
+    records: Sequence[Found],
+    metric: str,
+    order: Sequence[str] = (),
+    *,
+    allow_mixed: bool = False,
+) -> list[Filled]:
+    """Compute the points of a figure.
+
+    Args:
+        records: of one task and protocol.
+        metric: on the vertical axis.
+        order: encoder names in the order of the legend.
+        allow_mixed: see :func:`g2d_bench.report.fill.fill`.
+
+    Returns:
+        One filled column per fraction, ascending.
+
+    Raises:
+        InputError: several tasks or protocols, or no record has the metric; see also ``fill``.
+    """
+    for field in ("task", "protocol"):
+        there = sorted({getattr(one.record.cell, field) for one in records})
+        if len(there) > 1:
+            raise InputError(
+                f"one figure shows one {field}; choose of {', '.join(there)}", field=f"--{field}"
+            )
+    names = sorted({name for one in records for name in one.record.metrics})
+    if metric.split(PER_LABEL)[0] not in names:
+        raise InputError(
+            f"no record has the metric {metric!r}; {did_you_mean(metric, names)}", field="--metric"
+        )
+    evidence = Evidence(more=(metric,) if PER_LABEL in metric else ())
+    ranks = {name: n for n, name in enumerate(order)}
+    filled = []
+    for fraction in sorted({one.record.cell.fraction for one in records}):
+        mine = [one for one in records if one.record.cell.fraction == fraction]
+        cell = mine[0].record.cell
+        column = Column(cell.task, fraction, metric, cell.protocol, (percent(fraction),))
+        one = fill(column, mine, evidence, allow_mixed=allow_mixed)
+        one.values = {
+            name: one.values[name] for name in sorted(one.values, key=lambda n: (ranks.get(n, len(ranks)), n))
+        }
+        filled.append(one)
+    return filled
+
+
+def draw(points: Sequence[Filled]) -> Figure:
+    """Draw the figure of :func:`curves`.
+
+    Bars are 95 % bootstrap intervals by patient over the test set. A cell that lacks a seed has no point.
+    """
+    import matplotlib as mpl
+
+    # Names are shown as they are; a dollar sign in one is no formula.
+    with mpl.rc_context({"text.parse_math": False, "text.usetex": False}):
+        return _draw(points)
+
+
+def _draw(points: Sequence[Filled]) -> Figure:
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    first = next(iter(points[0].values.values())).column
+    generated = any(one.record.data.kind == "phantom" for column in points for one in column.records)
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.subplots()
+    names = list(dict.fromkeys(name for column in points for name in column.values))
+    fractions = [100 * next(iter(column.values.values())).column.fraction for column in points]
+    for n, name in enumerate(names):
+        # A little apart, so that the bars of one fraction do not lie on each other.
+        shift = 1.0 + 0.035 * (n - (len(names) - 1) / 2)
+        shown = [
+            (x * shift, column.values[name])
+            for x, column in zip(fractions, points, strict=True)
+            if name in column.values and not column.values[name].missing
+        ]
+        if not shown:
+            continue
+        values = [value for _, value in shown]
+        below = [0.0 if math.isnan(v.low) else max(0.0, v.mean - v.low) for v in values]
+        above = [0.0 if math.isnan(v.high) else max(0.0, v.high - v.mean) for v in values]
+        axes.errorbar(
+            [x for x, _ in shown],
+            [value.mean for value in values],
+            yerr=[below, above],
+            label=name,
+            color=COLOURS[n % len(COLOURS)],
+            marker=MARKERS[n % len(MARKERS)],
+            linestyle=DASHES[(n // len(COLOURS)) % len(DASHES)],
+            capsize=2.5,
+            elinewidth=0.9,
+            linewidth=1.6,
+            markersize=5,
+        )
+    low, high = axes.get_ylim()
+    for name, value in points[-1].references.items():
+        if value.missing:
+            continue
+        label = f"{name} (no encoder): {value.centre}"
+        # A trivial predictor far away would press the lines together; the legend still tells its value.
+        if low - (high - low) / 2 < value.mean < high + (high - low) / 2:
+            axes.axhline(value.mean, color="0.45", linestyle=":", linewidth=1.2, label=label)
+        else:
+            axes.plot([], [], linestyle="none", label=f"{label}, off the axis")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(fractions))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(fractions, [percent(x / 100) for x in fractions])
+    axes.set_xlabel("share of the training labels")
+    arrow = "" if first.spec.higher_is_better else " (lower is better)"
+    axes.set_ylabel(f"{first.metric}{' in %' if first.spec.share else ''}{arrow}")
+    axes.grid(visible=True, axis="y", color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = axes.get_legend_handles_labels()
+    last = [n for n, label in enumerate(labels) if "(no encoder)" in label]
+    sequence = [n for n in range(len(labels)) if n not in last] + last
+    axes.legend(
+        [handles[n] for n in sequence],
+        [labels[n] for n in sequence],
+        frameon=False,
+        fontsize=8,
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+    )
+    seeds = sorted({seed for column in points for value in column.values.values() for seed in value.seeds})
+    what = (
+        f"{first.task}, protocol {first.protocol}, mean over {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+    )
+    axes.set_title(f"{what}; bars: 95 % bootstrap interval by patient", fontsize=8, loc="left")
+    if generated:
+        figure.suptitle(GENERATED.replace(": ", ":\n", 1), fontsize=9, color="#B00000", fontweight="bold")
+    return figure
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a file that cannot be written, before anything is computed.
+
+    Raises:
+        InputError: the suffix is none of .png, .svg and .pdf, or the folder does not exist.
+    """
+    if path.suffix not in SUFFIXES:
+        raise InputError(
+            f"{path.suffix or 'no suffix'}; write one of {', '.join(SUFFIXES)}", file=path, field="--out"
+        )
+    if not path.parent.is_dir():
+        raise InputError("no such folder", file=path.parent, field="--out")
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Write a figure; the same points give the same file.
+
+    Raises:
+        InputError: see :func:`check_suffix`.
+    """
+    import io
+
+    import matplotlib as mpl
+
+    check_suffix(path)
+    nothing: dict[str, Any] = {
+        ".png": {"Software": None},
+        ".svg": {"Date": None},
+        ".pdf": {"CreationDate": None},
+    }
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "g2d-bench", "pdf.fonttype": 42}):
+        figure.savefig(buffer, format=path.suffix[1:], dpi=160, metadata=nothing[path.suffix])
+    write_atomically(path, buffer.getvalue())
