@@ -23,6 +23,9 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+weights: $(VENV)/.installed
+	$(BIN)/g2d-bench weights
+
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --wheel
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from g2d_bench import __version__
+from g2d_bench.cli_encoders import doctor, pretrain, weights
 from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -373,3 +374,8 @@ def _print_plan(bench: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped])
 
     for line in plan_lines(bench, cells, skipped):
         click.echo(line)
+
+
+main.add_command(pretrain)
+main.add_command(weights)
+main.add_command(doctor)
