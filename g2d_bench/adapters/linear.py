@@ -90,13 +90,22 @@ def fit_heads(
         count = int(targets.max()) + 1 if classes is None else classes
         targets = F.one_hot(targets.long(), count).double()
     problem = _Problem(features, targets.double(), rows, penalties.double(), exclusive)
+    heads = torch.arange(len(rows), device=features.device)
     point = torch.zeros(len(rows), problem.width, dtype=torch.float64, device=features.device)
-    everyone = torch.ones(len(rows), dtype=torch.bool, device=features.device)
-    value, gradient = problem(point, everyone)
+    value, gradient = problem(point, heads)
+    done = _State(point.clone(), value.clone(), gradient.clone())
     history: list[tuple[Tensor, Tensor, Tensor]] = []
     active = gradient.abs().amax(1) > tolerance
     for _ in range(max_steps):
-        if not active.any():
+        if 4 * int(active.sum()) <= 3 * len(active):
+            # Heads that are done leave, so that the others do not carry them along.
+            done.put(heads, point, value, gradient)
+            heads, point, value, gradient = heads[active], point[active], value[active], gradient[active]
+            history = [
+                (moved[active], turned[active], curvature[active]) for moved, turned, curvature in history
+            ]
+            active = active[active]
+        if not len(heads):
             break
         direction = -_inverse_hessian_times(gradient, history)
         slope = (direction * gradient).sum(1)
@@ -105,32 +114,42 @@ def fit_heads(
         direction[uphill] = -gradient[uphill]
         slope = torch.where(uphill, -(gradient**2).sum(1), slope)
         step = torch.ones_like(value) if history else 1 / gradient.norm(dim=1).clamp_min(1.0)
-        step = step * active
-        slack = ROUNDING * value.abs()
-        pending = active.clone()
-        best_point, best_value, best_gradient = point, value, gradient
+        limit = value + ROUNDING * value.abs()
+        before = _State(point, value, gradient)
+        point, value, gradient = point.clone(), value.clone(), gradient.clone()
+        pending = torch.nonzero(active)[:, 0]
         for _ in range(30):
-            candidate = point + step[:, None] * direction
-            new_value, new_gradient = problem(candidate, pending)
-            fits = pending & (new_value <= value + slack + ARMIJO * step * slope)
-            best_point = torch.where(fits[:, None], candidate, best_point)
-            best_value = torch.where(fits, new_value, best_value)
-            best_gradient = torch.where(fits[:, None], new_gradient, best_gradient)
-            pending &= ~fits
-            if not pending.any():
+            candidate = before.point[pending] + step[pending, None] * direction[pending]
+            new_value, new_gradient = problem(candidate, heads[pending])
+            fits = new_value <= limit[pending] + ARMIJO * step[pending] * slope[pending]
+            taken = pending[fits]
+            point[taken], value[taken], gradient[taken] = candidate[fits], new_value[fits], new_gradient[fits]
+            pending = pending[~fits]
+            if not len(pending):
                 break
-            step = torch.where(pending, step / 2, step)
+            step[pending] /= 2
         # A head whose line search found nothing is at the limit of the arithmetic.
-        active = active & ~pending
-        moved, turned = best_point - point, best_gradient - gradient
-        curvature = (moved * turned).sum(1)
-        history.append((moved, turned, curvature))
+        active[pending] = False
+        moved, turned = point - before.point, gradient - before.gradient
+        history.append((moved, turned, (moved * turned).sum(1)))
         del history[:-MEMORY]
-        point, value, gradient = best_point, best_value, best_gradient
         active = active & (gradient.abs().amax(1) > tolerance)
-    weight, bias = problem.unpack(point)
-    converged = gradient.abs().amax(1) <= 10 * tolerance
-    return Heads(weight, bias, problem.mean, problem.scale, value, converged)
+    done.put(heads, point, value, gradient)
+    weight, bias = problem.unpack(done.point)
+    converged = done.gradient.abs().amax(1) <= 10 * tolerance
+    return Heads(weight, bias, problem.mean, problem.scale, done.value, converged)
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where heads are: point [K, W], value [K], gradient [K, W]."""
+
+    point: Tensor
+    value: Tensor
+    gradient: Tensor
+
+    def put(self, heads: Tensor, point: Tensor, value: Tensor, gradient: Tensor) -> None:
+        self.point[heads], self.value[heads], self.gradient[heads] = point, value, gradient
 
 
 def _inverse_hessian_times(gradient: Tensor, history: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
@@ -163,7 +182,6 @@ class _Seen:
     """What all heads with the same rows share.
 
     Attributes:
-        heads: their numbers.
         features: standardised, [n, D].
         targets: [n, C], 0 where unknown.
         known: [n, C].
@@ -171,7 +189,6 @@ class _Seen:
         scale: [D].
     """
 
-    heads: Tensor
     features: Tensor
     targets: Tensor
     known: Tensor
@@ -189,26 +206,23 @@ class _Problem:
         self.exclusive = exclusive
         self.dim, self.classes = features.shape[1], targets.shape[1]
         self.width = (self.dim + 1) * self.classes
-        masks, group = torch.unique(rows, dim=0, return_inverse=True)
-        self.seen = [
-            _seen(torch.nonzero(group == n)[:, 0], features[mask].double(), targets[mask])
-            for n, mask in enumerate(masks)
-        ]
-        self.mean = torch.stack([seen.mean for seen in self.seen])[group]
-        self.scale = torch.stack([seen.scale for seen in self.seen])[group]
+        masks, self.group = torch.unique(rows, dim=0, return_inverse=True)
+        self.seen = [_seen(features[mask].double(), targets[mask]) for mask in masks]
+        self.mean = torch.stack([seen.mean for seen in self.seen])[self.group]
+        self.scale = torch.stack([seen.scale for seen in self.seen])[self.group]
 
     def unpack(self, point: Tensor) -> tuple[Tensor, Tensor]:
         """Return weight [K, D, C] and bias [K, C]."""
         split = self.dim * self.classes
         return point[:, :split].view(-1, self.dim, self.classes), point[:, split:]
 
-    def __call__(self, point: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """Return values [K] and gradients [K, (D + 1) C] of the heads in ``wanted`` [K], 0 for the others."""
-        value, gradient = torch.zeros_like(point[:, 0]), torch.zeros_like(point)
-        for seen in self.seen:
-            heads = seen.heads[wanted[seen.heads]]
-            if len(heads):
-                value[heads], gradient[heads] = self._of(seen, point[heads], self.penalties[heads])
+    def __call__(self, point: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the values [k] and gradients [k, (D + 1) C] of ``heads`` [k] at ``point`` [k, (D + 1) C]."""
+        value, gradient = torch.empty_like(point[:, 0]), torch.empty_like(point)
+        group = self.group[heads]
+        for number in torch.unique(group).tolist():
+            own = torch.nonzero(group == number)[:, 0]
+            value[own], gradient[own] = self._of(self.seen[number], point[own], self.penalties[heads[own]])
         return value, gradient
 
     def _of(self, seen: _Seen, point: Tensor, penalties: Tensor) -> tuple[Tensor, Tensor]:
@@ -231,9 +245,9 @@ class _Problem:
         return value, torch.cat([weight_gradient.flatten(1), error.sum(0)], 1)
 
 
-def _seen(heads: Tensor, features: Tensor, targets: Tensor) -> _Seen:
+def _seen(features: Tensor, targets: Tensor) -> _Seen:
     mean = features.mean(0)
     spread = features.std(0, correction=0)
     scale = torch.where(spread > 1e-8, spread, torch.ones_like(spread))
     known = (~targets.isnan()).double()
-    return _Seen(heads, (features - mean) / scale, targets.nan_to_num(0.0), known, mean, scale)
+    return _Seen((features - mean) / scale, targets.nan_to_num(0.0), known, mean, scale)
