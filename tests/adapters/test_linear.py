@@ -104,3 +104,27 @@ def test_a_head_without_rows_is_refused() -> None:
             torch.tensor([1.0]),
             exclusive=False,
         )
+
+
+def test_heads_with_other_rows_do_not_move_a_bit() -> None:
+    features, labels = _data(6)
+    generator = torch.Generator().manual_seed(7)
+    sets = torch.rand(4, len(features), generator=generator) < torch.tensor([0.1, 0.4, 0.4, 2.0])[:, None]
+    grid = torch.tensor([1e-4, 1e-2, 1.0])
+    together = fit_heads(features, labels, sets.repeat_interleave(3, 0), grid.repeat(4), exclusive=False)
+    for n in range(4):
+        alone = fit_heads(features, labels, sets[n : n + 1].expand(3, -1), grid, exclusive=False)
+        for k in range(3):
+            assert torch.equal(together.weight[3 * n + k], alone.weight[k])
+            assert torch.equal(together.logits(features, 3 * n + k), alone.logits(features, k))
+        assert alone.converged.all()
+
+
+def test_a_class_without_rows_keeps_its_column() -> None:
+    features, labels = _data(8)
+    classes = labels[:, :2].argmax(1)
+    rows = torch.ones(1, len(features), dtype=torch.bool)
+    heads = fit_heads(features, classes, rows, torch.tensor([0.1]), exclusive=True, classes=4)
+    chances = heads.logits(features, 0).softmax(1)
+    assert chances.shape == (len(features), 4)
+    assert chances[:, 2:].max() < 0.01

@@ -1,0 +1,146 @@
+"""Fine-tuning on a tiny release: the loop learns, keeps its best step, and leaves the encoder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from g2d_bench.adapters import classification
+from g2d_bench.adapters.base import Job
+from g2d_bench.adapters.finetune import Classifier, batches, fine_tune, masked_loss
+from g2d_bench.encoders.features import frozen_hash
+from g2d_bench.encoders.load import load_encoder
+from g2d_bench.plan import Cell
+from g2d_bench.rules import ClassificationTraining
+from g2d_bench.run import Bench
+from g2d_bench.settings import Settings
+
+WORDS = ("normal", "pneumonia", "COVID-19")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
+    generator = np.random.default_rng(3)
+    for part, count in (("train", 45), ("test", 18)):
+        folder = tmp_path / "covidx" / part
+        folder.mkdir(parents=True)
+        lines = []
+        for n in range(count):
+            pixels = generator.normal(110, 20, (32, 32))
+            pixels[4 + 8 * (n % 3) : 12 + 8 * (n % 3)] += 60
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{part}{n}.png")
+            lines.append(f"{part}{n} {part}{n}.png {WORDS[n % 3]} cohen")
+        (folder.parent / f"{part}_COVIDx9A.txt").write_text("\n".join(lines) + "\n")
+    bench = Bench(Settings(data_root=tmp_path, results=tmp_path / "runs"))
+    cell = Cell(task="covidx-cls", fraction=1.0, protocol="clean-finetune", seed=0, encoder="random")
+    card = bench.catalogue.encoders["random"]
+    options = {**card.image.options, "channels": [8, 8, 16, 16]}
+    card = card.model_copy(update={"image": card.image.model_copy(update={"size": 32, "options": options})})
+    return Job(
+        task=bench.catalogue.tasks["covidx-cls"],
+        protocol=bench.catalogue.protocols["clean-finetune"],
+        data=bench.task_data(cell),
+        encoder=load_encoder(card, seed=0),
+        seed=0,
+        with_decoder=False,
+        memory_budget=1,
+    )
+
+
+def rule(job: Job, **changes: Any) -> ClassificationTraining:
+    assert job.protocol.classification is not None
+    assert job.protocol.classification.training is not None
+    quick = {"learning_rate": 3e-3, "batch_size": 15, "epochs": 1, "min_steps": 30, "validate_every": 5}
+    return job.protocol.classification.training.model_copy(update={**quick, "max_steps": 30, **changes})
+
+
+def with_rule(job: Job, training: ClassificationTraining) -> Job:
+    assert job.protocol.classification is not None
+    card = job.protocol.classification.model_copy(update={"training": training})
+    return replace(job, protocol=job.protocol.model_copy(update={"classification": card}))
+
+
+def test_it_learns_and_leaves_the_encoder_as_it_was(job: Job) -> None:
+    before = frozen_hash(job.encoder.image)
+    outcome = classification.run(with_rule(job, rule(job)))
+    assert frozen_hash(job.encoder.image) == before
+    assert not any(p.grad is not None for p in job.encoder.image.parameters())
+    assert outcome.metrics["accuracy"] > 0.8
+    assert outcome.references["prevalence"]["accuracy"] == pytest.approx(1 / 3)
+    assert not outcome.notes["encoder_frozen"]
+    assert 0 < outcome.notes["chosen_step"] <= outcome.notes["steps"] <= 30
+    scores = outcome.predictions["scores"]
+    np.testing.assert_allclose(scores.sum(1), 1)
+    again = classification.run(with_rule(job, rule(job)))
+    np.testing.assert_array_equal(scores, again.predictions["scores"])
+    other = classification.run(replace(with_rule(job, rule(job)), seed=1))
+    assert not np.array_equal(scores, other.predictions["scores"])
+
+
+def test_the_best_step_is_kept_and_patience_ends_the_loop(job: Job) -> None:
+    seen: list[np.ndarray[Any, Any]] = []
+    marks = iter([0.2, 0.9, 0.3, 0.9, 0.1, 0.8])
+
+    def judge(scores: np.ndarray[Any, Any]) -> float:
+        seen.append(scores)
+        return next(marks)
+
+    tuned = fine_tune(job, rule(job, patience=3), judge)
+    # 0.9 at step 10; three validations without a better one: 15, 20, 25.
+    assert (tuned.notes["chosen_step"], tuned.notes["steps"], len(seen)) == (10, 25, 5)
+    np.testing.assert_array_equal(tuned.val, seen[1])
+    assert not np.array_equal(tuned.val, seen[-1])
+
+
+def test_frozen_batchnorm_keeps_its_statistics(job: Job) -> None:
+    for freeze in (True, False):
+        encoder = replace(job.encoder, image=load_encoder(job.encoder.card, seed=0).image)
+        before = {name: value.clone() for name, value in encoder.image.named_buffers()}
+        model = Classifier(encoder, 3, freeze_norm=freeze).train()
+        model(torch.randint(0, 256, (4, 32, 32), dtype=torch.uint8))
+        same = all(torch.equal(value, before[name]) for name, value in encoder.image.named_buffers())
+        assert same is freeze
+
+
+def test_batches_are_orders_of_all_rows_cut_in_pieces() -> None:
+    drawn = torch.cat(list(islice(batches(7, 3, seed=4), 7)))
+    assert all(sorted(drawn[n : n + 7].tolist()) == list(range(7)) for n in (0, 7, 14))
+    assert drawn[:7].tolist() != drawn[7:14].tolist()
+    assert drawn.tolist() == torch.cat(list(islice(batches(7, 3, seed=4), 7))).tolist()
+    assert drawn.tolist() != torch.cat(list(islice(batches(7, 3, seed=5), 7))).tolist()
+
+
+def test_unknown_labels_do_not_count() -> None:
+    logits = torch.tensor([[1.0, -2.0], [0.5, 3.0]], requires_grad=True)
+    targets = torch.tensor([[1.0, torch.nan], [0.0, 1.0]])
+    known = torch.tensor([1.0, 0.5, 3.0])
+    wanted = F.binary_cross_entropy_with_logits(known, torch.tensor([1.0, 0.0, 1.0]))
+    loss = masked_loss(logits, targets, exclusive=False)
+    assert loss.item() == pytest.approx(wanted.item())
+    torch.autograd.backward(loss)
+    assert logits.grad is not None
+    assert logits.grad[0, 1] == 0
+    assert logits.grad.isfinite().all()
+    nothing = masked_loss(logits, torch.full((2, 2), torch.nan), exclusive=False)
+    assert nothing.item() == 0
+    one_hot = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    both = masked_loss(logits, one_hot, exclusive=True)
+    assert both.item() == pytest.approx(F.cross_entropy(logits, torch.tensor([1, 0])).item())
