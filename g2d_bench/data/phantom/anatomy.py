@@ -57,7 +57,8 @@ class Lung:
         """y of the diaphragm at distances ``lateral`` from the midline."""
         outward = np.minimum(np.maximum((lateral - self.dome_x) / (self.width * 0.965 - self.dome_x), 0), 1.2)
         inward = np.minimum(np.maximum(1 - lateral / self.dome_x, 0), 1.5)
-        return self.dome + self.drop * outward**2.2 + 0.03 * inward**2
+        y: Curve = self.dome + self.drop * outward**2.2 + 0.03 * inward**2
+        return y
 
     def place(self, u: float, v: float) -> tuple[float, float]:
         """Map lung coordinates (u from spine to wall, v from apex to diaphragm) to lateral distance and y."""

@@ -101,12 +101,12 @@ def _move(partial: Path, folder: Path, marker: dict[str, object]) -> None:
         if _read_marker(folder) == marker:
             return
         aside = partial.with_name(partial.name + "-old")
-        os.replace(folder, aside)
-        os.replace(partial, folder)
+        folder.replace(aside)
+        partial.replace(folder)
         shutil.rmtree(aside, ignore_errors=True)
         return
     try:
-        os.replace(partial, folder)
+        partial.replace(folder)
     except OSError:
         if _read_marker(folder) != marker:
             raise

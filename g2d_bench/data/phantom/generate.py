@@ -87,7 +87,7 @@ def realise(scene: Scene, size: int, *, report: bool = False) -> Phantom:
         masks[finding.label] = masks[finding.label] | mask if finding.label in masks else mask
         parts = [mask]
         if finding.side == "bilateral":
-            split = int(round((drawn.anatomy.middle + 0.5) * size))
+            split = round((drawn.anatomy.middle + 0.5) * size)
             parts = [mask.copy(), mask.copy()]
             parts[0][:, split:] = False
             parts[1][:, :split] = False

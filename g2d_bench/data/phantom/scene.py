@@ -20,7 +20,7 @@ class Finding:
     Attributes:
         label: one of :data:`labels.DRAWN`.
         side: "right", "left" (the patient's), "bilateral" or "".
-        zone: "apical", "upper", "mid", "lower", "basal", "perihilar", "peripheral", "retrocardiac", ... or "".
+        zone: a region such as "apical", "upper", "mid", "lower", "basal", "perihilar", or "".
         severity: 0 (just there) to 1 (extreme); size and density follow from it.
         subtle: drawn faint on purpose.
         pattern: the variant of its drawing, such as "plate" or "lobar" for an atelectasis.

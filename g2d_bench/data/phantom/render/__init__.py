@@ -80,9 +80,9 @@ def _draw_findings(canvas: Canvas) -> None:
 
 def _lung_masks(canvas: Canvas) -> dict[str, NDArray[np.bool_]]:
     """Lungs as a reader would outline them: above the diaphragm, beside heart and mediastinum."""
-    masks = {}
+    masks: dict[str, NDArray[np.bool_]] = {}
     for side, field in canvas.lungs.items():
-        mask = np.zeros(canvas.grid.shape, np.bool_)
+        mask: NDArray[np.bool_] = np.zeros(canvas.grid.shape, np.bool_)
         beside = field.lateral > np.float32(canvas.anatomy.mediastinum)
         mask[field.grid.rows, field.grid.columns] = (
             (field.cov > 0.5) & beside & (field.grid.of(canvas.heart) < 0.5)

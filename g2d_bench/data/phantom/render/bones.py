@@ -49,7 +49,7 @@ def draw_spine(canvas: Canvas) -> None:
 
 @dataclass
 class _Bands:
-    """Bones that run across: shapes [K, C], of the rim [K]; on each side posterior ribs, anterior ones, clavicle."""
+    """Bones that run across: arrays [K, C], the rim [K]; per side posterior ribs, anterior ribs, clavicle."""
 
     x: Array
     yc: Array

@@ -190,6 +190,7 @@ def draw_object(canvas: Canvas, number: int, finding: Finding) -> None:
     lung = a.lungs["left"]
     x = a.middle + rng.uniform(-0.3, 0.3)
     y = rng.uniform(lung.apex + 0.02, lung.bottom + 0.06)
+    here = np.array([x, y])
     ink = Ink(grid.size)
     solid: tuple[Array, ...] = ()
     part = grid.part(x - 0.08, y - 0.08, x + 0.08, y + 0.08)
@@ -228,23 +229,13 @@ def draw_object(canvas: Canvas, number: int, finding: Finding) -> None:
     elif finding.pattern == "clip":
         angle, length = rng.uniform(0, np.pi), 0.013 * scale
         out = np.array([np.cos(angle), np.sin(angle)]) * length
-        ink.curve(np.array([[x, y] - out, [x, y] + out]), 0.0022, 0.6 * faint)
+        ink.curve(np.array([here - out, here + out]), 0.0022, 0.6 * faint)
     elif finding.pattern == "pin":
         angle, length = rng.uniform(0, np.pi), 0.04 * scale
-        out, across = (
-            np.array([np.cos(angle), np.sin(angle)]) * length,
-            np.array([-np.sin(angle), np.cos(angle)]) * 0.005,
-        )
-        loop = spline(
-            [
-                tuple([x, y] - out - across),
-                tuple([x, y] + out - across),
-                tuple([x, y] + out + across),
-                tuple([x, y] - out + across),
-            ],
-            60,
-        )
-        ink.curve(loop, 0.0016, 0.5 * faint)
+        out = np.array([np.cos(angle), np.sin(angle)]) * length
+        across = np.array([-np.sin(angle), np.cos(angle)]) * 0.005
+        corners = here + np.array([-out - across, out - across, out + across, across - out])
+        ink.curve(spline([(float(a), float(b)) for a, b in corners], 60), 0.0016, 0.5 * faint)
     elif finding.pattern == "zipper":
         count = int(14 + 14 * finding.severity)
         ys = y + np.arange(count) * 0.0085
@@ -253,10 +244,8 @@ def draw_object(canvas: Canvas, number: int, finding: Finding) -> None:
     else:
         side = 1.0 if rng.random() < 0.5 else -1.0
         cx, cy, radius = a.middle + side * 0.19, lung.dome - 0.06, 0.11
-        angle = np.linspace(0.25, np.pi - 0.25, 60)
-        ink.curve(
-            np.stack([cx + radius * np.cos(angle), cy + radius * np.sin(angle)], 1), 0.0026, 0.5 * faint
-        )
+        arc = np.linspace(0.25, np.pi - 0.25, 60)
+        ink.curve(np.stack([cx + radius * np.cos(arc), cy + radius * np.sin(arc)], 1), 0.0026, 0.5 * faint)
     drawn = ink.draw(grid)
     for body in solid:
         part.of(drawn)[...] += body

@@ -46,7 +46,8 @@ def expose(canvas: Canvas) -> NDArray[np.uint8]:
     grey = (curve - np.float32(floor)) * np.float32(1 / (ceiling - floor))
     _collimate(canvas, grey)
     _letter(canvas, grey)
-    return np.clip(np.rint(grey * np.float32(250)), 0, 255).astype(np.uint8)
+    film: NDArray[np.uint8] = np.clip(np.rint(grey * np.float32(250)), 0, 255).astype(np.uint8)
+    return film
 
 
 def _collimate(canvas: Canvas, grey: Array) -> None:

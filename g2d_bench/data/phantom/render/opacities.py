@@ -1,4 +1,4 @@
-"""Findings that fill or replace lung: pneumonia, atelectasis, edema, masses, fibrosis, COVID-like opacities."""
+"""Findings that fill or replace lung: pneumonia, atelectasis, edema, masses, fibrosis, COVID-like haze."""
 
 from __future__ import annotations
 
@@ -53,12 +53,10 @@ def draw_airspace(canvas: Canvas, number: int, finding: Finding) -> None:
             for _ in range(int(rng.integers(1, 4))):
                 bx, by = x + rng.normal(0, extent * 0.8), y + rng.normal(0, extent * 0.7)
                 area = np.maximum(area, patch(field, rng, bx, by, extent * 0.6, extent * 0.5, 0.0, 0.25))
-        mottle = (
-            1 + np.float32(0.16) * noise(field.grid, "mottle", rng)
-            if finding.label != "Consolidation"
-            else np.float32(1)
-        )
-        field.fill(area, limit(density * mottle) if finding.label != "Consolidation" else density)
+        if finding.label == "Consolidation":
+            field.fill(area, density)
+        else:
+            field.fill(area, limit(density * (1 + np.float32(0.16) * noise(field.grid, "mottle", rng))))
         if finding.label != "Infiltration":
             _bronchogram(field, canvas, rng, area, density)
         canvas.mark(number, field.grid, area)
@@ -82,7 +80,7 @@ def draw_atelectasis(canvas: Canvas, number: int, finding: Finding) -> None:
     for place, field in enumerate(canvas.sides(finding)):
         rng = stream("atelectasis", finding.key, place)
         if finding.pattern == "plate":
-            area = np.zeros(field.grid.shape, np.float32)
+            area: Array = np.zeros(field.grid.shape, np.float32)
             for _ in range(1 + int(rng.random() < 0.3 + 0.6 * finding.severity) + int(rng.random() < 0.3)):
                 x, y = field.point(canvas.anatomy, rng.uniform(0.35, 0.7), rng.uniform(0.66, 0.93))
                 half = 0.045 + 0.055 * finding.severity * rng.uniform(0.7, 1.2)
@@ -188,7 +186,7 @@ def draw_covid(canvas: Canvas, number: int, finding: Finding) -> None:
     density = (0.3 + 0.42 * finding.severity) * (0.75 if finding.subtle else 1.0)
     for place, field in enumerate(canvas.sides(finding)):
         rng = stream("covid", finding.key, place)
-        area = np.zeros(field.grid.shape, np.float32)
+        area: Array = np.zeros(field.grid.shape, np.float32)
         for _ in range(2 + int(rng.integers(0, 3)) + int(2.5 * finding.severity)):
             u, v = 0.45 + 0.5 * rng.beta(2.4, 1.0), 0.22 + 0.72 * rng.beta(1.9, 1.2)
             x, y = field.point(canvas.anatomy, u, v)

@@ -59,8 +59,9 @@ def pneumothorax_gap(field: LungField, finding: Finding) -> Array:
         profile = smooth(field.v, 0.45, 0.95)
     else:
         depth, reach = 0.13 + 0.14 * s, 1.2
-        profile = np.ones(field.grid.shape, np.float32)
-    return np.float32(depth) * profile * wobble
+        profile = smooth(field.v, -1.0, -0.5)
+    gap: Array = np.float32(depth) * profile * wobble
+    return gap
 
 
 def draw_pneumothorax(canvas: Canvas, number: int, finding: Finding) -> None:
@@ -123,7 +124,7 @@ def draw_thickening(canvas: Canvas, number: int, finding: Finding) -> None:
 
 
 def draw_skin_fold(canvas: Canvas) -> None:
-    """A fold of the back's skin: an edge along the lateral lung like a pleural line, with vessels beyond it."""
+    """A fold of the back's skin: an edge along the lateral lung like a pleural line, vessels beyond it."""
     rng = canvas.rng("fold")
     field = canvas.lungs["right" if rng.random() < 0.5 else "left"]
     a = canvas.anatomy

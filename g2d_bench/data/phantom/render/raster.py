@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from g2d_bench.data.phantom.seeds import stream
 
 Array = NDArray[np.float32]
+T = TypeVar("T", np.float32, np.float64)
 
 EDGE = 0.0045
-"""Least width of any edge in image sides: the unsharpness of a screen, and more than a pixel from 256 px on."""
+"""Least width of any edge in image sides: the unsharpness of a screen; over a pixel from 256 px on."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,10 @@ def _axis(size: int) -> Array:
     return axis
 
 
-def limit(value: Any) -> Any:
+def limit(value: NDArray[T]) -> NDArray[T]:
     """Clip to 0..1; quicker than ``np.clip`` on the small arrays here."""
-    return np.minimum(np.maximum(value, np.float32(0)), np.float32(1))
+    clipped: NDArray[T] = np.minimum(np.maximum(value, np.float32(0)), np.float32(1))
+    return clipped
 
 
 def cover(distance: Array, soft: float = EDGE) -> Array:
@@ -127,10 +129,10 @@ def _bank(size: int, kind: str) -> Array:
         "mottle": ((22, 1.0), (44, 1.0), (84, 0.7)),
         "grain": ((70, 1.0), (120, 0.9)),
     }[kind]
-    side = int(round(size * BANK))
+    side = round(size * BANK)
     total = np.zeros((side, side), np.float64)
     for place, (cells, weight) in enumerate(octaves):
-        count = int(round(cells * BANK))
+        count = round(cells * BANK)
         values = stream("bank", kind, place).normal(size=(count, count))
         axis = (np.arange(side) + 0.5) / side * count - 0.5
         coefficients = spline_filter(values, order=3, mode="grid-wrap")

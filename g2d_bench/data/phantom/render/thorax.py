@@ -117,7 +117,7 @@ def _organs(canvas: Canvas) -> Array:
 
 
 def _rows_of_heart(canvas: Canvas, y: Curve) -> tuple[Curve, Curve]:
-    """Right and left border of the heart's ellipse at heights ``y``, measured from the midline; -1 outside."""
+    """Right and left border of the heart's ellipse at heights ``y``, from the midline; -1 outside."""
     hx, hy, long, short, angle = canvas.anatomy.heart
     c, s = np.cos(angle), np.sin(angle)
     dy = y - hy

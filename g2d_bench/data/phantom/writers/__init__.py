@@ -1,8 +1,8 @@
 """Raw-layout writers, one module per data set.
 
-A writer module has ``COUNT`` (images by default), ``SIZE`` (pixels by default), ``write_item(folder, phantom)``,
-which writes the files of one image and returns its table rows as plain data, and ``write_tables(folder, items,
-seed)``, which writes the tables from the rows of all images in their order.
+A writer module has ``COUNT`` (images by default), ``SIZE`` (pixels by default), ``write_item(folder,
+phantom)``, which writes the files of one image and returns its table rows as plain data, and
+``write_tables(folder, items, seed)``, which writes the tables from the rows of all images in their order.
 """
 
 from __future__ import annotations

@@ -23,13 +23,21 @@ from g2d_bench.data.phantom.writers.files import (
 
 COUNT = 2000
 SIZE = 256
-COLUMNS = (
-    "patientid", "offset", "sex", "age", "finding", "survival", "intubated", "intubation_present", "went_icu", "in_icu",
-    "needed_supplemental_O2", "extubated", "temperature", "pO2_saturation", "leukocyte_count", "neutrophil_count",
-    "lymphocyte_count", "view", "modality", "date", "location", "folder", "filename", "doi", "url", "license",
-    "clinical_notes", "other_notes", "Unnamed: 28",
-)  # fmt: skip
-GERMS = ("Pneumonia/Bacterial/Streptococcus", "Pneumonia/Bacterial/Klebsiella", "Pneumonia/Viral/Varicella", "Pneumonia", "Pneumonia/Fungal/Pneumocystis", "Pneumonia/Bacterial/Legionella")  # fmt: skip
+HEADER = (
+    "patientid,offset,sex,age,finding,survival,intubated,intubation_present,went_icu,in_icu,"
+    "needed_supplemental_O2,extubated,temperature,pO2_saturation,leukocyte_count,neutrophil_count,"
+    "lymphocyte_count,view,modality,date,location,folder,filename,doi,url,license,clinical_notes,"
+    "other_notes,Unnamed: 28"
+)
+COLUMNS = tuple(HEADER.split(","))
+GERMS = (
+    "Pneumonia/Bacterial/Streptococcus",
+    "Pneumonia/Bacterial/Klebsiella",
+    "Pneumonia/Viral/Varicella",
+    "Pneumonia",
+    "Pneumonia/Fungal/Pneumocystis",
+    "Pneumonia/Bacterial/Legionella",
+)
 MASKED, BOXED = 70, 50
 """Share of the images, in percent, with a lung mask and with lung boxes."""
 
@@ -39,7 +47,8 @@ def write_item(folder: Path, phantom: Phantom) -> Item:
     scene = phantom.scene
     patient = patient_number(scene, 7)
     jpeg = number_of(scene, "format", digits=1) < 6
-    stem = f"{digest('covid file', scene.namespace, scene.seed, scene.index, bits=32):08x}-{patient}-{scene.order}"
+    word = digest("covid file", scene.namespace, scene.seed, scene.index, bits=32)
+    stem = f"{word:08x}-{patient}-{scene.order}"
     name = f"{stem}.{'jpg' if jpeg else 'png'}"
     write_bytes(folder / "images" / name, encode(phantom.image, "JPEG" if jpeg else "PNG"))
     if number_of(scene, "mask", digits=2) < MASKED:

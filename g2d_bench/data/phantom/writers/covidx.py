@@ -8,7 +8,14 @@ from g2d_bench.data.phantom.generate import Phantom
 from g2d_bench.data.phantom.labels import COVID
 from g2d_bench.data.phantom.seeds import digest
 from g2d_bench.data.phantom.writers import Item
-from g2d_bench.data.phantom.writers.files import encode, number_of, patient_number, place_in_block, uuid_of, write_bytes
+from g2d_bench.data.phantom.writers.files import (
+    encode,
+    number_of,
+    patient_number,
+    place_in_block,
+    uuid_of,
+    write_bytes,
+)
 
 COUNT = 3000
 SIZE = 256
@@ -28,10 +35,11 @@ def _name(phantom: Phantom, covid: bool, test: bool) -> tuple[str, str, str]:
         word = f"419639-{patient}"
         return word, f"MIDRC-RICORD-1C-{word}-{10_000 + scene.index}-{scene.order}.png", "ricord"
     if digest("covidx source", scene.patient.uid, bits=32) % 20 < 4:
-        return f"COVID_{scene.index}", f"COVID({scene.index}).png", "sirm"
+        return f"COVID_{scene.patient.number}", f"COVID({scene.index}).png", "sirm"
     word = f"A{patient}"
     day = 1 + number_of(scene, "day", digits=1)
-    name = f"{word}-12-{day:02d}-1900-NA-CHEST_AP_VIEWONLY-{10_000 + scene.index}-1.000000-AP-{scene.index:05d}-1-1.jpg"
+    number = 10_000 + scene.index
+    name = f"{word}-12-{day:02d}-1900-NA-CHEST_AP_VIEWONLY-{number}-1.000000-AP-{number}-1-1.jpg"
     return word, name, "stonybrook"
 
 

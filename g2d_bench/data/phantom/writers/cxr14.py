@@ -59,8 +59,9 @@ def write_item(folder: Path, phantom: Phantom) -> Item:
                 boxes += [(BOXED[finding.label], box.x, box.y, box.w, box.h) for box in found]
     wide = 2500 if digest("cxr14 format", name, bits=32) % 4 else 2048
     spacing = "0.168" if wide == 2500 else "0.171"
+    words = "|".join(labels) or "No Finding"
     row = (
-        f"{name},{'|'.join(labels) or 'No Finding'},{scene.order},{patient},{age_of(scene)},{scene.patient.sex},"
+        f"{name},{words},{scene.order},{patient},{age_of(scene)},{scene.patient.sex},"
         f"{scene.technique.view.split()[0]},{wide},{4548 - wide},{spacing},{spacing}"
     )
     return {"name": name, "row": row, "part": part, "boxes": boxes}

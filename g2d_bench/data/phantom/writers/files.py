@@ -124,7 +124,7 @@ def age_of(scene: Scene) -> int:
 
 
 def place_in_block(scene: Scene) -> int:
-    """Place of the patient in its block: small places exist in every block, so parts made of them are never empty."""
+    """Place of the patient in its block: small ones exist in every block, so no part is empty."""
     return scene.patient.number % BLOCK
 
 
@@ -134,7 +134,7 @@ def number_of(scene: Scene, *parts: str | int, digits: int) -> int:
 
 
 def patient_number(scene: Scene, digits: int) -> int:
-    """A patient number of exactly ``digits`` digits: two of a hash of data set and seed, then the running number.
+    """A patient number of ``digits`` digits: two of a hash of data set and seed, then the running number.
 
     Within a data set, numbers never repeat.
     """

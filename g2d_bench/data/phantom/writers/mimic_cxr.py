@@ -58,13 +58,13 @@ def write_item(folder: Path, phantom: Phantom) -> Item:
 
 
 def _split(subject: int) -> str:
-    # Shares of the release: 97.9 % train, 0.8 % validate, 1.4 % test; larger here, so that small sets have some.
+    # The release has 0.8 % validate and 1.4 % test; more here, so that small sets have some.
     share = digest("mimic split", subject, bits=32) % 100
     return "validate" if share < 4 else "test" if share < 10 else "train"
 
 
 def write_tables(folder: Path, items: list[Item], seed: int) -> None:
-    """Write metadata, official split, CheXpert labels (as a labeller reads them off the report) and sections."""
+    """Write metadata, official split, CheXpert labels (as a labeller reads them off the report), sections."""
     items = sorted(items, key=lambda item: (item["subject"], item["study"], item["dicom"]))
     view_code = {
         "PA": ("postero-anterior", "CHEST"),

@@ -1,4 +1,4 @@
-"""RSNA Pneumonia Detection Challenge, stage 2: flat JPEG-compressed DICOM files, a box table, a class table."""
+"""RSNA Pneumonia Detection Challenge, stage 2: JPEG-compressed DICOM files, a box table, a class table."""
 
 from __future__ import annotations
 
