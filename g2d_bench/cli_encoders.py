@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
+from g2d_bench.cli_options import PATH
 from g2d_bench.errors import InputError
-
-_PATH = click.Path(path_type=Path)
 
 
 @click.command()
@@ -20,11 +19,11 @@ _PATH = click.Path(path_type=Path)
     show_default=True,
     help="phantom, mimic-cxr, covid-cxr, or a folder with images and same-named .txt files or a pairs.csv.",
 )
-@click.option("--out", type=_PATH, required=True, help="Folder of the run; an interrupted one goes on.")
+@click.option("--out", type=PATH, required=True, help="Folder of the run; an interrupted one goes on.")
 @click.option("--variant", type=click.Choice(["paper", "released"]), default="paper", show_default=True)
 @click.option("--preset", type=click.Choice(["paper", "phantom"]), default="phantom", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--data-root", type=_PATH, help="Folder with real data (or G2D_BENCH_DATA).")
+@click.option("--data-root", type=PATH, help="Folder with real data (or G2D_BENCH_DATA).")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a field of the recipe.")
 @click.option("--device", help="cpu or cuda.  [default: the accelerator if there is one]")
 @click.option("--save-every", type=click.IntRange(min=1), default=200, show_default=True, help="Steps.")
@@ -68,8 +67,8 @@ def pretrain(
 
 
 @click.command()
-@click.option("--out", type=_PATH, help="Where the files go.  [default: into the package]")
-@click.option("--runs", type=_PATH, default=Path("runs") / "pretrain", show_default=True, help="Work folder.")
+@click.option("--out", type=PATH, help="Where the files go.  [default: into the package]")
+@click.option("--runs", type=PATH, default=Path("runs") / "pretrain", show_default=True, help="Work folder.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--method", "methods", multiple=True, help="Only these.")
 def weights(out: Path | None, runs: Path, seed: int, methods: tuple[str, ...]) -> None:
@@ -83,8 +82,8 @@ def weights(out: Path | None, runs: Path, seed: int, methods: tuple[str, ...]) -
 
 @click.command()
 @click.option("--encoder", "name", required=True, help="Encoder name.")
-@click.option("--checkpoint", type=_PATH, help="Weights file; otherwise what the card or the settings say.")
-@click.option("--encoders-dir", "encoder_dirs", type=_PATH, multiple=True, help="Folder with your own cards.")
+@click.option("--checkpoint", type=PATH, help="Weights file; otherwise what the card or the settings say.")
+@click.option("--encoders-dir", "encoder_dirs", type=PATH, multiple=True, help="Folder with your own cards.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the initialisation.")
 def doctor(name: str, checkpoint: Path | None, encoder_dirs: tuple[Path, ...], seed: int) -> None:
     """Say whether an encoder's weights load, and what it does with an image."""

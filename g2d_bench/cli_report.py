@@ -241,9 +241,9 @@ def compact(source: Path, target: Path, **given: Any) -> None:
 
 def row_order(found: Iterable[Found]) -> list[str]:
     """Return encoder names in the order of tables: controls first, then as the field published them."""
-    from g2d_bench.plan import _order
+    from g2d_bench.plan import encoder_order
 
-    return sorted({one.record.cell.encoder for one in found}, key=_order)
+    return sorted({one.record.cell.encoder for one in found}, key=encoder_order)
 
 
 def _filter(given: dict[str, Any]) -> Filter:

@@ -141,7 +141,7 @@ def _default_encoders(
         for card in catalogue.encoders
         if card.scale == "phantom" and not state[card.name][0]
     ]
-    return sorted(names, key=_order), skipped
+    return sorted(names, key=encoder_order), skipped
 
 
 CONTROLS = ("none", "supervised")
@@ -161,7 +161,8 @@ def takes(task: TaskCard, encoder: str) -> bool:
 _CONTROLS_FIRST = ("random", "imagenet", "convirt", "gloria", "mgca", "g2d")
 
 
-def _order(name: str) -> tuple[int, str]:
+def encoder_order(name: str) -> tuple[int, str]:
+    """Sort key of encoder names: controls first, then as the field published them."""
     family = name.removesuffix(DECODER).split(".")[0]
     known = _CONTROLS_FIRST.index(family) if family in _CONTROLS_FIRST else len(_CONTROLS_FIRST)
     return known, name
