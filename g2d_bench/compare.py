@@ -47,7 +47,7 @@ class Tolerance:
         """
         if text == "seeds":
             return cls("seeds")
-        match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", text.strip())
+        match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", text.strip(), re.ASCII)
         if not match:
             raise InputError(
                 f"{text!r} is no tolerance; write seeds, 0.5 (points) or 2%", field="--tolerance"

@@ -46,6 +46,7 @@ def make_record(cell: Cell, predictions: dict[str, np.ndarray[Any, Any]], **chan
     names = changes.pop("metrics_names", SEGMENTATION)
     data_kind = changes.pop("data_kind", "phantom")
     version = changes.pop("version", "1.0")
+    weights = changes.pop("weights", "f" * 64)
     counts = [predictions[name] for name in ("intersection", "predicted", "true")]
     test = len(predictions["true"])
     fields: dict[str, Any] = {
@@ -62,7 +63,7 @@ def make_record(cell: Cell, predictions: dict[str, np.ndarray[Any, Any]], **chan
             images={"train": max(1, round(200 * cell.fraction)), "val": 40, "test": test},
             positive={"train": 1, "val": 20, "test": int((predictions["true"] > 0).sum())},
         ),
-        "encoder": EncoderPart(card_hash="e" * 64, weights="f" * 64),
+        "encoder": EncoderPart(card_hash="e" * 64, weights=weights),
         "metrics": segmentation_metrics(*counts, names=names),
         "references": {"all-empty": all_empty(predictions["true"], names=names)},
         "versions": {"g2d-bench": "0.1.0", "torch": "2.15.0"},
@@ -106,13 +107,18 @@ class Folder:
         return Found(self.store.save(path, record, predictions), path)
 
     def grid(
-        self, qualities: dict[str, float], fractions: tuple[float, ...] = (0.01,), seeds: int = 3, **more: Any
+        self,
+        qualities: dict[str, float],
+        fractions: tuple[float, ...] = (0.01,),
+        seeds: int = 3,
+        step: float = 0.01,
+        **more: Any,
     ) -> None:
         """Write encoders at fractions and seeds; quality grows with the fraction and varies with the seed."""
         for encoder, quality in qualities.items():
             for n, fraction in enumerate(fractions):
                 for seed in range(seeds):
-                    value = quality + 0.05 * n + 0.01 * (seed - 1)
+                    value = quality + 0.05 * n + step * (seed - 1)
                     self.add(encoder, value, fraction=fraction, seed=seed, **more)
 
 
@@ -133,14 +139,11 @@ def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
     """The commands of this part, called as a user does; returns click's result."""
     from click.testing import CliRunner
 
-    from g2d_bench import cli_report
-    from g2d_bench.cli_options import Group
+    from g2d_bench.cli import main
 
     monkeypatch.chdir(tmp_path)
     for name in ("G2D_BENCH_RESULTS", "G2D_BENCH_DATA", "G2D_BENCH_CONFIG"):
         monkeypatch.delenv(name, raising=False)
-    names = ("table", "compare", "verify", "figure", "compact")
-    main = Group("g2d-bench", commands={name: getattr(cli_report, name) for name in names})
 
     def run(*arguments: object) -> Any:
         return CliRunner().invoke(main, [str(argument) for argument in arguments])

@@ -1,0 +1,227 @@
+"""The commands as a user meets them: output, exit codes, one line for bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from g2d_bench import cli_report
+from g2d_bench.compare import STYLES
+from g2d_bench.report.formats import FORMATS
+from g2d_bench.report.papers import LAYOUTS
+
+Edit = Callable[[Path, Callable[[dict[str, Any]], None]], None]
+
+
+def refused(result: Any, *texts: str) -> None:
+    """Bad input is one line on stderr and exit code 2."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("g2d-bench: ")
+    for text in texts:
+        assert text in result.stderr
+
+
+def test_literals_agree_with_the_code() -> None:
+    assert tuple(LAYOUTS) == cli_report.PAPERS
+    assert cli_report.TABLE_FORMATS == FORMATS
+    assert cli_report.COMPARE_FORMATS == STYLES
+
+
+def test_importing_the_commands_imports_nothing_heavy() -> None:
+    code = "import sys, g2d_bench.cli_report; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "torch", "pydantic", "matplotlib", "pandas"} & set(done.stdout.split())
+
+
+def test_table_reads_the_default_folder_and_filters(folder: Any, cli: Callable[..., Any]) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6, "mgca": 0.5}, (0.01, 0.1))
+    text = cli("table").stdout
+    assert text.count("of the training labels") == 2
+    assert text.index("random") < text.index("mgca") < text.index("g2d")
+    text = cli("table", "--fraction", "1%", "--encoder", "g2d,random", "--seed", "0-1").stdout
+    assert text.count("of the training labels") == 1
+    assert "mgca" not in text
+    assert "2 seeds (0, 1)" in text
+
+
+def test_table_into_a_file(folder: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
+    folder.add("g2d")
+    result = cli("table", "--results", folder.root, "--format", "json", "--out", "t.json")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert json.loads((tmp_path / "t.json").read_text())[0]["generated"] is True
+    refused(cli("table", "--out", "no/t.md"), "no such folder")
+
+
+def test_paper_table_with_nothing_measured_shows_what_was_printed(cli: Callable[..., Any]) -> None:
+    result = cli("table", "--paper", "g2d-table4", "--with-quoted", "--format", "csv")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 1 + 9 * 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "texts"),
+    [
+        (["--task", "siim-sge"], ["--task", "did you mean 'siim-seg'?"]),
+        (["--encoder", "g2"], ["--encoder", "did you mean 'g2d'?"]),
+        (["--fraction", "0.5"], ["--fraction", "50 %"]),
+        (["--seed", "9"], ["--seed: no record of seed 9; there are 0, 1, 2"]),
+        (["--seed", "x"], ["--seed: 'x' is not a seed"]),
+        (["--protocol", "legacy"], ["--protocol"]),
+        (["--signature", "real:"], ["--signature: no signature contains 'real:'"]),
+        (["--encoder", "random", "--fraction", "0.1"], ["no record passes all filters together"]),
+        (["--paper", "g2d-table4"], ["g2d-table4: no record of chexpert-cls"]),
+    ],
+)
+def test_table_names_what_is_not_there(
+    folder: Any, cli: Callable[..., Any], arguments: list[str], texts: list[str]
+) -> None:
+    folder.grid({"g2d": 0.6}, (0.01, 0.1))
+    folder.grid({"random": 0.6}, (0.01,))
+    refused(cli("table", *arguments), *texts)
+
+
+def test_bad_folders(folder: Any, cli: Callable[..., Any], edit: Edit, tmp_path: Path) -> None:
+    refused(cli("table"), "runs: no such folder")
+    folder.root.mkdir()
+    refused(cli("table"), "no records here")
+    refused(cli("verify"), "no records here")
+    refused(cli("figure", "curves"), "no records here")
+    refused(cli("compare", "--to", folder.root), "no records here")
+    path = folder.add("g2d").path
+    (tmp_path / "file").touch()
+    refused(cli("verify", "file"), "is not a folder")
+    refused(cli("table", "--results", "file"), "is not a folder")
+    edit(path, lambda raw: raw.update(schema_version=3))
+    for command in (["table"], ["figure", "curves"], ["compare", "--to", folder.root]):
+        refused(cli(*command), "schema_version: is 3, this version of g2d-bench reads 1")
+    assert cli("verify").exit_code == 1
+
+
+def test_duplicates_and_mixed_signatures(folder: Any, cli: Callable[..., Any]) -> None:
+    first = folder.add("g2d")
+    other = folder.add("random", version="1.1")
+    refused(cli("table"), "--allow-mixed")
+    assert "(b) signature" in cli("table", "--allow-mixed").stdout
+    assert cli("table", "--signature", "@1.1").exit_code == 0
+    Path(other.path).unlink()
+    second = folder.add("g2d", key="0" * 64)
+    refused(cli("table"), str(first.path.name), str(second.path.name))
+    refused(cli("compare", "--to", folder.root), "two records for one cell")
+
+
+def test_verify_exits_with_1(folder: Any, cli: Callable[..., Any], edit: Edit) -> None:
+    path = folder.add("g2d").path
+    result = cli("verify", folder.root)
+    assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
+    edit(path, lambda raw: raw["metrics"].update(dice_legacy=0.5))
+    result = cli("verify")
+    assert result.exit_code == 1
+    assert "metrics.dice_legacy: says 0.5" in result.stdout
+    refused(cli("table"), "metrics.dice_legacy", "edited")
+
+
+def test_compare_exit_codes(folder: Any, other: Any, cli: Callable[..., Any]) -> None:
+    for one in (folder, other):
+        one.grid({"random": 0.4, "g2d": 0.6})
+    result = cli("compare", "--to", other.root)
+    assert (result.exit_code, result.stdout) == (0, "24 numbers compared, none moved\n")
+    folder.add("mgca", 0.52)
+    other.add("mgca", 0.50)
+    other.add("mgca", 0.50, seed=1)
+    result = cli("compare", "--to", other.root, "--tolerance", "0.5", "--encoder", "mgca", "--seed", "0")
+    assert result.exit_code == 1
+    assert "mgca · 1 % · seed 0 · clean: dice_positive" in result.stdout
+    result = cli("compare", "--to", other.root, "--tolerance", "9")
+    assert result.exit_code == 1
+    assert "1 cell not measured" in result.stdout
+    result = cli("compare", "--to", other.root, "--tolerance", "9", "--allow-missing")
+    assert result.exit_code == 0
+    assert "1 cells of the reference were not measured" in result.stderr
+    assert "::error" in cli("compare", "--to", other.root, "--format", "github", "--tolerance", "0").stdout
+    assert cli("compare", "--to", other.root, "--format", "junit").stdout.startswith("<?xml")
+
+
+def test_compare_refuses(folder: Any, other: Any, cli: Callable[..., Any]) -> None:
+    folder.add("g2d")
+    other.add("random")
+    refused(cli("compare", "--to", other.root), "none of the 1 cells", "--run")
+    refused(cli("compare", "--to", other.root, "--tolerance", "two"), "--tolerance: 'two' is no tolerance")
+    refused(cli("compare", "--to", other.root, "--task", "x"), "--task")
+    refused(cli("compare", "--to", "nowhere"), "no such folder")
+    refused(cli("compare", "--to", "reported"), "GENERATED DATA")
+    refused(cli("compare", "--to", "reported", "--run"), "--run")
+
+
+def test_compare_with_quoted_numbers(folder: Any, cli: Callable[..., Any]) -> None:
+    from g2d_bench.reported import load_reported
+
+    printed = next(c for c in load_reported() if c.comparable == "yes" and c.task == "rsna-det")
+    found = folder.add(printed.encoder, task=printed.task, fraction=float(printed.fraction), data_kind="real")
+    record = found.record.model_copy(update={"metrics": {"ap_legacy": printed.number}, "kind": "detection"})
+    folder.store.save(found.path, record, {})
+    folder.add("g2d")
+    result = cli("compare", "--to", "reported")
+    assert result.exit_code == 0
+    assert result.stdout == "1 numbers compared, none moved\n"
+    assert "1 records on generated data were left out" in result.stderr
+    drifted = record.model_copy(update={"metrics": {"ap_legacy": printed.number + 0.02}})
+    folder.store.save(found.path, drifted, {})
+    assert cli("compare", "--to", "reported").exit_code == 1
+
+
+def test_compare_runs_what_is_missing(
+    folder: Any, other: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs is the business of `execute`; here: it is asked for the right cells, on generated data."""
+    from g2d_bench.execute import local
+
+    reference = [folder.add("g2d", seed=seed, quality=0.6) for seed in range(2)]
+    folder.add("random", 0.4)
+    asked: dict[str, Any] = {}
+
+    def execute(cells: Any, bench: Any, jobs: Any) -> local.Report:
+        asked.update(cells=list(cells), root=bench.settings.data_root, jobs=jobs)
+        failure = type("F", (), {"cell": reference[1].cell, "error": "out of memory"})
+        return local.Report(records=[reference[0].record], failures=[failure])  # type: ignore[list-item]
+
+    monkeypatch.setattr(local, "execute", execute)
+    monkeypatch.setenv("G2D_BENCH_DATA", str(folder.root))
+    result = cli("compare", "--to", folder.root, "--encoder", "g2d", "--run", "--jobs", "1")
+    assert asked == {"cells": [found.cell for found in reference], "root": None, "jobs": 1}
+    assert result.exit_code == 1
+    assert "failed: siim-seg g2d: out of memory" in result.stderr
+    assert "4 numbers compared: 1 cell not measured" in result.stdout
+
+
+def test_shipped_reference_folders_are_found(cli: Callable[..., Any]) -> None:
+    """Quoted numbers ship as CSV; the folder is found from anywhere and holds no record."""
+    refused(cli("compare", "--to", "results/reported"), "no records here")
+
+
+def test_figure(folder: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6}, (0.01, 0.1, 1.0), seeds=1)
+    assert cli("figure", "curves").stdout == "wrote siim-seg-dice_positive.png\n"
+    assert (tmp_path / "siim-seg-dice_positive.png").stat().st_size > 10_000
+    refused(cli("figure", "curves", "--out", "x.gif"), ".gif; write one of")
+    refused(cli("figure", "curves", "--out", "no/x.png"), "no such folder")
+    refused(cli("figure", "curves", "--metric", "dice_positiv"), "did you mean 'dice_positive'?")
+    folder.add("g2d", task="rsna-seg")
+    refused(cli("figure", "curves"), "one figure shows one task; choose of rsna-seg, siim-seg")
+
+
+def test_compact_command(folder: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
+    folder.grid({"g2d": 0.6})
+    result = cli("compact", folder.root, "small", "--seed", "0,1")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("wrote 2 records to small, ")
+    assert cli("verify", "small").exit_code == 0
+    assert len(list((tmp_path / "small").rglob("*.npz"))) == 2

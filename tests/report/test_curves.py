@@ -1,0 +1,70 @@
+"""The figure: what is drawn, that it says what it shows, and that it is the same file again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from g2d_bench.report.curves import SUFFIXES, curves, draw, write
+from g2d_bench.report.model import GENERATED
+from g2d_bench.selection import select
+
+
+def texts(figure: Any) -> str:
+    axes = figure.axes[0]
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    title = axes.get_title(loc="left")
+    stamp = figure.get_suptitle().replace("\n", " ")
+    return "\n".join([*legend, title, axes.get_ylabel(), stamp])
+
+
+def test_points_intervals_and_words(folder: Any) -> None:
+    folder.grid({"random": 0.4, "a_b $x$ <i>": 0.6}, (0.01, 0.1, 1.0))
+    points = curves(select(folder.root), "dice_positive", ["random"])
+    assert [list(column.values) for column in points] == [["random", "a_b $x$ <i>"]] * 3
+    figure = draw(points)
+    axes = figure.axes[0]
+    assert axes.get_xscale() == "log"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1 %", "10 %", "100 %"]
+    containers: list[Any] = list(axes.containers)
+    drawn = [list(bar.lines[0].get_ydata()) for bar in containers]
+    assert drawn == [[column.values[name].mean for column in points] for name in ("random", "a_b $x$ <i>")]
+    (bars,) = containers[0].lines[2]
+    low, high = bars.get_segments()[0][:, 1]
+    value = points[0].values["random"]
+    assert (low, high) == pytest.approx((value.low, value.high))
+    said = texts(figure)
+    assert GENERATED in said
+    assert "a_b $x$ <i>" in said
+    assert "all-empty (no encoder): 0.0, off the axis" in said
+    assert "mean over 3 seeds" in said
+    assert "dice_positive in %" in said
+
+
+def test_a_reference_near_the_points_is_drawn(folder: Any) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6}, (0.01, 1.0))
+    figure = draw(curves(select(folder.root), "dice_legacy"))
+    assert "off the axis" not in texts(figure)
+    assert any(line.get_linestyle() == ":" for line in figure.axes[0].lines)
+
+
+def test_real_data_bear_no_stamp_and_incomplete_cells_no_point(folder: Any) -> None:
+    folder.grid({"random": 0.4}, (0.01, 1.0), seeds=2, data_kind="real")
+    folder.add("late", fraction=1.0, data_kind="real")
+    figure = draw(curves(select(folder.root), "dice_positive"))
+    assert "GENERATED" not in texts(figure)
+    assert "late" not in texts(figure)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_same_points_make_the_same_file(folder: Any, tmp_path: Path, suffix: str) -> None:
+    folder.grid({"g2d": 0.6}, (0.01, 0.1), seeds=1)
+    contents = []
+    for n in range(2):
+        path = tmp_path / f"{n}{suffix}"
+        write(draw(curves(select(folder.root), "dice_positive")), path)
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1]
+    assert len(contents[0]) > 5_000
