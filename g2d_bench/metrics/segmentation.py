@@ -26,10 +26,19 @@ def counts(predicted: NDArray[np.uint8], true: NDArray[np.uint8]) -> tuple[Count
         Common, predicted and true pixels, each [N].
     """
 
-    def ones(bits: NDArray[np.uint8]) -> Counts:
-        return np.asarray(np.bitwise_count(bits).sum(axis=1, dtype=np.int64), np.int64)
+    p, t = _words(predicted), _words(true)
+    return _ones(p & t), _ones(p), _ones(t)
 
-    return ones(predicted & true), ones(predicted), ones(true)
+
+def _words(bits: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Read eight bytes as one number, which counts several times as fast; missing bytes are empty."""
+    missing = -bits.shape[1] % 8
+    whole = np.pad(bits, ((0, 0), (0, missing))) if missing else np.ascontiguousarray(bits)
+    return whole.view(np.uint64)
+
+
+def _ones(words: NDArray[np.uint64]) -> Counts:
+    return np.asarray(np.bitwise_count(words).sum(axis=1, dtype=np.int64), np.int64)
 
 
 def _dice(common: Counts, predicted: Counts, true: Counts) -> Values:

@@ -106,3 +106,26 @@ def test_names_resolve() -> None:
     assert metric_spec("dice_legacy").higher_is_better
     with pytest.raises(InputError, match="did you mean 'dice_positive'"):
         metric_spec("dice_positiv")
+
+
+@pytest.mark.parametrize("name", [*PER_IMAGE, "dice_pooled"])
+@pytest.mark.parametrize("kind", [np.int64, np.uint8])
+def test_whole_weights_equal_repeated_images(name: str, kind: Any) -> None:
+    """Also where counts are stored in integers so small that their sums would overflow."""
+    generator = np.random.default_rng(6)
+    predicted, true = (generator.random((30, 16, 16)) < 0.7 for _ in range(2))
+    true[:9], predicted[5:15] = False, False
+    names = ("intersection", "predicted", "true")
+    counted = dict(zip(names, counts(_packed(predicted), _packed(true)), strict=True))
+    stored = {"id": np.arange(30), **{key: value.astype(kind) for key, value in counted.items()}}
+    weights = generator.integers(0, 4, (5, 30))
+    found = metric_spec(name).statistic(stored)(weights.astype(float))
+    for value, row in zip(found, weights, strict=True):
+        drawn = [np.repeat(counted[key], row) for key in names]
+        assert value == pytest.approx(segmentation_metrics(*drawn, names=(name,))[name], abs=1e-12)
+
+
+def test_what_hangs_on_the_order_is_not_resampled() -> None:
+    assert not metric_spec("dice_legacy_batched").resamples
+    with pytest.raises(InputError, match="depends on the order of the samples"):
+        metric_spec("dice_legacy_batched").statistic({})
