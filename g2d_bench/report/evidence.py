@@ -13,9 +13,10 @@ from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_json
 from g2d_bench.metrics.segmentation import segmentation_metrics
 from g2d_bench.metrics.spec import Predictions, metric_spec
+from g2d_bench.report.draws import DrawCache, draw
 from g2d_bench.results import read_predictions
 from g2d_bench.selection import Found
-from g2d_bench.statistics import REPLICATES, Values, general_replicates, mean_replicates
+from g2d_bench.statistics import REPLICATES, Values
 
 EDITED = 1e-6
 """How far a recorded metric may lie from its recomputation: rounding of a sum in another order."""
@@ -50,6 +51,7 @@ class Evidence:
         self._draws: dict[int, dict[str, Values | None]] = {}
         self._samples: dict[int, str] = {}
         self._kept: list[Found] = []
+        self._cache = DrawCache()
 
     def value(self, found: Found, metric: str) -> float | None:
         """Return a record's metric as a share, NaN where it is undefined, None where there is none."""
@@ -99,35 +101,13 @@ class Evidence:
         predictions = read_predictions(found.path, record)
         _refuse_edited(found, predictions)
         self._samples[id(record)] = _sample(predictions)
-        more = self._values[id(record)] = {}
-        for metric in self._more:
-            if metric not in record.metrics:
-                with suppress(InputError, KeyError):
-                    more[metric] = recompute(metric, predictions)
-        return {metric: draw(metric, predictions, self._count) for metric in (*record.metrics, *more)}
-
-
-def draw(metric: str, predictions: Predictions, count: int = REPLICATES) -> Values | None:
-    """Bootstrap one metric over the patients of the test set.
-
-    Args:
-        metric: its name.
-        predictions: the stored arrays.
-        count: how many draws.
-
-    Returns:
-        The metric per draw [count], None where resampling has no meaning for it or arrays are missing.
-    """
-    patients = predictions.get("patient")
-    if patients is None or not len(patients):
-        return None
-    try:
-        spec = metric_spec(metric)
-        if spec.per_sample is not None:
-            return mean_replicates(np.asarray(spec.per_sample(predictions), np.float64), patients, count)
-        return general_replicates(spec.statistic(predictions), patients, count) if spec.resamples else None
-    except (InputError, KeyError):
-        return None
+        points = self._values[id(record)] = {}
+        for metric in dict.fromkeys((*record.metrics, *self._more)):
+            with suppress(InputError, KeyError):
+                points[metric] = recompute(metric, predictions)
+        return self._cache.get(
+            record.predictions.sha256, self._count, points, lambda name: draw(name, predictions, self._count)
+        )
 
 
 def recompute(metric: str, predictions: Predictions) -> float:

@@ -64,6 +64,8 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
             filled.notes.append(
                 f"n/a: {name} lacks seed {lacking} of {column.task} at {percent(column.fraction)}"
             )
+        reasons = dict.fromkeys(one.record.notes["n/a"] for one in row.values() if "n/a" in one.record.notes)
+        filled.notes += [f"n/a: {name}: {reason} ({column.task})" for reason in reasons]
     for name in _best(column, filled.values, drawn) if not letters else ():
         filled.values[name] = replace(filled.values[name], best=True)
     for one in found:

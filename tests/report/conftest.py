@@ -122,6 +122,11 @@ class Folder:
                     self.add(encoder, value, fraction=fraction, seed=seed, **more)
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     """An empty results folder."""

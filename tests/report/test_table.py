@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from g2d_bench.errors import InputError
-from g2d_bench.report.evidence import Evidence, draw, recompute
+from g2d_bench.report.draws import DrawCache, draw
+from g2d_bench.report.evidence import Evidence, recompute
 from g2d_bench.report.fill import fill
 from g2d_bench.report.model import Column, Row, Table, Value
 from g2d_bench.report.table import blocks, paper_table
@@ -352,3 +353,42 @@ def test_flagged_quoted_numbers_never_appear() -> None:
 
 def test_plain_numbers_have_three_digits() -> None:
     assert str(Value(Column("t", 1.0, "cnr", "clean", ("cnr",)), 1.0271, 0.05)) == "1.027 ± 0.050"
+
+
+def test_draws_are_kept_and_the_same_from_the_cache(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6})
+    first = blocks(select(folder.root), metrics=METRICS)
+    monkeypatch.setattr("g2d_bench.report.evidence.draw", lambda *_: pytest.fail("drawn again"))
+    assert blocks(select(folder.root), metrics=METRICS) == first
+
+
+def test_a_changed_metric_and_a_broken_cache_are_drawn_again(tmp_path: Path) -> None:
+    cache = DrawCache(tmp_path)
+
+    def get(point: float, drawn: float) -> float:
+        made = cache.get("0" * 64, 2, {"auroc/Edema": point}, lambda _: np.full(2, drawn))["auroc/Edema"]
+        assert made is not None
+        return float(made[0])
+
+    assert [get(0.5, 1.0), get(0.5, 2.0), get(0.6, 3.0), get(0.6, 4.0)] == [1.0, 1.0, 3.0, 3.0]
+    assert [get(math.nan, 5.0), get(math.nan, 6.0)] == [5.0, 5.0]
+    (file,) = tmp_path.glob("*.npz")
+    file.write_bytes(b"broken")
+    assert get(0.6, 7.0) == 7.0
+    assert cache.get("1" * 64, 2, {"x": 0.5}, lambda _: None) == {"x": None}
+    assert cache.get("1" * 64, 2, {"x": 0.5}, lambda _: pytest.fail("drawn again")) == {"x": None}
+
+
+def test_a_large_test_set_gets_fewer_draws_where_each_is_costly() -> None:
+    size = 5000
+    rng = np.random.default_rng(0)
+    arrays = {
+        "id": np.arange(size),
+        "patient": np.arange(size).astype(str),
+        "scores": rng.random((size, 1)),
+        "targets": rng.integers(0, 2, (size, 1)).astype(float),
+        "label": np.array(["x"]),
+    }
+    drawn = draw("auroc", arrays, 40)
+    assert drawn is not None
+    assert len(drawn) == 10
