@@ -11,16 +11,18 @@ Sources: ConVIRT (Zhang et al. 2020, section 3), GLoRIA (Huang et al. 2021, sect
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from g2d_bench.encoders.image import ImageFeatures
-from g2d_bench.encoders.text import TextStates
 from g2d_bench.encoders.words import word_counts, word_sums
 from g2d_bench.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from g2d_bench.encoders.image import ImageFeatures
+    from g2d_bench.encoders.text import TextStates
 
 Tokens = Mapping[str, Tensor]
 """What :meth:`TextEncoder.tokenize` gives."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
@@ -82,7 +83,8 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     except OSError as error:
         raise InputError(f"cannot write the tokenizer: {error.strerror}", file=path) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

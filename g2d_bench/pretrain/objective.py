@@ -11,10 +11,11 @@ the processes send back, so the average is the gradient that one process with th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -23,9 +24,11 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
 from g2d_bench.encoders.heads import Embeddings, make_heads, unit, widened
-from g2d_bench.encoders.image import ImageFeatures
-from g2d_bench.encoders.text import TextStates
 from g2d_bench.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from g2d_bench.encoders.image import ImageFeatures
+    from g2d_bench.encoders.text import TextStates
 
 OBJECTIVES = ("convirt", "gloria", "mgca", "g2d")
 """Each has a module of its name in this package that names its class ``OBJECTIVE``."""
@@ -204,6 +207,17 @@ def diagonal_loss(scores: Tensor, rows: float = 1.0, columns: float = 1.0) -> Te
     target = torch.arange(len(scores), device=scores.device)
     row_loss = functional.cross_entropy(scores, target)
     return rows * row_loss + columns * functional.cross_entropy(scores.T, target)
+
+
+def bare_sentences(sentences: Sequence[str]) -> list[str]:
+    r"""Reduce sentences to lower-case words (``\w+``), as the released GLoRIA and MGCA do.
+
+    Sentences of one word are dropped unless nothing else is left, sentences without a word unless there is
+    no other.
+    """
+    bare = [re.findall(r"\w+", sentence.lower()) for sentence in sentences]
+    kept = [one for one in bare if len(one) > 1] or [one for one in bare if one] or [[]]
+    return [" ".join(one) for one in kept]
 
 
 def gather(part: Tensor) -> Tensor:
