@@ -58,6 +58,7 @@ class DetectionRule(Card):
     patience: int = Field(gt=0)
     """Validations without a better score before training stops."""
     select: str
+    """Metric by which the checkpoint is chosen on validation; ``main`` for the task's main one."""
     score_threshold: float = Field(ge=0, lt=1)
     """Objectness and class probability below which no box is kept; low, or it cuts the curve."""
     nms_iou: float = Field(gt=0, lt=1)

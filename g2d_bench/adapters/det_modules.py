@@ -1,0 +1,299 @@
+"""Our encoder, a YOLOv3 on it, and our metric as mmdet and mmengine modules."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.config import ConfigDict
+from mmengine.evaluator import BaseMetric
+from mmengine.model import BaseDataPreprocessor, BaseModule
+from mmengine.structures import InstanceData
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from g2d_bench.adapters.mm_ops import install
+from g2d_bench.encoders.features import BATCH, pyramid_features, pyramid_shapes
+from g2d_bench.encoders.load import Encoder
+from g2d_bench.rules import DetectionRule
+
+install()
+# Only now: mmdet looks for mmcv's compiled operators when it is imported.
+from mmdet.models.detectors import YOLOV3  # noqa: E402
+from mmdet.registry import METRICS, MODELS  # noqa: E402
+from mmdet.structures import DetDataSample  # noqa: E402
+
+COARSEST = 32
+"""Pixels per cell of the coarsest of the three maps (YOLOv3, section 2.3); the others halve it."""
+
+ANCHOR_SIDE = 416
+ANCHORS = (
+    ((116, 90), (156, 198), (373, 326)),
+    ((30, 61), (62, 45), (59, 119)),
+    ((10, 13), (16, 30), (33, 23)),
+)
+"""Widths and heights in pixels of an input of ``ANCHOR_SIDE``, coarse to fine (YOLOv3, section 2.3)."""
+
+CHUNK = 16 * BATCH
+"""Images whose full pyramids are in memory at a time while those maps are kept that the head needs."""
+
+
+def grids(size: int) -> tuple[int, int, int]:
+    """Return the cells per side of the three maps of a square input, fine to coarse."""
+    cells = max(1, round(size / COARSEST))
+    return 4 * cells, 2 * cells, cells
+
+
+def to_grids(pyramid: Sequence[Tensor], size: int) -> list[Tensor]:
+    """Bring the three coarsest maps of a pyramid to the grids of the head.
+
+    The neck doubles a map's side to join it to the next one, and all encoders should be read on one grid.
+    So maps of a ViT, which are of one size, and of an encoder that enlarges its input are resampled
+    (bilinear, antialiased where they shrink); those of any other ResNet are left as they are.
+
+    Args:
+        pyramid: maps [B, C, H, W], fine to coarse, three at least.
+        size: side of the encoder's input in pixels.
+    """
+    return [
+        level
+        if level.shape[-2:] == (side, side)
+        else F.interpolate(level, size=(side, side), mode="bilinear", antialias=True)
+        for level, side in zip(pyramid[-3:], grids(size), strict=True)
+    ]
+
+
+def dense_levels(encoder: Encoder, pixels: NDArray[np.uint8], *, budget_bytes: int) -> list[Tensor] | None:
+    """Compute the three maps of all images, if they fit in memory.
+
+    Args:
+        encoder: the frozen encoder.
+        pixels: uint8 [N, S, S].
+        budget_bytes: how much the maps may take.
+
+    Returns:
+        float32 [N, C, H, W] per level, fine to coarse, on the CPU; None if they would take more.
+    """
+    size = encoder.card.image.size
+    shapes = [
+        (c, side, side) for (c, _, _), side in zip(pyramid_shapes(encoder)[-3:], grids(size), strict=True)
+    ]
+    if len(pixels) * sum(4 * int(np.prod(shape)) for shape in shapes) > budget_bytes:
+        return None
+    levels = [torch.empty((len(pixels), *s), memory_format=torch.channels_last) for s in shapes]
+    for start in range(0, len(pixels), CHUNK):
+        part = pyramid_features(encoder, pixels[start : start + CHUNK], budget_bytes=sys.maxsize)
+        assert part is not None
+        for level, maps in zip(levels, to_grids(part, size), strict=True):
+            level[start : start + len(maps)] = maps
+    return levels
+
+
+class BoxRows(Dataset[dict[str, Any]]):
+    """Images by row number, with their true boxes in pixels of the encoder's input.
+
+    Args:
+        rows: row of each image in the backbone's table.
+        boxes: per image corners (left, top, right, bottom), [G, 4].
+        labels: per image numbers of the labels, [G].
+        size: side of the encoder's input.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[int],
+        boxes: Sequence[NDArray[np.float64]],
+        labels: Sequence[NDArray[np.int64]],
+        size: int,
+    ) -> None:
+        self._rows = rows
+        self._boxes = [torch.from_numpy(box.astype(np.float32)) for box in boxes]
+        self._labels = [torch.from_numpy(label) for label in labels]
+        # The metric maps boxes back to raw pixels, so mmdet sees no other scale than the input's.
+        shape = (size, size)
+        self._meta = {"ori_shape": shape, "img_shape": shape, "scale_factor": (1.0, 1.0)}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        sample = DetDataSample(metainfo={**self._meta, "index": index})
+        sample.gt_instances = InstanceData(bboxes=self._boxes[index], labels=self._labels[index])
+        return {"inputs": self._rows[index], "data_samples": sample}
+
+
+def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """Make a batch: row numbers [B] and the list of data samples."""
+    return {
+        "inputs": torch.tensor([item["inputs"] for item in items]),
+        "data_samples": [item["data_samples"] for item in items],
+    }
+
+
+class G2DBenchDetPreprocessor(BaseDataPreprocessor):  # type: ignore[misc]
+    """Only moves a batch to the device; normalisation belongs to the encoder."""
+
+
+@MODELS.register_module()
+class G2DBenchPyramid(BaseModule):  # type: ignore[misc]
+    """One of our encoders as an mmdet backbone.
+
+    Its input is row numbers [B]; the images come from a table of letterboxed pixels, or, for a frozen
+    encoder, their maps from a table that was computed once.
+
+    Args:
+        encoder: the loaded encoder.
+        pixels: uint8 images [N, S, S].
+        levels: maps [N, C, H, W] from :func:`dense_levels`, or None to compute them.
+        tuning: ``frozen`` or ``finetune``.
+        batchnorm: ``frozen`` keeps BatchNorm in eval mode.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        pixels: NDArray[np.uint8],
+        levels: list[Tensor] | None,
+        tuning: str,
+        batchnorm: str,
+    ) -> None:
+        super().__init__()
+        self.body = encoder.image
+        self._encoder = encoder
+        self._pixels = pixels
+        self._levels = levels
+        self._frozen = tuning == "frozen"
+        self._freeze_norm = batchnorm == "frozen"
+        self.body.requires_grad_(not self._frozen)
+
+    def train(self, mode: bool = True) -> G2DBenchPyramid:
+        """Switch mode; what is frozen stays in eval mode whatever the loop asks for."""
+        super().train(mode)
+        if self._frozen and self._freeze_norm:
+            self.body.eval()
+        elif self._freeze_norm:
+            for module in self.body.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, rows: Tensor) -> list[Tensor]:
+        """Return the three maps of the images in ``rows`` [B], fine to coarse."""
+        if self._levels is not None:
+            maps = (level[rows.to(level.device)].to(rows.device) for level in self._levels)
+            return [level.contiguous(memory_format=torch.channels_last) for level in maps]
+        images = torch.from_numpy(self._pixels[rows.cpu().numpy()]).to(rows.device)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
+            pyramid = self.body(self._encoder.preprocess(images)).pyramid
+            return to_grids(pyramid, self._encoder.card.image.size)
+
+
+def yolo_v3(
+    encoder: Encoder,
+    rule: DetectionRule,
+    pixels: NDArray[np.uint8],
+    levels: list[Tensor] | None,
+    labels: int,
+) -> YOLOV3:
+    """Build mmdet's YOLOv3 (Redmon and Farhadi, 2018) on an encoder, within mmdet's registry scope.
+
+    The losses and the assignment of boxes to anchors are those of mmdet's COCO configuration; the anchors are
+    COCO's, scaled from 416 px to the encoder's input (as MGCA does).
+
+    Args:
+        encoder: the loaded encoder.
+        rule: the protocol's.
+        pixels: see :class:`G2DBenchPyramid`.
+        levels: likewise.
+        labels: how many labels there are.
+    """
+    size = encoder.card.image.size
+    widths = rule.head_widths[encoder.card.scale]
+    strides = [size / side for side in reversed(grids(size))]
+    scale = size / ANCHOR_SIDE
+
+    def entropy(weight: float) -> dict[str, Any]:
+        return {"type": "CrossEntropyLoss", "use_sigmoid": True, "loss_weight": weight, "reduction": "sum"}
+
+    return YOLOV3(
+        backbone={
+            "type": "G2DBenchPyramid",
+            "encoder": encoder,
+            "pixels": pixels,
+            "levels": levels,
+            "tuning": rule.tuning,
+            "batchnorm": rule.batchnorm,
+        },
+        neck=ConfigDict(
+            type="YOLOV3Neck",
+            num_scales=3,
+            in_channels=list(reversed(encoder.image.channels[-3:])),
+            out_channels=list(widths),
+        ),
+        bbox_head=ConfigDict(
+            type="YOLOV3Head",
+            num_classes=labels,
+            in_channels=list(widths),
+            out_channels=[2 * width for width in widths],
+            anchor_generator={
+                "type": "YOLOAnchorGenerator",
+                "base_sizes": [[(w * scale, h * scale) for w, h in sizes] for sizes in ANCHORS],
+                "strides": strides,
+            },
+            bbox_coder={"type": "YOLOBBoxCoder"},
+            featmap_strides=strides,
+            loss_cls=entropy(1.0),
+            loss_conf=entropy(1.0),
+            loss_xy=entropy(2.0),
+            loss_wh={"type": "MSELoss", "loss_weight": 2.0, "reduction": "sum"},
+        ),
+        train_cfg=ConfigDict(
+            assigner={"type": "GridAssigner", "pos_iou_thr": 0.5, "neg_iou_thr": 0.5, "min_pos_iou": 0}
+        ),
+        test_cfg=ConfigDict(
+            nms_pre=1000,
+            min_bbox_size=0,
+            conf_thr=rule.score_threshold,
+            score_thr=rule.score_threshold,
+            nms={"type": "nms", "iou_threshold": rule.nms_iou},
+            max_per_img=rule.max_boxes,
+        ),
+        data_preprocessor=G2DBenchDetPreprocessor(),
+    )
+
+
+FoundBoxes = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.floating[Any]]]
+"""Corners in pixels of the encoder's input [P, 4], label numbers [P] and scores [P] of one image."""
+
+
+@METRICS.register_module()
+class G2DBenchBoxes(BaseMetric):  # type: ignore[misc]
+    """Collects predicted boxes; scores them when the loop ends.
+
+    Args:
+        score: boxes per image, in the order of the loop's data set, to metrics.
+    """
+
+    default_prefix = None
+
+    def __init__(self, score: Callable[[list[FoundBoxes]], dict[str, float]]) -> None:
+        super().__init__()
+        self._score = score
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Keep one batch of predictions."""
+        for sample in data_samples:
+            found = sample["pred_instances"]
+            corners, labels, scores = (found[k].cpu() for k in ("bboxes", "labels", "scores"))
+            self.results.append(
+                (sample["index"], (corners.double().numpy(), labels.numpy(), scores.float().numpy()))
+            )
+
+    def compute_metrics(self, results: list[tuple[int, FoundBoxes]]) -> dict[str, float]:
+        """Score all predictions together, not batch by batch."""
+        return self._score([found for _, found in sorted(results, key=lambda item: item[0])])
