@@ -57,7 +57,6 @@ _ADAPTERS = {
     "classification": "g2d_bench.adapters.classification:run",
     "segmentation": "g2d_bench.adapters.segmentation:run",
     "detection": "g2d_bench.adapters.detection:run",
-    "detection": "g2d_bench.adapters.detection:run",
 }
 
 
