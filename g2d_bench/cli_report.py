@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from g2d_bench.compare import Line
     from g2d_bench.results import Record
     from g2d_bench.selection import Filter, Found
+    from g2d_bench.settings import Settings
 
 # As literals, so that importing this module reads no table code; a test compares them with the source.
 PAPERS = ("g2d-table1", "g2d-table2a", "g2d-table2b", "g2d-table3", "g2d-table4")
@@ -27,6 +28,7 @@ COMPARE_FORMATS = ("text", "github", "junit")
 @filter_options
 @click.option("--signature", default="", help="Only signatures that contain this text.")
 @click.option("--paper", type=click.Choice(PAPERS), help="A table of the G2D paper, in its own shape.")
+@click.option("--summary", is_flag=True, help="One table: the main metric of each task at each fraction.")
 @click.option("--format", "style", type=click.Choice(TABLE_FORMATS), default="text", show_default=True)
 @click.option("--with-quoted", is_flag=True, help="Add numbers quoted from papers, in marked rows.")
 @click.option("--allow-mixed", is_flag=True, help="Let different signatures share a column, marked.")
@@ -34,6 +36,7 @@ COMPARE_FORMATS = ("text", "github", "junit")
 @results_option
 def table(
     paper: str | None,
+    summary: bool,
     style: str,
     with_quoted: bool,
     allow_mixed: bool,
@@ -46,31 +49,31 @@ def table(
     Mean and standard deviation over seeds, a 95 % bootstrap interval by patient, and marked or bold what is
     not significantly worse than the best. Example: g2d-bench table --paper g2d-table1 --format latex
     """
+    from g2d_bench.report import table as tables
     from g2d_bench.report.formats import render
-    from g2d_bench.report.table import blocks, paper_table
     from g2d_bench.reported import load_reported
 
+    if paper is not None and summary:
+        raise InputError("a paper's table has its own shape", field="--summary")
     quoted = load_reported() if with_quoted else []
     wanted = _filter(given)
-    root = settings({"results": results}).results
-    if paper is None:
-        found = _select(root, wanted)
-        text = render(
-            blocks(found, row_order(found), metrics={}, allow_mixed=allow_mixed, quoted=quoted), style
-        )
-    else:
-        # Without records a paper's table can still show what was printed.
-        found = _select(root, wanted) if root.is_dir() or not with_quoted else []
+    configured = settings({"results": results})
+    # Without records a paper's table can still show what was printed.
+    printed_only = paper is not None and with_quoted and not configured.results.exists()
+    found = [] if printed_only else _select(configured.results, wanted)
+    order = row_order(found)
+    if paper is not None:
         protocols = wanted.protocol
-        made = paper_table(
-            paper,
-            found,
-            row_order(found),
-            protocols=protocols,
-            allow_mixed=allow_mixed,
-            quoted=quoted,
+        one = tables.paper_table(
+            paper, found, order, protocols=protocols, allow_mixed=allow_mixed, quoted=quoted
         )
-        text = render([made], style)
+        made = [one]
+    elif summary:
+        main = _main_metrics(found, configured)
+        made = tables.summary(found, order, main=main, allow_mixed=allow_mixed, quoted=quoted)
+    else:
+        made = tables.blocks(found, order, metrics={}, allow_mixed=allow_mixed, quoted=quoted)
+    text = render(made, style)
     _emit(text, out)
 
 
@@ -237,6 +240,14 @@ def compact(source: Path, target: Path, **given: Any) -> None:
     written = write_compact(_select(source, _filter(given)), source, target)
     size = sum(path.stat().st_size + path.with_suffix(".npz").stat().st_size for path in written)
     click.echo(f"wrote {len(written)} records to {target}, {size / len(written) / 1024:.1f} KiB per cell")
+
+
+def _main_metrics(found: Sequence[Found], configured: Settings) -> dict[str, str]:
+    """Return the main metric of the tasks whose cards are here."""
+    from g2d_bench.cards import Catalogue
+
+    cards = Catalogue.open(configured.task_dirs).tasks
+    return {name: cards[name].main for name in {one.record.cell.task for one in found} & set(cards.names)}
 
 
 def row_order(found: Iterable[Found]) -> list[str]:

@@ -79,6 +79,49 @@ def blocks(
     return made
 
 
+def summary(
+    records: Iterable[Found],
+    order: Sequence[str] = (),
+    *,
+    main: Mapping[str, str] | None = None,
+    allow_mixed: bool = False,
+    quoted: Sequence[Quoted] = (),
+) -> list[Table]:
+    """Make one table per protocol and kind of data: a column per task and fraction, one metric per task.
+
+    Args:
+        records: any records.
+        order: encoder names in the order of rows.
+        main: the metric per task; the first of its records where a task is not there.
+        allow_mixed: see :func:`blocks`.
+        quoted: see :func:`blocks`.
+    """
+    evidence = Evidence()
+    groups: dict[tuple[str, str], dict[tuple[str, float], list[Found]]] = defaultdict(dict)
+    for one in records:
+        cell = one.record.cell
+        columns = groups[cell.protocol, one.record.data.kind]
+        columns.setdefault((cell.task, cell.fraction), []).append(one)
+    made = []
+    for (protocol, _), parts in sorted(groups.items()):
+        pairs = []
+        for (task, fraction), part in sorted(parts.items()):
+            metric = (main or {}).get(task) or next(iter(part[0].record.metrics))
+            pairs.append(
+                (Column(task, fraction, metric, protocol, (f"{task}, {metric}", percent(fraction))), part)
+            )
+        columns_made = [column for column, _ in pairs]
+        filled = [fill(column, part, evidence, allow_mixed=allow_mixed) for column, part in pairs]
+        rows, notes = quoted_rows(columns_made, quoted, _same_convention, _full_name)
+        panel = Panel(columns_made, filled, quoted=rows, notes=notes)
+        made.append(
+            assemble(
+                f"Main metric per task and share of the labels · protocol {protocol}", [panel], order=order
+            )
+        )
+    return made
+
+
 def _same_convention(column: Column, cell: Quoted) -> bool:
     return (cell.task, cell.convention, cell.label) == (column.task, column.metric, "") and fraction_of(
         cell

@@ -61,6 +61,15 @@ def test_table_into_a_file(folder: Any, cli: Callable[..., Any], tmp_path: Path)
     refused(cli("table", "--out", "no/t.md"), "no such folder")
 
 
+def test_summary_takes_the_main_metric_of_the_card(folder: Any, cli: Callable[..., Any]) -> None:
+    folder.grid({"g2d": 0.6}, (0.01, 0.1), seeds=1)
+    folder.add("g2d", task="my-own-task")
+    text = cli("table", "--summary").stdout
+    assert "siim-seg, dice_positive" in text
+    assert "my-own-task, dice_positive" in text
+    refused(cli("table", "--summary", "--paper", "g2d-table1"), "--summary")
+
+
 def test_paper_table_with_nothing_measured_shows_what_was_printed(cli: Callable[..., Any]) -> None:
     result = cli("table", "--paper", "g2d-table4", "--with-quoted", "--format", "csv")
     assert result.exit_code == 0

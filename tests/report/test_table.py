@@ -17,7 +17,7 @@ from g2d_bench.report.draws import DrawCache, draw
 from g2d_bench.report.evidence import Evidence, recompute
 from g2d_bench.report.fill import fill
 from g2d_bench.report.model import Column, Row, Table, Value
-from g2d_bench.report.table import blocks, paper_table
+from g2d_bench.report.table import blocks, paper_table, summary
 from g2d_bench.reported import load_reported
 from g2d_bench.results import read_predictions
 from g2d_bench.selection import Found, select
@@ -392,3 +392,26 @@ def test_a_large_test_set_gets_fewer_draws_where_each_is_costly() -> None:
     drawn = draw("auroc", arrays, 40)
     assert drawn is not None
     assert len(drawn) == 10
+
+
+def test_the_summary_has_a_column_per_task_and_fraction(folder: Any) -> None:
+    for task in ("siim-seg", "rsna-seg"):
+        folder.grid({"random": 0.4, "g2d": 0.6}, (0.01, 1.0), seeds=2, task=task)
+    folder.add("g2d", data_kind="real")
+    folder.add("g2d", protocol="legacy")
+    found = select(folder.root)
+    tables = summary(found, ["random", "g2d"], main={"rsna-seg": "iou_positive"})
+    assert [(t.generated, t.title.rsplit(" ", 1)[-1]) for t in tables] == [
+        (True, "clean"),
+        (False, "clean"),
+        (True, "legacy"),
+    ]
+    assert [column.heads for column in tables[0].columns] == [
+        ("rsna-seg, iou_positive", "1 %"),
+        ("rsna-seg, iou_positive", "100 %"),
+        ("siim-seg, dice_positive", "1 %"),
+        ("siim-seg, dice_positive", "100 %"),
+    ]
+    assert [r.name for r in tables[0].rows] == ["random", "g2d", "all-empty"]
+    (block,) = blocks([f for f in found if f.path and "legacy" in str(f.path)], metrics=METRICS)
+    assert tables[2].rows[0].values[0].mean == block.rows[0].values[0].mean
