@@ -37,7 +37,8 @@ class Checked:
             parts.append(f"{self.unchecked} without predictions, so their metrics could not be checked")
         if self.failures:
             parts.append(f"{self.failures} failed cells")
-        state = f"{len(self.problems)} problems" if self.problems else "all as recorded"
+        wrong = len(self.problems)
+        state = f"{wrong} problem{'s' if wrong > 1 else ''}" if wrong else "all as recorded"
         return ", ".join([*parts, state])
 
 
@@ -69,7 +70,7 @@ def verify(root: Path) -> Checked:
         if other != path:
             problems.append(f"{path}: the cell {found.cell} is also in {other}")
         if record.predictions is None:
-            unchecked += 1
+            unchecked += any(value is not None for value in record.metrics.values())
             continue
         metrics += len(record.metrics)
         problems += _recomputed(found)
