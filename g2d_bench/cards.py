@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from g2d_bench.cards_io import load_card
 from g2d_bench.encoders.card import EncoderCard
@@ -17,9 +17,14 @@ from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.hashing import digest_json
 from g2d_bench.metrics.spec import metric_names
 from g2d_bench.paths import PACKAGE, shipped
+from g2d_bench.prompts import PromptSet, load_prompts
 from g2d_bench.rules import Card, ClassificationRule, DetectionRule, SegmentationRule
 
 Kind = Literal["classification", "segmentation", "detection", "zero-shot", "grounding", "phrase"]
+ASKED = ("zero-shot", "grounding")
+"""Kinds whose tasks ask an encoder with prompts; phrases come with the data."""
+UNTRAINED = ("zero-shot", "grounding", "phrase")
+"""Kinds that train nothing: fraction and seed of a cell do not move their numbers."""
 Certain = Literal[0, 1, "ignore"]
 """Absent, present, or left out of training and of the metrics."""
 
@@ -74,6 +79,8 @@ class TaskCard(Card):
     fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
     eval_size: int = Field(default=256, gt=0)
     """Side in pixels of the square on which masks are compared."""
+    prompts: PromptSet | None = None
+    """What zero-shot and grounding tasks ask with; a card names the file, see :mod:`g2d_bench.prompts`."""
     split: dict[str, SplitRule]
     papers: tuple[str, ...] = ()
     counts: dict[str, int] = Field(default_factory=dict)
@@ -98,8 +105,23 @@ class TaskCard(Card):
                 raise ValueError(f"unknown metric {name!r}; {did_you_mean(name, allowed)}")
         return value
 
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _read_prompts(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return load_prompts(value, (info.context or {}).get("folder"))
+        except InputError as error:
+            raise ValueError(str(error)) from None
+
     @model_validator(mode="after")
     def _consistent(self) -> TaskCard:
+        if (self.prompts is None) == (self.kind in ASKED):
+            raise ValueError(f"kind {self.kind!r} {'needs' if self.kind in ASKED else 'takes no'} prompts")
+        for label in self.labels:
+            if self.prompts is not None and label not in self.prompts.label:
+                raise ValueError(f"prompts {self.prompts.name!r} have none for {label!r}")
         if self.main not in self.metrics:
             raise ValueError(f"main = {self.main!r} is not among metrics ({', '.join(self.metrics)})")
         for label in self.uncertain:
@@ -114,9 +136,10 @@ class TaskCard(Card):
     def digest(self, split: str) -> str:
         """Hash of everything in the card that can move a number under one of its splits."""
         prose = {"title", "papers", "notes", "counts", "fractions"}
-        content = self.model_dump(mode="json", exclude=prose | {"split"})
+        content = self.model_dump(mode="json", exclude=prose | {"split", "prompts"})
         rule = self.split.get(split)
-        return digest_json([content, rule.model_dump(mode="json", exclude={"defects"}) if rule else None])
+        parts = [content, rule.model_dump(mode="json", exclude={"defects"}) if rule else None]
+        return digest_json([*parts, self.prompts.digest(self.labels)] if self.prompts else parts)
 
 
 class Protocol(Card):
@@ -165,7 +188,7 @@ class Cards(Generic[C]):
 
     def __init__(self, what: str, model: type[C], extra: tuple[Path, ...] = ()) -> None:
         self._what = what
-        self._model = model
+        self._model: type[C] = model
         self._paths: dict[str, Path] = {}
         self._loaded: dict[str, C] = {}
         for folder in _folders(what, extra):

@@ -37,7 +37,8 @@ def load_card(path: Path, model: type[M]) -> M:
     if "name" in model.model_fields:
         data.setdefault("name", path.stem)
     try:
-        return model.model_validate(data)
+        # Validators may look for what lies beside the card.
+        return model.model_validate(data, context={"folder": path.parent})
     except ValidationError as error:
         raise _explain(error, path, model) from None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from g2d_bench.cards import Catalogue, TaskCard
+from g2d_bench.cards import UNTRAINED, Catalogue, TaskCard
 from g2d_bench.encoders.card import EncoderCard
 from g2d_bench.errors import InputError
 
@@ -68,6 +68,8 @@ def make_cells(
 ) -> tuple[list[Cell], list[Skipped]]:
     """Lay out the grid.
 
+    Tasks that train nothing have one cell per encoder: no fraction and no seed moves their numbers.
+
     Args:
         catalogue: all cards.
         tasks: task names; ``all`` means every card.
@@ -101,8 +103,8 @@ def make_cells(
     cells = [
         Cell(task=task.name, fraction=fraction, protocol=rule.name, seed=seed, encoder=encoder)
         for task in cards
-        for fraction in sorted(fractions or task.fractions)
-        for seed in seeds
+        for fraction in ((1.0,) if task.kind in UNTRAINED else sorted(fractions or task.fractions))
+        for seed in (seeds[:1] if task.kind in UNTRAINED else seeds)
         for encoder in named
         if takes(task, encoder)
     ]

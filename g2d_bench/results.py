@@ -81,6 +81,7 @@ class Record(_Part):
     references: dict[str, dict[str, float | None]]
     predictions: Predictions | None = None
     notes: dict[str, Any] = {}
+    """Facts about the run; ``n/a`` says why an encoder has no numbers in a task that does not apply to it."""
     versions: dict[str, str]
     commit: str
     hardware: dict[str, str | int]
@@ -129,16 +130,18 @@ class Store:
         """Write predictions, then the record, each atomically.
 
         Returns:
-            The record with the predictions' name and hash.
+            The record with the predictions' name and hash, where there are any.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        arrays = path.with_suffix(".npz")
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **predictions)
-        write_atomically(arrays, buffer.getvalue())
-        complete = record.model_copy(
-            update={"predictions": Predictions(file=arrays.name, sha256=digest_file(arrays))}
-        )
+        complete = record
+        if predictions:
+            arrays = path.with_suffix(".npz")
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, allow_pickle=False, **predictions)
+            write_atomically(arrays, buffer.getvalue())
+            complete = record.model_copy(
+                update={"predictions": Predictions(file=arrays.name, sha256=digest_file(arrays))}
+            )
         write_atomically(path, to_json(complete))
         self.failure_path(path).unlink(missing_ok=True)
         return complete

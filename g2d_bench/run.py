@@ -130,7 +130,7 @@ class Bench:
         """Fill the caches that a cell reads, so that several workers find them."""
         data = self.task_data(cell)
         data.pixels(self.catalogue.encoders[cell.card].image.size)
-        if self.catalogue.tasks[cell.task].kind == "segmentation":
+        if self.catalogue.tasks[cell.task].kind in ("segmentation", "grounding"):
             _ = data.masks
 
     def check_leaks(self, data: TaskData) -> str:

@@ -51,12 +51,25 @@ class Job:
     """Bytes that cached dense features may take."""
 
 
+class NotApplicable(Exception):
+    """An encoder that lacks what a kind of task asks of it; its text says what ("no text encoder").
+
+    This is a finding about the encoder, no failure: the cell gets a record without numbers.
+    """
+
+
+NOT_APPLICABLE = "n/a"
+"""Note of a record that says why it has no numbers."""
+
 Adapter = Callable[[Job], Outcome]
 
 _ADAPTERS = {
     "classification": "g2d_bench.adapters.classification:run",
     "segmentation": "g2d_bench.adapters.segmentation:run",
     "detection": "g2d_bench.adapters.detection:run",
+    "zero-shot": "g2d_bench.adapters.zero_shot:run",
+    "grounding": "g2d_bench.adapters.grounding:run",
+    "phrase": "g2d_bench.adapters.phrase:run",
 }
 
 
@@ -82,6 +95,8 @@ def together(task: TaskCard, protocol: Protocol) -> bool:
 def run_jobs(jobs: Sequence[Job]) -> list[Outcome]:
     """Run cells of one task, encoder and protocol: by the adapter's ``run_many`` where it has one.
 
+    Where an adapter raises :class:`NotApplicable`, the outcome has no numbers and says why.
+
     Raises:
         InputError: no adapter exists for the kind.
     """
@@ -89,7 +104,19 @@ def run_jobs(jobs: Sequence[Job]) -> list[Outcome]:
     many: Callable[[Sequence[Job]], list[Outcome]] | None = getattr(
         import_quietly(run.__module__), "run_many", None
     )
-    return many(jobs) if many is not None and len(jobs) > 1 else [run(job) for job in jobs]
+    return many(jobs) if many is not None and len(jobs) > 1 else [_run_one(run, job) for job in jobs]
+
+
+def _run_one(run: Adapter, job: Job) -> Outcome:
+    try:
+        return run(job)
+    except NotApplicable as reason:
+        return Outcome(
+            metrics=dict.fromkeys(job.task.metrics, float("nan")),
+            references={},
+            predictions={},
+            notes={NOT_APPLICABLE: str(reason)},
+        )
 
 
 def rescore(kind: str, predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:

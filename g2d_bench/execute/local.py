@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from g2d_bench.errors import InputError
 from g2d_bench.plan import Cell
@@ -170,6 +171,10 @@ def _attempt_one(cell: Cell, bench: Bench) -> Record | Failure:
 
 def _say(cell: Cell, outcome: Record | Failure, done: int, total: int, seconds: float) -> None:
     left = seconds / done * (total - done)
-    state = "done" if isinstance(outcome, Record) else f"FAILED: {outcome.error}"
+    state = _state(outcome.notes) if isinstance(outcome, Record) else f"FAILED: {outcome.error}"
     eta = f", about {left:.0f} s left" if done < total else f", {seconds:.0f} s in all"
     print(f"[{done}/{total}{eta}] {cell}: {state}", file=sys.stderr, flush=True)
+
+
+def _state(notes: dict[str, Any]) -> str:
+    return f"n/a: {notes['n/a']}" if "n/a" in notes else "done"

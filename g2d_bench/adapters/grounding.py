@@ -1,0 +1,89 @@
+"""Grounding: the region of a finding from its prompts alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from g2d_bench.adapters.base import Job, Outcome
+from g2d_bench.adapters.heat import Heat, Mask, Pairs, judge, letterboxes, mean_region
+from g2d_bench.adapters.text_image import TextImage, chosen, pixels_of
+from g2d_bench.errors import InputError
+from g2d_bench.metrics.spec import measure
+
+
+def run(job: Job) -> Outcome:
+    """Ask each positive test image for the finding; validation chooses nothing but the threshold.
+
+    The map is the mean over the positive prompts of :meth:`~g2d_bench.encoders.heads.Heads.local_map`.
+
+    Returns:
+        The task's metrics over the images that show the finding; those of the mean training region, a map
+        that looks at no image ("centre-prior"); per image what :mod:`g2d_bench.metrics.grounding` needs.
+
+    Raises:
+        NotApplicable: the encoder has no text side.
+        InputError: the card has several labels, or a part of the split shows no finding.
+    """
+    both = TextImage.of(job.encoder)
+    task, data = job.task, job.data
+    if len(task.labels) != 1:
+        raise InputError("grounding asks for one label", file=f"{task.name}.toml", field="labels")
+    assert task.prompts is not None
+    prompts, whose = task.prompts.of(task.labels[0], both.method)
+    parts: dict[str, tuple[str, ...]] = {}
+    for part, ids in data.split.parts.items():
+        parts[part] = tuple(i for i in ids if data.samples[i].labels.get(task.labels[0]) == 1)
+        if not parts[part]:
+            raise InputError(f"no {part} image shows {task.labels[0]!r}", file=f"{task.name}.toml")
+    prior = mean_region((_region(job, i) for i in parts["train"]), task.eval_size)
+    val, test = (_pairs(job, parts[part], _maps(job, both, prompts.positive, parts[part])) for part in _ASKED)
+    return judge(
+        job,
+        val,
+        test,
+        {"id": np.array(parts["test"]), "patient": np.array(data.patients(parts["test"]))},
+        {"centre-prior": ([prior] * len(val), [prior] * len(test))},
+        {
+            "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
+            "images": {part: len(ids) for part, ids in parts.items()},
+            "encoder_state": both.state(),
+        },
+    )
+
+
+_ASKED = ("val", "test")
+
+
+def score(predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
+    """Compute the metrics from stored predictions."""
+    return measure(predictions, names)
+
+
+def _region(job: Job, image: str) -> Mask:
+    masks = job.data.masks
+    mask: Mask = masks.read(masks.rows([image]))[0]
+    return mask
+
+
+def _pairs(job: Job, ids: tuple[str, ...], heats: list[Heat]) -> Pairs:
+    return Pairs(heats, lambda place: _region(job, ids[place]), letterboxes(job, ids))
+
+
+def _maps(job: Job, both: TextImage, prompts: tuple[str, ...], ids: tuple[str, ...]) -> list[Heat]:
+    """Return the mean over prompts of each image's map, [h, w] in cosines."""
+    text = both.embed_texts(prompts)
+    pixels, rows = pixels_of(job, ids)
+    heats: list[Heat] = []
+    for _, image in both.embed_images(pixels, rows):
+        count = len(image.vector)
+        with torch.inference_mode():
+            asked = [
+                both.heads.local_map(image, chosen(text, torch.full((count,), k))).float()
+                for k in range(len(prompts))
+            ]
+        heats += list(torch.stack(asked).mean(dim=0).cpu().numpy())
+    return heats

@@ -1,0 +1,127 @@
+"""Heat maps on the evaluation grid, beside the regions that they should find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from g2d_bench.adapters.base import Job, Outcome
+from g2d_bench.data.images import Letterbox
+from g2d_bench.metrics.grounding import choose_map_threshold, read_maps
+from g2d_bench.metrics.spec import measure
+
+Heat = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+def enlarge(heat: Heat, box: Letterbox) -> Heat:
+    """Bring a map [h, w] to the evaluation grid [S, S], bilinearly, corners not aligned.
+
+    Args:
+        heat: over the whole letterboxed square, as the encoder saw it.
+        box: where the image lies in the square. Around it the result is NaN: padding is no part of the image,
+            so it can neither be predicted nor count as outside.
+    """
+    square = interpolate(
+        torch.from_numpy(np.ascontiguousarray(heat))[None, None],
+        size=(box.size, box.size),
+        mode="bilinear",
+        align_corners=False,
+    )[0, 0]
+    full = np.full((box.size, box.size), np.nan, np.float32)
+    inside = (slice(box.top, box.top + box.height), slice(box.left, box.left + box.width))
+    full[inside] = square.numpy()[inside]
+    return full
+
+
+@dataclass(frozen=True)
+class Pairs(Sequence[tuple[Heat, Mask]]):
+    """Maps and regions of a part of the split, brought to the evaluation grid when they are looked at.
+
+    Attributes:
+        heats: [h, w] each.
+        regions: from place to region [S, S].
+        boxes: where each image lies in its square.
+    """
+
+    heats: Sequence[Heat]
+    regions: Callable[[int], Mask]
+    boxes: Sequence[Letterbox]
+
+    def __len__(self) -> int:
+        return len(self.heats)
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[Heat, Mask]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[tuple[Heat, Mask]]: ...
+    def __getitem__(self, place: int | slice) -> tuple[Heat, Mask] | Sequence[tuple[Heat, Mask]]:
+        if isinstance(place, slice):
+            return [self[n] for n in range(*place.indices(len(self)))]
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        return enlarge(self.heats[place], self.boxes[place]), self.regions(place)
+
+    def asked(self, heats: Sequence[Heat]) -> Pairs:
+        """Return the same regions with other maps."""
+        return Pairs(heats, self.regions, self.boxes)
+
+
+def letterboxes(job: Job, ids: Iterable[str]) -> list[Letterbox]:
+    """Return where each image lies on the task's evaluation grid."""
+    sizes = job.data.manifest.sizes[job.data.manifest.rows(ids)]
+    return [Letterbox.of((int(rows), int(columns)), job.task.eval_size) for rows, columns in sizes]
+
+
+def mean_region(regions: Iterable[Mask], size: int) -> Heat:
+    """Return how often each pixel is inside, [size, size]; zeros where there is no region."""
+    total, count = np.zeros((size, size)), 0
+    for region in regions:
+        total += region
+        count += 1
+    return np.asarray(total / max(count, 1), np.float32)
+
+
+def judge(
+    job: Job,
+    val: Pairs,
+    test: Pairs,
+    extra: dict[str, NDArray[Any]],
+    references: dict[str, tuple[Sequence[Heat], Sequence[Heat]]],
+    notes: dict[str, Any],
+) -> Outcome:
+    """Score the maps of the test set at the threshold from validation.
+
+    Args:
+        job: the cell.
+        val: maps and regions of validation.
+        test: of the test set.
+        extra: arrays to keep beside the reduced maps; ``id`` and ``patient`` at least.
+        references: name of an image-blind predictor to its maps on validation and test.
+        notes: facts for the record.
+    """
+
+    def reduced(val: Pairs, test: Pairs) -> tuple[dict[str, NDArray[Any]], float]:
+        threshold = choose_map_threshold(val)
+        return {**extra, **read_maps(test, threshold=threshold)}, threshold
+
+    stored, threshold = reduced(val, test)
+    return Outcome(
+        metrics=measure(stored, job.task.metrics),
+        references={
+            name: measure(reduced(val.asked(first), test.asked(second))[0], job.task.metrics)
+            for name, (first, second) in references.items()
+        },
+        predictions=stored,
+        notes={
+            **notes,
+            "threshold": None if np.isnan(threshold) else threshold,
+            "map": f"{'x'.join(map(str, test.heats[0].shape))} cells, bilinear to {job.task.eval_size}",
+        },
+    )

@@ -1,0 +1,142 @@
+"""Phrase grounding: the boxes that a phrase describes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from g2d_bench.adapters.base import Job, Outcome
+from g2d_bench.adapters.heat import Heat, Mask, Pairs, judge, letterboxes, mean_region
+from g2d_bench.adapters.text_image import TextImage, chosen, pixels_of
+from g2d_bench.data.base import Box, Phrase, Sample
+from g2d_bench.data.images import Letterbox
+from g2d_bench.errors import InputError
+from g2d_bench.metrics.grounding import union_mask
+from g2d_bench.metrics.spec import measure
+
+
+@dataclass(frozen=True)
+class Query:
+    """One phrase of one image: what counts as a sample here."""
+
+    image: str
+    category: str
+    text: str
+    boxes: tuple[Box, ...]
+
+
+def run(job: Job) -> Outcome:
+    """Ask each test image for each of its phrases; validation chooses nothing but the threshold.
+
+    Returns:
+        The task's metrics over pairs of image and phrase; those of two maps that look at no image: the mean
+        training region ("centre-prior") and that of the phrase's category ("category-prior"); per pair what
+        :mod:`g2d_bench.metrics.grounding` needs, with ``category`` and ``text``.
+
+    Raises:
+        NotApplicable: the encoder has no text side.
+        InputError: a part of the split has no phrase.
+    """
+    both = TextImage.of(job.encoder)
+    task, data, size = job.task, job.data, job.task.eval_size
+    asked: dict[str, list[Query]] = {}
+    for part, ids in data.split.parts.items():
+        asked[part] = [query for i in ids for query in queries(data.samples[i], task.labels)]
+        if not asked[part]:
+            raise InputError(f"no {part} image has a phrase", file=f"{task.name}.toml", field="split")
+    train = _pairs(job, asked["train"], [])
+    regions = [(query.category, train.regions(n)) for n, query in enumerate(asked["train"])]
+    everywhere = mean_region((region for _, region in regions), size)
+    by_category = {
+        label: mean_region((region for category, region in regions if category == label), size)
+        for label in task.labels
+    }
+    val, test = (_pairs(job, asked[part], _maps(job, both, asked[part])) for part in ("val", "test"))
+    images = tuple(query.image for query in asked["test"])
+    return judge(
+        job,
+        val,
+        test,
+        {
+            "id": np.array(images),
+            "patient": np.array(data.patients(images)),
+            "category": np.array([query.category for query in asked["test"]]),
+            "text": np.array([query.text for query in asked["test"]]),
+        },
+        {
+            "centre-prior": ([everywhere] * len(val), [everywhere] * len(test)),
+            "category-prior": (
+                [by_category[query.category] for query in asked["val"]],
+                [by_category[query.category] for query in asked["test"]],
+            ),
+        },
+        {
+            "phrases": {part: len(found) for part, found in asked.items()},
+            "encoder_state": both.state(),
+        },
+    )
+
+
+def score(predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
+    """Compute the metrics from stored predictions."""
+    return measure(predictions, names)
+
+
+def queries(sample: Sample, labels: Sequence[str]) -> list[Query]:
+    """Return the phrases of an image whose finding is among ``labels``.
+
+    Where a data set has boxes but no phrases, the name of each label in small letters asks for its boxes.
+    """
+    phrases = sample.phrases or tuple(
+        Phrase(label.lower(), boxes)
+        for label in labels
+        if (boxes := tuple(box for box in sample.boxes if box.label == label))
+    )
+    return [
+        Query(sample.id, phrase.boxes[0].label, phrase.text, phrase.boxes)
+        for phrase in phrases
+        if phrase.boxes and phrase.boxes[0].label in labels
+    ]
+
+
+def region(boxes: Sequence[Box], box: Letterbox) -> Mask:
+    """Draw boxes on the evaluation grid [S, S]; one too small to cover a pixel's centre keeps the pixel."""
+    raw = np.array([[one.x, one.y, one.w, one.h] for one in boxes])
+    placed = box.boxes_forward(raw)
+    mask = union_mask([(x, y, w, h) for x, y, w, h in placed.tolist()], (box.size, box.size))
+    if not mask.any():
+        x, y, w, h = placed[0]
+        mask[min(int(y + h / 2), box.size - 1), min(int(x + w / 2), box.size - 1)] = True
+    return mask
+
+
+def _pairs(job: Job, asked: Sequence[Query], heats: list[Heat]) -> Pairs:
+    boxes = letterboxes(job, [query.image for query in asked])
+    return Pairs(heats, lambda place: region(asked[place].boxes, boxes[place]), boxes)
+
+
+def _maps(job: Job, both: TextImage, asked: Sequence[Query]) -> list[Heat]:
+    """Return the map of each phrase on its image, [h, w] in cosines; every image is embedded once."""
+    places: dict[str, list[int]] = {}
+    for n, query in enumerate(asked):
+        places.setdefault(query.image, []).append(n)
+    images = list(places)
+    pixels, rows = pixels_of(job, images)
+    heats: dict[int, Heat] = {}
+    for part, image in both.embed_images(pixels, rows):
+        pairs = [(row, n) for row, name in enumerate(images[part]) for n in places[name]]
+        texts = list(dict.fromkeys(asked[n].text for _, n in pairs))
+        text = chosen(both.embed_texts(texts), torch.tensor([texts.index(asked[n].text) for _, n in pairs]))
+        assert image.cells is not None
+        which = torch.tensor([row for row, _ in pairs])
+        with torch.inference_mode():
+            maps = both.heads.local_map(
+                image._replace(vector=image.vector[which], cells=image.cells[which]), text
+            )
+        heats |= {n: heat for (_, n), heat in zip(pairs, maps.float().cpu().numpy(), strict=True)}
+    return [heats[n] for n in range(len(asked))]

@@ -1,0 +1,110 @@
+"""Zero-shot classification: an image against prompts for and against each finding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from g2d_bench.adapters.base import Job, Outcome
+from g2d_bench.adapters.text_image import TextImage, pixels_of
+from g2d_bench.encoders.heads import unit
+from g2d_bench.metrics.classification import choose_thresholds
+from g2d_bench.metrics.spec import PER_LABEL, measure
+
+Values = NDArray[np.float64]
+
+LABEL_METRIC = "auroc"
+"""Metric that a record also keeps per label."""
+
+
+def run(job: Job) -> Outcome:
+    """Score the test set by prompts; validation chooses nothing but the thresholds.
+
+    The score of an image for a label is the cosine with the mean positive prompt less the cosine with the
+    mean negative one. Prompts are scaled to length one before and after they are averaged (BioViL: Boecking
+    et al., ECCV 2022; one prompt of each sort gives CheXzero's order: Tiu et al., 2022). No score depends on
+    other images of the set.
+
+    Returns:
+        The task's metrics and the AUROC of each label; those of the predictor that knows the training
+        prevalence alone; per test image scores in [-2, 2] and the true labels.
+
+    Raises:
+        NotApplicable: the encoder has no text side.
+    """
+    both = TextImage.of(job.encoder)
+    task, data = job.task, job.data
+    assert task.prompts is not None
+    anchors, whose = prompt_vectors(job, both)
+    val, test = (scores(job, both, anchors, ids) for ids in (data.val, data.test))
+    names = task.metrics
+    if LABEL_METRIC in names and len(task.labels) > 1:
+        names = (*names, *(f"{LABEL_METRIC}{PER_LABEL}{label}" for label in task.labels))
+    stored = {
+        "id": np.array(data.test),
+        "patient": np.array(data.patients(data.test)),
+        "scores": test,
+        "targets": data.targets(data.test),
+        "label": np.array(task.labels),
+        "thresholds": choose_thresholds(val, data.targets(data.val)),
+    }
+    thresholds = dict(zip(task.labels, stored["thresholds"].tolist(), strict=True))
+    return Outcome(
+        metrics=measure(stored, names),
+        references={"prevalence": measure(_prevalence(job, stored), names)},
+        predictions=stored,
+        notes={
+            "score": "cosine with the mean positive prompt - cosine with the mean negative prompt",
+            "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
+            "thresholds": {name: None if np.isnan(value) else value for name, value in thresholds.items()},
+            "encoder_state": both.state(),
+        },
+    )
+
+
+def score(predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
+    """Compute the metrics from stored predictions."""
+    return measure(predictions, names)
+
+
+def prompt_vectors(job: Job, both: TextImage) -> tuple[Tensor, dict[str, str]]:
+    """Average the prompts of each label.
+
+    Returns:
+        Unit vectors [2, C, d], positive ones first, and whose prompts each label has been asked with.
+    """
+    assert job.task.prompts is not None
+    anchors, whose = [], {}
+    for label in job.task.labels:
+        prompts, whose[label] = job.task.prompts.of(label, both.method)
+        for texts in (prompts.positive, prompts.negative):
+            anchors.append(unit(both.embed_texts(texts).vector).mean(dim=0))
+    return normalize(torch.stack(anchors).view(-1, 2, anchors[0].shape[-1]).transpose(0, 1), dim=-1), whose
+
+
+def scores(job: Job, both: TextImage, anchors: Tensor, ids: tuple[str, ...]) -> Values:
+    """Return cosine with the positive less cosine with the negative anchor per image and label: [N, C]."""
+    pixels, rows = pixels_of(job, ids)
+    table = np.empty((len(ids), len(job.task.labels)))
+    for place, image in both.embed_images(pixels, rows):
+        yes, no = (both.heads.global_similarity(image.vector, anchor).double() for anchor in anchors)
+        table[place] = (yes - no).cpu().numpy()
+    return table
+
+
+def _prevalence(job: Job, stored: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the predictions of one who gives every image the label shares of the training images."""
+    train = job.data.targets(job.data.split.train)
+    known = ~np.isnan(train)
+    share = np.where(known, train, 0.0).sum(0) / known.sum(0).clip(1)
+    # Called at one half, it names the majority.
+    return {
+        **stored,
+        "scores": np.tile(share, (len(stored["id"]), 1)),
+        "thresholds": np.full(len(share), 0.5),
+    }
