@@ -20,7 +20,7 @@ from g2d_bench.hashing import digest_file
 from g2d_bench.pretrain.augment import mix
 from g2d_bench.pretrain.checkpoint import RunFolder
 from g2d_bench.pretrain.distributed import World, world
-from g2d_bench.pretrain.export import MAX_BYTES, evaluate_retrieval, export
+from g2d_bench.pretrain.export import MAX_BYTES, RANKS, evaluate_retrieval, export
 from g2d_bench.pretrain.objective import make_objective
 from g2d_bench.pretrain.pairs import PairData, read_pairs
 from g2d_bench.pretrain.presets import METHODS, Recipe, recipe
@@ -29,7 +29,9 @@ from g2d_bench.provenance import commit, hardware, now, versions
 
 TOKENIZER, WEIGHTS, RESULT = "tokenizer.json", "encoder.safetensors", "result.json"
 PHANTOM_COUNT = 6000
-"""Frontal and lateral images generated for pre-training at phantom scale."""
+"""Images generated for pre-training at phantom scale."""
+MIN_RETRIEVAL = 10
+"""Fewer held-out pairs say nothing about retrieval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +134,21 @@ def make_all(
 
 
 def summary(card: Mapping[str, Any]) -> str:
-    """Say in one line what a run reached."""
-    both = [card["retrieval"][way] for way in ("image_to_text", "text_to_image")]
-    chance = card["retrieval"]["chance"]
+    """Say in one line what a run reached; "" for the empty card of a process that is not the first."""
+    if not card:
+        return ""
+    first, last = card["losses"]["first"]["loss"], card["losses"]["last"]["loss"]
+    minutes = card["seconds"] / 60
+    line = f"{card['method']}: {card['steps']} steps in {minutes:.1f} min, loss {first:.2f} -> {last:.2f}"
+    found = card.get("retrieval")
+    if not found:
+        return f"{line}; too few held-out pairs for retrieval"
+    ways, chance = (found["image_to_text"], found["text_to_image"]), found["chance"]
     recalls = ", ".join(
-        f"R@{rank} {both[0][f'r@{rank}']:.2f}/{both[1][f'r@{rank}']:.2f} (chance {chance[f'r@{rank}']:.3f})"
-        for rank in (1, 5, 10)
+        f"R@{rank} {ways[0][f'r@{rank}']:.3f}/{ways[1][f'r@{rank}']:.3f} (chance {chance[f'r@{rank}']:.3f})"
+        for rank in RANKS
     )
-    return (
-        f"{card['method']}: {card['steps']} steps in {card['seconds'] / 60:.1f} min, loss "
-        f"{card['losses']['first']['loss']:.2f} -> {card['losses']['last']['loss']:.2f}, own report among "
-        f"{card['retrieval']['pairs']}, image->text/text->image: {recalls}"
-    )
+    return f"{line}; own report among {found['pairs']}, image to text/text to image: {recalls}"
 
 
 def build(made: Recipe, pairs: PairData, folder: RunFolder, here: World, seed: int) -> Model:
@@ -235,7 +240,7 @@ def _run(
     }
     if made.text == "small":
         card["tokenizer"] = digest_file(folder.path / TOKENIZER)
-    if len(pairs.parts["held"]) > 1:
+    if len(pairs.parts["held"]) >= MIN_RETRIEVAL:
         card["retrieval"] = evaluate_retrieval(model, pairs, made)
     card = export(model, made, card, weights)
     folder.write(RESULT, json.dumps(card, indent=1, sort_keys=True) + "\n")

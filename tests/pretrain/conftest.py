@@ -73,7 +73,7 @@ def tiny() -> dict[str, Any]:
 
 
 @pytest.fixture
-def toy_writer() -> Callable[[Path], Path]:
+def toy_writer() -> Callable[..., Path]:
     """Writes another toy."""
     return write_toy
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -166,9 +167,36 @@ def test_make_all_ships_and_resumes(
     lines = capsys.readouterr().out.splitlines()
     assert lines == [summary(one.card) for one in made]
     assert "convirt: 6 steps in" in lines[0]
+    assert lines[0].endswith("too few held-out pairs for retrieval")
+    assert summary({}) == ""
     monkeypatch.setattr(run, "fit", None)  # all is made: nothing is trained again
     again = make_all(tmp_path / "weights", runs=tmp_path / "runs", methods=("convirt", "gloria"))
     assert [one.card for one in again] == [one.card for one in made]
     monkeypatch.setattr(run, "MAX_BYTES", 10)
     with pytest.raises(InputError, match="10 may be shipped"):
         make_all(tmp_path / "weights", runs=tmp_path / "runs", methods=("convirt",))
+
+
+def test_held_out_reports_are_retrieved(toy_writer: Callable[..., Path], go: Go, tmp_path: Path) -> None:
+    made = go(tmp_path / "run", data=toy_writer(tmp_path / "toy", 160), steps=2)
+    found = made.card["retrieval"]
+    assert found["pairs"] == made.card["data"]["pairs"]["held"] >= 10
+    assert f"own report among {found['pairs']}, image to text/text to image: R@1 " in summary(made.card)
+
+
+def test_real_images_and_notes(
+    real_pack: Path, tiny: dict[str, Any], tmp_path: Path, one_thread: None
+) -> None:
+    made = run.pretrain(
+        "gloria",
+        "covid-cxr",
+        data_root=real_pack,
+        out=tmp_path / "run",
+        overrides=tiny,
+        device="cpu",
+        cache=tmp_path / "cache",
+    )
+    assert made.card["data"]["kind"] == "real"
+    assert sum(made.card["data"]["pairs"].values()) == 111
+    assert made.card["steps"] == 6
+    assert made.weights.is_file()

@@ -1,0 +1,68 @@
+"""The shipped encoders: made on equal terms, better than chance, and made again with the same result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from g2d_bench.encoders.checkpoint import open_checkpoint
+from g2d_bench.hashing import digest_file
+from g2d_bench.paths import PACKAGE
+from g2d_bench.pretrain.export import MAX_BYTES
+from g2d_bench.pretrain.presets import METHODS, recipe
+from g2d_bench.pretrain.run import pretrain
+
+WEIGHTS = PACKAGE / "weights"
+
+
+@pytest.fixture(scope="module")
+def cards() -> dict[str, dict[str, Any]]:
+    missing = [method for method in METHODS if not (WEIGHTS / f"{method}.safetensors").is_file()]
+    if missing:
+        pytest.skip(f"not made: {', '.join(missing)} (make weights)")
+    return {m: dict(open_checkpoint(WEIGHTS / f"{m}.safetensors").metadata) for m in METHODS}
+
+
+def test_small_enough_and_complete(cards: dict[str, dict[str, Any]]) -> None:
+    for method, card in cards.items():
+        assert (WEIGHTS / f"{method}.safetensors").stat().st_size <= MAX_BYTES
+        assert card["tokenizer"] == digest_file(WEIGHTS / "tokenizer.json")
+        assert card["seconds"] <= 15 * 60
+
+
+def test_equal_terms(cards: dict[str, dict[str, Any]]) -> None:
+    first = cards[METHODS[0]]
+    for method, card in cards.items():
+        made = recipe(method).as_json()
+        assert card["recipe"] == made, "the recipe has changed since the weights were made"
+        assert {name: card[name] for name in ("seed", "steps", "data", "image", "text", "tokenizer")} == {
+            name: first[name] for name in ("seed", "steps", "data", "image", "text", "tokenizer")
+        }
+        assert card["data"]["kind"] == "phantom"
+
+
+def test_better_than_chance(cards: dict[str, dict[str, Any]]) -> None:
+    for method, card in cards.items():
+        found = card["retrieval"]
+        assert found["pairs"] == 200
+        assert card["losses"]["last"]["loss"] < card["losses"]["first"]["loss"], method
+        for way in ("image_to_text", "text_to_image"):
+            # Chance finds 10 of 200 within rank 10, with a standard deviation of 3.
+            assert found[way]["r@10"] > found["chance"]["r@10"] + 4 * 3 / 200, (method, way)
+
+
+@pytest.mark.slow
+def test_made_again(cards: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    """The recorded seed gives the recorded metrics, up to what arithmetic differs between processors."""
+    recorded = cards["convirt"]
+    made = pretrain("convirt", out=tmp_path, seed=recorded["seed"]).card
+    assert made["data"]["hash"] == recorded["data"]["hash"]
+    assert made["tokenizer"] == recorded["tokenizer"]
+    assert made["losses"]["validation"]["val_loss"] == pytest.approx(
+        recorded["losses"]["validation"]["val_loss"], rel=0.05
+    )
+    for way in ("image_to_text", "text_to_image"):
+        # Two standard deviations of a share of 200 pairs.
+        assert made["retrieval"][way]["r@10"] == pytest.approx(recorded["retrieval"][way]["r@10"], abs=0.07)
