@@ -164,9 +164,10 @@ def make_anatomy(scene: Scene) -> Anatomy:
 
     ratio = 0.425 + 0.022 * body.heart + (0.035 if bedside else 0.0) - 0.012 * breath
     if "Cardiomegaly" in severity:
-        ratio = max(ratio, 0.52) + 0.035 + 0.12 * severity["Cardiomegaly"]
+        ratio = max(ratio, 0.515 if bedside else 0.495) + 0.015 + 0.12 * severity["Cardiomegaly"]
     else:
-        ratio = min(ratio, 0.495)
+        # A normal heart looks larger on bedside films: it lies nearer to the tube.
+        ratio = min(ratio, 0.525 if bedside else 0.5)
     ratio = float(np.clip(ratio, 0.33, 0.74))
     half = ratio * width
     angle = float(np.clip(0.62 + 0.06 * own[5] - 0.06 * breath * 0.5, 0.4, 0.85)) * (
@@ -189,8 +190,8 @@ def make_anatomy(scene: Scene) -> Anatomy:
     heart_x = half * (0.36 + 0.04 * own[7]) + 0.02 * technique.yaw * zoom + push
     heart_y = floor + 0.035 * zoom - vertical * 0.86
     wide = severity.get("Enlarged Cardiomediastinum", 0.0)
-    extra = (0.02 + 0.035 * wide) if "Enlarged Cardiomediastinum" in severity else 0.0
-    mediastinum = zoom * (0.07 + 0.003 * own[8] + 0.006 * fat + (0.006 if bedside else 0.0) + extra)
+    extra = (0.01 + 0.035 * wide) if "Enlarged Cardiomediastinum" in severity else 0.0
+    mediastinum = zoom * (0.07 + 0.006 * own[8] + 0.006 * fat + (0.006 if bedside else 0.0) + extra)
     return Anatomy(
         lungs=lungs,
         middle=technique.shift[0] + 0.01 * technique.yaw,

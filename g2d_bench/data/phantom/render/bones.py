@@ -33,7 +33,7 @@ def draw_spine(canvas: Canvas) -> None:
     inside = waist - np.abs(x)
     column = cover(inside, 0.008)
     plates = smooth(wave, 0.72, 1.0)
-    value = column * (np.float32(0.06) - np.float32(0.035) * plates)
+    value = column * (np.float32(0.05) - np.float32(0.03) * plates)
     value += np.exp(-((inside * np.float32(1 / 0.006)) ** 2)) * np.float32(0.02)
     local = np.abs(phase - np.floor(phase) - np.float32(0.5))
     for offset, wide, high, weight in (

@@ -185,8 +185,8 @@ def draw_object(canvas: Canvas, number: int, finding: Finding) -> None:
     """Draw one foreign object on the chest: metal, so nearly white."""
     rng = stream("object", finding.key)
     a, grid = canvas.anatomy, canvas.grid
-    scale = 0.75 + 0.6 * finding.severity
-    faint = 0.45 if finding.subtle else 1.0
+    scale = 0.95 + 0.6 * finding.severity
+    faint = 0.5 if finding.subtle else 1.0
     lung = a.lungs["left"]
     x = a.middle + rng.uniform(-0.3, 0.3)
     y = rng.uniform(lung.apex + 0.02, lung.bottom + 0.06)
@@ -220,7 +220,7 @@ def draw_object(canvas: Canvas, number: int, finding: Finding) -> None:
             160,
         )
         beads = curve[::2]
-        ink.curve(curve, 0.0016, 0.18 * faint)
+        ink.curve(curve, 0.0018, 0.3 * faint)
         ink.dots(beads[:, 0], beads[:, 1], np.full(len(beads), 0.0026), np.full(len(beads), 0.3 * faint))
         if rng.random() < 0.6:
             ink.dots(
@@ -229,13 +229,13 @@ def draw_object(canvas: Canvas, number: int, finding: Finding) -> None:
     elif finding.pattern == "clip":
         angle, length = rng.uniform(0, np.pi), 0.013 * scale
         out = np.array([np.cos(angle), np.sin(angle)]) * length
-        ink.curve(np.array([here - out, here + out]), 0.0022, 0.6 * faint)
+        ink.curve(np.array([here - out, here + out]), 0.0026, 0.8 * faint)
     elif finding.pattern == "pin":
         angle, length = rng.uniform(0, np.pi), 0.04 * scale
         out = np.array([np.cos(angle), np.sin(angle)]) * length
         across = np.array([-np.sin(angle), np.cos(angle)]) * 0.005
         corners = here + np.array([-out - across, out - across, out + across, across - out])
-        ink.curve(spline([(float(a), float(b)) for a, b in corners], 60), 0.0016, 0.5 * faint)
+        ink.curve(spline([(float(a), float(b)) for a, b in corners], 60), 0.0018, 0.65 * faint)
     elif finding.pattern == "zipper":
         count = int(14 + 14 * finding.severity)
         ys = y + np.arange(count) * 0.0085

@@ -73,7 +73,7 @@ def _letter(canvas: Canvas, grey: Array) -> None:
     ink = Ink(canvas.grid.size)
     for stroke in _LETTERS[letter]:
         points = np.array(stroke) * wide + np.array([x0, y0])
-        ink.curve(points, wide * 0.07, 1.2)
+        ink.curve(points, wide * 0.09, 1.8)
     part = canvas.grid.part(x0 - 0.02, y0 - 0.02, x0 + wide + 0.02, y0 + wide + 0.02)
     view = part.of(grey)
     np.maximum(view, np.clip(ink.draw(part), 0, 1), out=view)

@@ -21,7 +21,7 @@ def draw_vessels(canvas: Canvas) -> None:
     severity = {finding.label: finding.severity for finding in scene.findings}
     edema = severity.get("Edema", 0.0) + (0.3 if "Edema" in severity else 0.0)
     loss = 0.6 * severity.get("Emphysema", 0.0) + (0.15 if "Emphysema" in severity else 0.0)
-    gain = 1.0 + 0.6 * edema - loss
+    gain = 1.0 + 0.25 * edema - loss
     for side, field in canvas.lungs.items():
         rng = stream("vessels", scene.patient.body.ribs, side)
         lung = field.lung
@@ -34,7 +34,7 @@ def draw_vessels(canvas: Canvas) -> None:
         flow = np.where(upper, 0.72 + 0.45 * edema + (0.12 if scene.supine else 0), 1.0)
         start = np.stack(
             [
-                hilum * rng.uniform(0.75, 1.15, count),
+                hilum * rng.uniform(0.7, 1.25, count),
                 hilum_y - 0.05 * np.cos(angle) + rng.normal(0, 0.008, count),
             ],
             1,
@@ -42,7 +42,7 @@ def draw_vessels(canvas: Canvas) -> None:
         length = np.where(upper, 0.2, np.where(angle > 1.9, 0.24, 0.22)) * (1 + rng.normal(0, 0.12, count))
         length *= np.clip((lung.width - hilum) / 0.3, 0.7, 1.2)
         width = 0.0052 * flow * (1 + rng.normal(0, 0.12, count))
-        level = _grow(field.ink, a.midline, lung.sign, rng, start, angle, length, width, 0.12 * gain)
+        level = _grow(field.ink, a.midline, lung.sign, rng, start, angle, length, width, 0.1 * gain)
         for children, shrink in ((30, 0.62), (80, 0.6), (110, 0.62)):
             level = _branch(rng, level, children, shrink)
             level = _grow(field.ink, a.midline, lung.sign, rng, *level, 0.17 * gain)
@@ -57,7 +57,7 @@ def draw_vessels(canvas: Canvas) -> None:
                         float(a.midline(np.array(y))) + lung.sign * x,
                         y,
                         0.012 + 0.008 * rng.random(),
-                        0.11 * gain,
+                        0.07 * gain,
                     )
                 )
             )

@@ -117,7 +117,7 @@ def draw_round(canvas: Canvas, number: int, finding: Finding) -> None:
     field = canvas.sides(finding)[0]
     rng = stream("round", finding.key)
     mass = finding.label == "Mass"
-    radius = 0.042 + 0.042 * finding.severity if mass else 0.011 + 0.015 * finding.severity
+    radius = 0.046 + 0.042 * finding.severity if mass else 0.0125 + 0.015 * finding.severity
     u, v = rng.uniform(0.25, 0.8), _HEIGHT[finding.zone] + rng.uniform(-0.1, 0.1)
     x, y = field.point(canvas.anatomy, u, v)
     reach = radius * 2.4
@@ -142,7 +142,7 @@ def draw_round(canvas: Canvas, number: int, finding: Finding) -> None:
             out = np.array([np.cos(angle), np.sin(angle)])
             ends = np.array([x, y]) + np.outer([0.8 * radius, radius * rng.uniform(1.3, 1.9)], out)
             field.ink.curve(ends, 0.0018, 0.05)
-    height = (0.26 if mass else 0.17 + 0.06 * finding.severity) * (0.62 if finding.subtle else 1.0)
+    height = (0.35 if mass else 0.2 + 0.08 * finding.severity) * (0.62 if finding.subtle else 1.0)
     if not mass and rng.random() < 0.25:
         height *= 1.7
     ball = np.sqrt(limit(1 - q * q))
@@ -157,7 +157,7 @@ def draw_round(canvas: Canvas, number: int, finding: Finding) -> None:
 
 def draw_edema(canvas: Canvas, number: int, finding: Finding) -> None:
     """Haze around the hila on both sides, thick septa at the base; from interstitial to alveolar."""
-    strength = 0.2 + 0.55 * finding.severity
+    strength = 0.16 + 0.62 * finding.severity
     for place, field in enumerate(canvas.sides(finding)):
         rng = stream("edema", finding.key, place)
         x, y = field.point(canvas.anatomy, 0.12, 0.55)
@@ -167,7 +167,7 @@ def draw_edema(canvas: Canvas, number: int, finding: Finding) -> None:
         lower = np.float32(0.75) + np.float32(0.35) * field.v
         mottle = 1 + np.float32(0.2) * noise(field.grid, "mottle", rng)
         field.aeration *= np.clip(
-            1 - area * lower * mottle * np.float32(strength * (0.75 if finding.subtle else 1)), 0.1, 1
+            1 - area * lower * mottle * np.float32(strength * (0.7 if finding.subtle else 1)), 0.1, 1
         )
         field.vessels *= 1 - np.float32(0.25) * area
         # Septal (Kerley B) lines: short, level, at the lateral base.
@@ -183,7 +183,7 @@ def draw_edema(canvas: Canvas, number: int, finding: Finding) -> None:
 
 def draw_covid(canvas: Canvas, number: int, finding: Finding) -> None:
     """Patchy ground-glass opacities of both lungs, at the periphery and rather low."""
-    density = (0.3 + 0.42 * finding.severity) * (0.75 if finding.subtle else 1.0)
+    density = (0.2 + 0.48 * finding.severity) * (0.75 if finding.subtle else 1.0)
     for place, field in enumerate(canvas.sides(finding)):
         rng = stream("covid", finding.key, place)
         area: Array = np.zeros(field.grid.shape, np.float32)
@@ -212,8 +212,9 @@ def draw_fibrosis(canvas: Canvas, number: int, finding: Finding) -> None:
         area = smooth(wide, 0.15, 0.6) * field.cov
         # Lines where the noise crosses zero make closed cells, as in honeycombing.
         cells = noise(field.grid, "mottle", rng)
-        net = np.exp(-((cells * np.float32(1 / 0.3)) ** 2)) - np.float32(0.32)
-        strength = (0.1 + 0.11 * finding.severity) * (0.75 if finding.subtle else 1.0)
+        net = np.exp(-((cells * np.float32(1 / 0.42)) ** 2)) - np.float32(0.4)
+        net += noise(field.grid, "grain", rng) * np.float32(0.22)
+        strength = (0.09 + 0.08 * finding.severity) * (0.75 if finding.subtle else 1.0)
         field.added += area * net * np.float32(strength)
         field.aeration *= 1 - area * np.float32(0.16 + 0.16 * finding.severity)
         canvas.mark(number, field.grid, area)
@@ -230,14 +231,14 @@ def draw_hernia(canvas: Canvas, number: int, finding: Finding) -> None:
     q = disc(part, x, y, radius * 1.2, radius)
     area = cover((1 - q) * np.float32(radius), 0.007)
     part.of(canvas.attenuation)[...] += (
-        area * np.float32(0.13) * (np.float32(0.5) + np.float32(0.5) * np.sqrt(limit(1 - q * q)))
+        area * np.float32(0.18) * (np.float32(0.5) + np.float32(0.5) * np.sqrt(limit(1 - q * q)))
     )
     wall = np.exp(-(((q - 0.97) * np.float32(radius / 0.005)) ** 2))
-    part.of(canvas.attenuation)[...] += wall * np.float32(0.05)
+    part.of(canvas.attenuation)[...] += wall * np.float32(0.07)
     if rng.random() < 0.75:
         level = y + radius * rng.uniform(-0.3, 0.25)
         gas = cover((0.86 - q) * np.float32(radius), 0.008) * cover(np.float32(level) - part.y, 0.006)
-        part.of(canvas.attenuation)[...] -= gas * np.float32(0.24)
+        part.of(canvas.attenuation)[...] -= gas * np.float32(0.3)
     canvas.mark(number, part, area)
 
 

@@ -49,16 +49,16 @@ def pneumothorax_gap(field: LungField, finding: Finding) -> Array:
         field.v * np.float32(rng.uniform(5, 9)) + np.float32(rng.uniform(0, 6))
     ).astype(np.float32)
     if finding.pattern == "apical":
-        depth, reach = 0.026 + 0.075 * s, 0.34 + 0.5 * s
+        depth, reach = 0.036 + 0.085 * s, 0.4 + 0.5 * s
         profile = smooth(field.v, reach, 0.02)
     elif finding.pattern == "lateral":
-        depth, reach = 0.02 + 0.07 * s, 0.7 + 0.3 * s
+        depth, reach = 0.026 + 0.08 * s, 0.7 + 0.3 * s
         profile = smooth(field.v, reach + 0.2, 0.1) * np.float32(0.75) + np.float32(0.25)
     elif finding.pattern == "basal":
         depth = 0.03 + 0.06 * s
         profile = smooth(field.v, 0.45, 0.95)
     else:
-        depth, reach = 0.13 + 0.14 * s, 1.2
+        depth = 0.11 + 0.1 * s
         profile = smooth(field.v, -1.0, -0.5)
     gap: Array = np.float32(depth) * profile * wobble
     return gap
@@ -75,7 +75,9 @@ def draw_pneumothorax(canvas: Canvas, number: int, finding: Finding) -> None:
         elif finding.pattern == "tension":
             distance = np.minimum(distance, field.to_floor * np.float32(1.3) + np.float32(0.02))
         beyond = gap - distance
-        rim = cover(beyond, 0.006) * field.cov * cover(gap - np.float32(0.006), 0.004)
+        # Nothing of it is seen through the mediastinum.
+        seen = field.cov * (1 - field.grid.of(canvas.shadow)) * cover(gap - np.float32(0.006), 0.004)
+        rim = cover(beyond, 0.006) * seen
         faint = 0.75 if finding.subtle else 1.0
         field.vessels *= 1 - rim
         # Whatever ails the lung went with it, away from the wall.
@@ -85,13 +87,9 @@ def draw_pneumothorax(canvas: Canvas, number: int, finding: Finding) -> None:
             if canvas.scene.findings[other].label in OPAQUE:
                 field.grid.of(mask)[...] &= rim < 0.5
         # The air is as deep as the thorax there, also at its edge, where lung is thin.
-        field.depth += rim * np.float32(0.24 * faint) * (1 - field.depth * np.float32(0.6))
-        line = (
-            np.exp(-((beyond * np.float32(1 / 0.0027)) ** 2))
-            * field.cov
-            * cover(gap - np.float32(0.006), 0.004)
-        )
-        field.added += line * np.float32(0.1 * faint)
+        field.depth += rim * np.maximum(np.float32(0.98) - field.depth, 0) * np.float32(0.85 * faint)
+        line = np.exp(-((beyond * np.float32(1 / 0.0029)) ** 2)) * seen
+        field.added += line * np.float32(0.13 * faint)
         # The lung that is left is compressed, so a little denser.
         rest = (1 - rim) * np.float32(0.05 + 0.16 * finding.severity)
         if finding.pattern == "tension":
@@ -104,7 +102,7 @@ def draw_thickening(canvas: Canvas, number: int, finding: Finding) -> None:
     """Pleural thickening: an apical cap, a band along the wall, or a blunted angle; sometimes calcified."""
     for place, field in enumerate(canvas.sides(finding)):
         rng = stream("thickening", finding.key, place)
-        thick = 0.012 + 0.022 * finding.severity
+        thick = 0.016 + 0.024 * finding.severity
         rough = noise(field.grid, "cloud", rng) * np.float32(0.2)
         if finding.zone == "apical":
             profile = smooth(field.v, 0.26 + 0.1 * finding.severity, 0.06)
@@ -116,7 +114,7 @@ def draw_thickening(canvas: Canvas, number: int, finding: Finding) -> None:
         gap = np.float32(thick) * profile * (1 + rough)
         inside = gap - field.to_wall
         area = cover(inside, 0.007) * field.cov * cover(gap - np.float32(0.004), 0.004)
-        field.added += area * np.float32((0.24 + 0.12 * finding.severity) * (0.75 if finding.subtle else 1.0))
+        field.added += area * np.float32((0.34 + 0.12 * finding.severity) * (0.75 if finding.subtle else 1.0))
         field.vessels *= 1 - np.float32(0.7) * area
         if rng.random() < 0.25:
             field.added += area * smooth(noise(field.grid, "grain", rng), 0.6, 1.6) * np.float32(0.2)
