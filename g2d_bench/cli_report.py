@@ -163,10 +163,23 @@ def _against_folder(
         )
     else:
         root = settings(given).results
-        measured = by_cell(one for one in read_folder(root) if one.cell in set(cells))
+        measured = by_cell(_repeats(read_folder(root), [one.record for one in chosen]))
         if not measured:
             raise InputError(f"none of the {len(cells)} cells of {folder} is here; add --run", file=root)
     return compare_cells(index, measured, allowed, cells)
+
+
+def _repeats(measured: Sequence[Found], reference: Sequence[Record]) -> list[Found]:
+    """Choose the records of the reference's cells.
+
+    A folder that grows keeps records of older protocols, too: where a cell has records with the signature of
+    the reference, only they count.
+    """
+    signatures = {one.cell: one.signature for one in reference}
+    mine = [one for one in measured if one.record.cell in signatures]
+    alike = [one for one in mine if one.record.signature == signatures[one.record.cell]]
+    served = {one.record.cell for one in alike}
+    return [*alike, *(one for one in mine if one.record.cell not in served)]
 
 
 def _run(cells: Sequence[Any], given: dict[str, Any], jobs: int | None) -> list[Record]:
@@ -238,7 +251,7 @@ def compact(source: Path, target: Path, **given: Any) -> None:
     from g2d_bench.report.compact import write_compact
 
     written = write_compact(_select(source, _filter(given)), source, target)
-    size = sum(path.stat().st_size + path.with_suffix(".npz").stat().st_size for path in written)
+    size = sum(file.stat().st_size for path in written for file in path.parent.glob(f"{path.stem}.*"))
     click.echo(f"wrote {len(written)} records to {target}, {size / len(written) / 1024:.1f} KiB per cell")
 
 

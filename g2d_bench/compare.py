@@ -95,9 +95,9 @@ class Line:
     def __str__(self) -> str:
         if self.state == "missing":
             return f"{self.where}: not measured"
-        where = f"{self.where}: {self.metric}"
         if self.state == "signature":
-            return f"{where}: signatures differ: {self.since}"
+            return f"{self.where}: not comparable, signatures differ: {self.since}"
+        where = f"{self.where}: {self.metric}"
         before, after = (
             "n/a" if number is None else f"{self.scale * number:.2f}" for number in (self.before, self.after)
         )
@@ -121,7 +121,7 @@ def compare(
         cells: which cells to compare; all of the reference if None.
 
     Returns:
-        One line per metric and cell, and one per cell that was not measured.
+        One line per metric and cell, and one per cell that was not measured or cannot be compared.
     """
     allowed = _Allowed(reference, tolerance)
     lines: list[Line] = []
@@ -131,12 +131,12 @@ def compare(
             lines.append(Line(str(cell), "all metrics", "missing", None, None, 0.0))
             continue
         new = found.record
+        if new.signature != old.signature:
+            since = _differences(old, new)
+            lines.append(Line(str(cell), "all metrics", "signature", None, None, 0.0, since))
+            continue
         for metric, before in old.metrics.items():
             limit = allowed(cell, metric, before)
-            if new.signature != old.signature:
-                since = _differences(old, new)
-                lines.append(Line(str(cell), metric, "signature", before, None, limit, since))
-                continue
             after = new.metrics.get(metric)
             state: State = "same" if agree(before, after, limit) else "moved"
             changed = changes(old, new)
@@ -243,10 +243,11 @@ def summary(lines: Sequence[Line]) -> str:
     """Count the lines in one sentence."""
     words = {"moved": "moved", "missing": "not measured", "signature": "with another signature"}
     counts = {state: sum(line.state == state for line in lines) for state in words}
-    compared = len(lines) - counts["missing"]
+    compared = len(lines) - counts["missing"] - counts["signature"]
     if not any(counts.values()):
         return f"{compared} numbers compared, none moved"
-    words["missing"] = f"cell{'s' if counts['missing'] > 1 else ''} not measured"
+    for state in ("missing", "signature"):
+        words[state] = f"cell{'s' if counts[state] > 1 else ''} {words[state]}"
     return f"{compared} numbers compared: " + ", ".join(
         f"{n} {words[state]}" for state, n in counts.items() if n
     )

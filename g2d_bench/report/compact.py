@@ -109,13 +109,18 @@ def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[
     written = []
     for found in records:
         assert found.path is not None
+        path = target / found.path.relative_to(source)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if found.record.predictions is None and set(found.record.metrics.values()) <= {None}:
+            # The task does not apply to the encoder; there is no number and nothing to prove it with.
+            write_atomically(path, to_json(found.record))
+            written.append(path)
+            continue
         predictions = read_predictions(found.path, found.record)
         try:
             kept = compact(found.record, predictions)
         except InputError as error:
             raise InputError(str(error), file=found.path) from None
-        path = target / found.path.relative_to(source)
-        path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **kept)
         arrays = path.with_suffix(".npz")

@@ -91,7 +91,7 @@ def _draw(points: Sequence[Filled]) -> Figure:
 
     first = next(iter(points[0].values.values())).column
     generated = any(one.record.data.kind == "phantom" for column in points for one in column.records)
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    figure = Figure(figsize=(7.6, 4.4), layout="constrained")
     axes = figure.subplots()
     names = list(dict.fromkeys(name for column in points for name in column.values))
     fractions = [100 * next(iter(column.values.values())).column.fraction for column in points]

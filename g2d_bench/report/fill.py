@@ -14,6 +14,9 @@ from g2d_bench.report.model import Column, Missing, Value
 from g2d_bench.selection import Found, by_cell
 from g2d_bench.statistics import Candidate, best_set, deviation, interval, mean_sd
 
+NOT_APPLICABLE = "n/a"
+"""Note of a record that says why an encoder has no numbers in a task."""
+
 
 @dataclass
 class Filled:
@@ -66,6 +69,12 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
             )
         reasons = dict.fromkeys(one.record.notes["n/a"] for one in row.values() if "n/a" in one.record.notes)
         filled.notes += [f"n/a: {name}: {reason} ({column.task})" for reason in reasons]
+        filled.notes += sorted(
+            f"n/a: {name} in {column.task}: {reason}"
+            for reason in {
+                one.record.notes[NOT_APPLICABLE] for one in row.values() if NOT_APPLICABLE in one.record.notes
+            }
+        )
     for name in _best(column, filled.values, drawn) if not letters else ():
         filled.values[name] = replace(filled.values[name], best=True)
     for one in found:

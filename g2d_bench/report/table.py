@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from g2d_bench.cards import UNTRAINED
 from g2d_bench.errors import InputError
 from g2d_bench.plan import percent
 from g2d_bench.report.evidence import Evidence
@@ -72,9 +73,7 @@ def blocks(
         columns = [Column(cell.task, cell.fraction, name, cell.protocol, (name,)) for name in names]
         filled = [fill(column, group, evidence, allow_mixed=allow_mixed) for column in columns]
         rows, notes = quoted_rows(columns, quoted, _same_convention, _full_name)
-        train = max(one.record.data.images["train"] for one in group)
-        title = f"{cell.task} · {percent(cell.fraction)} of the training labels ({train} images)"
-        title += f" · protocol {cell.protocol}"
+        title = f"{cell.task} · {_labels(group)} · protocol {cell.protocol}"
         made.append(assemble(title, [Panel(columns, filled, quoted=rows, notes=notes)], order=order))
     return made
 
@@ -107,9 +106,8 @@ def summary(
         pairs = []
         for (task, fraction), part in sorted(parts.items()):
             metric = (main or {}).get(task) or next(iter(part[0].record.metrics))
-            pairs.append(
-                (Column(task, fraction, metric, protocol, (f"{task}, {metric}", percent(fraction))), part)
-            )
+            share = "no training" if part[0].record.kind in UNTRAINED else percent(fraction)
+            pairs.append((Column(task, fraction, metric, protocol, (f"{task}, {metric}", share)), part))
         columns_made = [column for column, _ in pairs]
         filled = [fill(column, part, evidence, allow_mixed=allow_mixed) for column, part in pairs]
         rows, notes = quoted_rows(columns_made, quoted, _same_convention, _full_name)
@@ -120,6 +118,14 @@ def summary(
             )
         )
     return made
+
+
+def _labels(group: Sequence[Found]) -> str:
+    """Say how many labels the cells of a column were trained with."""
+    if group[0].record.kind in UNTRAINED:
+        return "without training"
+    train = max(one.record.data.images["train"] for one in group)
+    return f"{percent(group[0].record.cell.fraction)} of the training labels ({train} images)"
 
 
 def _same_convention(column: Column, cell: Quoted) -> bool:

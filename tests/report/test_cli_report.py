@@ -170,6 +170,20 @@ def test_compare_refuses(folder: Any, other: Any, cli: Callable[..., Any]) -> No
     refused(cli("compare", "--to", "reported", "--run"), "--run")
 
 
+def test_older_records_of_a_cell_do_not_stand_in_the_way(
+    folder: Any, other: Any, cli: Callable[..., Any]
+) -> None:
+    """A results folder only grows; after a protocol changed it holds a cell twice, with two signatures."""
+    for one in (folder, other):
+        one.add("g2d", version="1.1")
+    folder.add("g2d", 0.3, version="1.0")
+    assert cli("compare", "--to", other.root).stdout == "4 numbers compared, none moved\n"
+    other.add("random")
+    folder.add("random", version="0.8")
+    folder.add("random", version="0.9")
+    refused(cli("compare", "--to", other.root), "two records for one cell")
+
+
 def test_compare_with_quoted_numbers(folder: Any, cli: Callable[..., Any]) -> None:
     from g2d_bench.reported import load_reported
 

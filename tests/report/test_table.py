@@ -415,3 +415,30 @@ def test_the_summary_has_a_column_per_task_and_fraction(folder: Any) -> None:
     assert [r.name for r in tables[0].rows] == ["random", "g2d", "all-empty"]
     (block,) = blocks([f for f in found if f.path and "legacy" in str(f.path)], metrics=METRICS)
     assert tables[2].rows[0].values[0].mean == block.rows[0].values[0].mean
+
+
+def without_numbers(folder: Any, encoder: str = "random") -> Found:
+    """A record as zero-shot tasks leave it for an encoder without text."""
+    found = folder.add(encoder, task="rsna-zeroshot", fraction=1.0)
+    record = found.record.model_copy(
+        update={
+            "kind": "zero-shot",
+            "metrics": dict.fromkeys(found.record.metrics),
+            "references": {},
+            "predictions": None,
+            "notes": {"n/a": "no text encoder"},
+        }
+    )
+    Path(found.path).with_suffix(".npz").unlink()
+    return Found(folder.store.save(found.path, record, {}), found.path)
+
+
+def test_a_task_that_does_not_apply_says_why(folder: Any) -> None:
+    found = [without_numbers(folder), folder.add("g2d", task="rsna-zeroshot", fraction=1.0, kind="zero-shot")]
+    table = one(blocks(found, metrics={}))
+    assert table.title == "rsna-zeroshot · without training · protocol clean"
+    assert str(row(table, "random").values[0]) == "n/a"
+    assert "n/a: random in rsna-zeroshot: no text encoder" in table.notes
+    assert row(table, "g2d").values[0].mean > 0
+    (small,) = summary(found)
+    assert small.columns[0].heads == ("rsna-zeroshot, dice_positive", "no training")

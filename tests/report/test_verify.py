@@ -164,3 +164,23 @@ def test_what_cannot_be_verified_is_not_made_compact(folder: Any, other: Any, ed
     with pytest.raises(InputError, match="only what can be verified"):
         write_compact(select(folder.root), folder.root, other.root)
     assert not other.root.exists() or not list(other.root.rglob("*.json"))
+
+
+def test_compact_keeps_records_without_numbers(folder: Any, other: Any) -> None:
+    found = folder.add("g2d")
+    empty = found.record.model_copy(
+        update={
+            "metrics": dict.fromkeys(found.record.metrics),
+            "predictions": None,
+            "notes": {"n/a": "no text"},
+        }
+    )
+    found.path.with_suffix(".npz").unlink()
+    folder.store.save(found.path, empty, {})
+    (path,) = write_compact(select(folder.root), folder.root, other.root)
+    assert read_record(path) == empty
+    assert str(verify(other.root)) == "1 records, 0 metrics computed again, all as recorded"
+    unproven = empty.model_copy(update={"metrics": {"dice_positive": 0.5}})
+    folder.store.save(found.path, unproven, {})
+    with pytest.raises(InputError, match="keeps no predictions"):
+        write_compact(select(folder.root), folder.root, other.root)
