@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from g2d_bench.data.phantom import small_talk as talk
 from g2d_bench.data.phantom import wording as w
 from g2d_bench.data.phantom.labels import COVID, DEVICES, OBJECT, chexpert_of
 from g2d_bench.data.phantom.scene import Finding, Scene
@@ -193,7 +194,7 @@ def _negative(rng: Rng, scene: Scene, mentions: dict[str, int]) -> list[str]:
             sentences.append(_one(rng, ways))
             mentions[name] = 0
     if not present - {DEVICES} and rng.random() < 0.5:
-        sentences.insert(0, _one(rng, w.CLEAR))
+        sentences.insert(0, _one(rng, talk.CLEAR))
         mentions.setdefault("Lung Opacity", 0)
     return sentences
 
@@ -203,19 +204,19 @@ def _others(rng: Rng, scene: Scene, mentions: dict[str, int]) -> list[str]:
     sentences = []
     for finding in scene.findings:
         if finding.label == DEVICES and rng.random() < 0.8:
-            text = _render(_one(rng, w.DEVICES[finding.pattern]), "", finding)
+            text = _render(_one(rng, talk.DEVICES[finding.pattern]), "", finding)
             if text:
                 sentences.append(text)
                 mentions[DEVICES] = 1
     if scene.has(OBJECT) and rng.random() < 0.4:
-        sentences.append(_one(rng, w.OBJECTS))
+        sentences.append(_one(rng, talk.OBJECTS))
     for label in scene.resolved:
         if label in w.NOUNS and rng.random() < 0.5:
             sentences.append(_render(_one(rng, w.RESOLVED), w.NOUNS[label][0]))
     if scene.technique.inspiration < -1 and rng.random() < 0.6:
-        sentences.append(_one(rng, w.LOW_VOLUMES))
+        sentences.append(_one(rng, talk.LOW_VOLUMES))
     for _ in range(int(rng.integers(0, 4))):
-        filler = _one(rng, w.FILLERS)
+        filler = _one(rng, talk.FILLERS)
         if filler not in sentences:
             sentences.append(filler)
     return [sentence for sentence in sentences if sentence]
@@ -224,7 +225,7 @@ def _others(rng: Rng, scene: Scene, mentions: dict[str, int]) -> list[str]:
 def _impression(rng: Rng, scene: Scene, sure: list[Finding], mentions: dict[str, int]) -> str:
     if not sure:
         quiet = not any(value for value in mentions.values())
-        text = _one(rng, w.NORMAL) if quiet or rng.random() < 0.6 else "No significant interval change."
+        text = _one(rng, talk.NORMAL) if quiet or rng.random() < 0.6 else "No significant interval change."
         if quiet:
             mentions.setdefault("No Finding", 1)
         return text
@@ -242,8 +243,8 @@ def _heading(rng: Rng, scene: Scene) -> dict[str, str]:
     person = {"M": ("man", "male", "M"), "F": ("woman", "female", "F")}[scene.patient.sex]
     sections: dict[str, str] = {}
     if rng.random() < 0.6:
-        sections["examination"] = _one(rng, w.EXAMS[view])
-    reason, question = _one(rng, w.REASONS), _one(rng, w.QUESTIONS)
+        sections["examination"] = _one(rng, talk.EXAMS[view])
+    reason, question = _one(rng, talk.REASONS), _one(rng, talk.QUESTIONS)
     sections["indication"] = _one(
         rng,
         (
@@ -254,7 +255,7 @@ def _heading(rng: Rng, scene: Scene) -> dict[str, str]:
         ),
     )
     if rng.random() < 0.3:
-        sections["technique"] = w.TECHNIQUES[view]
+        sections["technique"] = talk.TECHNIQUES[view]
     if scene.order or rng.random() < 0.3:
         sections["comparison"] = _one(
             rng, ("___", "Chest radiograph from ___.", "___ at ___", "Prior study dated ___.")
@@ -283,7 +284,7 @@ def write_report(scene: Scene) -> Report:
         body = [*positive, *negative, *others]
         if rng.random() < 0.4:
             rng.shuffle(body)
-    findings = " ".join(body) or _one(rng, w.CLEAR)
+    findings = " ".join(body) or _one(rng, talk.CLEAR)
     impression = _impression(rng, scene, sure, mentions)
     draw = rng.random()
     if draw < 0.08:

@@ -107,7 +107,7 @@ def write_sheet(path: Path, *, size: int = 320, seed: int = 0) -> Path:
             (left + 2, top + size + 1), f"{picture.scene.technique.view}: {caption(picture.scene)}", 0, font
         )
     buffer = io.BytesIO()
-    image.quantize(64).save(buffer, "PNG", optimize=True)
+    image.quantize(96, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     partial = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

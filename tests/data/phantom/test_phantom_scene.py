@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_follow_ups_keep_the_patient_and_say_what_changed() -> None:
         assert len({scene.patient for scene in group}) == 1
         assert [scene.order for scene in group] == list(range(len(group)))
         assert all(not finding.change for finding in group[0].findings)
-        for before, after in zip(group, group[1:], strict=False):
+        for before, after in pairwise(group):
             for finding in after.findings:
                 if finding.change in ("unchanged", "larger", "smaller"):
                     assert before.has(finding.label)

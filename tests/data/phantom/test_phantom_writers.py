@@ -137,7 +137,7 @@ def test_nothing_is_left_of_a_failure(tmp_path: Path, monkeypatch: pytest.Monkey
 )
 def test_bad_arguments(tmp_path: Path, arguments: dict[str, int], word: str) -> None:
     with pytest.raises(InputError, match=word):
-        ensure("siim", root=tmp_path, **arguments)  # type: ignore[arg-type]
+        ensure("siim", root=tmp_path, **arguments)
     assert not list(tmp_path.iterdir())
 
 
@@ -222,9 +222,8 @@ def test_masks_split_into_parts() -> None:
 def test_mimic_layout(make: Make) -> None:
     folder = make("mimic-cxr")
     metadata = rows(folder / "mimic-cxr-2.0.0-metadata.csv.gz")
-    assert metadata[0][:7] == [
-        "dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "Rows", "Columns",
-    ]  # fmt: skip
+    wanted = "dicom_id,subject_id,study_id,PerformedProcedureStepDescription,ViewPosition,Rows,Columns"
+    assert ",".join(metadata[0][:7]) == wanted
     assert rows(folder / "mimic-cxr-2.0.0-split.csv.gz")[0] == ["dicom_id", "study_id", "subject_id", "split"]
     labels = rows(folder / "mimic-cxr-2.0.0-chexpert.csv.gz")
     assert labels[0][:4] == ["subject_id", "study_id", "Atelectasis", "Cardiomegaly"]

@@ -43,7 +43,7 @@ def draw_vessels(canvas: Canvas) -> None:
         length *= np.clip((lung.width - hilum) / 0.3, 0.7, 1.2)
         width = 0.0052 * flow * (1 + rng.normal(0, 0.12, count))
         level = _grow(field.ink, a.midline, lung.sign, rng, start, angle, length, width, 0.1 * gain)
-        for children, shrink in ((30, 0.62), (80, 0.6), (110, 0.62)):
+        for children, shrink in ((30, 0.62), (80, 0.6), (84, 0.62)):
             level = _branch(rng, level, children, shrink)
             level = _grow(field.ink, a.midline, lung.sign, rng, *level, 0.17 * gain)
         # The hilum itself: a knot of large vessels.
@@ -85,7 +85,7 @@ def _grow(
     count = len(angle)
     bend = rng.normal(0, 0.6, count)
     # Wider apart than a standard deviation would show as beads.
-    spacing = 1.5 * float(effective(max(float(width.min()) * 0.45, THIN), ink.size)) / ink.size
+    spacing = 1.7 * float(effective(max(float(width.min()) * 0.45, THIN), ink.size)) / ink.size
     steps = max(4, int(np.ceil(float(length.max()) / spacing)) + 1)
     t = np.linspace(0, 1, steps)[None, :]
     direction = np.stack([np.sin(angle), -np.cos(angle)], 1)

@@ -37,7 +37,7 @@ def draw_effusion(canvas: Canvas, number: int, finding: Finding) -> None:
         line -= np.float32(0.018) * smooth(lateral, 0.3, 0.12)
         area = cover(field.grid.y - line, 0.012) * field.cov
         field.fill(area, 0.93 * faint)
-        field.added += area * np.float32(0.16)
+        field.added += area * np.float32(0.1)
         canvas.mark(number, field.grid, area)
 
 
@@ -49,10 +49,10 @@ def pneumothorax_gap(field: LungField, finding: Finding) -> Array:
         field.v * np.float32(rng.uniform(5, 9)) + np.float32(rng.uniform(0, 6))
     ).astype(np.float32)
     if finding.pattern == "apical":
-        depth, reach = 0.036 + 0.085 * s, 0.4 + 0.5 * s
+        depth, reach = 0.042 + 0.095 * s, 0.46 + 0.5 * s
         profile = smooth(field.v, reach, 0.02)
     elif finding.pattern == "lateral":
-        depth, reach = 0.026 + 0.08 * s, 0.7 + 0.3 * s
+        depth, reach = 0.03 + 0.088 * s, 0.7 + 0.3 * s
         profile = smooth(field.v, reach + 0.2, 0.1) * np.float32(0.75) + np.float32(0.25)
     elif finding.pattern == "basal":
         depth = 0.03 + 0.06 * s
@@ -114,7 +114,7 @@ def draw_thickening(canvas: Canvas, number: int, finding: Finding) -> None:
         gap = np.float32(thick) * profile * (1 + rough)
         inside = gap - field.to_wall
         area = cover(inside, 0.007) * field.cov * cover(gap - np.float32(0.004), 0.004)
-        field.added += area * np.float32((0.34 + 0.12 * finding.severity) * (0.75 if finding.subtle else 1.0))
+        field.added += area * np.float32((0.28 + 0.1 * finding.severity) * (0.75 if finding.subtle else 1.0))
         field.vessels *= 1 - np.float32(0.7) * area
         if rng.random() < 0.25:
             field.added += area * smooth(noise(field.grid, "grain", rng), 0.6, 1.6) * np.float32(0.2)
