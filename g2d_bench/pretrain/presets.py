@@ -200,7 +200,7 @@ _PHANTOM: Mapping[str, Any] = {
     "schedule": "cosine",
     "warmup": 0.1,
     "batch": 64,
-    "steps": 1200,
+    "steps": 800,
     "clip": 1.0,
     "amp": False,
     "augment": PHANTOM_AUGMENT,

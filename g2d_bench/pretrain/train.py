@@ -234,10 +234,11 @@ def fit(
     counter = range(start, steps)
     steady = track(counter, f"pretrain {recipe.method}", unit="step") if here.first else iter(counter)
     model.train()
+    clock = time.perf_counter()
     for step, parts in zip(steady, batches.train(start, steps), strict=True):
         if plateau.stopped:
             break
-        began, epoch = time.perf_counter(), step // batches.per_epoch
+        epoch = step // batches.per_epoch
         objective.at(step, epoch)
         rate = learning_rate(recipe, step, steps, plateau)
         for group in optimiser.param_groups:
@@ -265,7 +266,8 @@ def fit(
         if step + 1 == steps or (ends_epoch and _watches(recipe)):
             entry |= validate(model, batches)
             plateau.update(entry.get("val_loss", math.inf), recipe)
-        write({**entry, "seconds": round(time.perf_counter() - began, 4)})
+        before, clock = clock, time.perf_counter()
+        write({**entry, "seconds": round(clock - before, 4)})
         if here.first and ((step + 1) % save_every == 0 or step + 1 == steps or plateau.stopped):
             folder.save(
                 {
