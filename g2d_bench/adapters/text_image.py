@@ -80,8 +80,8 @@ class TextImage:
             rows: which of them, in this order.
 
         Yields:
-            Places in ``rows`` and their embedding; every batch has the same size before it is cut to its
-            places, so that no image's numbers depend on how many there are.
+            Places in ``rows`` and their embedding. Every batch has the same size before it is cut to its
+            places, as for pooled features, since kernels are chosen by shape.
         """
         for start in track(range(0, len(rows), BATCH), f"images through {self.encoder.card.name}"):
             part = rows[start : start + BATCH]

@@ -67,8 +67,6 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
             filled.notes.append(
                 f"n/a: {name} lacks seed {lacking} of {column.task} at {percent(column.fraction)}"
             )
-        reasons = dict.fromkeys(one.record.notes["n/a"] for one in row.values() if "n/a" in one.record.notes)
-        filled.notes += [f"n/a: {name}: {reason} ({column.task})" for reason in reasons]
         filled.notes += sorted(
             f"n/a: {name} in {column.task}: {reason}"
             for reason in {
