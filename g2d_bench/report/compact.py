@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
+from g2d_bench.report.compact_boxes import reduce_boxes
 from g2d_bench.report.evidence import differences
 from g2d_bench.results import Predictions, Record, read_predictions, to_json, write_atomically
 from g2d_bench.selection import Found, select
@@ -56,6 +57,8 @@ def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str
     watched = _Watched(predictions)
     found = Found(record)
     _refuse(found, watched)
+    if record.kind == "detection":
+        predictions = reduce_boxes(predictions)
     kept = {
         name: _smallest(array)
         for name, array in predictions.items()
@@ -126,6 +129,7 @@ def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[
         arrays = path.with_suffix(".npz")
         write_atomically(arrays, buffer.getvalue())
         left = sorted(set(predictions) - set(kept))
+        left += ["boxes that hit nothing: coordinates and exact scores"] * (found.record.kind == "detection")
         record = found.record.model_copy(
             update={
                 "predictions": Predictions(file=arrays.name, sha256=_digest(buffer.getvalue())),
