@@ -1,0 +1,159 @@
+"""Encoders with a text side: one whose answers are known, and one as a file of weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from g2d_bench.cards import Catalogue
+from g2d_bench.encoders.card import EncoderCard
+from g2d_bench.encoders.checkpoint import METADATA_KEY
+from g2d_bench.encoders.heads import Heads, ImageEmbedding, TextEmbedding, make_heads
+from g2d_bench.encoders.image import ImageFeatures, seeded_encoder
+from g2d_bench.encoders.load import Encoder
+from g2d_bench.encoders.text import TextEncoder
+from g2d_bench.encoders.tokenizer import train_tokenizer
+from g2d_bench.hashing import digest_file
+
+TEXTS = (
+    "There is pneumonia.",
+    "There is no pneumonia.",
+    "Findings consistent with pneumonia.",
+    "left lung right lung clear opacity absent covid",
+) * 3
+
+TextEncoderOf = Callable[..., Encoder]
+
+
+@pytest.fixture(autouse=True)
+def _single_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def small_text() -> TextEncoder:
+    torch.manual_seed(0)
+    sizes = {"hidden": 16, "layers": 2, "heads": 2, "intermediate": 16, "positions": 48}
+    return TextEncoder.small(train_tokenizer(TEXTS, min_frequency=1), **sizes)
+
+
+class Look(nn.Module):
+    """Brightness of 8 x 8 patches, as an image encoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> ImageFeatures:
+        patches = functional.avg_pool2d(x[:, :1], 8)
+        return ImageFeatures([patches], patches.mean(dim=(2, 3)))
+
+
+class Told(Heads):
+    """Heads that know what they see: a cell's cosine with a text is the patch's brightness, in [-1, 1].
+
+    A text with the word "left" looks at the right half of the image, one with "right" at the left half, all
+    others everywhere; one with "no" sees the negative of all.
+    """
+
+    method = "convirt"
+
+    def __init__(self, text: TextEncoder, wrong: bool = False) -> None:
+        super().__init__()
+        self.dim = 3
+        self.words = text.tokenizer
+        self.wrong = wrong
+
+    def embed_image(self, features: ImageFeatures) -> ImageEmbedding:
+        patches = features.pyramid[0][:, 0].clamp(-0.999, 0.999)
+        half = patches.shape[-1] // 2
+        there = torch.zeros_like(patches)
+        there[..., half:] = 1
+        rest = (1 - patches**2).sqrt()
+        cells = torch.stack([patches * (1 - there), patches * there, rest], dim=1)
+        bright = features.pooled[:, 0].clamp(-0.999, 0.999)
+        return ImageEmbedding(torch.stack([bright, bright, (1 - bright**2).sqrt()], dim=1), cells)
+
+    def embed_text(self, states: Any, tokens: Any) -> TextEmbedding:
+        rows = []
+        for ids in tokens["input_ids"].tolist():
+            words = {self.words.id_to_token(i) for i in ids}
+            row = [float("left" not in words), float("right" not in words), 0.0]
+            sign = -1.0 if ("no" in words) != self.wrong else 1.0
+            rows.append([sign * value for value in row])
+        return TextEmbedding(torch.tensor(rows))
+
+
+@pytest.fixture(scope="session")
+def told() -> TextEncoderOf:
+    """An encoder whose answers are known; see :class:`Told`. ``wrong`` turns all of them round."""
+
+    def make(size: int = 32, wrong: bool = False) -> Encoder:
+        card = Catalogue.open().encoders["convirt"]
+        card = card.model_copy(update={"image": card.image.model_copy(update={"size": size})})
+        text = small_text()
+        return Encoder(card, cast(Any, Look()), "told", text, Told(text, wrong))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def narrow() -> TextEncoderOf:
+    """A random encoder of real modules, with the heads of a method."""
+
+    def make(method: str = "convirt") -> Encoder:
+        card = Catalogue.open().encoders[method]
+        options = {"channels": [8, 8, 8, 8], "stem_type": "deep", "stem_width": 8, "avg_down": True}
+        spec = card.image.model_copy(update={"size": 64, "options": options})
+        card = card.model_copy(update={"image": spec})
+        image = seeded_encoder("resnet18", seed=3, options=options).eval()
+        text = small_text().eval()
+        torch.manual_seed(1)
+        heads = heads_of(method, image, text).eval()
+        return Encoder(card, image, "narrow", text, heads)
+
+    return make
+
+
+def heads_of(method: str, image: Any, text: TextEncoder) -> Heads:
+    return make_heads(
+        method,
+        channels=image.channels,
+        strides=image.strides,
+        num_features=image.num_features,
+        text_width=text.width,
+    )
+
+
+@pytest.fixture(scope="session")
+def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as pre-training leaves it, for the card ``convirt``, with the tokenizer beside."""
+    from safetensors.torch import save_file
+
+    card: EncoderCard = Catalogue.open().encoders["convirt"]
+    image = seeded_encoder(card.image.model, seed=5, options=card.image.options)
+    text = small_text()
+    parts = {"image": image.body, "text": text.bert, "heads": heads_of("convirt", image, text)}
+    folder = tmp_path_factory.mktemp("weights")
+    text.tokenizer.save(str(folder / "tokenizer.json"))
+    tensors = {
+        f"{prefix}.{name}": value.contiguous()
+        for prefix, module in parts.items()
+        for name, value in module.state_dict().items()
+    }
+    description = {
+        "text": {"source": "small", "options": text.options},
+        "tokenizer": digest_file(folder / "tokenizer.json"),
+        "heads": {"method": "convirt", "options": {}},
+    }
+    save_file(tensors, folder / "convirt.safetensors", {METADATA_KEY: json.dumps(description)})
+    return folder / "convirt.safetensors"
