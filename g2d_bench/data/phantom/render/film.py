@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.data.phantom.render.canvas import Canvas
-from g2d_bench.data.phantom.render.raster import Array, Ink, limit
+from g2d_bench.data.phantom.render.raster import Array, Ink
 
 # Strokes of the side letters on a square of 1 by 1.
 _LETTERS = {
@@ -36,10 +36,8 @@ def expose(canvas: Canvas) -> NDArray[np.uint8]:
     dark = np.maximum(dense, 0)
     # Per pixel, noise falls with the pixel's area; below 256 px it would otherwise vanish.
     grain = technique.noise * (size / 256) ** 0.6
-    # The square root of the photons that are missing, as a polynomial of the attenuation.
-    fewer = dark * dark * np.float32(0.34) + np.float32(0.63) + dark * np.float32(0.5)
     noisy = rng.standard_normal(dark.shape, np.float32)
-    noisy *= fewer * np.float32(grain)
+    noisy *= np.exp(np.float32(0.85) * (dark - np.float32(0.5))) * np.float32(grain)
     slope = 4.2 * technique.contrast
     middle = 0.6 - 0.05 * technique.exposure
     curve = 1 / (1 + np.exp(np.float32(-slope) * (dark + noisy - np.float32(middle))))
@@ -48,7 +46,8 @@ def expose(canvas: Canvas) -> NDArray[np.uint8]:
     grey = (curve - np.float32(floor)) * np.float32(1 / (ceiling - floor))
     _collimate(canvas, grey)
     _letter(canvas, grey)
-    return (limit(grey) * np.float32(252) + np.float32(0.5)).astype(np.uint8)
+    film: NDArray[np.uint8] = np.clip(np.rint(grey * np.float32(250)), 0, 255).astype(np.uint8)
+    return film
 
 
 def _collimate(canvas: Canvas, grey: Array) -> None:

@@ -162,7 +162,7 @@ def noise(grid: Grid, kind: str, rng: np.random.Generator) -> Array:
     return window[:, ::-1] if draw[2] < 0.5 else window
 
 
-CLASSES = ((0, 1), (1, 2), (2, 3), (3, 4), (4, 6), (6, 9), (9, 14), (14, 22), (22, 40), (40, 100), (100, 400))
+CLASSES = ((0, 2), (2, 3), (3, 4), (4, 6), (6, 9), (9, 14), (14, 22), (22, 40), (40, 100), (100, 400))
 """Dots are drawn in classes of like reach in pixels, so that narrow ones do not pay for wide ones."""
 
 
@@ -185,8 +185,7 @@ def splat(grid: Grid, x: Array, y: Array, sigma: Array, weight: Array) -> Array:
     weight = weight * (sigma * size / wide) ** 2
     px = (x + np.float32(0.5)) * size - np.float32(0.5 + grid.columns.start)
     py = y * size - np.float32(0.5 + grid.rows.start)
-    # A dot hardly wider than a pixel is as good as contained in nine of them.
-    reach = np.where(wide < np.float32(0.56), np.float32(1), np.ceil(np.float32(2.3) * wide))
+    reach = np.ceil(np.float32(2.5) * wide)
     near = (px > -reach) & (px < width + reach - 1) & (py > -reach) & (py < height + reach - 1)
     total = np.zeros((height, width), np.float32)
     for low, high in CLASSES:
@@ -238,22 +237,20 @@ class Ink:
             sigma: half width (standard deviation) in image sides, one number or one per point.
             height: attenuation in the middle of the line, one number or one per point.
         """
-        points = np.asarray(points, np.float64)
-        moves = points[1:] - points[:-1]
-        length = np.zeros(len(points))
-        np.cumsum(np.sqrt((moves * moves).sum(1)), out=length[1:])
+        points = np.asarray(points, np.float32)
+        steps = np.hypot(*np.diff(points, axis=0).T)
+        length = np.concatenate([[0.0], np.cumsum(steps)])
         # Gaussians 1.7 standard deviations apart add up to a line that is even to a percent.
-        thin = sigma if isinstance(sigma, float) else float(np.min(sigma))
-        spacing = 1.7 * float(effective(thin, self.size)) / self.size
+        spacing = 1.7 * float(effective(float(np.min(sigma)), self.size)) / self.size
         count = max(2, int(np.ceil(length[-1] / spacing)) + 1)
         at = np.linspace(0.0, length[-1], count)
         x, y = np.interp(at, length, points[:, 0]), np.interp(at, length, points[:, 1])
-        sigmas = sigma if isinstance(sigma, float) else np.interp(at, length, sigma)
-        heights = height if isinstance(height, float) else np.interp(at, length, height)
+        sigmas = np.interp(at, length, np.broadcast_to(sigma, length.shape))
+        heights = np.interp(at, length, np.broadcast_to(height, length.shape))
         # Dots at distance d add up to a line of height sqrt(2 pi) sigma / d.
         step = max(length[-1] / (count - 1), 1e-6)
-        weights = heights * (step / np.sqrt(2 * np.pi)) / sigmas
-        self.dots(x, y, np.asarray(sigmas), np.asarray(weights))
+        weights = heights * step / (np.sqrt(2 * np.pi) * sigmas)
+        self.dots(x, y, sigmas, weights)
 
     def dots(
         self,
@@ -277,22 +274,16 @@ class Ink:
 
 def spline(points: list[tuple[float, float]], count: int = 40) -> NDArray[np.float64]:
     """A smooth curve (Catmull-Rom) through a few points, shape [count, 2]."""
-    return _spline_weights(len(points), count) @ np.asarray(points, np.float64)
-
-
-@lru_cache(maxsize=64)
-def _spline_weights(points: int, count: int) -> NDArray[np.float64]:
-    """The curve is linear in its points: what each point counts at each place, shape [count, points]."""
-    p = np.eye(points)
+    p = np.asarray(points, np.float64)
     padded = np.vstack([2 * p[0] - p[1], p, 2 * p[-1] - p[-2]])
-    t = np.linspace(0, points - 1, count)
-    k = np.minimum(t.astype(int), points - 2)
+    t = np.linspace(0, len(p) - 1, count)
+    k = np.minimum(t.astype(int), len(p) - 2)
     f = (t - k)[:, None]
     a, b, c, d = padded[k], padded[k + 1], padded[k + 2], padded[k + 3]
-    weights: NDArray[np.float64] = 0.5 * (
+    curve: NDArray[np.float64] = 0.5 * (
         2 * b + (c - a) * f + (2 * a - 5 * b + 4 * c - d) * f**2 + (3 * b - 3 * c + d - a) * f**3
     )
-    return weights
+    return curve
 
 
 def ribbons(grid: Grid, x: Array, yc: Array, half: Array, weight: Array, rim: Array) -> Array:

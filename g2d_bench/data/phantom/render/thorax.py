@@ -29,18 +29,21 @@ def draw_body(canvas: Canvas) -> None:
     flank = a.torso + 0.17 * (1 - t * t * (3 - 2 * t)) + (0.05 * a.fat - 0.015) * limit((y - 0.6) / 0.4) ** 2
     inside = flank.astype(np.float32) - far
     trunk = bulge(inside * np.float32(1 / 0.2)) * cover(inside, 0.006)
-    hump = trunk
+    gap = (0.05 * draw[0] - 0.012 if a.bedside else 0.02 + 0.08 * draw[0]) + (0.12 * draw[1] - 0.03) * (
+        y - axilla
+    )
+    arm = far - (flank + gap).astype(np.float32)
+    limb = (
+        bulge(arm * np.float32(1 / 0.05)) * cover(arm, 0.006) * np.float32(0.7 * (1.0 if a.bedside else 0.8))
+    )
     # Arms are mostly held away from the field.
-    if draw[2] < 0.35:
-        gap = 0.05 * draw[0] - 0.012 if a.bedside else 0.02 + 0.08 * draw[0]
-        gap = gap + (0.12 * draw[1] - 0.03) * (y - axilla)
-        arm = far - (flank + gap).astype(np.float32)
-        weight = np.float32(0.7 if a.bedside else 0.56)
-        limb = bulge(arm * np.float32(1 / 0.05)) * cover(arm, 0.006) * weight
-        hump = np.where(grid.y > axilla, np.maximum(trunk, limb), trunk)
-    edge = cover(above, 0.008)
-    shape = hump * edge * (np.float32(0.45) + np.float32(0.55) * bulge(above * np.float32(1 / 0.13)))
-    canvas.body = edge * cover(hump - np.float32(0.02), 0.04)
+    hump = np.where(grid.y > axilla, np.maximum(trunk, limb), trunk) if draw[2] < 0.35 else trunk
+    shape = (
+        hump
+        * cover(above, 0.008)
+        * (np.float32(0.45) + np.float32(0.55) * bulge(above * np.float32(1 / 0.13)))
+    )
+    canvas.body = cover(above, 0.008) * cover(hump - np.float32(0.02), 0.04)
     canvas.attenuation += shape * np.float32(0.7 + 0.09 * a.fat)
     # Fat planes and muscle: coarse, faint.
     canvas.attenuation += shape * noise(grid, "cloud", rng) * np.float32(0.014)
@@ -154,7 +157,7 @@ def draw_mediastinum(canvas: Canvas) -> None:
     blur = 0.026 * grid.size
     left = gaussian_filter1d(np.maximum(left, heart_left), blur, axis=0, mode="nearest")
     right = gaussian_filter1d(np.maximum(right, heart_right), blur, axis=0, mode="nearest")
-    inside = np.minimum(left.astype(np.float32) - x, x + right.astype(np.float32))
+    inside = np.where(x > 0, left.astype(np.float32) - x, x + right.astype(np.float32))
     shape = cover(inside, 0.007)
     fade = (0.45 + 0.55 * limit((y - apex + 0.1) / 0.2)).astype(np.float32)
     body = smooth(grid.y, a.heart[1] - a.heart[2] * 0.9, a.heart[1])
