@@ -46,9 +46,7 @@ def verify(bench: Bench, names: Sequence[str]) -> Iterator[tuple[str, bool]]:
                     f"{part} {len(ids)} ({data.positives(ids)} positive)" for part, ids in parts.items()
                 )
                 yield f"  {task.name}, split {split}: {sizes}", True
-                leaks = find_leaks(
-                    data.split, manifest, data.leak_pixels()
-                )
+                leaks = find_leaks(data.split, manifest, data.leak_pixels())
                 # A published split is kept with its defects; its leaks are known and stated, not failures.
                 yield f"  {task.name}, split {split}: {len(leaks)} leaks", not leaks or bool(rule.function)
             if task.counts and manifest.kind == "real":

@@ -11,7 +11,7 @@ from g2d_bench.data.phantom.generate import Phantom
 from g2d_bench.data.phantom.writers import Item
 from g2d_bench.data.phantom.writers.files import dicom_bytes, number_of, write_bytes
 
-COUNT = 3000
+COUNT = 1500
 SIZE = 256
 ROOT = "1.2.276.0.7230010.3.1"
 
