@@ -140,7 +140,7 @@ class G2DBenchDetPreprocessor(BaseDataPreprocessor):  # type: ignore[misc]
 
 
 @MODELS.register_module()
-class G2DBenchPyramid(BaseModule):  # type: ignore[misc]
+class G2DBenchPyramid(BaseModule):
     """One of our encoders as an mmdet backbone.
 
     Its input is row numbers [B]; the images come from a table of letterboxed pixels, or, for a frozen
@@ -272,7 +272,7 @@ FoundBoxes = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.floating[A
 
 
 @METRICS.register_module()
-class G2DBenchBoxes(BaseMetric):  # type: ignore[misc]
+class G2DBenchBoxes(BaseMetric):
     """Collects predicted boxes; scores them when the loop ends.
 
     Args:

@@ -139,7 +139,8 @@ class G2DBenchUNetHead(BaseDecodeHead):
 
     def forward(self, inputs: list[Tensor]) -> Tensor:
         """Return logits [B, 1, H, W] at the encoder's input size."""
-        return self.decoder(inputs)
+        logits: Tensor = self.decoder(inputs)
+        return logits
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list[Any]) -> dict[str, Tensor]:
         """Compare logits with the true masks, averaged down to the size of the logits."""

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,7 +165,7 @@ def test_scores_are_those_of_a_plain_loop(bench: Bench, narrow: Callable[..., En
         "COVID-19": method if own else "default",
     }
 
-    def direction(texts: list[str]) -> np.ndarray:
+    def direction(texts: list[str]) -> np.ndarray[Any, Any]:
         vectors = []
         for text in texts:
             if method != "convirt":

@@ -84,9 +84,9 @@ def test_a_failing_cell_does_not_stop_the_others(run: Run, monkeypatch: pytest.M
     from g2d_bench.execute import local
     from g2d_bench.plan import Cell
     from g2d_bench.results import Record
-    from g2d_bench.run import Bench
+    from g2d_bench.run import Bench, run_cell
 
-    real = local.run_cell
+    real = run_cell
 
     def flaky(cell: Cell, bench: Bench) -> Record:
         if cell.seed == 1:
