@@ -217,13 +217,13 @@ def test_metrics_are_scikit_learn_s_and_thresholds_come_from_validation(
     assert rescore("zero-shot", stored, tuple(outcome.metrics)) == outcome.metrics
 
 
-def test_no_score_depends_on_the_other_images(bench: Bench, narrow: Callable[..., Encoder]) -> None:
-    job = make_job(bench, narrow())
+def test_no_score_depends_on_the_other_images(bench: Bench, told: Callable[..., Encoder]) -> None:
+    job = make_job(bench, told(SIDE))
     both = TextImage.of(job.encoder)
     anchors, _ = zero_shot.prompt_vectors(job, both)
     ids = job.data.train[:34]
     whole = zero_shot.scores(job, both, anchors, ids)
-    assert np.ptp(whole) > 1e-3
+    assert np.ptp(whole) > 0.05
     np.testing.assert_allclose(zero_shot.scores(job, both, anchors, ids[3:5]), whole[3:5], atol=1e-6)
     np.testing.assert_allclose(zero_shot.scores(job, both, anchors, ids[::-1]), whole[::-1], atol=1e-6)
 

@@ -1,0 +1,194 @@
+"""Grounding by prompts on a tiny RSNA release: boxes, maps, thresholds, what looks at no image."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn.functional import interpolate
+
+from g2d_bench.adapters import grounding
+from g2d_bench.adapters.base import Job, adapter, rescore, run_jobs
+from g2d_bench.adapters.heat import Pairs, enlarge, letterboxes, mean_region
+from g2d_bench.adapters.text_image import TextImage
+from g2d_bench.data.images import Letterbox
+from g2d_bench.encoders.load import Encoder, load_encoder
+from g2d_bench.errors import InputError
+from g2d_bench.plan import Cell
+from g2d_bench.run import Bench
+from g2d_bench.settings import Settings
+
+SIDE = 64
+CELL = Cell(task="rsna-ground", fraction=1.0, protocol="clean", seed=0, encoder="convirt")
+
+
+def write_rsna(root: Path, count: int = 40) -> None:
+    """Dark films, half of them with a bright 16 x 16 square on the grid of 8 x 8 patches, and its box."""
+    generator = np.random.default_rng(0)
+    folder = root / "rsna" / "stage_2_train_images"
+    folder.mkdir(parents=True)
+    rows: list[list[object]] = []
+    for n in range(count):
+        pixels = generator.normal(70, 5, (SIDE, SIDE))
+        left, top = (8 * generator.integers(0, 7, 2)).tolist()
+        if n % 2 == 0:
+            pixels[top : top + 16, left : left + 16] += 150
+            rows.append([f"p{n:03}", left, top, 16, 16, 1])
+        else:
+            rows.append([f"p{n:03}", "", "", "", "", 0])
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"p{n:03}.png")
+    with (root / "rsna" / "stage_2_train_labels.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([["patientId", "x", "y", "width", "height", "Target"], *rows])
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    root = tmp_path_factory.mktemp("data")
+    write_rsna(root)
+    before = os.environ.get("G2D_BENCH_CACHE")
+    os.environ["G2D_BENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield Bench(Settings(data_root=root, results=root / "runs"))
+    if before is None:
+        del os.environ["G2D_BENCH_CACHE"]
+    else:
+        os.environ["G2D_BENCH_CACHE"] = before
+
+
+def make_job(bench: Bench, encoder: Encoder, **changes: object) -> Job:
+    task = bench.catalogue.tasks["rsna-ground"].model_copy(update=changes)
+    data = bench.task_data(CELL)
+    return Job(
+        task=task,
+        protocol=bench.catalogue.protocols["clean"],
+        data=data,
+        encoder=encoder,
+        seed=0,
+        with_decoder=False,
+        memory_budget=1,
+    )
+
+
+def test_who_sees_the_square_finds_it_and_its_negative_does_not(
+    bench: Bench, told: Callable[..., Encoder]
+) -> None:
+    right = grounding.run(make_job(bench, told(SIDE)))
+    wrong = grounding.run(make_job(bench, told(SIDE, wrong=True)))
+    assert right.metrics["pointing"] == 1
+    assert right.metrics["dice_at_validation"] > 0.75
+    assert right.metrics["cnr_signed"] > 2
+    assert wrong.metrics["pointing"] == 0
+    assert wrong.metrics["dice_at_validation"] < 0.3
+    assert wrong.metrics["cnr_signed"] == pytest.approx(-right.metrics["cnr_signed"], rel=1e-3)
+    # Why the signed one is the honest one.
+    assert wrong.metrics["cnr"] == pytest.approx(right.metrics["cnr"], rel=1e-3)
+    prior = right.references["centre-prior"]
+    assert prior == wrong.references["centre-prior"]
+    assert prior["dice_at_validation"] < right.metrics["dice_at_validation"]
+    assert set(prior) == set(right.metrics) == set(make_job(bench, told(SIDE)).task.metrics)
+
+
+def test_only_positive_images_count_and_their_boxes_are_the_truth(
+    bench: Bench, told: Callable[..., Encoder]
+) -> None:
+    job = make_job(bench, told(SIDE))
+    outcome = grounding.run(job)
+    stored = outcome.predictions
+    positive = [i for i in job.data.test if int(i[1:]) % 2 == 0]
+    assert stored["id"].tolist() == positive
+    assert stored["patient"].tolist() == positive
+    assert outcome.notes["images"]["test"] == len(positive)
+    # 16 of 64 pixels a side, on the grid of 256; a mask that is enlarged loses the pixel at each corner.
+    assert set(stored["true"].tolist()) <= {64 * 64 - n for n in range(5)}
+    assert outcome.notes["map"] == "8x8 cells, bilinear to 256"
+    assert rescore("grounding", stored, tuple(outcome.metrics)) == pytest.approx(outcome.metrics, nan_ok=True)
+    recall = stored["chosen_common"] / stored["true"]
+    assert outcome.metrics["recall_at_validation"] == pytest.approx(recall.mean())
+
+
+def test_the_threshold_is_the_best_of_validation(bench: Bench, told: Callable[..., Encoder]) -> None:
+    outcome = grounding.run(make_job(bench, told(SIDE)))
+    threshold = outcome.notes["threshold"]
+    # Between the square (about +0.7) and the rest (about -0.45), where the enlarged edge fits best.
+    assert -0.4 < threshold < 0.6
+
+
+def test_maps_are_the_mean_over_prompts_of_a_plain_loop(bench: Bench, narrow: Callable[..., Encoder]) -> None:
+    encoder = narrow("gloria")
+    job = make_job(bench, encoder)
+    assert job.task.prompts is not None
+    prompts = job.task.prompts.of("Pneumonia", "gloria")[0].positive
+    ids = tuple(i for i in job.data.test if int(i[1:]) % 2 == 0)[:2]
+    heats = grounding._maps(job, TextImage.of(encoder), prompts, ids)
+    pixels = job.data.pixels(64)
+    assert encoder.text is not None
+    assert encoder.heads is not None
+    for name, heat in zip(ids, heats, strict=True):
+        image = torch.from_numpy(np.array(pixels.pixels[pixels.rows([name])]))
+        with torch.no_grad():
+            cells = encoder.heads.embed_image(encoder.image(encoder.preprocess(image))).cells
+            assert cells is not None
+            total = np.zeros(cells.shape[2:])
+            for prompt in prompts:
+                tokens = encoder.text.tokenize([prompt.lower().replace(".", "")])
+                text = encoder.heads.embed_text(encoder.text(tokens), tokens)
+                assert text.words is not None
+                assert text.mask is not None
+                words = text.words[0][text.mask[0]]
+                for y in range(total.shape[0]):
+                    for x in range(total.shape[1]):
+                        cell = cells[0, :, y, x]
+                        total[y, x] += torch.cosine_similarity(words, cell[None]).mean() / len(prompts)
+        np.testing.assert_allclose(heat, total, atol=2e-5)
+
+
+def test_padding_is_no_part_of_the_map() -> None:
+    heat = np.arange(16, dtype=np.float32).reshape(4, 4)
+    square = enlarge(heat, Letterbox.of((20, 20), 32))
+    expected = interpolate(torch.from_numpy(heat)[None, None], size=(32, 32), mode="bilinear")[0, 0].numpy()
+    np.testing.assert_array_equal(square, expected)
+    wide = enlarge(heat, Letterbox.of((10, 20), 32))
+    assert np.isnan(wide[:8]).all()
+    assert np.isnan(wide[24:]).all()
+    np.testing.assert_array_equal(wide[8:24], expected[8:24])
+
+
+def test_mean_region_and_pairs() -> None:
+    masks = [np.eye(4, dtype=bool), np.ones((4, 4), bool)]
+    np.testing.assert_allclose(mean_region(iter(masks), 4), (np.eye(4) + 1) / 2)
+    np.testing.assert_array_equal(mean_region([], 3), np.zeros((3, 3)))
+    pairs = Pairs([np.zeros((2, 2), np.float32)] * 3, lambda n: masks[n % 2], [Letterbox.of((4, 4), 4)] * 3)
+    assert len(pairs) == len(list(pairs)) == 3
+    assert pairs[1][1].all()
+    assert [region.all() for _, region in pairs[1:]] == [True, False]
+    with pytest.raises(IndexError):
+        pairs[3]
+
+
+def test_what_cannot_be_grounded_is_said_in_one_line(bench: Bench, told: Callable[..., Encoder]) -> None:
+    job = make_job(bench, told(SIDE), labels=("Pneumonia", "Effusion"))
+    with pytest.raises(InputError, match=r"rsna-ground.toml: labels: grounding asks for one label"):
+        grounding.run(job)
+    job = make_job(bench, told(SIDE))
+    for name in job.data.test:
+        job.data.samples[name] = replace(job.data.samples[name], labels={"Pneumonia": 0.0})
+    with pytest.raises(InputError, match="no test image shows 'Pneumonia'"):
+        grounding.run(job)
+
+
+def test_without_a_text_side_it_is_not_applicable(bench: Bench) -> None:
+    (outcome,) = run_jobs([make_job(bench, load_encoder(bench.catalogue.encoders["random"]))])
+    assert outcome.notes == {"n/a": "no text encoder"}
+    assert adapter("grounding") is grounding.run
+
+
+def test_the_caches_are_filled_before_workers_start(bench: Bench, told: Callable[..., Encoder]) -> None:
+    bench.prepare(CELL)
+    assert list((Path(os.environ["G2D_BENCH_CACHE"]) / "masks").glob("rsna-*.npy"))
+    assert [box.size for box in letterboxes(make_job(bench, told(SIDE)), ["p000"])] == [256]
