@@ -135,7 +135,7 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-class G2DBenchDetPreprocessor(BaseDataPreprocessor):  # type: ignore[misc]
+class G2DBenchDetPreprocessor(BaseDataPreprocessor):
     """Only moves a batch to the device; normalisation belongs to the encoder."""
 
 

@@ -322,7 +322,7 @@ def make_heads(
     in a ViT, with the last one.
 
     Args:
-        method: ``convirt``, ``gloria`` or ``mgca``.
+        method: ``convirt``, ``gloria``, ``mgca`` or ``g2d``.
         channels: of :class:`~g2d_bench.encoders.image.ImageEncoder`.
         strides: of the same.
         num_features: of the same.
@@ -332,10 +332,16 @@ def make_heads(
     Raises:
         InputError: unknown method or option.
     """
+    if method == "g2d":
+        from g2d_bench.encoders.heads_g2d import make_g2d_heads
+
+        return make_g2d_heads(channels=channels, text_width=text_width, **options)
     level = -1 if len(set(strides)) == 1 else -2
     kinds: dict[str, type[Heads]] = {kind.method: kind for kind in (ConVIRTHeads, GLoRIAHeads, MGCAHeads)}
     if method not in kinds:
-        raise InputError(f"no heads for {method!r}; {did_you_mean(method, list(kinds))}", field="objective")
+        raise InputError(
+            f"no heads for {method!r}; {did_you_mean(method, sorted([*kinds, 'g2d']))}", field="objective"
+        )
     arguments: dict[str, Any] = {"image_width": num_features, "text_width": text_width}
     if method != "convirt":
         arguments |= {"local_width": channels[level], "level": level}
