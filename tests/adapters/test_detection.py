@@ -1,0 +1,308 @@
+"""Detection on a tiny release: the head learns, boxes come back in raw pixels, the encoder stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from PIL import Image
+
+from g2d_bench.adapters import detection
+from g2d_bench.adapters.base import Job, Outcome, adapter, rescore
+from g2d_bench.adapters.detection import Truth, mean_box
+from g2d_bench.adapters.mm import import_quietly
+from g2d_bench.data.images import Letterbox
+from g2d_bench.encoders.features import frozen_hash, pyramid_features
+from g2d_bench.encoders.load import Encoder, load_encoder
+from g2d_bench.errors import InputError
+from g2d_bench.metrics.detection import Detections, pair_iou
+from g2d_bench.plan import Cell
+from g2d_bench.run import Bench
+from g2d_bench.settings import Settings
+
+QUICK = {
+    "batch_size": 8,
+    "epochs": 1,
+    "min_steps": 4,
+    "max_steps": 4,
+    "validate_every": 2,
+    "learning_rate": 3e-3,
+}
+SIZE = 64
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def modules() -> Any:
+    return import_quietly("g2d_bench.adapters.det_modules")
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Object-CXR with one bright plate near a corner, or none, on images of two shapes."""
+    root = tmp_path_factory.mktemp("release")
+    generator = np.random.default_rng(5)
+    for part, count in (("train", 64), ("dev", 16)):
+        folder = root / "object-cxr" / part
+        folder.mkdir(parents=True)
+        lines = ["image_name,annotation"]
+        for n in range(count):
+            height, width = ((150, 100), (100, 140))[n % 2]
+            pixels = generator.normal(80, 12, (height, width))
+            text = ""
+            if n % 4:
+                w, h = (int(side * generator.uniform(0.34, 0.42)) for side in (width, height))
+                x = (width // 10, width - width // 10 - w)[n % 4 == 1 or n % 8 == 2]
+                y = (height // 10, height - height // 10 - h)[n % 8 in (3, 5, 6)]
+                pixels[y : y + h, x : x + w] += 110
+                text = f"0 {x} {y} {x + w} {y + h}"
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{part}{n:03}.png")
+            lines.append(f"{part}{n:03}.png,{text}")
+        (folder.parent / f"{part}.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def encoder(size: int = SIZE, name: str = "random", **image: Any) -> Encoder:
+    """A shipped card's architecture made narrow."""
+    card = Bench(Settings()).catalogue.encoders[name]
+    options = {**card.image.options, "channels": [8, 16, 16, 24]}
+    changed = card.image.model_copy(update={"size": size, "options": options, **image})
+    return load_encoder(card.model_copy(update={"image": changed}), seed=0)
+
+
+@pytest.fixture
+def job(release: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Job:
+    cache = tmp_path_factory.getbasetemp() / "detection-cache"
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(cache))
+    bench = Bench(Settings(data_root=release))
+    cell = Cell(task="object-cxr-det", fraction=1.0, protocol="clean", seed=0, encoder="random")
+    return Job(
+        task=bench.catalogue.tasks["object-cxr-det"],
+        protocol=bench.catalogue.protocols["clean"],
+        data=bench.task_data(cell),
+        encoder=encoder(),
+        seed=0,
+        with_decoder=False,
+        memory_budget=1 << 30,
+    )
+
+
+def changed(job: Job, **rule: Any) -> Job:
+    """The job under a shortened protocol."""
+    assert job.protocol.detection is not None
+    card = job.protocol.detection.model_copy(update={**QUICK, **rule})
+    return replace(job, protocol=job.protocol.model_copy(update={"detection": card}))
+
+
+def same(first: Outcome, second: Outcome) -> bool:
+    return all(np.array_equal(first.predictions[k], second.predictions[k]) for k in first.predictions)
+
+
+def test_learns_and_is_found_by_its_kind(job: Job) -> None:
+    before = frozen_hash(job.encoder.image)
+    outcome = adapter("detection")(
+        changed(job, min_steps=60, max_steps=60, validate_every=20, learning_rate=5e-3)
+    )
+    assert tuple(outcome.metrics) == job.task.metrics
+    assert outcome.metrics["ap_50"] > 0.5
+    assert outcome.metrics["ap_50"] > outcome.references["mean-box"]["ap_50"] + 0.3
+    assert frozen_hash(job.encoder.image) == before == outcome.notes["encoder_state"]
+    assert outcome.notes["dense_features"] == "computed once"
+    assert outcome.notes["chosen_step"] in (20, 40, 60)
+    # The stored arrays alone give the same numbers, to the last bit.
+    assert rescore("detection", outcome.predictions, job.task.metrics) == outcome.metrics
+
+    boxes = Detections.read(outcome.predictions)
+    assert outcome.predictions["id"].tolist() == list(job.data.test)
+    assert len(outcome.predictions["patient"]) == boxes.images == len(job.data.test)
+    sides = np.array([job.data.manifest.sizes[job.data.manifest.index[i]][::-1] for i in job.data.test])
+    assert (boxes.box[:, :2] >= 0).all()
+    assert (boxes.box[:, 2:] > 0).all()
+    assert (boxes.box[:, :2] + boxes.box[:, 2:] <= sides[boxes.image] + 1e-3).all()
+    assert np.bincount(boxes.image).max() <= 100
+    # No cut of confidence: the curve has its weak end.
+    assert boxes.score.min() < 0.05 < 0.5 < boxes.score.max()
+    # What is surely found lies on a plate in raw pixels, in images of either shape.
+    for shape in {tuple(side) for side in sides.tolist()}:
+        hits = [
+            float(pair_iou(boxes.box[n], boxes.true_box[boxes.true_image == boxes.image[n]]).max(initial=0))
+            for n in np.flatnonzero(boxes.score > 0.5)
+            if tuple(sides[boxes.image[n]]) == shape
+        ]
+        assert np.median(hits) > 0.5
+
+
+def test_same_seed_same_boxes_and_no_cache_no_difference(job: Job) -> None:
+    first = detection.run(changed(job))
+    assert same(first, detection.run(changed(job)))
+    assert not same(first, detection.run(replace(changed(job), seed=1)))
+    tight = detection.run(replace(changed(job), memory_budget=1))
+    assert tight.notes["dense_features"] == "computed per step"
+    assert tight.metrics == pytest.approx(first.metrics, abs=0.02)
+    assert tight.predictions["box_score"].max() == pytest.approx(
+        first.predictions["box_score"].max(), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("batchnorm", ["train", "frozen"])
+def test_fine_tuning_moves_the_weights_and_norms_as_told(job: Job, batchnorm: str) -> None:
+    body = job.encoder.image
+    before = {name: value.clone() for name, value in body.state_dict().items()}
+    outcome = detection.run(changed(job, tuning="finetune", batchnorm=batchnorm))
+    moved = {name for name, value in body.state_dict().items() if not torch.equal(value, before[name])}
+    assert not outcome.notes["encoder_frozen"]
+    assert "body.conv1.0.weight" in moved
+    assert ("body.bn1.running_mean" in moved) == (batchnorm == "train")
+
+
+def test_whatever_registry_scope_is_current_it_works_and_is_put_back(job: Job) -> None:
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        detection.run(changed(job))
+        current = DefaultScope.get_current_instance()
+        assert current is not None
+        assert current.scope_name == "mmseg"
+
+
+@pytest.mark.slow
+def test_segmentation_and_detection_in_one_process(real_pack: Path, tmp_path: Path) -> None:
+    bench = Bench(Settings(data_root=real_pack, results=tmp_path))
+    protocol = bench.catalogue.protocols["clean"]
+    assert protocol.segmentation is not None
+    assert protocol.detection is not None
+    short = {name: value for name, value in QUICK.items() if name != "learning_rate"}
+    protocol = protocol.model_copy(
+        update={
+            "segmentation": protocol.segmentation.model_copy(update=short),
+            "detection": protocol.detection.model_copy(update=short),
+        }
+    )
+    for name in ("covid-cxr-seg", "covid-cxr-det", "covid-cxr-seg", "covid-cxr-det"):
+        task = bench.catalogue.tasks[name]
+        data = bench.task_data(Cell(task=name, fraction=1.0, protocol="clean", seed=0, encoder="random"))
+        card = bench.catalogue.encoders["random"]
+        outcome = adapter(task.kind)(
+            Job(task, protocol, data, load_encoder(card, seed=0), 0, False, memory_budget=1 << 30)
+        )
+        assert set(outcome.metrics) == set(task.metrics)
+
+
+def test_refusals(job: Job) -> None:
+    with pytest.raises(InputError, match="says nothing about detection"):
+        detection.run(replace(job, protocol=job.protocol.model_copy(update={"detection": None})))
+    negatives = [i for i in job.data.split.val if not job.data.samples[i].boxes]
+    job.data.split = replace(job.data.split, val=tuple(negatives))
+    with pytest.raises(InputError, match="no validation image has a box"):
+        detection.run(job)
+
+
+def test_truth_and_back(job: Job) -> None:
+    truth = Truth.of(job.data, job.data.test, job.task.labels, SIZE)
+    expected = [
+        (n, (b.x, b.y, b.w, b.h)) for n, i in enumerate(job.data.test) for b in job.data.samples[i].boxes
+    ]
+    assert [(int(n), tuple(b)) for n, b in zip(truth.image, truth.box.tolist(), strict=True)] == expected
+    found = [
+        (
+            truth.corners(n),
+            np.zeros(int((truth.image == n).sum()), np.int64),
+            np.ones(int((truth.image == n).sum())),
+        )
+        for n in range(len(job.data.test))
+    ]
+    stored = detection._stored(found, truth, job.data.test)
+    np.testing.assert_allclose(stored["box"], truth.box, atol=1e-4)
+    assert detection.score(stored, ("ap_coco",)) == {"ap_coco": pytest.approx(1.0)}
+    assert len(Truth.of(job.data, job.data.test, ("Something else",), SIZE).box) == 0
+
+
+def test_what_leaves_the_image_is_cut_or_dropped() -> None:
+    frame = Letterbox.of((50, 100), 64)
+    truth = Truth((frame,), np.zeros(0, np.int32), np.zeros(0, np.int16), np.zeros((0, 4)))
+    corners = np.array([[-10.0, 10, 32, 80], [0, 0, 64, 15], [10, 20, 20, 30]])
+    found = [(corners, np.array([0, 1, 2]), np.array([0.9, 0.8, 0.7]))]
+    stored = detection._stored(found, truth, ("a",))
+    # The image fills rows 16 to 48 of its square: the second box lies in the padding above it.
+    assert stored["box_label"].tolist() == [0, 2]
+    np.testing.assert_allclose(stored["box"][0], [0, 0, 50, 50], atol=1e-4)
+    np.testing.assert_allclose(stored["box"][1], [10 / 0.64, 4 / 0.64, 10 / 0.64, 10 / 0.64], rtol=1e-5)
+
+
+def test_mean_box_by_hand() -> None:
+    train = Truth(
+        (Letterbox.of((100, 200), 64), Letterbox.of((10, 10), 64)),
+        np.array([0, 1, 1], np.int32),
+        np.array([0, 0, 2], np.int16),
+        np.array([[20.0, 10, 40, 20], [3, 3, 4, 4], [0, 0, 5, 5]]),
+    )
+    # Mean shares of label 0: left 0.2, top 0.2, width 0.3, height 0.3. Label 1 has no training box.
+    frames = (Letterbox.of((300, 100), 64), Letterbox.of((50, 50), 64))
+    image, label = np.array([0, 1], np.int32), np.array([0, 0], np.int16)
+    test = Truth(frames, image, label, np.array([[20.0, 60, 30, 90], [10, 10, 15, 15]]))
+    assert mean_box(train, test, names=("ap_coco",)) == {"ap_coco": pytest.approx(1.0)}
+    other = replace(test, label=np.array([0, 1], np.int16))
+    assert mean_box(train, other, names=("ap_coco",)) == {"ap_coco": pytest.approx(0.5)}
+    nothing = Truth((frames[0],), image[:0], label[:0], np.zeros((0, 4)))
+    assert mean_box(nothing, test, names=("ap_coco",)) == {"ap_coco": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("size", "sides"), [(128, (16, 8, 4)), (224, (28, 14, 7)), (40, (4, 2, 1)), (250, (32, 16, 8))]
+)
+def test_three_grids_that_double(modules: Any, size: int, sides: tuple[int, int, int]) -> None:
+    assert modules.grids(size) == sides
+    pyramid = [
+        torch.randn(2, 3, 2 * sides[0], 2 * sides[0]),
+        *(torch.randn(2, 3, side, side) for side in sides),
+    ]
+    assert all(a is b for a, b in zip(modules.to_grids(pyramid, size), pyramid[1:], strict=True))
+
+
+def test_maps_of_other_sizes_are_resampled(modules: Any) -> None:
+    ramp = torch.linspace(0, 1, 14).expand(1, 1, 14, 14)
+    fine, middle, coarse = modules.to_grids([ramp] * 4, 224)
+    assert [level.shape[-1] for level in (fine, middle, coarse)] == [28, 14, 7]
+    assert middle is ramp
+    # Antialiased: a coarse cell is a weighted mean of its neighbourhood, so the ramp stays a ramp.
+    assert coarse[0, 0, 0, 3].item() == pytest.approx(0.5)
+    assert (coarse[0, 0, 0].diff() > 0).all()
+
+
+@pytest.mark.parametrize("inside", [None, 88])
+def test_cached_maps_are_those_of_the_pyramid(modules: Any, inside: int | None) -> None:
+    model = encoder(resize_inside=inside)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE), dtype=np.uint8)
+    levels = modules.dense_levels(model, pixels, budget_bytes=1 << 30)
+    pyramid = pyramid_features(model, pixels, budget_bytes=1 << 30)
+    assert pyramid is not None
+    assert [tuple(level.shape) for level in levels] == [(5, 16, 8, 8), (5, 16, 4, 4), (5, 24, 2, 2)]
+    for level, expected in zip(levels, modules.to_grids(pyramid, SIZE), strict=True):
+        assert torch.equal(level, expected)
+    needed = sum(4 * level.numel() for level in levels)
+    assert modules.dense_levels(model, pixels, budget_bytes=needed - 1) is None
+    assert modules.dense_levels(model, pixels, budget_bytes=needed) is not None
+
+
+def test_anchors_grow_with_the_input(modules: Any, job: Job) -> None:
+    rule = job.protocol.detection
+    assert rule is not None
+    pixels = np.zeros((1, 208, 208), np.uint8)
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        model = modules.yolo_v3(encoder(208), rule, pixels, None, 3)
+    generator = model.bbox_head.prior_generator
+    assert generator.base_sizes[0][0] == (58, 45)
+    assert [stride[0] for stride in generator.strides] == [208 / 6, 208 / 12, 208 / 24]
+    assert model.bbox_head.num_classes == 3
+    assert [level.shape[-1] for level in model.backbone(torch.tensor([0]))] == [24, 12, 6]
