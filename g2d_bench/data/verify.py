@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from g2d_bench.data.leaks import find_leaks
 from g2d_bench.data.registry import dataset_class
-from g2d_bench.data.task_data import TaskData
+from g2d_bench.data.task_data import TaskData, usable
+from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
     from g2d_bench.run import Bench
@@ -35,6 +36,12 @@ def verify(bench: Bench, names: Sequence[str]) -> Iterator[tuple[str, bool]]:
         )
         for task in bench.catalogue.tasks:
             if task.dataset != name:
+                continue
+            try:
+                usable(manifest.samples, task)
+            except InputError as error:
+                # A part of a release that was not downloaded hinders its tasks alone.
+                yield f"  {task.name}: cannot run here: {error}", True
                 continue
             for split, rule in task.split.items():
                 protocol = next((card for card in bench.catalogue.protocols if card.split == split), None)
