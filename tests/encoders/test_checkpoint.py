@@ -78,7 +78,9 @@ def test_full_size_architectures_have_the_published_number_of_entries(name: str,
     skip = {"weight_init": "skip"} if "vit" in name else {}
     body = ImageEncoder(card.image.model, options=skip).body
     # Zeros, since what a skipped initialisation leaves is whatever stood in memory, NaN at times.
-    state = {"img_encoder_q.model." + key: torch.zeros_like(value) for key, value in body.state_dict().items()}
+    state = {
+        "img_encoder_q.model." + key: torch.zeros_like(value) for key, value in body.state_dict().items()
+    }
     report = match(Checkpoint(Path("x.ckpt"), {"state_dict": state}), card.checkpoint[0], body)
     assert report.ok
     assert report.matched == report.expected == count
