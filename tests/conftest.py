@@ -25,7 +25,7 @@ WriteDicom = Callable[..., Path]
 def real_pack() -> Path:
     """The folder with real radiographs and annotation tables, outside of the project."""
     default = Path(__file__).resolve().parents[2] / "shared" / "real"
-    folder = Path(os.environ.get("G2D_BENCH_REAL", default))
+    folder = Path(os.environ.get("G2D_BENCH_REAL", default)).resolve()
     if not (folder / "covid-cxr").is_dir():
         pytest.skip(f"real sample pack not found at {folder} (set G2D_BENCH_REAL)")
     return folder
