@@ -32,6 +32,7 @@ class RunFolder:
         """
         self.path = path
         self.config = json.loads(json.dumps(config))
+        self._made = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
             # Asking the mode bits would not tell of read-only file systems, nor of root.
@@ -43,7 +44,8 @@ class RunFolder:
                 f"folder cannot be written: {error.strerror}", file=path, field="--out"
             ) from error
         written = path / CONFIG
-        if written.is_file():
+        self._begun = not written.is_file()
+        if not self._begun:
             try:
                 other = json.loads(written.read_text())
             except ValueError:
@@ -58,6 +60,21 @@ class RunFolder:
                 )
         else:
             self.write(CONFIG, json.dumps(self.config, indent=1, sort_keys=True) + "\n")
+
+    def abandon(self, *files: str) -> None:
+        """Remove what was written of a run that this process began and that did not come to its first step.
+
+        Bad input must not leave a folder that refuses the corrected call.
+
+        Args:
+            files: names of what may lie there beside the configuration; anything else is a run's and stays.
+        """
+        if not self._begun or {file.name for file in self.path.iterdir()} - {CONFIG, *files}:
+            return
+        for name in (CONFIG, *files):
+            (self.path / name).unlink(missing_ok=True)
+        if self._made:
+            self.path.rmdir()
 
     def write(self, name: str, text: str) -> None:
         """Write a text file of the run, whole or not at all."""

@@ -96,7 +96,12 @@ def pretrain(
         folder = RunFolder(out, {"recipe": made.as_json(), "seed": seed, "data": source})
         if here.first:
             here.barrier()
-        return _run(made, pairs, folder, here, seed, save_every=save_every, tensorboard=tensorboard)
+        try:
+            return _run(made, pairs, folder, here, seed, save_every=save_every, tensorboard=tensorboard)
+        except InputError:
+            if here.first:
+                folder.abandon(TOKENIZER)
+            raise
 
 
 def make_all(
@@ -154,13 +159,6 @@ def summary(card: Mapping[str, Any]) -> str:
 def build(made: Recipe, pairs: PairData, folder: RunFolder, here: World, seed: int) -> Model:
     """Make tokenizer, encoders and objective, initialised by the seed alone: alike for all methods."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(mix("image", seed))
-        image = ImageEncoder(
-            made.model,
-            upsample_inside=made.resize_inside,
-            options=made.options,
-            pretrained=made.pretrained,
-        )
         if made.text == "small":
             path = folder.path / TOKENIZER
             if here.first and not path.is_file():
@@ -172,6 +170,13 @@ def build(made: Recipe, pairs: PairData, folder: RunFolder, here: World, seed: i
         else:
             text = TextEncoder.open(made.text, layers=made.text_layers)
         text.freeze(made.frozen_layers, embeddings=made.freeze_embeddings)
+        torch.default_generator.manual_seed(mix("image", seed))
+        image = ImageEncoder(
+            made.model,
+            upsample_inside=made.resize_inside,
+            options=made.options,
+            pretrained=made.pretrained,
+        )
         torch.default_generator.manual_seed(mix("heads", seed))
         objective = make_objective(
             made.method,

@@ -143,7 +143,9 @@ class Batches:
         """Yield the validation pairs, unchanged, with the same texts every time."""
         val, size = self.data.parts["val"], self.recipe.batch // self.recipe.accumulate
         size = min(size, len(val) // self.here.size * self.here.size)
-        for start in range(0, len(val) - size + 1, max(size, 1)):
+        if not size:
+            return
+        for start in range(0, len(val) - size + 1, size):
             mine = self.here.share(size)
             chosen = val[start : start + size]
             tokens = {name: value[mine] for name, value in self.tokens(chosen, "val").items()}

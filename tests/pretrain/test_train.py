@@ -277,6 +277,35 @@ def test_damaged_or_unwritable_folders(go: Go, tmp_path: Path) -> None:
         folder.save({"step": 1})
 
 
+def test_bad_input_leaves_nothing_that_refuses_the_corrected_call(go: Go, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(InputError, match="do not fill a batch of 4096"):
+        go(out, batch=4096)
+    assert not out.exists()
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="do not fill a batch of 4096"):
+        go(out, batch=4096)
+    # What somebody else put there stays, and with it all that the run wrote.
+    assert {file.name for file in out.iterdir()} == {"notes.txt", "config.json", "tokenizer.json"}
+    go(tmp_path / "whole", steps=2)
+    (tmp_path / "whole/result.json").unlink()
+    (tmp_path / "whole/checkpoint.pt").write_bytes(b"torn")
+    with pytest.raises(InputError, match="damaged checkpoint"):
+        go(tmp_path / "whole", steps=2)
+    assert (tmp_path / "whole/config.json").is_file()
+
+
+def test_few_pairs_have_no_validation(
+    go: Go, toy_writer: Callable[..., Path], tmp_path: Path
+) -> None:
+    few = toy_writer(tmp_path / "few", count=4)
+    made = go(tmp_path / "run", data=few, batch=2, steps=2)
+    assert made.card["data"]["pairs"]["val"] == 0
+    assert "val_loss" not in log(tmp_path / "run")[-1]
+    assert made.card["losses"]["validation"] == {}
+
+
 def test_differences_name_leaves() -> None:
     there, here = {"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"b": 1, "c": [2]}, "e": None, "f": 0}
     assert list(differences(there, here)) == [

@@ -1,0 +1,207 @@
+"""Does pre-training learn anything? Retrieval against chance, a linear probe against the random encoder.
+
+Per method and seed an encoder is pre-trained on generated radiographs and reports (the recipe of the shipped
+encoders; seed 0 is the shipped one). Then it must find the own report of 200 held-out images and the image
+of 200 held-out reports, and linear heads are fitted on its frozen features. The random encoder has the same
+architecture and the initialisation of the same seed; the seed also draws the labelled images.
+
+    python benchmarks/does_it_learn.py [--seeds 3] [--runs runs/learn] [--out docs/does-it-learn.md]
+
+Finished trainings and cells are not run again. About half an hour per further seed on two cores. Writes the
+page and benchmarks/results/does_it_learn.json; fails where a method is no better than chance or than the
+random encoder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TASKS = ("rsna-cls", "chexpert-cls", "cxr14-cls")
+FRACTION = 0.1
+CHANCE_DEVIATIONS = 4
+"""By how many binomial standard deviations of one ranking the mean recall must pass chance."""
+
+
+def trained(method: str, seed: int, runs: Path) -> tuple[Path, dict[str, Any]]:
+    """Return weights and model card of a method's encoder: the shipped one, or one that is trained here."""
+    from g2d_bench.encoders.checkpoint import open_checkpoint
+    from g2d_bench.paths import PACKAGE
+    from g2d_bench.pretrain.run import pretrain
+
+    shipped = PACKAGE / "weights" / f"{method}.safetensors"
+    card = dict(open_checkpoint(shipped).metadata)
+    if card["seed"] == seed:
+        return shipped, card
+    made = pretrain(method, out=runs / f"seed{seed}" / method, seed=seed)
+    return made.weights, dict(made.card)
+
+
+def probes(seed: int, weights: dict[str, Path], runs: Path) -> dict[str, dict[str, float]]:
+    """Fit linear heads: encoder to task to AUROC on the test images."""
+    from g2d_bench.execute.local import execute
+    from g2d_bench.plan import Cell
+    from g2d_bench.run import Bench
+    from g2d_bench.settings import Settings
+
+    bench = Bench(Settings(results=runs / f"seed{seed}" / "cells", checkpoints=weights))
+    cells = [Cell(t, FRACTION, "clean", seed, encoder) for encoder in ("random", *weights) for t in TASKS]
+    report = execute(cells, bench)
+    if report.failures:
+        raise SystemExit(f"{report.failures[0].cell.task}: {report.failures[0].error}")
+    found: dict[str, dict[str, float]] = {}
+    for record in report.records:
+        auroc = record.metrics["auroc"]
+        assert auroc is not None
+        found.setdefault(record.cell.encoder, {})[record.cell.task] = auroc
+    return found
+
+
+def spread(values: list[float]) -> str:
+    """Write mean and standard deviation in percent."""
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    return f"{100 * float(np.mean(values)):.1f} ± {100 * deviation:.1f}"
+
+
+def page(result: dict[str, Any]) -> str:
+    """Write the report."""
+    seeds, methods = result["seeds"], result["methods"]
+    chance = result["chance"]
+    lines = [
+        "# Does it learn?",
+        "",
+        "GENERATED DATA (phantom): this says whether the four objectives and their training loop work, and "
+        "nothing about patients.",
+        "",
+        f"Each method is pre-trained with {len(seeds)} seeds ({', '.join(map(str, seeds))}) by the recipe "
+        f"of the shipped encoders: {result['steps']} steps of {result['batch']} pairs, {result['pairs']} "
+        "training pairs of image and report, no label. ± is the standard deviation over seeds (n − 1).",
+        "",
+        "## The own report among 200 held-out ones",
+        "",
+        "Recall within rank 1, 5 and 10, in %, image to report / report to image.",
+        "",
+        "| encoder | R@1 | R@5 | R@10 | mean reciprocal rank |",
+        "|---|---|---|---|---|",
+        f"| chance | {100 * chance['r@1']:.1f} | {100 * chance['r@5']:.1f} | {100 * chance['r@10']:.1f} "
+        f"| {100 * chance['mrr']:.1f} |",
+    ]
+    for method in methods:
+        cells = [
+            " / ".join(
+                spread([result["retrieval"][method][str(s)][way][name] for s in seeds])
+                for way in ("image_to_text", "text_to_image")
+            )
+            for name in ("r@1", "r@5", "r@10", "mrr")
+        ]
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"## A linear probe on frozen features, {100 * FRACTION:g} % of the labels",
+        "",
+        "Macro AUROC on the test images, in %; in brackets the difference to the random encoder of the same "
+        "seed.",
+        "",
+        f"| encoder | {' | '.join(TASKS)} |",
+        f"|---|{'---|' * len(TASKS)}",
+    ]
+    for encoder in ("random", *methods):
+        cells = []
+        for task in TASKS:
+            own = [result["probe"][encoder][str(s)][task] for s in seeds]
+            gain = [o - result["probe"]["random"][str(s)][task] for o, s in zip(own, seeds, strict=True)]
+            cells.append(
+                spread(own) + ("" if encoder == "random" else f" (+{spread(gain)})".replace("+-", "−"))
+            )
+        lines.append(f"| {encoder} | {' | '.join(cells)} |")
+    minutes = {m: [result["seconds"][m][str(s)] / 60 for s in seeds] for m in methods}
+    lines += [
+        "",
+        "## What it cost",
+        "",
+        "Minutes of one training: "
+        + ", ".join(f"{m} {min(v):.1f} to {max(v):.1f}" for m, v in minutes.items())
+        + ". The machines had two cores and other work beside; `make weights` re-makes the shipped seed.",
+        "",
+        result["verdict"],
+        "",
+        "Made by `python benchmarks/does_it_learn.py`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def verdict(result: dict[str, Any]) -> tuple[bool, str]:
+    """Say whether every method beats chance and the random encoder."""
+    worse = []
+    chance = result["chance"]["r@10"]
+    margin = CHANCE_DEVIATIONS * math.sqrt(chance * (1 - chance) / 200)
+    for method in result["methods"]:
+        for way in ("image_to_text", "text_to_image"):
+            mean = np.mean([result["retrieval"][method][str(s)][way]["r@10"] for s in result["seeds"]])
+            if mean <= chance + margin:
+                worse.append(f"{method} does not beat chance ({way}, R@10 {100 * mean:.1f} %)")
+        for task in TASKS:
+            gain = [
+                result["probe"][method][str(s)][task] - result["probe"]["random"][str(s)][task]
+                for s in result["seeds"]
+            ]
+            if min(gain) <= 0:
+                worse.append(f"{method} does not beat the random encoder on {task} with every seed")
+    if worse:
+        return False, "**Not all is well:** " + "; ".join(worse) + "."
+    return True, (
+        f"Every method finds its own reports more often than chance (R@10 above "
+        f"{100 * (chance + margin):.1f} %) "
+        "and beats the random encoder on every task with every seed."
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--runs", type=Path, default=Path("runs") / "learn")
+    parser.add_argument("--out", type=Path, default=Path("docs") / "does-it-learn.md")
+    options = parser.parse_args()
+    from g2d_bench.pretrain.presets import METHODS
+
+    seeds = list(range(options.seeds))
+    result: dict[str, Any] = {
+        "seeds": seeds,
+        "methods": list(METHODS),
+        "retrieval": {},
+        "probe": {},
+        "seconds": {},
+    }
+    for seed in seeds:
+        weights = {}
+        for method in METHODS:
+            weights[method], card = trained(method, seed, options.runs)
+            result["retrieval"].setdefault(method, {})[str(seed)] = card["retrieval"]
+            result["seconds"].setdefault(method, {})[str(seed)] = card["seconds"]
+            result |= {
+                "steps": card["steps"],
+                "batch": card["recipe"]["batch"],
+                "pairs": card["data"]["pairs"]["train"],
+            }
+            result["chance"] = card["retrieval"]["chance"]
+        for encoder, found in probes(seed, weights, options.runs).items():
+            result["probe"].setdefault(encoder, {})[str(seed)] = found
+    good, result["verdict"] = verdict(result)
+    options.out.write_text(page(result), encoding="utf-8")
+    record = Path(__file__).parent / "results" / "does_it_learn.json"
+    record.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(options.out.read_text(encoding="utf-8"))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
