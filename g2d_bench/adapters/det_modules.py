@@ -24,6 +24,7 @@ from g2d_bench.rules import DetectionRule
 
 install()
 # Only now: mmdet looks for mmcv's compiled operators when it is imported.
+from mmdet.models.dense_heads import YOLOV3Head  # noqa: E402
 from mmdet.models.detectors import YOLOV3  # noqa: E402
 from mmdet.registry import METRICS, MODELS  # noqa: E402
 from mmdet.structures import DetDataSample  # noqa: E402
@@ -138,6 +139,69 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
 class G2DBenchDetPreprocessor(BaseDataPreprocessor):
     """Only moves a batch to the device; normalisation belongs to the encoder."""
 
+    def cast_data(self, data: Any) -> Any:
+        """Move a batch; on the CPU it is there, and copying every sample would cost a tenth of a step."""
+        return data if self.device.type == "cpu" else super().cast_data(data)
+
+
+@MODELS.register_module()
+class G2DBenchYOLOHead(YOLOV3Head):
+    """mmdet's YOLOv3 head, which finds the targets of each training image once.
+
+    They depend on its boxes alone, and nothing is augmented. mmdet finds them anew in every step, which takes
+    longer than the forward pass of a small head.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # By number of the image in the data set; only what differs from "nothing here", which is little.
+        self._targets: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def loss_by_feat(
+        self,
+        pred_maps: Sequence[Tensor],
+        batch_gt_instances: list[InstanceData],
+        batch_img_metas: list[dict[str, Any]],
+        batch_gt_instances_ignore: list[InstanceData] | None = None,
+    ) -> dict[str, list[Tensor]]:
+        """Return mmdet's losses per level of a batch whose images are numbered by ``index``."""
+        sizes = [tuple(level.shape[-2:]) for level in pred_maps]
+        targets, negatives = self.target_maps(
+            sizes, batch_gt_instances, [meta["index"] for meta in batch_img_metas]
+        )
+        names = ("loss_cls", "loss_conf", "loss_xy", "loss_wh")
+        losses = [
+            self.loss_by_feat_single(*level) for level in zip(pred_maps, targets, negatives, strict=True)
+        ]
+        return dict(zip(names, map(list, zip(*losses, strict=True)), strict=True))
+
+    def target_maps(
+        self, sizes: Sequence[tuple[int, ...]], boxes: Sequence[InstanceData], images: Sequence[int]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return per level what to learn at each anchor [B, A, 5 + K] and which are background [B, A].
+
+        Args:
+            sizes: rows and columns of each level, coarse to fine.
+            boxes: true boxes and labels of each image.
+            images: number of each image; always the same boxes under one number.
+        """
+        device = boxes[0].bboxes.device
+        priors = self.prior_generator.grid_priors(sizes, device=device)
+        counts = [len(level) for level in priors]
+        target = priors[0].new_zeros(len(boxes), sum(counts), self.num_attrib)
+        negative = torch.ones(target.shape[:2], dtype=torch.uint8, device=device)
+        for n, (true, image) in enumerate(zip(boxes, images, strict=True)):
+            if image not in self._targets:
+                flags = self.responsible_flags(sizes, true.bboxes, device)
+                whole, background = self._get_targets_single(priors, flags, true)
+                objects = whole[:, 4].nonzero()[:, 0]
+                other = (background == 0).nonzero()[:, 0]
+                self._targets[image] = (objects, whole[objects], other)
+            objects, values, other = self._targets[image]
+            target[n, objects] = values
+            negative[n, other] = 0
+        return list(target.split(counts, dim=1)), list(negative.split(counts, dim=1))
+
 
 @MODELS.register_module()
 class G2DBenchPyramid(BaseModule):
@@ -173,10 +237,14 @@ class G2DBenchPyramid(BaseModule):
 
     def train(self, mode: bool = True) -> G2DBenchPyramid:
         """Switch mode; what is frozen stays in eval mode whatever the loop asks for."""
-        super().train(mode)
         if self._frozen and self._freeze_norm:
-            self.body.eval()
-        elif self._freeze_norm:
+            # mmengine asks in every step; going through all modules twice each time would be felt.
+            self.training = mode
+            if self.body.training:
+                self.body.eval()
+            return self
+        super().train(mode)
+        if self._freeze_norm:
             for module in self.body.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
@@ -236,7 +304,7 @@ def yolo_v3(
             out_channels=list(widths),
         ),
         bbox_head=ConfigDict(
-            type="YOLOV3Head",
+            type="G2DBenchYOLOHead",
             num_classes=labels,
             in_channels=list(widths),
             out_channels=[2 * width for width in widths],

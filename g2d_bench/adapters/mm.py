@@ -87,7 +87,10 @@ def build_runner(
     from mmengine.runner import Runner
 
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
+    # One kernel for all parameters: one call per parameter and term costs small heads a fifth of a step.
+    # On a GPU torch chooses well by itself.
+    fused = None if torch.cuda.is_available() else True
+    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=fused)
     wrapper: Any
     if torch.cuda.is_available():
         wrapper = AmpOptimWrapper(dtype="bfloat16", optimizer=optimiser)

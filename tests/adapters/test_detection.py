@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
 from PIL import Image
 
 from g2d_bench.adapters import detection
@@ -306,3 +307,45 @@ def test_anchors_grow_with_the_input(modules: Any, job: Job) -> None:
     assert [stride[0] for stride in generator.strides] == [208 / 6, 208 / 12, 208 / 24]
     assert model.bbox_head.num_classes == 3
     assert [level.shape[-1] for level in model.backbone(torch.tensor([0]))] == [24, 12, 6]
+
+
+def _true_boxes(generator: np.random.Generator, count: int, labels: int, size: int) -> InstanceData:
+    """Random boxes, some of them points, some touching the right or lower edge, some sharing a cell."""
+    low = generator.uniform(0, size - 1, (count, 2))
+    high = np.minimum(low + generator.uniform(0, size, (count, 2)) * generator.choice([0.02, 0.3, 1]), size)
+    if count > 2:
+        low[1], high[1] = low[0] + 0.1, low[0] + 0.3
+        low[2], high[2] = low[0], high[0]
+    corners = torch.from_numpy(np.concatenate([low, high], axis=1).astype(np.float32))
+    return InstanceData(bboxes=corners, labels=torch.from_numpy(generator.integers(0, labels, count)))
+
+
+def test_targets_found_once_are_those_that_mmdet_finds_in_every_step(modules: Any, job: Job) -> None:
+    rule = job.protocol.detection
+    assert rule is not None
+    labels = 3
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        head = modules.yolo_v3(encoder(128), rule, np.zeros((1, 128, 128), np.uint8), None, labels).bbox_head
+    generator = np.random.default_rng(3)
+    counts = [0, 1, 3, 12, 40, 0, 2, 5]
+    truth = [_true_boxes(generator, count, labels, 128) for count in counts]
+    sides = (4, 8, 16)
+    priors = head.prior_generator.grid_priors([(side, side) for side in sides], device="cpu")
+    assert not any(len(t) for t in (truth[0], truth[5]))
+    for batch in ([0, 1, 2, 3], [3, 3, 0, 4], [7, 6, 5, 4], [0, 5]):
+        boxes = [truth[n] for n in batch]
+        flags = [head.responsible_flags([(s, s) for s in sides], box.bboxes, "cpu") for box in boxes]
+        expected = head.get_targets([priors] * len(batch), flags, boxes)
+        given = head.target_maps([(side, side) for side in sides], boxes, batch)
+        for theirs, ours in zip(expected, given, strict=True):
+            assert [level.dtype for level in ours] == [level.dtype for level in theirs]
+            assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        maps = [torch.from_numpy(generator.normal(size=(len(batch), 24, s, s))).float() for s in sides]
+        infos = [{"index": n} for n in batch]
+        theirs = super(type(head), head).loss_by_feat(maps, boxes, infos)
+        ours = head.loss_by_feat(maps, boxes, infos)
+        assert list(ours) == list(theirs)
+        assert all(torch.equal(a, b) for k in ours for a, b in zip(ours[k], theirs[k], strict=True))
+    # Nothing was found twice, and what is kept is small: objects and doubtful anchors only.
+    assert sorted(head._targets) == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert len(head._targets[0][0]) == len(head._targets[0][2]) == 0
