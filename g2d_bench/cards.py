@@ -14,7 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from g2d_bench.cards_io import load_card
 from g2d_bench.encoders.card import EncoderCard
 from g2d_bench.errors import InputError, did_you_mean
-from g2d_bench.hashing import digest_json
+from g2d_bench.hashing import digest_json, set_fields
 from g2d_bench.metrics.spec import metric_names
 from g2d_bench.paths import PACKAGE, shipped
 from g2d_bench.prompts import PromptSet, load_prompts
@@ -136,9 +136,9 @@ class TaskCard(Card):
     def digest(self, split: str) -> str:
         """Hash of everything in the card that can move a number under one of its splits."""
         prose = {"title", "papers", "notes", "counts", "fractions"}
-        content = self.model_dump(mode="json", exclude=prose | {"split", "prompts"})
+        content = set_fields(self, exclude=prose | {"split", "prompts"})
         rule = self.split.get(split)
-        parts = [content, rule.model_dump(mode="json", exclude={"defects"}) if rule else None]
+        parts = [content, set_fields(rule, exclude={"defects"}) if rule else None]
         return digest_json([*parts, self.prompts.digest(self.labels)] if self.prompts else parts)
 
 
@@ -157,7 +157,7 @@ class Protocol(Card):
     @property
     def digest(self) -> str:
         """Hash of everything in the protocol that can move a number."""
-        return digest_json(self.model_dump(mode="json", exclude={"title", "defects"}))
+        return digest_json(set_fields(self, exclude={"title", "defects"}))
 
 
 C = TypeVar("C", TaskCard, Protocol, EncoderCard)

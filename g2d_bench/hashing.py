@@ -5,13 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 def digest_json(value: Any) -> str:
     """Return the sha256 (hex) of a JSON value in canonical form: sorted keys, no spaces."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def set_fields(model: BaseModel, exclude: Any = None) -> dict[str, Any]:
+    """Return what a card says beyond its defaults, for its digest.
+
+    So a key that is added later, with a default under which nothing changes, moves no digest. The price: the
+    meaning of a default must never change.
+
+    Args:
+        model: the card.
+        exclude: fields that move no number, as pydantic takes them.
+    """
+    return model.model_dump(mode="json", exclude=exclude, exclude_defaults=True)
 
 
 def digest_file(path: Path) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from g2d_bench.cards import Catalogue
+from g2d_bench.cards import Catalogue, TaskCard
 from g2d_bench.encoders.card import EncoderCard
 from g2d_bench.errors import InputError
 from g2d_bench.plan import Cell, make_cells, percent
@@ -145,6 +145,17 @@ def test_digest_changes_with_what_moves_a_number_only(catalogue: Catalogue) -> N
     assert protocol.segmentation is not None
     other = protocol.segmentation.model_copy(update={"threshold": 0.4})
     assert protocol.digest != protocol.model_copy(update={"segmentation": other}).digest
+
+
+def test_digest_leaves_out_what_a_card_does_not_say(catalogue: Catalogue) -> None:
+    class Later(TaskCard):
+        added: int = 3
+
+    card = catalogue.tasks["siim-seg"]
+    given = {name: getattr(card, name) for name in card.model_fields_set}
+    assert Later(**given).digest("clean") == card.digest("clean")
+    assert Later(**given, added=3).digest("clean") == card.digest("clean")
+    assert Later(**given, added=4).digest("clean") != card.digest("clean")
 
 
 def test_percent_is_as_the_field_writes_it() -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from g2d_bench.cards_io import load_card
-from g2d_bench.hashing import digest_json
+from g2d_bench.hashing import digest_json, set_fields
 
 TIMM = "timm:"
 """How the field ``weights`` of a card begins that takes its weights from timm."""
@@ -168,7 +168,7 @@ class EncoderCard(_Table):
             ("title", "paper", "licence", "notes", "local_features", "pretraining"), True
         )
         prose["checkpoint"] = {"__all__": {"note"}}
-        return digest_json(self.model_dump(mode="json", exclude=prose))
+        return digest_json(set_fields(self, exclude=prose))
 
     @property
     def mean(self) -> tuple[float, float, float]:
