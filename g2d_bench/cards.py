@@ -39,17 +39,29 @@ class SplitRule(Card):
     """Use the split that the release assigns."""
     val_share: float | None = Field(default=None, gt=0, lt=1)
     """Share of the official training images that validates, where the release assigns no validation part."""
-    ids: str = ""
-    """Committed id list (beside the task cards) that holds for the real data."""
+    ids: Path | None = None
+    """Id list (a path from the card's folder) that holds for real data; generated data follow the rule."""
     function: str = ""
     """A published split with its defects, by its name in `g2d_bench.data.legacy_splits`."""
     defects: tuple[str, ...] = ()
+
+    @field_validator("ids")
+    @classmethod
+    def _beside_the_card(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is None:
+            return None
+        path = Path((info.context or {}).get("folder", "")) / value
+        if not path.is_file():
+            raise ValueError(f"no such id list: {path}")
+        return path
 
     @model_validator(mode="after")
     def _one_rule(self) -> SplitRule:
         chosen = [self.ratios is not None, self.official, bool(self.function)]
         if sum(chosen) != 1:
             raise ValueError("give exactly one of ratios, official = true, function")
+        if self.function and self.ids is not None:
+            raise ValueError("a published split is made by its function; leave ids out")
         if self.val_share is not None and not self.official:
             raise ValueError("val_share goes with official = true")
         if self.ratios is not None and (min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-6):
@@ -138,7 +150,8 @@ class TaskCard(Card):
         prose = {"title", "papers", "notes", "counts", "fractions"}
         content = set_fields(self, exclude=prose | {"split", "prompts"})
         rule = self.split.get(split)
-        parts = [content, set_fields(rule, exclude={"defects"}) if rule else None]
+        # The list stays out: a signature has the hash of the split itself.
+        parts = [content, set_fields(rule, exclude={"defects", "ids"}) if rule else None]
         return digest_json([*parts, self.prompts.digest(self.labels)] if self.prompts else parts)
 
 

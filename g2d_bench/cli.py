@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from g2d_bench import __version__, cli_encoders, cli_report
-from g2d_bench.cli_options import PATH, Group, bench, fractions, options, seeds, settings_options, split
+from g2d_bench import __version__, cli_data, cli_encoders, cli_report
+from g2d_bench.cli_options import Group, bench, fractions, options, seeds, settings_options, split
 
 if TYPE_CHECKING:
     from g2d_bench.plan import Cell, Skipped
@@ -153,77 +152,6 @@ def show(name: str, as_json: bool, **given: Any) -> None:
     click.echo(json.dumps(card, indent=1, ensure_ascii=False) if as_json else render_description(card))
 
 
-@main.group()
-def data() -> None:
-    """Generate, look at and check data."""
-
-
-@data.command("phantom")
-@click.argument("datasets", nargs=-1)
-@click.option("--out", type=PATH, help="Where to write.  [default: the cache, where `run` looks]")
-@click.option("--count", type=click.IntRange(min=10), help="Images.  [default: per data set]")
-@click.option("--size", type=click.IntRange(64, 1024), help="Pixels per side.  [default: 256]")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; the bytes do not depend on it.")
-@click.option("--sheet", type=PATH, help="Only draw a sheet of 16 examples into this PNG.")
-def data_phantom(
-    datasets: tuple[str, ...],
-    out: Path | None,
-    count: int | None,
-    size: int | None,
-    seed: int,
-    workers: int | None,
-    sheet: Path | None,
-) -> None:
-    """Generate radiographs in the raw layout of public data sets (default: all of them)."""
-    from g2d_bench.data.registry import dataset_class, dataset_names
-    from g2d_bench.settings import Settings
-
-    if sheet is not None:
-        from g2d_bench.data.phantom.sheet import write_sheet
-
-        write_sheet(sheet)
-        click.echo(f"wrote {sheet}")
-        return
-    from g2d_bench.data.phantom import ensure
-
-    for name in datasets:
-        dataset_class(name)
-    for name in datasets or dataset_names():
-        folder = ensure(
-            name, root=out or Settings().phantom_root, count=count, size=size, seed=seed, workers=workers
-        )
-        click.echo(f"{name}: {folder}")
-
-
-@data.command("status")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-@settings_options
-def data_status(as_json: bool, **given: Any) -> None:
-    """Show which data sets are there, real or generated, and how to get the others."""
-    from g2d_bench.report.listing import data_rows, render_listing
-
-    rows = data_rows(bench(given))
-    click.echo(json.dumps(rows, indent=1, ensure_ascii=False) if as_json else render_listing(rows))
-
-
-@data.command("verify")
-@click.argument("datasets", nargs=-1)
-@settings_options
-def data_verify(datasets: tuple[str, ...], **given: Any) -> None:
-    """Read data sets in full: tables, images, counts against the cards, leaks between the splits."""
-    from g2d_bench.data.verify import verify
-
-    opened = bench(given)
-    problems = 0
-    for line, good in verify(opened, datasets):
-        click.echo(line)
-        problems += not good
-    if problems:
-        click.echo(f"g2d-bench: {problems} checks failed", err=True)
-        sys.exit(1)
-
-
 def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
     from g2d_bench.plan import Cell
     from g2d_bench.report.formats import render
@@ -245,6 +173,7 @@ def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]
 
 for command in (
     *(cli_report.table, cli_report.compare, cli_report.verify, cli_report.figure, cli_report.compact),
+    cli_data.data,
     *(cli_encoders.pretrain, cli_encoders.weights, cli_encoders.doctor),
 ):
     main.add_command(command)

@@ -9,6 +9,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+_told: set[str] = set()
+
+
+def tell_once(text: str) -> None:
+    """Print a line on stderr, the first time that it is told in this process."""
+    if text not in _told:
+        _told.add(text)
+        print(text, file=sys.stderr, flush=True)
+
+
 def track(items: Iterable[T], label: str, total: int | None = None, unit: str = "it") -> Iterator[T]:
     """Yield ``items`` and show how far the work is on stderr.
 

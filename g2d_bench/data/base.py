@@ -80,6 +80,8 @@ class Dataset(ABC):
     folders: ClassVar[tuple[str, ...]]
     """Folder names under which the release is looked for below a data root; the first is preferred."""
     labels: ClassVar[tuple[str, ...]]
+    checksums: ClassVar[Mapping[str, str]] = {}
+    """SHA-256 of the public tables, unpacked, by file name; of those that were seen."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -96,6 +98,14 @@ class Dataset(ABC):
         Raises:
             InputError: a table or file is missing or malformed; the text names file, row and column.
         """
+
+    def table_samples(self) -> list[Sample]:
+        """Make samples of the tables alone, in table order: no image is looked for, no path is proven.
+
+        Raises:
+            InputError: a table is missing or malformed.
+        """
+        raise InputError(f"the tables of {self.name} alone make no samples", file=self.root)
 
     def read_image(self, sample: Sample) -> NDArray[np.uint8]:
         """Decode one image.

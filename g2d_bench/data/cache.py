@@ -62,10 +62,24 @@ class PixelCache:
             _check_shape(manifest, place, (image.shape[0], image.shape[1]))
             return Letterbox.of((image.shape[0], image.shape[1]), size).image_forward(image)
 
-        path = _path("pixels", manifest, f"{size}-d{DECODE_VERSION}-g{GEOMETRY_VERSION}")
+        path = _pixel_path(manifest, size)
         label = label or f"decoding {manifest.dataset} at {size} px"
         shape = (len(manifest.samples), size, size)
         return cls(manifest, _open(path, shape, range(shape[0]), decode, label))
+
+
+def pixel_sizes(manifest: Manifest) -> list[int]:
+    """Return the sides in pixels at which a data set is decoded already."""
+    sizes = []
+    for path in (cache_dir() / "pixels").glob(f"{manifest.dataset}-{manifest.content_hash[:16]}-*.npy"):
+        size = path.stem.split("-")[-3]
+        if path == _pixel_path(manifest, int(size)):
+            sizes.append(int(size))
+    return sorted(sizes)
+
+
+def _pixel_path(manifest: Manifest, size: int) -> Path:
+    return _path("pixels", manifest, f"{size}-d{DECODE_VERSION}-g{GEOMETRY_VERSION}")
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,13 @@ class CovidCxr(Dataset):
             InputError: a table is malformed; an image file is missing; a finding is unknown; rows of one file
                 contradict each other; a box has no image, an unknown category or no extent.
         """
+        return self._samples(proven=True)
+
+    def table_samples(self) -> list[Sample]:
+        """Make samples of the table alone; masks and boxes are those that are there."""
+        return self._samples(proven=False)
+
+    def _samples(self, *, proven: bool) -> list[Sample]:
         table = require(self.root, ("metadata.csv",), self.access)
         rows: dict[str, list[Row]] = defaultdict(list)
         for row in read_table(table, _COLUMNS):
@@ -93,7 +100,11 @@ class CovidCxr(Dataset):
             raise InputError("no frontal radiograph", file=table, field="view")
         boxes = self._boxes()
         patients = _merge_patients([row.text("patientid") for row in group] for group in rows.values())
-        return [self._sample(rows[name], boxes.get(name, []), patients) for name in sorted(rows)]
+        samples = [self._sample(rows[name], boxes.get(name, []), patients) for name in sorted(rows)]
+        for sample in samples if proven else ():
+            if not sample.path.is_file():
+                raise rows[sample.id][0].error(f"no image {sample.path}", "filename")
+        return samples
 
     def read_mask(self, sample: Sample, shape: tuple[int, int], label: str) -> NDArray[np.bool_]:
         """Read the lung mask, or fill the boxes of one lung; see :meth:`Dataset.read_mask`."""
@@ -125,8 +136,6 @@ class CovidCxr(Dataset):
                         f"{other[column]!r}, but {row[column]!r} in row {row.line} of the same file", column
                     )
         path = self.root / (row["folder"] or "images") / row["filename"]
-        if not path.is_file():
-            raise row.error(f"no image {path}", "filename")
         mask = next((m for m in (m.format(stem=path.stem) for m in _MASKS) if (self.root / m).is_file()), "")
         annotated = {box.label for box in boxes} | ({"Lung"} if mask else set())
         return Sample(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -88,6 +89,10 @@ class Covidx(Dataset):
     )
     folders: ClassVar[tuple[str, ...]] = ("covidx", "COVIDx", "covidx-cxr2")
     labels: ClassVar[tuple[str, ...]] = LABELS
+    checksums: ClassVar[Mapping[str, str]] = {
+        "train_COVIDx9A.txt": "059ae9b3b6dce1c60b902c873482ad4bbac548549251a454b38772e9bc8a75da",
+        "test_COVIDx9A.txt": "048629233e9426f1b42ce1d86e898bdb1691ff8544d81fa44b1d6a3657d88871",
+    }
 
     def table_samples(self) -> list[Sample]:
         """Make samples of the two lists alone, paths unproven, train before test in list order.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -176,12 +177,16 @@ class Cxr14(Dataset):
     access: ClassVar[str] = "Download images and tables at https://nihcc.app.box.com/v/ChestXray-NIHCC"
     folders: ClassVar[tuple[str, ...]] = ("cxr14", "ChestX-ray14", "CXR8", "nih")
     labels: ClassVar[tuple[str, ...]] = LABELS
+    checksums: ClassVar[Mapping[str, str]] = {
+        "Data_Entry_2017_v2020.csv": "dc1d2df67fdc1c5a7601d48699cda2b13dc2c4841488b4183dcf04884dbaca11",
+        "BBox_List_2017.csv": "0bbfea9d4c4e9771481b3023b1bc9f0df9dea924453b12986beb29b0c4d0c95b",
+    }
 
     def table_samples(self, *, lists: bool = False) -> list[Sample]:
         """Make samples of the tables alone, in table order, paths unproven.
 
         Args:
-            lists: read the official lists too; without them ``split`` is "".
+            lists: the official lists must be there; without them ``split`` is "".
 
         Raises:
             InputError: a table is missing or malformed, or two tables disagree.
@@ -197,6 +202,7 @@ class Cxr14(Dataset):
             for row, box in entries:
                 if found[image].labels[box.label] != 1:
                     raise row.error(f"image {image!r} lacks the finding {box.label!r}", "Finding Label")
+        lists = lists or all(locate(self.root, (name,)) for name in LISTS.values())
         splits = read_lists(self.root, set(found), self.access) if lists else {}
         return [
             Sample(

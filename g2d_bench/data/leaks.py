@@ -76,8 +76,10 @@ def find_leaks(split: Split, manifest: Manifest, pixels: PixelCache | None = Non
     leaks = [
         *_shared("id", split.parts, {part: list(ids) for part, ids in split.parts.items()}),
         *_shared("patient", split.parts, {part: [patients[row] for row in rows[part]] for part in rows}),
-        *_shared("file", split.parts, {part: [manifest.sha256[row] for row in rows[part]] for part in rows}),
     ]
+    if manifest.sha256:  # Else only the tables were read.
+        hashes = {part: [manifest.sha256[row] for row in rows[part]] for part in rows}
+        leaks += _shared("file", split.parts, hashes)
     if pixels is None:
         return leaks
     texture = {part: _texture(pixels, rows[part]) for part in rows}

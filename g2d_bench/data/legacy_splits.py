@@ -23,11 +23,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class LegacySplit:
-    """Sample ids of the three parts; by a published defect one id may stand in several parts."""
+    """Sample ids of the three parts; by a published defect one id may stand in several parts.
+
+    Attributes:
+        train: ids of the training images.
+        valid: ids of the validation images.
+        test: ids of the test images.
+        rows: where table rows are split instead of images, the image id of every row of train, valid, test.
+    """
 
     train: tuple[str, ...]
     valid: tuple[str, ...]
     test: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...] = ()
 
     def overlaps(self) -> dict[str, int]:
         """Count the ids that two parts share: ``train&valid``, ``train&test``, ``valid&test``."""
@@ -93,9 +101,9 @@ def siim_rows(rows: Sequence[str]) -> LegacySplit:
     Args:
         rows: the image id of every row, in the order of the table.
     """
-    parts = siim_row_parts(rows)
-    ids = [_unique([rows[index] for index in part]) for part in parts]
-    return LegacySplit(*ids)
+    parts = [tuple(rows[index] for index in part) for part in siim_row_parts(rows)]
+    train, valid, test = (_unique(part) for part in parts)
+    return LegacySplit(train, valid, test, tuple(parts))
 
 
 def siim_row_parts(rows: Sequence[str]) -> tuple[list[int], list[int], list[int]]:

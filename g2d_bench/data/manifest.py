@@ -41,7 +41,7 @@ class Manifest:
         dataset: name of the data set.
         kind: ``phantom`` or ``real``.
         samples: sorted by id.
-        sha256: hash of each image file, in the order of ``samples``.
+        sha256: hash of each image file, in the order of ``samples``; empty where only tables were read.
         sizes: native (H, W) of each image, shape [N, 2].
         content_hash: SHA-256 over everything that can change a number: ids, patients, labels, splits,
             annotations, boxes, phrases, reports and image bytes; not over paths.
@@ -85,22 +85,47 @@ class Manifest:
         Raises:
             InputError: a table or file is missing or malformed, or an id stands twice.
         """
-        root = dataset.root.resolve()
-        place = hashlib.sha256(f"{type(dataset).__qualname__}:{root}".encode()).hexdigest()[:12]
-        path = cache_dir() / "manifests" / f"{dataset.name}-{place}.json.gz"
-        fingerprint = _fingerprint(dataset)
+        path, root, fingerprint = _place(dataset)
         if not refresh and (cached := _load(path, root, fingerprint)) is not None:
             return cached
         manifest = _build(dataset)
         _save(path, manifest, root, fingerprint)
         return manifest
 
+    @classmethod
+    def cached(cls, dataset: Dataset) -> Manifest | None:
+        """Return the manifest if it was built since the files last changed, else None."""
+        path, root, fingerprint = _place(dataset)
+        return _load(path, root, fingerprint)
 
-def _build(dataset: Dataset) -> Manifest:
-    samples = tuple(sorted(dataset.samples(), key=lambda sample: sample.id))
-    for before, sample in pairwise(samples):
+    @classmethod
+    def of_tables(cls, dataset: Dataset) -> Manifest:
+        """Make a manifest of the tables alone: no file is hashed, no size is known, ``content_hash`` is "".
+
+        Raises:
+            InputError: a table is missing or malformed, or an id stands twice.
+        """
+        samples = _sorted(dataset, dataset.table_samples())
+        return cls(dataset.name, dataset.kind, samples, (), np.zeros((len(samples), 2), np.int32), "")
+
+
+def _place(dataset: Dataset) -> tuple[Path, Path, str]:
+    """Return the cache file of a data set, its resolved root, and the fingerprint of its files."""
+    root = dataset.root.resolve()
+    place = hashlib.sha256(f"{type(dataset).__qualname__}:{root}".encode()).hexdigest()[:12]
+    return cache_dir() / "manifests" / f"{dataset.name}-{place}.json.gz", root, _fingerprint(dataset)
+
+
+def _sorted(dataset: Dataset, samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    found = tuple(sorted(samples, key=lambda sample: sample.id))
+    for before, sample in pairwise(found):
         if before.id == sample.id:
             raise InputError(f"id {sample.id!r} stands twice in data set {dataset.name}", file=sample.path)
+    return found
+
+
+def _build(dataset: Dataset) -> Manifest:
+    samples = _sorted(dataset, dataset.samples())
     # Hashing and reading leave Python's lock, so threads help even on spinning disks.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         done = pool.map(_inspect, [sample.path for sample in samples])

@@ -66,9 +66,15 @@ class MimicCxr(Dataset):
             InputError: a table or column is missing; an id is not a number; a split or a label has an
                 unknown value; an image of the metadata is not in the split table.
         """
+        return sorted(self._samples(self._sectioned(), files=True), key=lambda sample: sample.id)
+
+    def table_samples(self) -> list[Sample]:
+        """Make samples of the tables alone, without reports; see :meth:`Dataset.table_samples`."""
+        return self._samples({}, files=False)
+
+    def _samples(self, reports: dict[str, str], *, files: bool) -> list[Sample]:
         splits = self._splits()
         labels = self._labels()
-        reports = self._sectioned()
         table = read_table(self._path("metadata"), ("dicom_id", "subject_id", "study_id", "ViewPosition"))
         samples = []
         texts: dict[str, str] = {}
@@ -78,7 +84,8 @@ class MimicCxr(Dataset):
                 raise row.error(f"{dicom!r} is not in {_TABLE.format('split')}", "dicom_id")
             folder = f"files/p{subject[:2]}/p{subject}"
             if study not in texts:
-                texts[study] = reports.get(study, "") if reports else self._report(f"{folder}/s{study}.txt")
+                read_file = files and not reports
+                texts[study] = self._report(f"{folder}/s{study}.txt") if read_file else reports.get(study, "")
             samples.append(
                 Sample(
                     id=dicom,
@@ -90,7 +97,7 @@ class MimicCxr(Dataset):
                     meta={"view": row["ViewPosition"], "study": study, "row": str(row.line)},
                 )
             )
-        return sorted(samples, key=lambda sample: sample.id)
+        return samples
 
     def _path(self, name: str) -> Path:
         return require(self.root, (_TABLE.format(name),), "it is part of every release of MIMIC-CXR-JPG")

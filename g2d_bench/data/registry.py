@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -39,6 +40,17 @@ def dataset_class(name: str) -> type[Dataset]:
     module, _, attribute = _READERS[name].partition(":")
     reader: type[Dataset] = getattr(import_module(module), attribute)
     return reader
+
+
+def find_dataset(name: str, roots: Sequence[Path]) -> Dataset:
+    """Open a data set below the first of several data roots that has it; see :func:`open_dataset`."""
+    for root in roots[:-1]:
+        try:
+            return open_dataset(name, root)
+        except InputError:
+            if not root.is_dir():
+                raise
+    return open_dataset(name, roots[-1])
 
 
 def open_dataset(name: str, data_root: Path) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -126,6 +127,9 @@ class Rsna(Dataset):
     )
     folders: ClassVar[tuple[str, ...]] = ("rsna", "rsna-pneumonia-detection-challenge", "RSNA_Pneumonia")
     labels: ClassVar[tuple[str, ...]] = (LABEL,)
+    checksums: ClassVar[Mapping[str, str]] = {
+        "stage_2_train_labels.csv": "bb40b7e956e9922a6b275ed4a158197568cf9ab618017d53db6159b1b624bb65",
+    }
 
     def table_samples(self) -> list[Sample]:
         """Make samples of the tables alone, paths relative to the root and unproven, in table order.

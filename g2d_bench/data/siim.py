@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +63,9 @@ class Siim(Dataset):
     )
     folders = ("siim", "siim-acr", "siim-acr-pneumothorax-segmentation", "siim-acr-pneumothorax")
     labels = ("Pneumothorax",)
+    checksums: ClassVar[Mapping[str, str]] = {
+        "train-rle.csv": "4a2d2a463511c0205f46768bbce1ef0172ac02415b84d7bfc430d70c58b55b4f",
+    }
 
     def __init__(self, root: Path, *, strict: bool = False) -> None:
         super().__init__(root)
@@ -73,6 +79,15 @@ class Siim(Dataset):
             InputError: there is none.
         """
         return require(self.root, ("train-rle.csv",), self.access)
+
+    def table_samples(self) -> list[Sample]:
+        """Make samples of the table alone; see :meth:`Dataset.table_samples`.
+
+        The table names no patients: every image counts as its own, until the headers are read.
+        """
+        return [
+            _sample(image, rows, Path(_IMAGES, f"{image}.dcm")) for image, rows in _parse(self.table).items()
+        ]
 
     def samples(self) -> list[Sample]:
         """Parse the table and the DICOM headers into samples, sorted by id.
@@ -91,21 +106,13 @@ class Siim(Dataset):
             if image not in files:
                 raise rows[0].error(f"no DICOM file for image {image}", _ID)
             header = read_dicom_header(files[image])
-            masks = tuple(row[_PIXELS] for row in rows if row[_PIXELS] != EMPTY)
-            if masks:
+            sample = _sample(image, rows, files[image])
+            if sample.annotation:
                 pixels = int(header["rows"] or 0) * int(header["columns"] or 0)
                 for row in rows:
                     parse_relative(row[_PIXELS], pixels, _at(row))
-            samples.append(
-                Sample(
-                    id=image,
-                    patient=header["patient"] or image,
-                    path=files[image],
-                    labels={"Pneumothorax": float(bool(masks))},
-                    annotation=masks,
-                    meta={key: header[key] for key in ("sex", "age", "view")},
-                )
-            )
+            meta = {key: header[key] for key in ("sex", "age", "view")}
+            samples.append(replace(sample, patient=header["patient"] or image, meta=meta))
         return samples
 
     def read_mask(self, sample: Sample, shape: tuple[int, int], label: str) -> NDArray[np.bool_]:
@@ -146,6 +153,11 @@ class Siim(Dataset):
                 file=self.root / _IMAGES,
             )
         return found
+
+
+def _sample(image: str, rows: list[Row], path: Path) -> Sample:
+    masks = tuple(row[_PIXELS] for row in rows if row[_PIXELS] != EMPTY)
+    return Sample(image, image, path, {"Pneumothorax": float(bool(masks))}, annotation=masks)
 
 
 def _parse(path: Path) -> dict[str, list[Row]]:

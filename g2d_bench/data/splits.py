@@ -14,7 +14,7 @@ import os
 import re
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class Split:
     @property
     def hash(self) -> str:
         """SHA-256 over the sorted lines ``id,part``; the name of the split does not count."""
-        return hashlib.sha256(_as_csv(self).encode()).hexdigest()
+        return hashlib.sha256(split_csv(self.parts).encode()).hexdigest()
 
 
 def make_split(
@@ -188,7 +188,7 @@ def parse_fraction(text: str) -> float:
 
 def write_id_list(path: Path, split: Split) -> None:
     """Write a split as CSV ``id,split``, packed for ``.gz``; the same split gives the same bytes."""
-    data = _as_csv(split).encode()
+    data = split_csv(split.parts).encode()
     if path.suffix == ".gz":
         data = gzip.compress(data, mtime=0)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -236,11 +236,41 @@ def read_id_list(path: Path, name: str = "") -> Split:
     return Split(name or path.name.split(".")[0], *(tuple(parts[part]) for part in PARTS))
 
 
-def _as_csv(split: Split) -> str:
+def listed_split(path: Path, samples: Collection[Sample], name: str) -> tuple[Split, int]:
+    """Divide images by an id list.
+
+    Args:
+        path: the list, see :func:`read_id_list`.
+        samples: the images of the release at hand.
+        name: name of the split.
+
+    Returns:
+        The split of the images at hand, and how many of the list are not among them: releases shrink.
+
+    Raises:
+        InputError: the list is malformed, or images are not in it: whoever placed them would make up a split
+            that nobody else has.
+    """
+    listed = read_id_list(path, name)
+    part_of = {image: part for part, ids in listed.parts.items() for image in ids}
+    known = {sample.id for sample in samples}
+    strange = known - part_of.keys()
+    if strange:
+        raise InputError(
+            f"{len(strange):,} of {len(known):,} images are not in the list (the first: {min(strange)}): "
+            "this is another edition of the data; a card of your own can divide it by ratios",
+            file=path,
+        )
+    split = Split(name, *(tuple(image for image in ids if image in known) for ids in listed.parts.values()))
+    return split, len(part_of) - len(known)
+
+
+def split_csv(parts: Mapping[str, Collection[str]]) -> str:
+    """Return parts as CSV ``id,split``, sorted by id."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(("id", "split"))
-    writer.writerows(sorted((name, part) for part, ids in split.parts.items() for name in ids))
+    writer.writerows(sorted((name, part) for part, ids in parts.items() for name in ids))
     return buffer.getvalue()
 
 

@@ -155,8 +155,12 @@ def require(root: Path, names: Sequence[str], needed: str) -> Path:
     return path
 
 
-def _unpacked(path: Path) -> bytes:
-    """Read a file, unpacking ``.gz`` and one-member ``.zip`` files."""
+def unpacked(path: Path) -> bytes:
+    """Read a file, unpacking ``.gz`` and one-member ``.zip`` files.
+
+    Raises:
+        InputError: it cannot be read or unpacked.
+    """
     try:
         if path.suffix == ".gz":
             return gzip.decompress(path.read_bytes())
@@ -182,7 +186,7 @@ def read_text(path: Path, delimiter: str = ",", names: Sequence[str] | None = No
     Raises:
         InputError: a byte does not belong to the encoding; the text names row and column.
     """
-    data = _unpacked(path)
+    data = unpacked(path)
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         return data.decode(encoding)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,9 @@ from g2d_bench.data.leaks import require_no_leaks
 from g2d_bench.data.legacy_splits import legacy_split
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.registry import dataset_class, open_dataset
-from g2d_bench.data.splits import Split, hold_out, make_split, take_fraction
+from g2d_bench.data.splits import Split, hold_out, listed_split, make_split, take_fraction
 from g2d_bench.errors import InputError
+from g2d_bench.progress import tell_once
 
 if TYPE_CHECKING:
     from g2d_bench.cards import Protocol, SplitRule, TaskCard
@@ -118,7 +119,7 @@ class TaskData:
 
     def positives(self, ids: tuple[str, ...]) -> int:
         """Count the images that show at least one of the task's labels."""
-        return sum(any(self.samples[i].labels.get(name) == 1 for name in self.task.labels) for i in ids)
+        return len(positive_ids((self.samples[i] for i in ids), self.task.labels))
 
     def targets(self, ids: Sequence[str]) -> NDArray[np.float64]:
         """Return 1 (present), 0 (absent) or NaN (unknown) per image and label of the task, [N, C].
@@ -160,11 +161,24 @@ class TaskData:
 
     def leak_pixels(self) -> PixelCache | None:
         """Return the pixels among which near-duplicates mean a leak; None for generated data."""
-        return self.pixels(LEAK_SIZE) if self.manifest.kind == "real" else None
+        return leak_pixels(self.dataset, self.manifest)
+
+
+def positive_ids(samples: Iterable[Sample], labels: Sequence[str]) -> set[str]:
+    """Return the ids of the images that show at least one of some labels."""
+    return {sample.id for sample in samples if any(sample.labels.get(name) == 1 for name in labels)}
 
 
 LEAK_SIZE = 128
 """Pixels per side at which images are compared for near-duplicates."""
+
+
+def leak_pixels(dataset: Dataset, manifest: Manifest) -> PixelCache | None:
+    """Return the pixels among which near-duplicates mean a leak; None for generated data.
+
+    Generated patients share one anatomy: there, likeness says nothing.
+    """
+    return PixelCache.open(dataset, manifest, LEAK_SIZE) if manifest.kind == "real" else None
 
 
 def usable(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:
@@ -203,15 +217,35 @@ def _resolved(sample: Sample, task: TaskCard) -> Sample:
 
 
 def divide(task: TaskCard, name: str, samples: list[Sample], dataset: Dataset) -> Split:
-    """Apply a card's split rule.
+    """Apply a card's split rule; where it names an id list, that holds for real data.
+
+    Ids of the list that the release lacks are left out, which is said once on stderr.
 
     Raises:
-        InputError: the card has no such rule, or a part would be empty.
+        InputError: the card has no such rule, a part would be empty, or images are not in the id list.
     """
     if name not in task.split:
         raise InputError(
             f"the task has no split {name!r} (it has {', '.join(task.split)})", file=f"{task.name}.toml"
         )
+    rule: SplitRule = task.split[name]
+    if rule.ids is None or dataset.kind != "real":
+        return apply_rule(task, name, samples, dataset)
+    split, missing = listed_split(rule.ids, samples, name)
+    if missing:
+        tell_once(
+            f"{task.dataset}: {missing:,} of {missing + len(samples):,} ids in {rule.ids.name} are not in "
+            "this release; they are left out, and the hash of the split says so in every signature"
+        )
+    return split
+
+
+def apply_rule(task: TaskCard, name: str, samples: list[Sample], dataset: Dataset) -> Split:
+    """Compute a card's split, whether or not it names an id list.
+
+    Raises:
+        InputError: a part would be empty, or the release does not assign what the rule asks for.
+    """
     rule: SplitRule = task.split[name]
     salt = f"{task.dataset}/{name}"
     if rule.ratios is not None:
@@ -224,7 +258,7 @@ def divide(task: TaskCard, name: str, samples: list[Sample], dataset: Dataset) -
     return Split(name, *(tuple(i for i in part if i in known) for part in parts))
 
 
-_OFFICIAL = {"train": "train", "valid": "val", "val": "val", "validate": "val", "test": "test"}
+OFFICIAL = {"train": "train", "valid": "val", "val": "val", "validate": "val", "test": "test"}
 """Words of the releases for the parts of their split."""
 
 
@@ -232,10 +266,10 @@ def _official(task: TaskCard, rule: SplitRule, salt: str, samples: list[Sample])
     """Take the split that the release assigns, and draw from train what it lacks for validation."""
     parts: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
     for sample in samples:
-        if sample.split not in _OFFICIAL:
+        if sample.split not in OFFICIAL:
             message = f"the release assigns image {sample.id!r} to no part of a split"
             raise InputError(message, file=f"{task.name}.toml", field="split.official")
-        parts[_OFFICIAL[sample.split]].append(sample)
+        parts[OFFICIAL[sample.split]].append(sample)
     ids = {part: tuple(sample.id for sample in held) for part, held in parts.items()}
     if rule.val_share is not None:
         if ids["val"]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from g2d_bench.data.cache import pixel_sizes
+from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.registry import dataset_class, dataset_names
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.plan import Cell, Skipped
@@ -74,6 +76,30 @@ def data_rows(bench: Bench) -> list[Row]:
     return rows
 
 
+def status_rows(bench: Bench) -> list[Row]:
+    """Return one row per data set: what is there, whether it is prepared, and where or how to get it."""
+    rows = []
+    for name in dataset_names():
+        reader = dataset_class(name)
+        there = bench.source.state(name)
+        dataset = bench.source.open(name) if there != "no" else None
+        manifest = Manifest.cached(dataset) if dataset is not None else None
+        sizes = pixel_sizes(manifest) if manifest is not None else []
+        how = reader.access if bench.source.root else f"made when a run needs it; real: {reader.access}"
+        rows.append(
+            {
+                "data set": name,
+                "there": there,
+                "images": len(manifest.samples) if manifest else None,
+                "patients": len({sample.patient for sample in manifest.samples}) if manifest else None,
+                "prepared": ", ".join(f"{size} px" for size in sizes) or ("tables" if manifest else "no"),
+                "licence": reader.licence,
+                "where": str(dataset.root) if dataset is not None else how,
+            }
+        )
+    return rows
+
+
 def describe(name: str, bench: Bench) -> Row:
     """Return everything that is known of a task, encoder, protocol or data set.
 
@@ -108,6 +134,7 @@ def render_listing(rows: Sequence[Mapping[str, Any]]) -> str:
     """Lay rows out in columns; the last column takes what the terminal leaves."""
     if not rows:
         return "(none)"
+    rows = [{name: "" if value is None else value for name, value in row.items()} for row in rows]
     columns = [name for name in rows[0] if any(str(row[name]) for row in rows)]
     widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in columns}
     room = shutil.get_terminal_size((120, 24)).columns - sum(widths[name] + 2 for name in columns[:-1])
