@@ -72,7 +72,15 @@ def data_status(as_json: bool, **given: Any) -> None:
     from g2d_bench.report.listing import render_listing, status_rows
 
     rows = status_rows(bench(given))
-    click.echo(json.dumps(rows, indent=1, ensure_ascii=False) if as_json else render_listing(rows))
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    columns = ("data set", "there", "images", "patients", "prepared", "folder")
+    click.echo(render_listing([{name: row[name] for name in columns} for row in rows]))
+    click.echo("\nhow to get the real ones that are not there, and under which terms:")
+    for row in rows:
+        if row["there"] != "real":
+            click.echo(f"  {row['data set']}: {row['access']} ({row['licence']})")
 
 
 @data.command("verify")
@@ -185,13 +193,11 @@ def data_split(
         click.echo(split_csv(parts), nl=False)
     else:
         write_id_list(out, Split(rules.split, *parts.values()))
-    sizes = ", ".join(
-        f"{part} {len(ids):,} ({cell.positives(ids):,} positive)" for part, ids in parts.items()
-    )
-    drawn = f"{share:.3g} of train, seed {seed}"
+    sizes = [f"{part} {len(ids):,} ({cell.positives(ids):,} positive)" for part, ids in parts.items()]
     where = f"wrote {out}: " if out else ""
     click.echo(
-        f"{where}{task} ({manifest.kind} {card.dataset}), split {rules.split}#{cell.split.hash[:8]}, {drawn}: {sizes}",
+        f"{where}{task} ({manifest.kind} {card.dataset}), split {rules.split}#{cell.split.hash[:8]}, "
+        f"{share:.3g} of train, seed {seed}: {', '.join(sizes)}",
         err=True,
     )
 

@@ -91,6 +91,11 @@ class Dataset(ABC):
         """``phantom`` for generated data, ``real`` otherwise."""
         return "phantom" if (self.root / PHANTOM_MARKER).is_file() else "real"
 
+    @property
+    def image_root(self) -> Path:
+        """The folder below which the images lie."""
+        return self.root
+
     @abstractmethod
     def samples(self) -> list[Sample]:
         """Parse the tables into samples, sorted by id.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
     from g2d_bench.run import Bench
+
+
+IMAGES = (".dcm", ".png", ".jpg", ".jpeg")
+"""Endings of the image files of all releases."""
 
 
 def find_source(name: str, source: Path | None, data_root: Path | None) -> Dataset:
@@ -62,6 +67,9 @@ def prepare(
     yield f"  licence: {dataset.licence}", True
     yield f"  cite: {dataset.citation}", True
     yield from _checksums(dataset)
+    walk = os.walk(dataset.image_root)
+    if not any(name.lower().endswith(IMAGES) for _, _, names in walk for name in names):
+        raise InputError(f"no image below. {dataset.access}", file=dataset.root)
     manifest = Manifest.open(dataset)
     patients = len({sample.patient for sample in manifest.samples})
     yield (

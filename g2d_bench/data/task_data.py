@@ -267,7 +267,7 @@ def _official(task: TaskCard, rule: SplitRule, salt: str, samples: list[Sample])
     parts: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
     for sample in samples:
         if sample.split not in OFFICIAL:
-            message = f"the release assigns image {sample.id!r} to no part of a split"
+            message = f"the release assigns image {sample.id!r} to no part; are its lists there?"
             raise InputError(message, file=f"{task.name}.toml", field="split.official")
         parts[OFFICIAL[sample.split]].append(sample)
     ids = {part: tuple(sample.id for sample in held) for part, held in parts.items()}

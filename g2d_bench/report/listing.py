@@ -85,7 +85,6 @@ def status_rows(bench: Bench) -> list[Row]:
         dataset = bench.source.open(name) if there != "no" else None
         manifest = Manifest.cached(dataset) if dataset is not None else None
         sizes = pixel_sizes(manifest) if manifest is not None else []
-        how = reader.access if bench.source.root else f"made when a run needs it; real: {reader.access}"
         rows.append(
             {
                 "data set": name,
@@ -93,8 +92,9 @@ def status_rows(bench: Bench) -> list[Row]:
                 "images": len(manifest.samples) if manifest else None,
                 "patients": len({sample.patient for sample in manifest.samples}) if manifest else None,
                 "prepared": ", ".join(f"{size} px" for size in sizes) or ("tables" if manifest else "no"),
+                "folder": str(dataset.root) if dataset is not None else "",
                 "licence": reader.licence,
-                "where": str(dataset.root) if dataset is not None else how,
+                "access": reader.access,
             }
         )
     return rows
