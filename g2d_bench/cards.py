@@ -40,7 +40,7 @@ class SplitRule(Card):
     val_share: float | None = Field(default=None, gt=0, lt=1)
     """Share of the official training images that validates, where the release assigns no validation part."""
     ids: Path | None = None
-    """Id list (a path from the card's folder) that holds for real data; generated data follow the rule."""
+    """Id list that holds for real data: a path from the card's folder, or a shipped one."""
     function: str = ""
     """A published split with its defects, by its name in `g2d_bench.data.legacy_splits`."""
     defects: tuple[str, ...] = ()
@@ -50,10 +50,12 @@ class SplitRule(Card):
     def _beside_the_card(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is None:
             return None
-        path = Path((info.context or {}).get("folder", "")) / value
-        if not path.is_file():
-            raise ValueError(f"no such id list: {path}")
-        return path
+        # A copy of a shipped card may lie anywhere: what it names is then looked for among the shipped.
+        own = Path((info.context or {}).get("folder", "")) / value
+        for path in (own, shipped("tasks") / value):
+            if path.is_file():
+                return path
+        raise ValueError(f"no such id list: {own}")
 
     @model_validator(mode="after")
     def _one_rule(self) -> SplitRule:

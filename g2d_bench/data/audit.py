@@ -120,7 +120,9 @@ def _splits(
     done: dict[tuple[object, ...], SplitAudit] = {}
     for task in tasks:
         for name, rule in task.split.items():
-            found = SplitAudit(dataset.name, [task.name], name, describe(rule), bool(rule.function))
+            found = SplitAudit(
+                dataset.name, [task.name], name, describe(rule, dataset.kind), bool(rule.function)
+            )
             try:
                 samples = usable(manifest.samples, task)
                 split = divide(task, name, samples, dataset)
@@ -160,15 +162,15 @@ def _splits(
         yield found, split
 
 
-def describe(rule: SplitRule) -> str:
-    """Say in a few words how a rule divides."""
+def describe(rule: SplitRule, kind: str) -> str:
+    """Say in a few words how a rule divides data of a kind, ``real`` or ``phantom``."""
     if rule.function:
         return f"published function {rule.function}"
     ratios = "/".join(f"{share:g}" for share in rule.ratios or ())
     how = f"by patient {ratios}" if ratios else "assigned by the release"
     if rule.val_share is not None:
         how += f", {rule.val_share:.0%} of train validates, by patient"
-    return how + (f", id list {rule.ids.name}" if rule.ids else "")
+    return how + (f", id list {rule.ids.name}" if rule.ids and kind == "real" else "")
 
 
 def _inspect(

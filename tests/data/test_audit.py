@@ -213,6 +213,21 @@ def test_a_copied_film_is_found(tiny_root: Path, tmp_path: Path) -> None:
     assert any("LEAK train and test share 1 files" in line for line in render_audit(found))
 
 
+def test_generated_data_follow_the_rule(tmp_path: Path) -> None:
+    from g2d_bench.data.phantom import ensure
+
+    ensure("siim", root=tmp_path, count=30, size=64)
+    found = audit(Bench(Settings(data_root=tmp_path)), ["siim-seg"])
+    one = of(found, "siim-seg", "clean")
+    assert (found.datasets[0].kind, one.rule, one.list_as_computed) == (
+        "phantom",
+        "by patient 0.7/0.15/0.15",
+        None,
+    )
+    assert {pair.near_duplicates for pair in one.shared} == {None}
+    assert one.all_empty == 1 - one.parts["test"].positive / one.parts["test"].images
+
+
 def test_image_key() -> None:
     assert [image_key(name) for name in ("a.png", "b.c.JPG", "1.2.3.45", "d")] == [
         "a",

@@ -123,6 +123,12 @@ def test_list_does_not_move_the_digest_of_the_card(card: TaskCard) -> None:
     assert other.digest("clean") != card.digest("clean")
 
 
+def test_a_copy_of_a_shipped_card_finds_the_shipped_list(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text((shipped("tasks") / "siim-seg.toml").read_text())
+    copied = load_card(tmp_path / "mine.toml", TaskCard)
+    assert copied.split["clean"].ids == LISTS / "siim-clean.csv.gz"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
