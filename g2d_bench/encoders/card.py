@@ -16,6 +16,12 @@ from g2d_bench.hashing import digest_json, set_fields
 
 TIMM = "timm:"
 """How the field ``weights`` of a card begins that takes its weights from timm."""
+HUB = "hf-hub:"
+"""How the source of a text encoder begins that is a name on the Hugging Face hub."""
+LOCAL = "local-dir:"
+"""How the source of a text encoder begins that is a folder."""
+FOLDER = "folder:"
+"""How a name begins that is looked for in the weights of the text encoder's folder, not in the checkpoint."""
 
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]*$")]
@@ -53,6 +59,22 @@ class ImageInput(_Table):
         return value
 
 
+class Part(_Table):
+    """``[checkpoint.text]``, ``[checkpoint.heads]``: where a file keeps what goes with its image encoder.
+
+    Attributes:
+        names: start of a name in the file to what stands in its place in ours; names that start otherwise
+            belong to something else. A start may begin with ``folder:``, see :data:`FOLDER`.
+        drop: patterns of names (after their start) that are known and of no use here, such as
+            ``embeddings.position_ids``.
+        seen: whether the names were seen in a published file; if not, they come from the code that wrote it.
+    """
+
+    names: dict[str, str] = Field(min_length=1)
+    drop: list[str] = Field(default_factory=list)
+    seen: bool = True
+
+
 class Layout(_Table):
     """``[[checkpoint]]``: one way in which the weights are laid out in a file.
 
@@ -69,6 +91,8 @@ class Layout(_Table):
         md5: of the published file; empty where unknown.
         sha256: of the published file; empty where unknown.
         note: where the file comes from.
+        text: the text encoder in the file; absent where it has none.
+        heads: the projection heads in the file; absent where it has none.
     """
 
     layout: str
@@ -82,27 +106,55 @@ class Layout(_Table):
     md5: Hash = ""
     sha256: Hash = ""
     note: str = ""
+    text: Part | None = None
+    heads: Part | None = None
+
+    @model_validator(mode="after")
+    def _both_sides(self) -> Layout:
+        if (self.text is None) != (self.heads is None):
+            raise ValueError("text and heads are of use together only; give both or none")
+        return self
+
+
+SHIPPED = "shipped"
+"""Source of a text encoder that lies, with its tokenizer, inside or beside the weights file."""
+
+
+class HeadsOptions(_Table):
+    """``[heads]``: the projection heads of a published file, where they are not its objective's defaults.
+
+    Attributes:
+        method: whose heads, see :func:`g2d_bench.encoders.heads.make_heads`; the objective's if empty.
+        options: their keyword arguments.
+    """
+
+    method: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class Text(_Table):
     """``[text]``: the text encoder that was trained along, for the kinds that need one.
 
     Attributes:
-        source: ``shipped`` (inside the weights file), ``hf-hub:NAME`` or ``local-dir:PATH``.
+        source: ``shipped`` (inside the weights file), or where configuration and tokenizer are:
+            ``hf-hub:NAME`` (a folder of that name beside the weights file, or the hub's cache) or
+            ``local-dir:PATH``.
+        model: what the configuration must say it is; a ``cxr-bert`` is a BERT with heads of its own.
         layers: how many transformer layers are used; all where empty.
         aggregation: how a text becomes one vector.
         max_length: longest text in word pieces.
     """
 
     source: str
+    model: Literal["bert", "cxr-bert", "roberta"] = "bert"
     layers: int | None = Field(default=None, ge=1)
-    aggregation: Literal["cls", "max", "mean", "sum-last-4-mean"] = "cls"
+    aggregation: Literal["cls", "max", "mean", "pooler", "sum-last-4-mean"] = "cls"
     max_length: int = Field(default=112, ge=4)
 
     @field_validator("source")
     @classmethod
     def _known_scheme(cls, value: str) -> str:
-        if value != "shipped" and not value.startswith(("hf-hub:", "local-dir:")):
+        if value != SHIPPED and not value.startswith((HUB, LOCAL)):
             raise ValueError("must be 'shipped', 'hf-hub:NAME' or 'local-dir:PATH'")
         return value
 
@@ -124,6 +176,8 @@ class EncoderCard(_Table):
         decoder: whether the weights bring a pre-trained decoder along.
         local_features: what the method compares words with.
         text: the text encoder, where there is one.
+        no_text: why there is none that could be asked, in a clause.
+        heads: the projection heads.
         pretraining: data sets it has seen, by the names of ``g2d-bench list datasets`` where one exists.
         notes: anything a reader of the table should know.
     """
@@ -140,6 +194,8 @@ class EncoderCard(_Table):
     decoder: bool = False
     local_features: str = ""
     text: Text | None = None
+    no_text: str = ""
+    heads: HeadsOptions = HeadsOptions()
     pretraining: list[str] = Field(default_factory=list)
     notes: str = ""
 
@@ -157,6 +213,8 @@ class EncoderCard(_Table):
         names = [layout.layout for layout in self.checkpoint]
         if len(set(names)) < len(names):
             raise ValueError("two checkpoint layouts share a name")
+        if self.text is not None and self.no_text:
+            raise ValueError("'no_text' says why there is no [text], but there is one")
         if not self.weights and not self.checkpoint:
             raise ValueError("needs 'weights' or at least one [[checkpoint]] layout")
         return self
@@ -165,9 +223,9 @@ class EncoderCard(_Table):
     def digest(self) -> str:
         """Hash of everything that can move a number; titles and notes cannot."""
         prose: dict[str, Any] = dict.fromkeys(
-            ("title", "paper", "licence", "notes", "local_features", "pretraining"), True
+            ("title", "paper", "licence", "notes", "local_features", "no_text", "pretraining"), True
         )
-        prose["checkpoint"] = {"__all__": {"note"}}
+        prose["checkpoint"] = {"__all__": {"note": True, "text": {"seen"}, "heads": {"seen"}}}
         return digest_json(set_fields(self, exclude=prose))
 
     @property

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, get_args
@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from g2d_bench.encoders.card import Layout
+from g2d_bench.encoders.card import Layout, Part
 from g2d_bench.encoders.safe_pickle import load_pickle
 from g2d_bench.errors import InputError
 
@@ -41,19 +41,19 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """How a file's entries fit an encoder under one layout.
+    """How a file's entries fit a module (image encoder, text encoder, heads) under one layout.
 
     Attributes:
         file: the checkpoint.
         layout: name of the layout.
-        expected: how many entries the layout must bring.
+        expected: how many entries the layout must bring, counters of BatchNorm included.
         tensors: canonical name to tensor, float32; what will be loaded.
         missing: canonical names that the file should have and has not.
         excused: canonical names that it may lack and does lack.
         unexpected: names under the prefix that the encoder does not know.
         shape_mismatch: canonical name, shape in the file, shape in the encoder.
         dropped: names under the prefix that the layout says to leave.
-        outside: how many entries do not stand under the prefix (text encoder, heads, optimiser).
+        outside: names that do not stand under the prefix (text encoder, heads, optimiser).
         problem: what is wrong apart from the names, or "".
     """
 
@@ -66,7 +66,7 @@ class LoadReport:
     unexpected: tuple[str, ...] = ()
     shape_mismatch: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
     dropped: tuple[str, ...] = ()
-    outside: int = 0
+    outside: tuple[str, ...] = ()
     problem: str = ""
 
     @property
@@ -148,43 +148,97 @@ def match(checkpoint: Checkpoint, layout: Layout, body: nn.Module) -> LoadReport
     if state is None:
         wanted = layout.container or "plain state dict"
         found = ", ".join(name or "a plain state dict" for name in checkpoint.states)
-        return _failed(checkpoint, layout, f"no {wanted} (the file has {found})")
-    ours = body.state_dict()
-    tensors: dict[str, Tensor] = {}
-    dropped, unexpected, mismatch, outside = [], [], [], 0
-    for name, tensor in state.items():
+        return LoadReport(
+            checkpoint.file, layout.layout, layout.expect, problem=f"no {wanted} (the file has {found})"
+        )
+
+    def sort(name: str) -> tuple[str, str] | None:
         if not name.startswith(layout.prefix):
-            outside += 1
-            continue
+            return None
         bare = name.removeprefix(layout.prefix)
-        target = _renamed(bare, layout.rename)
+        return bare, _renamed(bare, layout.rename)
+
+    place = f"under {layout.prefix!r}" if layout.prefix else "of this architecture"
+    blank = LoadReport(checkpoint.file, layout.layout, layout.expect)
+    return _fit(blank, state, body, sort, place, drop=layout.drop, missing_ok=layout.missing_ok)
+
+
+def match_part(
+    file: Path, layout: str, state: Mapping[str, Tensor], part: Part, module: nn.Module
+) -> LoadReport:
+    """Fit a part of a file to a text encoder or to heads; every entry of the module must be there.
+
+    Args:
+        file: for messages.
+        layout: name of the layout, for messages.
+        state: all entries of the file.
+        part: how the part's names are made.
+        module: what will be filled.
+    """
+
+    def sort(name: str) -> tuple[str, str] | None:
+        for start, ours in part.names.items():
+            if name.startswith(start):
+                bare = name.removeprefix(start)
+                return bare, ours + bare
+        return None
+
+    blank = LoadReport(file, layout, len(module.state_dict()))
+    place = "under " + " or ".join(repr(start) for start in part.names)
+    return _fit(blank, state, module, sort, place, drop=part.drop, missing_ok=())
+
+
+def _fit(
+    blank: LoadReport,
+    state: Mapping[str, Tensor],
+    module: nn.Module,
+    sort: Callable[[str], tuple[str, str] | None],
+    place: str,
+    *,
+    drop: Sequence[str],
+    missing_ok: Sequence[str],
+) -> LoadReport:
+    """Match entry by entry; ``sort`` gives a name without its start and our name, or None for others."""
+    ours = module.state_dict()
+    tensors: dict[str, Tensor] = {}
+    dropped, unexpected, mismatch, outside = [], [], [], []
+    for name, tensor in state.items():
+        found = sort(name)
+        if found is None:
+            outside.append(name)
+            continue
+        bare, target = found
         if target in ours:
-            if tensor.shape != ours[target].shape:
+            fitting = _pointwise(tensor, ours[target].shape)
+            if fitting.shape != ours[target].shape:
                 mismatch.append((target, tuple(tensor.shape), tuple(ours[target].shape)))
             else:
-                tensors[target] = tensor.to(ours[target].dtype)
-        elif _fits(bare, layout.drop):
+                tensors[target] = fitting.to(ours[target].dtype)
+        elif _fits(bare, drop):
             dropped.append(name)
         else:
             unexpected.append(name)
     absent = [name for name in ours if name not in tensors and name not in {entry[0] for entry in mismatch}]
     if not tensors and not mismatch:
-        where = f"under {layout.prefix!r}" if layout.prefix else "of this architecture"
-        return _failed(checkpoint, layout, f"no entry {where} (the file has {_some(list(state))})")
+        return replace(blank, problem=f"no entry {place} (the file has {_some(list(state))})")
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
-    return LoadReport(
-        file=checkpoint.file,
-        layout=layout.layout,
-        expected=layout.expect,
+    return replace(
+        blank,
         tensors=tensors,
-        missing=tuple(name for name in absent if not _fits(name, layout.missing_ok)),
-        excused=tuple(name for name in absent if _fits(name, layout.missing_ok)),
+        missing=tuple(name for name in absent if not _fits(name, missing_ok)),
+        excused=tuple(name for name in absent if _fits(name, missing_ok)),
         unexpected=tuple(unexpected),
         shape_mismatch=tuple(mismatch),
         dropped=tuple(dropped),
-        outside=outside,
+        outside=tuple(outside),
         problem=f"NaN or infinity in {_some(broken)}" if broken else "",
     )
+
+
+def _pointwise(tensor: Tensor, shape: torch.Size) -> Tensor:
+    """Take a convolution over single points for the linear map that it is: [out, in, 1] as [out, in]."""
+    extra = tensor.shape[len(shape) :]
+    return tensor.reshape(shape) if extra and tensor.shape == (*shape, *[1] * len(extra)) else tensor
 
 
 def match_any(checkpoint: Checkpoint, layouts: Sequence[Layout], body: nn.Module) -> LoadReport:
@@ -249,10 +303,6 @@ def _open_safetensors(path: Path) -> Checkpoint:
 
 def _tensors(state: Mapping[Any, Any]) -> dict[str, Tensor]:
     return {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
-
-
-def _failed(checkpoint: Checkpoint, layout: Layout, problem: str) -> LoadReport:
-    return LoadReport(checkpoint.file, layout.layout, layout.expect, problem=problem)
 
 
 def _renamed(name: str, rename: Mapping[str, str]) -> str:

@@ -147,7 +147,7 @@ def render(report: DoctorReport) -> str:
             if names
         ]
         if load.outside:
-            lines.append(f"            outside of the image encoder: {load.outside}")
+            lines.append(f"            outside of the image encoder: {len(load.outside)}")
     inside = f", upsampled inside to {image.resize_inside}" if image.resize_inside else ""
     lines.append(f"input       {image.size} px{inside}, (grey / 255 - {image.mean}) / {image.std}")
     lines.append(f"model       {image.model}, {report.parameters:,} parameters")
