@@ -142,13 +142,25 @@ class ConVIRTHeads(Heads):
         image_width: length of the pooled image vector.
         text_width: D of the text encoder.
         dim: d, also the hidden width; 512 in the paper.
+        pooling: ``max``, the paper. ``pooler``, BenchX and vilmedic: [CLS] through the layer that BERT calls
+            so, a linear map and tanh.
     """
 
     method = "convirt"
 
-    def __init__(self, image_width: int, text_width: int, *, dim: int = 512) -> None:
+    def __init__(
+        self,
+        image_width: int,
+        text_width: int,
+        *,
+        dim: int = 512,
+        pooling: Literal["max", "pooler"] = "max",
+    ) -> None:
         super().__init__()
+        if pooling not in ("max", "pooler"):
+            raise InputError(f"must be max or pooler, not {pooling!r}", field="heads.pooling")
         self.dim = dim
+        self.pooler = nn.Linear(text_width, text_width) if pooling == "pooler" else None
         self.image = nn.Sequential(nn.Linear(image_width, dim), nn.ReLU(), nn.Linear(dim, dim))
         self.text = nn.Sequential(nn.Linear(text_width, dim), nn.ReLU(), nn.Linear(dim, dim))
 
@@ -161,8 +173,10 @@ class ConVIRTHeads(Heads):
         return ImageEmbedding(vector, cells)
 
     def embed_text(self, states: TextStates, tokens: Tokens) -> TextEmbedding:
-        """Project the maximum over all tokens, [CLS] and [SEP] included, of the last layer."""
+        """Project the last layer: the maximum over all tokens, [CLS] and [SEP] included, or [CLS] pooled."""
         last = states.hidden[-1]
+        if self.pooler is not None:
+            return TextEmbedding(self.text(torch.tanh(self.pooler(last[:, 0]))))
         pooled = last.masked_fill(~states.mask[..., None], torch.finfo(last.dtype).min).amax(dim=1)
         return TextEmbedding(self.text(pooled))
 
@@ -322,7 +336,7 @@ def make_heads(
     in a ViT, with the last one.
 
     Args:
-        method: ``convirt``, ``gloria``, ``mgca`` or ``g2d``.
+        method: ``convirt``, ``gloria``, ``mgca``, ``g2d`` or, for its published weights, ``biovil``.
         channels: of :class:`~g2d_bench.encoders.image.ImageEncoder`.
         strides: of the same.
         num_features: of the same.
@@ -337,13 +351,16 @@ def make_heads(
 
         return make_g2d_heads(channels=channels, text_width=text_width, **options)
     level = -1 if len(set(strides)) == 1 else -2
-    kinds: dict[str, type[Heads]] = {kind.method: kind for kind in (ConVIRTHeads, GLoRIAHeads, MGCAHeads)}
+    from g2d_bench.encoders.heads_biovil import BioViLHeads
+
+    known = (ConVIRTHeads, GLoRIAHeads, MGCAHeads, BioViLHeads)
+    kinds: dict[str, type[Heads]] = {kind.method: kind for kind in known}
     if method not in kinds:
         raise InputError(
             f"no heads for {method!r}; {did_you_mean(method, sorted([*kinds, 'g2d']))}", field="objective"
         )
     arguments: dict[str, Any] = {"image_width": num_features, "text_width": text_width}
-    if method != "convirt":
+    if method in ("gloria", "mgca"):
         arguments |= {"local_width": channels[level], "level": level}
     try:
         return kinds[method](**arguments, **options)

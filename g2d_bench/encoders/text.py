@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +11,13 @@ from typing import Any, NamedTuple
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
-from g2d_bench.encoders.tokenizer import CONTINUES, PAD, load_tokenizer
+from g2d_bench.encoders.card import HUB, LOCAL
+from g2d_bench.encoders.tokenizer import CONTINUES, PAD, PADS, load_tokenizer
 from g2d_bench.encoders.words import word_index
 from g2d_bench.errors import InputError
 
-HUB = "hf-hub:"
-LOCAL = "local-dir:"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _PAD_TO = 8
 
@@ -44,7 +44,7 @@ class TextEncoder(nn.Module):
 
     Args:
         bert: the model, without pooling layer, with eager attention (so that attentions can be read).
-        tokenizer: its tokenizer.
+        tokenizer: its tokenizer; where that is of single bytes (RoBERTa), every piece counts as a word.
         source: where it comes from, for records and messages.
 
     Attributes:
@@ -55,13 +55,17 @@ class TextEncoder(nn.Module):
 
     _starts: Tensor
 
-    def __init__(self, bert: BertModel, tokenizer: Tokenizer, *, source: str = "small") -> None:
+    def __init__(
+        self, bert: BertModel | RobertaModel, tokenizer: Tokenizer, *, source: str = "small"
+    ) -> None:
         super().__init__()
         self.bert: Any = bert
         self.tokenizer = tokenizer
         self.source = source
         self.width = int(bert.config.hidden_size)
-        self.longest = int(bert.config.max_position_embeddings)
+        # RoBERTa counts positions from the one after its padding's number.
+        unused = int(bert.config.pad_token_id) + 1 if isinstance(bert, RobertaModel) else 0
+        self.longest = int(bert.config.max_position_embeddings) - unused
         vocabulary = tokenizer.get_vocab(with_added_tokens=True)
         if max(vocabulary.values()) >= bert.config.vocab_size:
             raise InputError(
@@ -70,7 +74,7 @@ class TextEncoder(nn.Module):
                 file=source,
                 field="tokenizer",
             )
-        self._pad = int(vocabulary[PAD])
+        self._pad = next(int(vocabulary[pad]) for pad in PADS if pad in vocabulary)
         starts = torch.ones(int(bert.config.vocab_size), dtype=torch.bool)
         starts[[number for piece, number in vocabulary.items() if piece.startswith(CONTINUES)]] = False
         self.register_buffer("_starts", starts, persistent=False)
@@ -111,12 +115,7 @@ class TextEncoder(nn.Module):
             raise InputError(f"cannot be read: {_first_line(error)}", file=path / "config.json") from None
         if config.model_type != "bert":
             raise InputError(f"is a {config.model_type!r}, not a 'bert'", file=path / "config.json")
-        if layers is not None:
-            if not 1 <= layers <= config.num_hidden_layers:
-                raise InputError(
-                    f"{layers} layers asked, it has {config.num_hidden_layers}", file=path, field="layers"
-                )
-            config.num_hidden_layers = layers
+        _cut(config, layers, path)
         try:
             bert, report = BertModel.from_pretrained(
                 path,
@@ -132,6 +131,41 @@ class TextEncoder(nn.Module):
         missing = sorted(report["missing_keys"])
         if missing:
             raise InputError(f"weights lack {len(missing)} entries, the first is {missing[0]}", file=path)
+        return cls(bert, tokenizer, source=f"{LOCAL}{path}")
+
+    @classmethod
+    def untrained(
+        cls, path: Path, model: str = "bert", *, layers: int | None = None, seed: int = 0
+    ) -> TextEncoder:
+        """Make a model with random weights after a folder's ``config.json``, with its tokenizer.
+
+        Args:
+            path: a folder in the hub's layout; weights in it are not read.
+            model: the ``model_type`` that the configuration must have: ``bert``, ``cxr-bert`` (a BERT with
+                heads of its own, which are left out) or ``roberta``.
+            layers: use only the first so many layers; all if None.
+            seed: of the weights; the caller's random state is left as it was.
+
+        Raises:
+            InputError: configuration or tokenizer is missing, wrong, or of another model.
+        """
+        file = path / "config.json"
+        tokenizer = load_tokenizer(path)
+        try:
+            said = json.loads(file.read_text(encoding="utf-8"))
+            kind = said.pop("model_type", "bert")
+            config = (RobertaConfig if kind == "roberta" else BertConfig).from_dict(said)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", file=file) from None
+        except Exception as error:  # each fault of a JSON file has its own class in the libraries
+            raise InputError(f"cannot be read: {_first_line(error)}", file=file) from None
+        if kind != model:
+            raise InputError(f"is a {kind!r}, not a {model!r}", file=file)
+        _cut(config, layers, path)
+        config._attn_implementation = "eager"
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            bert = (RobertaModel if kind == "roberta" else BertModel)(config, add_pooling_layer=False)
         return cls(bert, tokenizer, source=f"{LOCAL}{path}")
 
     @classmethod
@@ -261,6 +295,17 @@ class TextEncoder(nn.Module):
             output_attentions=True,
         )
         return TextStates(tuple(output.hidden_states), output.attentions[-1], tokens["attention_mask"].bool())
+
+
+def _cut(config: Any, layers: int | None, path: Path) -> None:
+    """Keep only the first layers."""
+    if layers is None:
+        return
+    if not 1 <= layers <= config.num_hidden_layers:
+        raise InputError(
+            f"{layers} layers asked, it has {config.num_hidden_layers}", file=path, field="layers"
+        )
+    config.num_hidden_layers = layers
 
 
 def _first_line(error: BaseException) -> str:

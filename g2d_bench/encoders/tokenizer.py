@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
 from tokenizers.trainers import WordPieceTrainer
 
@@ -15,8 +15,13 @@ from g2d_bench.errors import InputError
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """BERT's special tokens; their ids are 0 to 4 in a vocabulary trained here."""
+PADS = (PAD, "<pad>")
+"""What padding is called, in BERT and in RoBERTa."""
 CONTINUES = "##"
 """What a word piece starts with that is not the start of a word."""
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
+"""In which files a folder's tokenizer is looked for, in this order."""
 
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int = 1500, min_frequency: int = 2) -> Tokenizer:
@@ -91,14 +96,15 @@ def load_tokenizer(path: Path) -> Tokenizer:
     """Read a tokenizer from its JSON file, or from the folder that holds one.
 
     A folder may hold ``tokenizer.json`` or, as the older BERT releases do, ``vocab.txt``; the latter is taken
-    for lower-case unless ``tokenizer_config.json`` says otherwise.
+    for lower-case unless ``tokenizer_config.json`` says otherwise. Older RoBERTa releases have ``vocab.json``
+    and ``merges.txt``.
 
     Raises:
         InputError: there is none, or it cannot be read; the folder is named.
     """
     file = path
     if path.is_dir():
-        found = [path / name for name in ("tokenizer.json", "vocab.txt") if (path / name).is_file()]
+        found = [path / name for name in TOKENIZER_FILES if (path / name).is_file()]
         if not found:
             raise InputError("folder without tokenizer (neither tokenizer.json nor vocab.txt)", file=path)
         file = found[0]
@@ -108,11 +114,27 @@ def load_tokenizer(path: Path) -> Tokenizer:
         if file.name == "vocab.txt":
             words = file.read_text(encoding="utf-8").splitlines()
             return wordpiece({word: k for k, word in enumerate(words)}, lowercase=_lowercase(file.parent))
+        if file.name == "vocab.json":
+            return _byte_level(file, file.with_name("merges.txt"))
         return Tokenizer.from_str(file.read_text(encoding="utf-8"))
     except InputError as error:
         raise InputError(str(error), file=file) from None
     except Exception as error:  # the library raises the bare class, and OSError and UnicodeError come too
         raise InputError(f"not a tokenizer: {error}", file=file) from None
+
+
+def _byte_level(vocabulary: Path, merges: Path) -> Tokenizer:
+    """Make the tokenizer of RoBERTa: pairs of bytes, with <s> and </s> around a text."""
+    tokenizer = Tokenizer(models.BPE.from_file(str(vocabulary), str(merges), unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    start, end = (tokenizer.token_to_id(piece) for piece in ("<s>", "</s>"))
+    if None in (start, end, tokenizer.token_to_id(PADS[1])):
+        raise InputError("the vocabulary lacks <s>, </s> or <pad>", field="tokenizer")
+    tokenizer.post_processor = processors.RobertaProcessing(
+        sep=("</s>", end), cls=("<s>", start), add_prefix_space=False
+    )
+    return tokenizer
 
 
 def _lowercase(folder: Path) -> bool:
