@@ -13,11 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from g2d_bench.cards import Catalogue
+from g2d_bench.cards import UNTRAINED, Catalogue
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.task_data import Source, TaskData
 from g2d_bench.encoders.card import EncoderCard
-from g2d_bench.encoders.weights import weights_digest, weights_state
+from g2d_bench.encoders.text_folder import needs_folder, text_digest
+from g2d_bench.encoders.weights import weights_digest, weights_file, weights_state
 from g2d_bench.errors import InputError
 from g2d_bench.plan import Cell
 from g2d_bench.provenance import Stopwatch, commit, hardware, now, peak_memory_mb, versions
@@ -95,12 +96,18 @@ class Bench:
         card = self.catalogue.encoders[cell.card]
         protocol = self.catalogue.protocols[cell.protocol]
         _, manifest = self.dataset(task.dataset)
+        checkpoint = self.settings.checkpoint(card.name)
+        asked: dict[str, str] = {}
+        if task.kind in UNTRAINED and needs_folder(card):
+            file = weights_file(card, checkpoint)
+            asked = {} if file is None else {"text": text_digest(card, file)}
         return {
             "cell": cell.as_dict(),
             "task": task.digest(protocol.split),
             "protocol": protocol.digest,
             "encoder": card.digest,
-            "weights": weights_digest(card, self.settings.checkpoint(card.name), cell.seed),
+            "weights": weights_digest(card, checkpoint, cell.seed),
+            **asked,
             "data": manifest.content_hash,
             "numbers": NUMBERS,
         }
@@ -185,7 +192,9 @@ def run_cells(cells: Sequence[Cell], bench: Bench) -> list[Record]:
         weights = [weights_digest(card, checkpoint, cell.seed) for cell in cells]
         for digest, cell in zip(weights, cells, strict=True):
             if digest not in encoders:
-                encoders[digest] = load_encoder(card, checkpoint=checkpoint, seed=cell.seed)
+                encoders[digest] = load_encoder(
+                    card, checkpoint=checkpoint, seed=cell.seed, text=task.kind in UNTRAINED
+                )
     with clock.phase("train and predict"):
         outcomes = run_jobs(
             [

@@ -16,6 +16,7 @@ from g2d_bench.encoders.features import BATCH, frozen_hash
 from g2d_bench.encoders.heads import Heads, ImageEmbedding, TextEmbedding
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.text import TextEncoder
+from g2d_bench.hashing import digest_json
 from g2d_bench.pretrain.objective import bare_sentences
 from g2d_bench.progress import track
 
@@ -45,10 +46,8 @@ class TextImage:
             NotApplicable: the encoder has no text side, or its weights file brought none along.
         """
         if encoder.text is None or encoder.heads is None:
-            bare = encoder.card.text is None
-            raise NotApplicable(
-                "no text encoder" if bare else "no text encoder in the weights that were read"
-            )
+            bare = "no text encoder" + (" in the weights that were read" if encoder.card.text else "")
+            raise NotApplicable(f"{bare}: {encoder.no_text}" if encoder.no_text else bare)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         for module in (encoder.image, encoder.text, encoder.heads):
             module.eval().to(device)
@@ -96,7 +95,11 @@ class TextImage:
     def state(self) -> dict[str, str]:
         """Hash what took part, for the record."""
         modules = {"image": self.encoder.image, "text": self.text.bert, "heads": self.heads}
-        return {name: frozen_hash(module) for name, module in modules.items()}
+        vocabulary = sorted(self.text.tokenizer.get_vocab(with_added_tokens=True).items())
+        return {
+            **{name: frozen_hash(module) for name, module in modules.items()},
+            "vocabulary": digest_json(vocabulary),
+        }
 
 
 def pixels_of(job: Job, ids: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:

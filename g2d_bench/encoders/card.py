@@ -215,6 +215,10 @@ class EncoderCard(_Table):
             raise ValueError("two checkpoint layouts share a name")
         if self.text is not None and self.no_text:
             raise ValueError("'no_text' says why there is no [text], but there is one")
+        if any(layout.text is not None for layout in self.checkpoint) and (
+            self.text is None or self.text.source == SHIPPED
+        ):
+            raise ValueError("a layout has a text encoder; [text] must say where its tokenizer is")
         if not self.weights and not self.checkpoint:
             raise ValueError("needs 'weights' or at least one [[checkpoint]] layout")
         return self

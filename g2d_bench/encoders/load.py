@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from g2d_bench.encoders.card import TIMM, EncoderCard, Layout
-from g2d_bench.encoders.checkpoint import Checkpoint, LoadReport, load_into, match_any, open_checkpoint
+from g2d_bench.encoders.checkpoint import LoadReport, load_into, match_any, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
 from g2d_bench.encoders.weights import download_timm, weights_digest, weights_file, weights_state
 from g2d_bench.errors import InputError
@@ -35,6 +35,8 @@ class Encoder:
         heads: the projection heads, where the weights bring them.
         decoder: the pre-trained decoder, where the weights bring one.
         report: how the file fitted; None for a random encoder.
+        text_reports: how published text encoder and heads fitted; empty otherwise.
+        no_text: why there is no text encoder, in a clause, where more is known than that there is none.
     """
 
     card: EncoderCard
@@ -44,6 +46,8 @@ class Encoder:
     heads: Heads | None = None
     decoder: UNetDecoder | None = None
     report: LoadReport | None = None
+    text_reports: tuple[LoadReport, ...] = ()
+    no_text: str = ""
 
     @property
     def device(self) -> torch.device:
@@ -78,6 +82,7 @@ def load_encoder(
     seed: int = 0,
     device: str | torch.device = "cpu",
     download: bool = False,
+    text: bool = True,
 ) -> Encoder:
     """Build and load an encoder.
 
@@ -86,7 +91,9 @@ def load_encoder(
         checkpoint: a weights file that goes before what the card says.
         seed: of the initialisation, which is all that a random encoder has; a loaded file overwrites it.
         device: where to put the modules.
-        download: fetch timm's weights by network where they are not in the cache.
+        download: fetch timm's weights, and the tokenizer of a published text encoder, by network where they
+            are not in the cache.
+        text: load the text encoder of a published file, too; kinds that ask nothing do without.
 
     Raises:
         InputError: card and architecture disagree, no weights, or a file that does not fit.
@@ -95,7 +102,7 @@ def load_encoder(
         checkpoint = download_timm(card)
     file = weights_file(card, checkpoint)
     image = build_image(card, seed)
-    encoder = Encoder(card, image, weights_digest(card, checkpoint, seed))
+    encoder = Encoder(card, image, weights_digest(card, checkpoint, seed), no_text=card.no_text)
     if file is not None:
         opened = open_checkpoint(file)
         encoder.report = match_any(opened, [*card.checkpoint, own_layout(image)], image.body)
@@ -106,7 +113,14 @@ def load_encoder(
             parts = load_companions(opened, image)
             encoder.text, encoder.heads, encoder.decoder = parts.text, parts.heads, parts.decoder
         else:
-            encoder.decoder = _published_decoder(card, opened, encoder.report.layout, image)
+            from g2d_bench.encoders.published import load_decoder, load_text_side
+
+            layout = next(one for one in card.checkpoint if one.layout == encoder.report.layout)
+            encoder.decoder = load_decoder(layout, opened, image)
+            if text:
+                side = load_text_side(card, layout, opened, image, seed=seed, download=download)
+                encoder.text, encoder.heads = side.text, side.heads
+                encoder.text_reports, encoder.no_text = side.reports, side.reason
     modules: tuple[nn.Module | None, ...] = (encoder.image, encoder.text, encoder.heads, encoder.decoder)
     for module in modules:
         if module is not None:
@@ -132,20 +146,6 @@ def build_image(card: EncoderCard, seed: int) -> ImageEncoder:
         message = f"{spec.model} takes {image.input_size} px, not {side}; set image.options.img_size"
         raise InputError(message, file=f"{card.name}.toml", field="image.size")
     return image.eval()
-
-
-def _published_decoder(
-    card: EncoderCard, opened: Checkpoint, name: str, image: ImageEncoder
-) -> UNetDecoder | None:
-    layout = next(layout for layout in card.checkpoint if layout.layout == name)
-    if layout.decoder_prefix is None:
-        return None
-    from g2d_bench.encoders.decoder import load_smp_decoder
-
-    state = opened.states[layout.container]
-    return load_smp_decoder(
-        state, image.channels, image.strides, prefix=layout.decoder_prefix, file=opened.file
-    )
 
 
 OWN = "g2d-bench"

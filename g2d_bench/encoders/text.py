@@ -15,10 +15,10 @@ from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
 from g2d_bench.encoders.card import HUB, LOCAL
 from g2d_bench.encoders.tokenizer import CONTINUES, PAD, PADS, load_tokenizer
+from g2d_bench.encoders.weights import WEIGHTS_FILES, first_line
 from g2d_bench.encoders.words import word_index
 from g2d_bench.errors import InputError
 
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _PAD_TO = 8
 
 # A data loader's workers fork after the tokenizer was used; its threads would not be there, and it says so.
@@ -105,14 +105,14 @@ class TextEncoder(nn.Module):
         Raises:
             InputError: something is missing or is not a BERT; the folder is named.
         """
-        for names in (("config.json",), _WEIGHTS):
+        for names in (("config.json",), WEIGHTS_FILES):
             if not any((path / name).is_file() for name in names):
                 raise InputError(f"text encoder folder without {' or '.join(names)}", file=path)
         tokenizer = load_tokenizer(path)
         try:
             config = BertConfig.from_pretrained(path)
         except Exception as error:  # each fault of a JSON file has its own class in the library
-            raise InputError(f"cannot be read: {_first_line(error)}", file=path / "config.json") from None
+            raise InputError(f"cannot be read: {first_line(error)}", file=path / "config.json") from None
         if config.model_type != "bert":
             raise InputError(f"is a {config.model_type!r}, not a 'bert'", file=path / "config.json")
         _cut(config, layers, path)
@@ -127,7 +127,7 @@ class TextEncoder(nn.Module):
                 local_files_only=True,
             )
         except Exception as error:  # as above: pickle, safetensors, shapes
-            raise InputError(f"weights cannot be loaded: {_first_line(error)}", file=path) from None
+            raise InputError(f"weights cannot be loaded: {first_line(error)}", file=path) from None
         missing = sorted(report["missing_keys"])
         if missing:
             raise InputError(f"weights lack {len(missing)} entries, the first is {missing[0]}", file=path)
@@ -158,7 +158,7 @@ class TextEncoder(nn.Module):
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", file=file) from None
         except Exception as error:  # each fault of a JSON file has its own class in the libraries
-            raise InputError(f"cannot be read: {_first_line(error)}", file=file) from None
+            raise InputError(f"cannot be read: {first_line(error)}", file=file) from None
         if kind != model:
             raise InputError(f"is a {kind!r}, not a {model!r}", file=file)
         _cut(config, layers, path)
@@ -177,12 +177,12 @@ class TextEncoder(nn.Module):
         """
         from huggingface_hub import snapshot_download
 
-        patterns = ["config.json", "tokenizer*.json", "vocab.txt", *_WEIGHTS]
+        patterns = ["config.json", "tokenizer*.json", "vocab.txt", *WEIGHTS_FILES]
         try:
             folder = snapshot_download(name, allow_patterns=patterns)
         except Exception as error:  # offline, unknown name, full disk: each library version raises its own
             raise InputError(
-                f"neither cached nor within reach ({_first_line(error)}); "
+                f"neither cached nor within reach ({first_line(error)}); "
                 f"give a copy as '{LOCAL}PATH' or unset HF_HUB_OFFLINE",
                 file=HUB + name,
             ) from None
@@ -306,8 +306,3 @@ def _cut(config: Any, layers: int | None, path: Path) -> None:
             f"{layers} layers asked, it has {config.num_hidden_layers}", file=path, field="layers"
         )
     config.num_hidden_layers = layers
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

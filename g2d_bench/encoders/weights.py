@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file, digest_json
 from g2d_bench.paths import PACKAGE
 
-TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
+WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
+"""How the hub calls a model's weights."""
 
 
 def weights_file(card: EncoderCard, checkpoint: Path | None = None) -> Path | None:
@@ -31,7 +33,7 @@ def weights_file(card: EncoderCard, checkpoint: Path | None = None) -> Path | No
     if card.weights == "none":
         return None
     if card.weights.startswith(TIMM):
-        found = _in_hub_cache(card.weights.removeprefix(TIMM))
+        found = _timm_cache(card.weights.removeprefix(TIMM))
         if found is None:
             raise InputError(
                 f"{card.weights.removeprefix(TIMM)} is not in the Hugging Face cache; run "
@@ -96,25 +98,35 @@ def download_timm(card: EncoderCard) -> Path:
         InputError: neither has it.
     """
     name = card.weights.removeprefix(TIMM)
-    found = _in_hub_cache(name)
+    found = _timm_cache(name)
     if found is not None:
         return found
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(f"timm/{name}", TIMM_FILES[0]))
+        return Path(hf_hub_download(f"timm/{name}", WEIGHTS_FILES[0]))
     except Exception as error:  # offline, unknown repository, full disk: each library version raises its own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"{name} can be had neither from the cache nor by network: {reason}", field=card.name
+            f"{name} can be had neither from the cache nor by network: {first_line(error)}", field=card.name
         ) from None
 
 
-def _in_hub_cache(name: str) -> Path | None:
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library says went wrong."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _timm_cache(name: str) -> Path | None:
+    return in_hub_cache(f"timm/{name}", WEIGHTS_FILES)
+
+
+def in_hub_cache(repository: str, files: Sequence[str]) -> Path | None:
+    """Return the first of some files of a hub's repository that is in the Hugging Face cache."""
     from huggingface_hub import try_to_load_from_cache
 
-    for file in TIMM_FILES:
-        found = try_to_load_from_cache(f"timm/{name}", file)
+    for file in files:
+        found = try_to_load_from_cache(repository, file)
         if isinstance(found, str):
             return Path(found)
     return None

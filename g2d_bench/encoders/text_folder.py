@@ -1,0 +1,114 @@
+"""Where the configuration and tokenizer of a published text encoder lie, found out without importing torch.
+
+Checkpoints bring the weights of their text encoder along, but neither its configuration nor its tokenizer;
+BioViL's leave the weights to the folder, too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from g2d_bench.encoders.card import FOLDER, HUB, LOCAL, SHIPPED, EncoderCard
+from g2d_bench.encoders.weights import WEIGHTS_FILES, file_hash, first_line, in_hub_cache
+from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_json
+
+CONFIG = "config.json"
+_SMALL = (CONFIG, "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
+
+
+def needs_folder(card: EncoderCard) -> bool:
+    """Say whether a card's text encoder takes something from a folder of its own."""
+    return card.text is not None and card.text.source != SHIPPED
+
+
+def text_folder(card: EncoderCard, file: Path) -> Path | None:
+    """Find the folder of a card's text encoder, without network.
+
+    Args:
+        card: an encoder whose text encoder needs a folder.
+        file: its weights.
+
+    Returns:
+        The folder of ``local-dir:``; for ``hf-hub:ORGANISATION/NAME`` the folder ``NAME`` beside the weights,
+        else the snapshot in the Hugging Face cache; None if there is none.
+    """
+    assert card.text is not None
+    source = card.text.source
+    if source.startswith(LOCAL):
+        path = Path(source.removeprefix(LOCAL)).expanduser()
+        return path if path.is_dir() else None
+    name = source.removeprefix(HUB)
+    beside = _beside(file, name)
+    if beside.is_dir():
+        return beside
+    found = in_hub_cache(name, (CONFIG,))
+    return None if found is None else found.parent
+
+
+def download_folder(card: EncoderCard, file: Path) -> Path:
+    """Return the folder of a card's text encoder, from here or from the hub.
+
+    Raises:
+        InputError: it is neither here nor within reach; the text says where to put it.
+    """
+    found = text_folder(card, file)
+    if found is not None:
+        return found
+    assert card.text is not None
+    if card.text.source.startswith(HUB):
+        from huggingface_hub import snapshot_download
+
+        wanted = [*_SMALL, *(WEIGHTS_FILES if takes_weights(card) else ())]
+        try:
+            return Path(snapshot_download(card.text.source.removeprefix(HUB), allow_patterns=wanted))
+        except Exception as error:  # offline, unknown name, full disk: each library version raises its own
+            raise InputError(f"{absent(card, file)} ({first_line(error)})", field="text.source") from None
+    raise InputError(absent(card, file), field="text.source")
+
+
+def absent(card: EncoderCard, file: Path) -> str:
+    """Say that the folder is not there, and the way out, in a line."""
+    assert card.text is not None
+    source = card.text.source
+    if source.startswith(LOCAL):
+        return f"no folder {source.removeprefix(LOCAL)} with the tokenizer of {card.name}"
+    name = source.removeprefix(HUB)
+    return (
+        f"no tokenizer: {name} is not in the Hugging Face cache; put a copy of it at {_beside(file, name)}, "
+        f"or run `g2d-bench doctor --encoder {card.name} --checkpoint {file}` once with network"
+    )
+
+
+def takes_weights(card: EncoderCard) -> bool:
+    """Say whether weights are read from the folder, too."""
+    parts = [part for layout in card.checkpoint for part in (layout.text, layout.heads) if part is not None]
+    return any(start.startswith(FOLDER) for part in parts for start in part.names)
+
+
+def folder_weights(folder: Path) -> Path:
+    """Return the weights in a folder.
+
+    Raises:
+        InputError: it has none.
+    """
+    for name in WEIGHTS_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(f"text encoder folder without {' or '.join(WEIGHTS_FILES)}", file=folder)
+
+
+def text_digest(card: EncoderCard, file: Path) -> str:
+    """Name what a card takes from the folder: a hash of its files, or ``absent``.
+
+    A cell that could not be asked for want of a tokenizer is another cell than one that can.
+    """
+    folder = text_folder(card, file)
+    if folder is None:
+        return "absent"
+    names = [*_SMALL, *(WEIGHTS_FILES if takes_weights(card) else ())]
+    return digest_json({name: file_hash(folder / name) for name in names if (folder / name).is_file()})
+
+
+def _beside(file: Path, name: str) -> Path:
+    return file.parent / name.split("/")[-1]
