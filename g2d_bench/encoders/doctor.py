@@ -11,6 +11,7 @@ import torch
 
 from g2d_bench.encoders.card import EncoderCard, Layout
 from g2d_bench.encoders.checkpoint import LoadReport
+from g2d_bench.encoders.doctor_text import Check, TextFindings, listed, look_at_text, render_text
 from g2d_bench.encoders.features import frozen_hash
 from g2d_bench.encoders.load import Encoder, build_image, load_encoder
 from g2d_bench.encoders.weights import file_hash, file_md5, weights_file
@@ -26,21 +27,6 @@ RIVALS = (
 
 
 @dataclass(frozen=True)
-class Check:
-    """One property that an encoder must have.
-
-    Attributes:
-        name: what was looked at.
-        ok: whether it holds.
-        detail: figures, or what is wrong.
-    """
-
-    name: str
-    ok: bool
-    detail: str
-
-
-@dataclass(frozen=True)
 class DoctorReport:
     """What was found.
 
@@ -50,7 +36,11 @@ class DoctorReport:
         weights_hash: see :func:`g2d_bench.encoders.weights.weights_digest`.
         load: how the file fitted; None for a random encoder.
         parameters: of the image encoder.
-        shapes: per pyramid level [C, H, W] and strides, then the pooled width.
+        shapes: per pyramid level [C, H, W] and strides.
+        pooled: width of the pooled vector.
+        text: what was found of the text side; None where there is none.
+        no_text: why there is none, where that is known.
+        unread: names in the file that belong to no part that is read.
         checks: the properties.
         warnings: what may go wrong elsewhere.
     """
@@ -62,6 +52,9 @@ class DoctorReport:
     parameters: int
     shapes: tuple[tuple[tuple[int, ...], int], ...]
     pooled: int
+    text: TextFindings | None
+    no_text: str
+    unread: tuple[str, ...]
     checks: tuple[Check, ...]
     warnings: tuple[str, ...]
 
@@ -87,7 +80,8 @@ def diagnose(
         checkpoint: a weights file that goes before what the card says.
         seed: of the initialisation.
         device: where to run it.
-        download: fetch timm's weights where the card wants them and they are not in the cache.
+        download: fetch timm's weights, and the tokenizer of a published text encoder, where the card wants
+            them and they are not in the cache.
         installed: says whether a distribution is installed; for tests.
 
     Raises:
@@ -117,6 +111,7 @@ def diagnose(
     ]
     if encoder.report is not None:
         checks.append(_moved(encoder, images, first.pooled, seed))
+    text = look_at_text(encoder, first, seed)
     return DoctorReport(
         card=card,
         file=file,
@@ -128,7 +123,10 @@ def diagnose(
             for level, stride in zip(first.pyramid, encoder.image.strides, strict=True)
         ),
         pooled=int(first.pooled.shape[1]),
-        checks=tuple(checks),
+        text=text,
+        no_text=encoder.no_text,
+        unread=_unread(encoder),
+        checks=(*checks, *(text.checks if text else ())),
         warnings=(*_file_warnings(card, encoder.report), *_package_warnings(installed or _installed)),
     )
 
@@ -141,12 +139,14 @@ def render(report: DoctorReport) -> str:
     if load is not None:
         lines.append(f"layout      {load.layout}: {load.matched} of {load.expected} entries loaded")
         lines += [
-            f"            {label}: {len(names)}"
-            + (f" ({', '.join(names[:3])}, ...)" if len(names) > 3 else "")
+            f"            {label}: {listed(names)}"
             for label, names in (("absent, as the card allows", load.excused), ("left aside", load.dropped))
             if names
         ]
-        if load.outside:
+        if report.text is not None and report.text.loads:
+            if report.unread:
+                lines.append(f"            of no part that is read: {listed(report.unread)}")
+        elif load.outside:
             lines.append(f"            outside of the image encoder: {len(load.outside)}")
     inside = f", upsampled inside to {image.resize_inside}" if image.resize_inside else ""
     lines.append(f"input       {image.size} px{inside}, (grey / 255 - {image.mean}) / {image.std}")
@@ -154,9 +154,29 @@ def render(report: DoctorReport) -> str:
     for shape, stride in report.shapes:
         lines.append(f"features    {' x '.join(str(n) for n in shape)} at stride {stride}")
     lines.append(f"pooled      {report.pooled}")
+    if report.text is not None:
+        lines += render_text(report.text)
+    elif report.no_text or card.text is not None:
+        lines.append(f"text        n/a: {report.no_text or 'none in the weights that were read'}")
     lines += [f"{'ok' if check.ok else 'FAILED':11} {check.name}: {check.detail}" for check in report.checks]
     lines += [f"warning     {text}" for text in report.warnings]
     return "\n".join(lines)
+
+
+def _unread(encoder: Encoder) -> tuple[str, ...]:
+    """Names of a published file that neither image encoder, text encoder, heads nor decoder has a use for."""
+    load = encoder.report
+    layout = next((one for one in encoder.card.checkpoint if load and one.layout == load.layout), None)
+    if load is None or layout is None:
+        return ()
+    others = [set(report.outside) for report in encoder.text_reports]
+    decoder = layout.decoder_prefix
+    parts = () if decoder is None else (f"{decoder}decoder.", f"{decoder}segmentation_head.")
+    return tuple(
+        name
+        for name in load.outside
+        if all(name in other for other in others) and not (parts and name.startswith(parts))
+    )
 
 
 @torch.inference_mode()

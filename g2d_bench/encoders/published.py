@@ -90,9 +90,14 @@ def load_text_side(
     inside = tuple(start for start in layout.text.names if not start.startswith(FOLDER))
     if inside and not any(name.startswith(inside) for name in state):
         return _without(f"{opened.file.name} has no entry under {' or '.join(map(repr, inside))}")
-    folder = download_folder(card, opened.file) if download else text_folder(card, opened.file)
+    folder = text_folder(card, opened.file)
     if folder is None:
-        return _without(absent(card, opened.file))
+        if not download:
+            return _without(absent(card, opened.file))
+        try:
+            folder = download_folder(card, opened.file)
+        except InputError as error:
+            return _without(str(error))
     if any(start.startswith(FOLDER) for part in (layout.text, layout.heads) for start in part.names):
         state |= {FOLDER + name: tensor for name, tensor in _folder_state(folder).items()}
     text = initial_text(card, folder, seed)

@@ -47,14 +47,11 @@ def text_folder(card: EncoderCard, file: Path) -> Path | None:
 
 
 def download_folder(card: EncoderCard, file: Path) -> Path:
-    """Return the folder of a card's text encoder, from here or from the hub.
+    """Fetch the folder of a card's text encoder from the hub.
 
     Raises:
-        InputError: it is neither here nor within reach; the text says where to put it.
+        InputError: it is not within reach, or no hub's; the text says where to put it.
     """
-    found = text_folder(card, file)
-    if found is not None:
-        return found
     assert card.text is not None
     if card.text.source.startswith(HUB):
         from huggingface_hub import snapshot_download
@@ -63,8 +60,8 @@ def download_folder(card: EncoderCard, file: Path) -> Path:
         try:
             return Path(snapshot_download(card.text.source.removeprefix(HUB), allow_patterns=wanted))
         except Exception as error:  # offline, unknown name, full disk: each library version raises its own
-            raise InputError(f"{absent(card, file)} ({first_line(error)})", field="text.source") from None
-    raise InputError(absent(card, file), field="text.source")
+            raise InputError(f"{absent(card, file)} ({first_line(error)})") from None
+    raise InputError(absent(card, file))
 
 
 def absent(card: EncoderCard, file: Path) -> str:

@@ -128,12 +128,12 @@ def _byte_level(vocabulary: Path, merges: Path) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE.from_file(str(vocabulary), str(merges), unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    start, end = (tokenizer.token_to_id(piece) for piece in ("<s>", "</s>"))
-    if None in (start, end, tokenizer.token_to_id(PADS[1])):
-        raise InputError("the vocabulary lacks <s>, </s> or <pad>", field="tokenizer")
-    tokenizer.post_processor = processors.RobertaProcessing(
-        sep=("</s>", end), cls=("<s>", start), add_prefix_space=False
-    )
+    special = {piece: tokenizer.token_to_id(piece) for piece in ("<s>", "</s>", PADS[1])}
+    known = [(piece, number) for piece, number in special.items() if number is not None]
+    if len(known) < len(special):
+        raise InputError(f"the vocabulary lacks one of {', '.join(special)}", field="tokenizer")
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=known)
+    tokenizer.add_special_tokens(list(special))
     return tokenizer
 
 

@@ -1,20 +1,25 @@
-"""Checkpoints with the real key layouts of the published files, in miniature."""
+"""Checkpoints with the real key layouts of the published files, text side included, in miniature."""
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
 from g2d_bench.cards_io import load_card
 from g2d_bench.encoders.card import EncoderCard
 from g2d_bench.encoders.decoder import UNetDecoder
 from g2d_bench.encoders.image import seeded_encoder
+from g2d_bench.encoders.tokenizer import train_tokenizer
 from g2d_bench.paths import shipped
 
 # As many entries, with the same names, as the real architectures have; but a few kilobytes.
@@ -160,3 +165,235 @@ def saved(published: MakePublished, tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return make
+
+
+# Text side: the layers of the releases, with their names, in miniature.
+
+SAID = ("no pneumothorax is seen", "left pneumonia", "")
+WIDTH, LAYERS = 16, 12
+MAP = 32
+"""Channels of both coarse maps of the narrow ResNet-50."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "convirt.benchx-r50": {"dim": 12, "pooling": "pooler"},
+    "mgca.r50": {"dim": 8, "hidden": 20},
+    "mgca.vit-b16": {"dim": 8, "hidden": 20},
+    "g2d.r50": {"dim": 8, "heads": 4, "grid": 2},
+    "biovil.r50": {"dim": 8},
+}
+
+
+@dataclass(frozen=True)
+class Release:
+    """A file of a release and its reference.
+
+    Attributes:
+        card: the shipped card, narrow.
+        file: as `torch.save` left it, with the tokenizer's folder beside.
+        text: reference text encoder.
+        parts: reference heads, by their names in the release.
+    """
+
+    card: EncoderCard
+    file: Path
+    folder: Path
+    text: Any
+    parts: dict[str, nn.Module]
+
+
+def _bert(vocabulary: int, layers: int) -> Any:
+    sizes = {"hidden_size": WIDTH, "num_hidden_layers": layers, "num_attention_heads": 2}
+    torch.manual_seed(5)
+    config = BertConfig(
+        **sizes,
+        vocab_size=vocabulary,
+        intermediate_size=24,
+        max_position_embeddings=64,
+        attn_implementation="eager",
+    )
+    return BertModel(config).eval()
+
+
+def _roberta(vocabulary: int) -> Any:
+    torch.manual_seed(6)
+    config = RobertaConfig(
+        hidden_size=WIDTH,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=24,
+        vocab_size=vocabulary,
+        max_position_embeddings=40,
+        type_vocab_size=1,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
+    return RobertaModel(config).eval()
+
+
+def _norms(parts: dict[str, nn.Module]) -> None:
+    """Give running statistics values that matter."""
+    for part in parts.values():
+        for module in part.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                assert module.running_mean is not None
+                assert module.running_var is not None
+                module.running_mean.normal_()
+                module.running_var.uniform_(0.5, 2.0)
+        part.eval()
+
+
+def _mgca_head(width: int, local: bool) -> nn.Module:
+    linear: Any = (lambda a, b: nn.Conv1d(a, b, 1)) if local else nn.Linear
+    layers = [
+        linear(width, 20),
+        nn.BatchNorm1d(20),
+        nn.ReLU(),
+        linear(20, 8),
+        nn.BatchNorm1d(8, affine=False),
+    ]
+    return nn.Sequential(*layers)
+
+
+def _parts(name: str, image: int, local: int) -> dict[str, nn.Module]:
+    """The heads of a release, by the start of their names."""
+    match name.split(".")[0]:
+        case "gloria":
+            start = "gloria.img_encoder."
+            return {
+                f"{start}global_embedder.": nn.Linear(image, WIDTH),
+                f"{start}local_embedder.": nn.Conv2d(local, WIDTH, 1, bias=False),
+            }
+        case "mgca":
+            return {
+                "img_encoder_q.global_embed.head.": _mgca_head(image, False),
+                "img_encoder_q.local_embed.head.": _mgca_head(local, True),
+                "text_encoder_q.global_embed.head.": _mgca_head(WIDTH, False),
+                "text_encoder_q.local_embed.head.": _mgca_head(WIDTH, True),
+            }
+        case "convirt":
+            return {
+                start: nn.Sequential(nn.Linear(width, 12), nn.ReLU(), nn.Linear(12, 12))
+                for start, width in (("vis_proj.", image), ("lin_proj.", WIDTH))
+            }
+        case "g2d":
+            pool = nn.Module()
+            pool.positional_embedding = nn.Parameter(torch.randn(5, 8))
+            pool.mhsa = nn.MultiheadAttention(8, 4)
+            pool.c_proj = nn.Linear(8, 8)
+            two, one = (
+                nn.Sequential(
+                    kind(width, 8, 1, bias=False), norm(8, affine=False), nn.ReLU(), kind(8, 8, 1, bias=False)
+                )
+                for kind, norm, width in (
+                    (nn.Conv2d, nn.BatchNorm2d, image),
+                    (nn.Conv1d, nn.BatchNorm1d, WIDTH),
+                )
+            )
+            return {"proj_v.": two, "proj_t.": one, "attnpool.": pool}
+        case "biovil":
+            projector = nn.Sequential(
+                nn.Conv2d(image, 8, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1)
+            )
+            head = nn.Module()
+            head.dense_to_hidden, head.dense_to_output = nn.Linear(WIDTH, 8), nn.Linear(8, 8)
+            head.LayerNorm = nn.LayerNorm(8, eps=1e-12)
+            return {"projector.model.": projector, "cls_projection_head.": head}
+    raise KeyError(name)
+
+
+TEXT_STARTS = {
+    "gloria": "gloria.text_encoder.model.",
+    "mgca": "text_encoder_q.model.",
+    "convirt": "linguistic.encoder.",
+    "g2d": "lm_model.",
+}
+
+
+def _folder(path: Path, text: Any, kind: str) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    config = text.config.to_dict() | {"model_type": kind}
+    if kind != "roberta":
+        # The hub's folder has all layers, whatever a method uses of them.
+        config["num_hidden_layers"] = LAYERS
+    (path / "config.json").write_text(json.dumps(config))
+
+
+@pytest.fixture
+def release(small_card: MakeCard, published: Callable[[str], Any], tmp_path: Path) -> Callable[..., Release]:
+    """Write a release of a card: checkpoint and, unless told otherwise, the folder beside it."""
+
+    def make(
+        name: str, change: Callable[[dict[str, Tensor]], None] | None = None, *, folder: bool = True
+    ) -> Release:
+        card = small_card(name)
+        spec = card.heads.model_copy(update={"options": OPTIONS.get(name, {})})
+        size = 64 if name == "g2d.r50" else card.image.size
+        image = card.image.model_copy(update={"size": size})
+        card = card.model_copy(update={"heads": spec, "image": image})
+        assert card.text is not None
+        widths = (12, 12) if "vit" in name else (MAP, MAP)
+        torch.manual_seed(8)
+        parts = _parts(name, *widths)
+        _norms(parts)
+        place = tmp_path / card.text.source.split("/")[-1]
+        method = name.split(".")[0]
+        if card.text.model == "roberta":
+            tokenizer = _byte_tokenizer()
+            text = _roberta(tokenizer.get_vocab_size())
+        else:
+            tokenizer = train_tokenizer([*SAID, "right lung clear opacity"], min_frequency=1)
+            text = _bert(tokenizer.get_vocab_size(with_added_tokens=True), card.text.layers or LAYERS)
+        if folder:
+            _folder(place, text, card.text.model)
+            if card.text.model == "roberta":
+                tokenizer.model.save(str(place))
+            else:
+                tokenizer.save(str(place / "tokenizer.json"))
+        head_names = {
+            start + key: value.clone()
+            for start, part in parts.items()
+            for key, value in part.state_dict().items()
+        }
+        written = dict(text.state_dict())
+        root = published(name)
+        container = card.checkpoint[0].container
+        # What stood there for a text side gives way to a real one.
+        image_names = {
+            key: value
+            for key, value in (root[container] if container else root).items()
+            if key.startswith(card.checkpoint[0].prefix) or key.startswith(("img_model.", "prototype"))
+        }
+        if method == "biovil":
+            own = {key: head_names.pop(key) for key in list(head_names) if key.startswith("cls_")}
+            stored = {f"bert.{key}": value for key, value in written.items()} | own
+            stored |= {"bert.embeddings.position_ids": torch.arange(9), "cls.predictions.bias": torch.ones(4)}
+            if folder:
+                torch.save(stored, place / "pytorch_model.bin")
+            state = {**image_names, **head_names}
+        else:
+            start = TEXT_STARTS[method]
+            extra = {f"{start}embeddings.position_ids": torch.arange(9)[None]}
+            if method == "mgca":
+                written = {key: value for key, value in written.items() if not key.startswith("pooler.")}
+                cross = "encoder.layer.0.crossattention.self.query.weight"
+                extra[start + cross] = torch.ones(WIDTH, WIDTH)
+            state = {
+                **image_names,
+                **{start + key: value for key, value in written.items()},
+                **extra,
+                **head_names,
+            }
+        if change is not None:
+            change(state)
+        file = tmp_path / f"{name}.pth"
+        torch.save({container: state, "epoch": 3} if container else state, file)
+        return Release(card, file, place, text, parts)
+
+    return make
+
+
+def _byte_tokenizer() -> Tokenizer:
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pieces = {piece: k for k, piece in enumerate([*special, *letters, "no", "Ġn"])}
+    return Tokenizer(models.BPE(pieces, [("n", "o"), ("Ġ", "n")], unk_token="<unk>"))

@@ -80,7 +80,11 @@ def test_published_file_loads_through_the_card(small_card: MakeCard, saved: Call
     encoder = load_encoder(card, checkpoint=path)
     assert encoder.weights_hash == digest_file(path) == weights_digest(card, path)
     assert encoder.report is not None
-    assert (encoder.report.layout, encoder.report.matched, len(encoder.report.outside)) == ("lightning", 318, 3)
+    assert (encoder.report.layout, encoder.report.matched, len(encoder.report.outside)) == (
+        "lightning",
+        318,
+        3,
+    )
     assert encoder.decoder is None
 
 
