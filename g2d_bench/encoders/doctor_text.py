@@ -49,6 +49,7 @@ class TextFindings:
         cells: [d, h, w] that grounding compares with a text.
         words: whether words are compared, or the whole text.
         loads: how a published file's text encoder and heads fitted; empty for other files.
+        seen: whether the card's names for them were seen in a published file.
         checks: the properties.
     """
 
@@ -61,6 +62,7 @@ class TextFindings:
     cells: tuple[int, ...]
     words: bool
     loads: tuple[LoadReport, ...]
+    seen: bool
     checks: tuple[Check, ...]
 
 
@@ -103,6 +105,7 @@ def look_at_text(encoder: Encoder, features: ImageFeatures, seed: int) -> TextFi
         cells=() if cells is None else tuple(cells.shape[1:]),
         words=words,
         loads=encoder.text_reports,
+        seen=_seen(encoder),
         checks=tuple(checks),
     )
 
@@ -119,6 +122,8 @@ def render_text(findings: TextFindings) -> list[str]:
         lines.append(f"            {what}: {load.matched} of {load.expected} entries loaded")
         if load.dropped:
             lines.append(f"            {what}, left aside: {listed(load.dropped)}")
+    if not findings.seen:
+        lines.append("            the card has these names from the code of the release, not from a file")
     lines.append(f"heads       {findings.method}, {findings.dim} dimensions in common")
     lines.append(f"grounding   {' x '.join(map(str, findings.cells))} compared with {compared}")
     return lines
@@ -127,6 +132,16 @@ def render_text(findings: TextFindings) -> list[str]:
 def listed(names: tuple[str, ...]) -> str:
     """Count names and show the first three."""
     return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+
+
+def _seen(encoder: Encoder) -> bool:
+    layouts = {layout.layout: layout for layout in encoder.card.checkpoint}
+    parts = [
+        part
+        for report in encoder.text_reports
+        for part in (layouts[report.layout].text, layouts[report.layout].heads)
+    ]
+    return all(part is None or part.seen for part in parts)
 
 
 def _read(text: TextEncoder, heads: Heads) -> tuple[Tensor, Tensor, bool]:

@@ -178,6 +178,67 @@ def test_every_shipped_card_loads_and_is_complete() -> None:
     assert load_card(shipped("baselines") / "g2d.toml", EncoderCard) == cards["g2d"]
 
 
+def test_layouts_expect_all_entries_unless_they_say_what_may_lack() -> None:
+    for card in load_cards(shipped("baselines"), EncoderCard).values():
+        whole = {"resnet50": 318, "vit_base_patch16_224": 150}.get(card.image.model)
+        for layout in card.checkpoint:
+            assert layout.expect == whole or (layout.missing_ok and layout.expect < (whole or 0)), card.name
+
+
+def test_every_method_has_a_text_side_or_says_why_not() -> None:
+    for card in load_cards(shipped("baselines"), EncoderCard).values():
+        if card.scale == "published" and card.objective not in ("none", "supervised"):
+            assert bool(card.text) != bool(card.no_text), card.name
+            assert bool(card.text) == any(layout.text for layout in card.checkpoint), card.name
+            assert card.local_features, card.name
+
+
+PART = """
+[checkpoint.text]
+names = { "text." = "" }
+[checkpoint.heads]
+names = { "proj." = "image." }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("[checkpoint.heads]", "[checkpoint.head]", "checkpoint[0].head: unknown key; did you mean 'heads'?"),
+        (
+            '[checkpoint.heads]\nnames = { "proj." = "image." }',
+            "",
+            "checkpoint[0]: text and heads are of use tog",
+        ),
+        (
+            'names = { "proj." = "image." }',
+            "names = {}",
+            "checkpoint[0].heads.names: Dictionary should have at",
+        ),
+        (
+            '"hf-hub:emilyalsentzer/Bio_ClinicalBERT"',
+            '"shipped"',
+            "a layout has a text encoder; [text] must say",
+        ),
+        ("[text]\n", '[text]\nmodel = "gpt"\n', "text.model: 'gpt' is not allowed; allowed: "),
+        (
+            'scale = "pub',
+            'no_text = "none"\nscale = "pub',
+            "'no_text' says why there is no [text], but there is",
+        ),
+    ],
+)
+def test_wrong_text_side_is_one_line(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    good = GOOD.replace("[text]", PART + "[text]")
+    card = load_encoder_card(write(tmp_path, good))
+    assert card.checkpoint[0].text is not None
+    assert card.digest != load_encoder_card(write(tmp_path, GOOD)).digest
+    unseen = good.replace("[checkpoint.heads]\n", "[checkpoint.heads]\nseen = false\n")
+    assert load_encoder_card(write(tmp_path, unseen)).digest == card.digest
+    assert good.count(old) == 1
+    assert refusal(write(tmp_path, good.replace(old, new))).startswith(expected)
+
+
 def test_cards_are_read_without_torch() -> None:
     code = "import sys, g2d_bench.encoders.card as _; assert not {'torch', 'numpy'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -28,6 +28,7 @@ def test_doctor_looks_at_the_text_side(name: str, release: MakeRelease) -> None:
     text = render(report)
     assert f"text        local-dir:{made.folder}" in text
     assert f"width {WIDTH}" in text
+    assert "the card has these names from the code of the release, not from a file" in text
     assert f"heads       {name.split('.')[0]}, " in text
     assert "compared with words" in text or name in ("convirt.benchx-r50", "biovil.r50")
     if name.startswith("mgca"):

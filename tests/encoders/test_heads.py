@@ -250,3 +250,8 @@ def test_wrong_method_and_option() -> None:
         make_heads("mcga", **SHAPE)
     with pytest.raises(InputError, match="heads of convirt: got an unexpected keyword argument 'hidden'"):
         make_heads("convirt", **SHAPE, hidden=3)
+
+
+def test_convirt_pooling_is_known() -> None:
+    with pytest.raises(InputError, match=r"heads\.pooling: must be max or pooler, not 'mean'"):
+        make_heads("convirt", **SHAPE, pooling="mean")

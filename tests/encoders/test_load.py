@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from g2d_bench.encoders import weights as weights_module
 from g2d_bench.encoders.card import EncoderCard, ImageInput
+from g2d_bench.encoders.checkpoint import open_checkpoint
 from g2d_bench.encoders.decoder import UNetDecoder
 from g2d_bench.encoders.heads import make_heads
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
@@ -109,6 +110,29 @@ def test_g2d_files_bring_their_decoder(
             logits = encoder.decoder(encoder.image(encoder.preprocess(images)).pyramid)
         assert logits.shape == (1, 1, 32, 32)
         assert not encoder.decoder.training
+        [state] = open_checkpoint(path).states.values()
+        starts = {"blocks.": "decoder.blocks.", "head.": "segmentation_head.0."}
+        for key, value in encoder.decoder.state_dict().items():
+            start = next(one for one in starts if key.startswith(one))
+            place = starts[start] + key.removeprefix(start)
+            assert torch.equal(value, state["img_model." * (name == "g2d.r50") + place])
+
+
+@pytest.mark.parametrize("name", ["imagenet.r50", "imagenet.vit-b16"])
+def test_imagenet_weights_from_a_local_file(
+    name: str, small_card: MakeCard, saved: Callable[[str], Path], trained_state: MakeState, tmp_path: Path
+) -> None:
+    card, pickled = small_card(name), saved(name)
+    [state] = open_checkpoint(pickled).states.values()
+    plain = tmp_path / "model.safetensors"
+    save_file({key: value.clone() for key, value in state.items()}, plain)
+    truth = trained_state(card.image.model)
+    for path in (pickled, plain):
+        # The file goes before timm's name on the card, which no test could reach.
+        encoder = load_encoder(card, checkpoint=path)
+        assert encoder.report is not None
+        assert (encoder.report.file, encoder.report.matched) == (path, len(truth))
+        assert all(torch.equal(value, truth[key]) for key, value in encoder.image.body.state_dict().items())
 
 
 def test_medklip_fourth_stage_is_random_and_seeded(

@@ -20,6 +20,7 @@ from g2d_bench.cards_io import load_cards
 from g2d_bench.encoders.card import EncoderCard
 from g2d_bench.encoders.checkpoint import match_part, open_checkpoint
 from g2d_bench.encoders.doctor import diagnose, render
+from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.encoders.published import initial_heads
 from g2d_bench.errors import InputError
@@ -345,3 +346,21 @@ def test_files_without_text_say_why(
     with pytest.raises(NotApplicable, match=f"^no text encoder.*: {reason}"):
         TextImage.of(encoder)
     assert f"text        n/a: {reason}" in render(diagnose(card, saved(file), installed=lambda _: False))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cards_say_what_is_grounded_with(name: str) -> None:
+    card = load_cards(shipped("baselines"), EncoderCard)[name]
+    side = card.image.size
+    with torch.device("meta"):
+        image = ImageEncoder(card.image.model, upsample_inside=card.image.resize_inside).eval()
+        heads = initial_heads(card, image, 768, 0)
+        features = image(torch.zeros(1, 3, side, side))
+        cells = heads.embed_image(features).cells
+    assert cells is not None
+    dim, height, width = cells.shape[1:]
+    channels = next(one.shape[1] for one in reversed(features.pyramid) if one.shape[2:] == (height, width))
+    assert f"({channels} x {height} x {width}) " in card.local_features
+    assert f" to {dim}" in card.local_features
+    asked = "words" if name.startswith(("gloria", "mgca")) else "cosine with the text"
+    assert asked in card.local_features

@@ -24,7 +24,9 @@ def test_published_text_side_runs_zero_shot_and_grounding(
     monkeypatch.chdir(tmp_path)
     for dataset in ("rsna", "siim"):
         ensure(dataset, root=tmp_path / "data", count=60, size=64, workers=1)
-    names = ("gloria.chexpert-r50", "mgca.r50", "g2d.r50")
+    # Threads cost more than they give on models this small.
+    monkeypatch.setattr("g2d_bench.run.fix_threads", lambda _: None)
+    names = ("gloria.chexpert-r50", "g2d.r50")
     made = {name: release(name) for name in names}
     cards = tmp_path / "cards"
     cards.mkdir()
@@ -49,7 +51,7 @@ def test_published_text_side_runs_zero_shot_and_grounding(
     result = CliRunner().invoke(main, call, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     records = [record for _, record in Store(Path("runs"))]
-    assert len(records) == 6
+    assert len(records) == 4
     for record in records:
         main_metric = "auroc" if record.kind == "zero-shot" else "dice_at_validation"
         value = record.metrics[main_metric]
@@ -68,4 +70,4 @@ def test_published_text_side_runs_zero_shot_and_grounding(
     )
     aside.rename(folder)
     result = CliRunner().invoke(main, call, catch_exceptions=False)
-    assert "6 of 6 cells were finished before" in result.output
+    assert "4 of 4 cells were finished before" in result.output

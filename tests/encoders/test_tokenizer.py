@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tokenizers.models import BPE
 
 from g2d_bench.encoders.tokenizer import SPECIAL, load_tokenizer, save_tokenizer, train_tokenizer, wordpiece
 from g2d_bench.errors import InputError
@@ -92,3 +93,15 @@ def test_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write the tokenizer"):
         save_tokenizer(train_tokenizer(TEXTS, vocabulary=160), tmp_path / "file" / "tokenizer.json")
+
+
+def test_byte_level_folder(tmp_path: Path) -> None:
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    pieces = {piece: k for k, piece in enumerate([*special, "n", "o", "\u0120", "no", "\u0120n"])}
+    BPE(pieces, [("n", "o"), ("\u0120", "n")]).save(str(tmp_path))
+    tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.encode("no no").tokens == ["<s>", "no", "\u0120", "no", "</s>"]
+    assert tokenizer.encode("").tokens == ["<s>", "</s>"]
+    BPE({"n": 0, "<s>": 1}, []).save(str(tmp_path))
+    with pytest.raises(InputError, match="the vocabulary lacks one of <s>, </s>, <pad>"):
+        load_tokenizer(tmp_path)
