@@ -147,7 +147,7 @@ class G2D(Objective):
     text: ClassVar[TextRecipe] = TextRecipe(frozen_layers=9, max_length=256)
     head_options: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {
         "paper": {},
-        "released": {"text_rows": "all", "local": "projected"},
+        "released": {"text_rows": "all"},
     }
     loss_options: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {
         "paper": {},

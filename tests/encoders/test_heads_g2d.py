@@ -67,10 +67,10 @@ def test_pooling_equals_the_formula(count: int) -> None:
         torch.testing.assert_close(shares, expected_shares)
 
 
-def test_cells_are_what_the_pooling_averages() -> None:
+def test_values_are_what_the_pooling_averages() -> None:
     """With one head, the vector is the attention-weighted sum of cells and mean token."""
     torch.manual_seed(1)
-    heads = G2DHeads([5], 6, dim=8, heads=1, grid=2).double().eval()
+    heads = G2DHeads([5], 6, dim=8, heads=1, grid=2, local="values").double().eval()
     maps = [torch.randn(3, 5, 2, 2, dtype=torch.double)]
     embedding, attention = heads.pool(ImageFeatures(maps, maps[0].mean((2, 3))))
     assert embedding.cells is not None
@@ -82,7 +82,7 @@ def test_cells_are_what_the_pooling_averages() -> None:
 
 
 def test_projected_cells_as_released() -> None:
-    heads = G2DHeads([5], 6, dim=8, grid=3, local="projected").eval()
+    heads = G2DHeads([5], 6, dim=8, grid=3).eval()
     maps = features((5, 3))
     cells = heads.embed_image(maps).cells
     assert cells is not None

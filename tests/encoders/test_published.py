@@ -91,10 +91,7 @@ def expected(made: Any, features: Any, tokens: Any) -> tuple[Tensor, Tensor, Ten
             rows = grid.flatten(2).permute(2, 0, 1)
             rows = torch.cat([rows.mean(0, keepdim=True), rows]) + small.positional_embedding[:, None]
             vector = small.c_proj(small.mhsa(rows[:1], rows, rows)[0][0])
-            # All attention on one cell: keys that do not matter, since there is one.
-            alone = [small.c_proj(small.mhsa(row[None], row[None], row[None])[0][0]) for row in rows[1:]]
-            cells = torch.stack(alone, dim=-1).reshape(grid.shape)
-            return vector, cells, text(last.permute(0, 2, 1))[..., 0]
+            return vector, grid, text(last.permute(0, 2, 1))[..., 0]
     projector, head = parts.values()
     cells = projector(layer4)
     bare: Any = head

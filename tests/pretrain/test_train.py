@@ -296,9 +296,7 @@ def test_bad_input_leaves_nothing_that_refuses_the_corrected_call(go: Go, tmp_pa
     assert (tmp_path / "whole/config.json").is_file()
 
 
-def test_few_pairs_have_no_validation(
-    go: Go, toy_writer: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_few_pairs_have_no_validation(go: Go, toy_writer: Callable[..., Path], tmp_path: Path) -> None:
     few = toy_writer(tmp_path / "few", count=4)
     made = go(tmp_path / "run", data=few, batch=2, steps=2)
     assert made.card["data"]["pairs"]["val"] == 0
