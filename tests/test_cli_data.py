@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from g2d_bench.cli import main
 from g2d_bench.data.splits import read_id_list
+from g2d_bench.paths import shipped
 
 
 @pytest.fixture(autouse=True)
@@ -140,10 +141,7 @@ BAD = [
     (("split", "siim-seg", "--out", "ids.txt"), "ids.txt: --out: is not named .csv or .csv.gz"),
     (("split", "siim-seg", "--out", "none/ids.csv"), "none: --out: no such folder"),
     (("split", "siim-seg", "--tables", "none"), "none: --tables: no such folder"),
-    (
-        ("split", "covidx-cls", "--tables", "tables"),
-        "69 of 69 images are not in the list (the first: t0",
-    ),
+    (("split", "covidx-cls", "--tables", "edition"), "1 of 2 images are not in the list (the first: x.png)"),
 ]
 
 
@@ -156,6 +154,11 @@ def test_bad_input_is_one_line(arguments: tuple[str, ...], message: str, lists: 
         (folder / "train_COVIDx9A.txt").write_text("p a.png normal cohen\n")
         (folder / part).write_text("q b.png normal cohen\nq c.png normal\n")
     (tmp_path / "unzip" / "covidx" / "train_COVIDx9A.txt").unlink()
+    listed = read_id_list(shipped("tasks") / "splits" / "covidx-clean.csv.gz").train[0]
+    (tmp_path / "edition" / "covidx").mkdir(parents=True)
+    for part, image in (("train", listed), ("test", "x.png")):
+        line = f"p-{part} {image} normal cohen\n"
+        (tmp_path / "edition" / "covidx" / f"{part}_COVIDx9A.txt").write_text(line)
     before = sorted(tmp_path.rglob("*"))
     result = call("data", *arguments, code=2)
     said = [line for line in result.stderr.splitlines() if line.startswith("g2d-bench: ")]

@@ -236,7 +236,7 @@ def read_id_list(path: Path, name: str = "") -> Split:
     return Split(name or path.name.split(".")[0], *(tuple(parts[part]) for part in PARTS))
 
 
-def listed_split(path: Path, samples: Collection[Sample], name: str) -> tuple[Split, int]:
+def listed_split(path: Path, samples: Collection[Sample], name: str) -> tuple[Split | None, int]:
     """Divide images by an id list.
 
     Args:
@@ -245,16 +245,19 @@ def listed_split(path: Path, samples: Collection[Sample], name: str) -> tuple[Sp
         name: name of the split.
 
     Returns:
-        The split of the images at hand, and how many of the list are not among them: releases shrink.
+        The split of the images at hand, and how many of the list are not among them: releases shrink. None
+        where no image is in the list: other data in the same layout.
 
     Raises:
-        InputError: the list is malformed, or images are not in it: whoever placed them would make up a split
-            that nobody else has.
+        InputError: the list is malformed, or some images are not in it: whoever placed them would make up a
+            split that nobody else has.
     """
     listed = read_id_list(path, name)
     part_of = {image: part for part, ids in listed.parts.items() for image in ids}
     known = {sample.id for sample in samples}
     strange = known - part_of.keys()
+    if len(strange) == len(known):
+        return None, len(part_of)
     if strange:
         raise InputError(
             f"{len(strange):,} of {len(known):,} images are not in the list (the first: {min(strange)}): "

@@ -219,10 +219,11 @@ def _resolved(sample: Sample, task: TaskCard) -> Sample:
 def divide(task: TaskCard, name: str, samples: list[Sample], dataset: Dataset) -> Split:
     """Apply a card's split rule; where it names an id list, that holds for real data.
 
-    Ids of the list that the release lacks are left out, which is said once on stderr.
+    Ids of the list that the release lacks are left out, and data of which no image is in the list follow the
+    rule; either is said once on stderr.
 
     Raises:
-        InputError: the card has no such rule, a part would be empty, or images are not in the id list.
+        InputError: the card has no such rule, a part would be empty, or some images are not in the id list.
     """
     if name not in task.split:
         raise InputError(
@@ -232,6 +233,12 @@ def divide(task: TaskCard, name: str, samples: list[Sample], dataset: Dataset) -
     if rule.ids is None or dataset.kind != "real":
         return apply_rule(task, name, samples, dataset)
     split, missing = listed_split(rule.ids, samples, name)
+    if split is None:
+        tell_once(
+            f"{task.dataset}: no image is in {rule.ids.name}: this is other data in the same layout, divided "
+            "by the card's rule"
+        )
+        return apply_rule(task, name, samples, dataset)
     if missing:
         tell_once(
             f"{task.dataset}: {missing:,} of {missing + len(samples):,} ids in {rule.ids.name} are not in "

@@ -115,6 +115,14 @@ def test_an_image_that_is_not_in_the_list_stops(card: TaskCard, tmp_path: Path) 
         divide(card, "clean", samples("abg"), Rsna(tmp_path))
 
 
+def test_other_data_in_the_same_layout_follow_the_rule(
+    card: TaskCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = samples("klmnopqr")
+    assert divide(card, "clean", other, Rsna(tmp_path)) == apply_rule(card, "clean", other, Rsna(tmp_path))
+    assert capsys.readouterr().err.startswith("rsna: no image is in own.csv.gz: this is other data")
+
+
 def test_list_does_not_move_the_digest_of_the_card(card: TaskCard) -> None:
     rule = card.split["clean"]
     bare = card.model_copy(update={"split": {"clean": rule.model_copy(update={"ids": None})}})
