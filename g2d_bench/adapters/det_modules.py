@@ -200,7 +200,7 @@ class G2DBenchYOLOHead(YOLOV3Head):
             objects, values, other = self._targets[image]
             target[n, objects] = values
             negative[n, other] = 0
-        return list(target.split(counts, dim=1)), list(negative.split(counts, dim=1))
+        return list(torch.split(target, counts, dim=1)), list(torch.split(negative, counts, dim=1))
 
 
 @MODELS.register_module()
