@@ -95,10 +95,14 @@ class G2DBenchEncoder(BaseModule):
 
     def train(self, mode: bool = True) -> G2DBenchEncoder:
         """Switch mode; what is frozen stays in eval mode whatever the loop asks for."""
-        super().train(mode)
         if self._frozen and self._freeze_norm:
-            self.body.eval()
-        elif self._freeze_norm:
+            # mmengine asks in every step; going through all modules twice each time would be felt.
+            self.training = mode
+            if self.body.training:
+                self.body.eval()
+            return self
+        super().train(mode)
+        if self._freeze_norm:
             for module in self.body.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
