@@ -29,6 +29,12 @@ Certain = Literal[0, 1, "ignore"]
 """Absent, present, or left out of training and of the metrics."""
 
 
+def _require_metric(name: str) -> None:
+    allowed = metric_names()
+    if name not in allowed:
+        raise ValueError(f"unknown metric {name!r}; {did_you_mean(name, allowed)}")
+
+
 class SplitRule(Card):
     """How the images of a data set are divided into train, validation and test."""
 
@@ -43,6 +49,8 @@ class SplitRule(Card):
     """Id list that holds for real data: a path from the card's folder, or a shipped one."""
     function: str = ""
     """A published split with its defects, by its name in `g2d_bench.data.legacy_splits`."""
+    balance: bool = False
+    """Train on as many images without a finding as with one; before the fraction is drawn."""
     defects: tuple[str, ...] = ()
 
     @field_validator("ids")
@@ -66,6 +74,8 @@ class SplitRule(Card):
             raise ValueError("a published split is made by its function; leave ids out")
         if self.val_share is not None and not self.official:
             raise ValueError("val_share goes with official = true")
+        if self.balance and not self.function:
+            raise ValueError("balance goes with function: only published splits are rebalanced")
         if self.ratios is not None and (min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-6):
             raise ValueError("ratios must be three positive shares that add up to 1")
         return self
@@ -113,10 +123,8 @@ class TaskCard(Card):
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        allowed = metric_names()
         for name in value:
-            if name not in allowed:
-                raise ValueError(f"unknown metric {name!r}; {did_you_mean(name, allowed)}")
+            _require_metric(name)
         return value
 
     @field_validator("prompts", mode="before")
@@ -164,10 +172,45 @@ class Protocol(Card):
     version: str = Field(pattern=r"^\d+\.\d+$")
     title: str
     split: str
+    draw: Literal["nested", "published"] = "nested"
+    """How a fraction is drawn: nested, stratified and by patient, or by image as the published code does."""
+    main: dict[Kind, str] = Field(default_factory=dict)
+    """Kind to the metric that stands for its tasks, where it is not the one on the task's card."""
     defects: tuple[str, ...] = ()
     classification: ClassificationRule | None = None
     segmentation: SegmentationRule | None = None
     detection: DetectionRule | None = None
+
+    @field_validator("main")
+    @classmethod
+    def _known_main(cls, value: dict[Kind, str]) -> dict[Kind, str]:
+        for name in value.values():
+            _require_metric(name)
+        return value
+
+    @model_validator(mode="after")
+    def _published_draw(self) -> Protocol:
+        if self.draw == "published" and self.split == "clean":
+            raise ValueError("draw = 'published' draws from a published split, not from 'clean'")
+        return self
+
+    def view(self, task: TaskCard) -> TaskCard:
+        """Return a task as this protocol measures it: with its own main metric, which then stands first."""
+        main = self.main.get(task.kind, task.main)
+        if main == task.main:
+            return task
+        others = tuple(name for name in task.metrics if name != main)
+        return task.model_copy(update={"main": main, "metrics": (main, *others)})
+
+    def refusal(self, task: TaskCard) -> str:
+        """Say in one line why a task cannot be run so; empty where it can."""
+        if self.split not in task.split:
+            if self.draw == "published":
+                return "the task has no published protocol; run it with --protocol clean"
+            return f"the task has no split {self.split!r} (it has {', '.join(task.split)})"
+        if task.kind not in UNTRAINED and getattr(self, task.kind) is None:
+            return f"protocol {self.name!r} says nothing about {task.kind}"
+        return ""
 
     @property
     def digest(self) -> str:

@@ -103,7 +103,7 @@ def run(force: bool, dry_run: bool, jobs: int | None, allow_leaks: str, **given:
 
     report = execute(cells, opened, jobs)
     for left in skipped:
-        click.echo(f"left out: {left.encoder}: {left.reason}", err=True)
+        click.echo(f"left out: {left.name}: {left.reason}", err=True)
     _print_tables(opened, report.records)
     if report.reused:
         click.echo(
@@ -159,7 +159,11 @@ def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
     from g2d_bench.selection import Found
 
     found = [Found(record, opened.locate(Cell(**record.cell.model_dump()))[1]) for record in records]
-    metrics = {record.cell.task: opened.catalogue.tasks[record.cell.task].metrics for record in records}
+    tasks, protocols = opened.catalogue.tasks, opened.catalogue.protocols
+    metrics = {
+        cell.task: protocols[cell.protocol].view(tasks[cell.task]).metrics
+        for cell in (record.cell for record in records)
+    }
     if found:
         click.echo(render(blocks(found, cli_report.row_order(found), metrics=metrics)))
 

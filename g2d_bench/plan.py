@@ -50,9 +50,9 @@ def percent(fraction: float) -> str:
 
 @dataclass(frozen=True)
 class Skipped:
-    """An encoder that was left out, and why."""
+    """An encoder, or of `all` a task, that was left out, and why."""
 
-    encoder: str
+    name: str
     reason: str
 
 
@@ -80,15 +80,20 @@ def make_cells(
         weights: says of an encoder card whether its weights can be loaded, and if not, why.
 
     Returns:
-        Cells in the order of work (cheap fractions first), and the encoders left out.
+        Cells in the order of work (cheap fractions first), and what is left out.
 
     Raises:
-        InputError: a name is unknown, or nothing is left to run.
+        InputError: a name is unknown, a named task is none of the protocol's, or nothing is left to run.
     """
     rule = catalogue.protocols[protocol]
     cards = [
         catalogue.tasks[name] for name in (catalogue.tasks.names if "all" in tasks else dict.fromkeys(tasks))
     ]
+    refused = {card.name: reason for card in cards if (reason := rule.refusal(card))}
+    for name, reason in refused.items():
+        if "all" not in tasks:
+            raise InputError(reason, file=f"{name}.toml", field="--protocol")
+    cards = [card for card in cards if card.name not in refused]
     named = list(dict.fromkeys(encoders))
     for name in named:
         card = catalogue.encoders[name.removesuffix(DECODER)]
@@ -97,9 +102,10 @@ def make_cells(
             raise InputError(reason, file=f"{card.name}.toml", field="weights")
         if name.endswith(DECODER) and not card.decoder:
             raise InputError(f"encoder {card.name!r} has no pre-trained decoder", field="--encoder")
-    skipped: list[Skipped] = []
+    skipped = [Skipped(name, reason) for name, reason in refused.items()]
     if not named:
-        named, skipped = _default_encoders(catalogue, weights)
+        named, without_weights = _default_encoders(catalogue, weights)
+        skipped += without_weights
     cells = [
         Cell(task=task.name, fraction=fraction, protocol=rule.name, seed=seed, encoder=encoder)
         for task in cards
@@ -109,6 +115,8 @@ def make_cells(
         if takes(task, encoder)
     ]
     if not cells:
+        if not cards:
+            raise InputError(f"protocol {protocol!r} fits no task", field="--protocol")
         raise InputError("no encoder with usable weights is left to run", field="--encoder")
     return cells, skipped
 

@@ -47,7 +47,7 @@ class DataPart(_Part):
     positive: dict[str, int]
     """Images that show a label of the task, per part."""
     leaks: str = ""
-    """Empty, or the reason with which a leak was overridden."""
+    """Empty, the reason with which a leak was overridden, or what the parts of a published split share."""
 
 
 class EncoderPart(_Part):

@@ -1,10 +1,16 @@
-"""What a protocol card may say of each kind of task."""
+"""What a protocol card may say of each kind of task.
+
+A key with a default is one that cards need not give; by its default nothing of a ``clean`` protocol changes.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+VAL_LOSS = "val_loss"
+"""What ``select`` says where the training step with the lowest loss on validation is taken."""
 
 
 class Card(BaseModel):
@@ -13,50 +19,102 @@ class Card(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SegmentationRule(Card):
+class Case(Card):
+    """Other values for one task, up to a share of the labels, as published protocols have them."""
+
+    task: str
+    max_fraction: float = Field(default=1.0, gt=0, le=1)
+    learning_rate: float | None = Field(default=None, gt=0)
+    batch_size: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.learning_rate is None and self.batch_size is None:
+            raise ValueError("give learning_rate, batch_size or both")
+        return self
+
+
+class Training(Card):
+    """How weights are trained step by step, and which step is taken."""
+
+    batchnorm: Literal["frozen", "train"]
+    """Whether the encoder's BatchNorm statistics may move."""
+    optimiser: Literal["adamw"]
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    batch_size: int = Field(gt=0)
+    epochs: int = Field(gt=0)
+    min_steps: int = Field(gt=0)
+    max_steps: int = Field(gt=0)
+    validate_every: int = Field(gt=0)
+    """Steps between two validations, or one epoch where that is longer."""
+    patience: int = Field(gt=0)
+    """Validations without a better score before training stops."""
+    drop_last: bool = False
+    """Whether an epoch, and the validation loss, leave out the last batch where it is not full."""
+    case: tuple[Case, ...] = ()
+
+    @model_validator(mode="after")
+    def _schedule(self) -> Self:
+        if self.min_steps > self.max_steps:
+            raise ValueError(f"min_steps = {self.min_steps} is above max_steps = {self.max_steps}")
+        keys = [(case.task, case.max_fraction) for case in self.case]
+        for task, share in keys:
+            if keys.count((task, share)) > 1:
+                raise ValueError(f"two cases for {task!r} up to {share:g}")
+        return self
+
+    def of(self, task: str, fraction: float) -> Self:
+        """Return the rule for one task and fraction: of the cases that hold, the one for the fewest labels."""
+        fitting = [case for case in self.case if case.task == task and fraction <= case.max_fraction]
+        if not fitting:
+            return self
+        case = min(fitting, key=lambda case: case.max_fraction)
+        values = {"learning_rate": case.learning_rate, "batch_size": case.batch_size}
+        return self.model_copy(update={key: value for key, value in values.items() if value is not None})
+
+    def schedule(self, images: int) -> tuple[int, int]:
+        """Return the number of optimiser steps, and that of steps between validations.
+
+        Args:
+            images: of the training set.
+        """
+        epoch = -(-images // self.batch_size)
+        if self.drop_last:
+            epoch = max(1, images // self.batch_size)
+        steps = min(max(self.epochs * epoch, self.min_steps), self.max_steps)
+        return steps, max(self.validate_every, epoch)
+
+
+class SegmentationRule(Training):
     """How a decoder is trained and read in a segmentation task."""
 
     tuning: Literal["frozen", "finetune"]
-    batchnorm: Literal["frozen", "train"]
-    """Whether the encoder's BatchNorm statistics may move."""
     decoder_widths: dict[Literal["phantom", "published"], tuple[int, ...]]
     """Per scale of encoder: widths of the decoder's stages, coarse to fine."""
-    loss: Literal["bce_dice"]
-    optimiser: Literal["adamw"]
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    batch_size: int = Field(gt=0)
-    epochs: int = Field(gt=0)
-    min_steps: int = Field(gt=0)
-    max_steps: int = Field(gt=0)
-    validate_every: int = Field(gt=0)
-    """Steps between two validations, or one epoch where that is longer."""
-    patience: int = Field(gt=0)
-    """Validations without a better score before training stops."""
+    loss: Literal["bce_dice", "focal_dice"]
+    augmentation: Literal["none", "scale_rotate"] = "none"
     select: str
+    """Metric by which the checkpoint is chosen on validation, or ``val_loss``."""
     threshold: float = Field(gt=0, lt=1)
 
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.augmentation != "none" and (self.tuning, self.batchnorm) == ("frozen", "frozen"):
+            # Their features are computed once.
+            raise ValueError("augmentation needs an encoder that is not frozen in every respect")
+        if self.drop_last and self.select != VAL_LOSS:
+            raise ValueError(f"drop_last goes with select = {VAL_LOSS!r}")
+        return self
 
-class DetectionRule(Card):
+
+class DetectionRule(Training):
     """How a detection head is trained and read in a detection task."""
 
     tuning: Literal["frozen", "finetune"]
-    batchnorm: Literal["frozen", "train"]
-    """Whether the encoder's BatchNorm statistics may move."""
     head: Literal["yolov3"]
     head_widths: dict[Literal["phantom", "published"], tuple[int, int, int]]
     """Per scale of encoder: channels that the neck gives at its three levels, coarse to fine."""
-    optimiser: Literal["adamw"]
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    batch_size: int = Field(gt=0)
-    epochs: int = Field(gt=0)
-    min_steps: int = Field(gt=0)
-    max_steps: int = Field(gt=0)
-    validate_every: int = Field(gt=0)
-    """Steps between two validations, or one epoch where that is longer."""
-    patience: int = Field(gt=0)
-    """Validations without a better score before training stops."""
     select: str
     """Metric by which the checkpoint is chosen on validation; ``main`` for the task's main one."""
     score_threshold: float = Field(ge=0, lt=1)
@@ -66,43 +124,52 @@ class DetectionRule(Card):
     max_boxes: int = Field(gt=0)
     """Boxes kept per image."""
 
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.select == VAL_LOSS:
+            raise ValueError("a detector is chosen by a metric, not by its loss")
+        return self
 
-class ClassificationTraining(Card):
-    """How all weights of an encoder are trained for a classification task."""
 
-    batchnorm: Literal["frozen", "train"]
-    """Whether the encoder's BatchNorm statistics may move."""
-    optimiser: Literal["adamw"]
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    batch_size: int = Field(gt=0)
-    epochs: int = Field(gt=0)
-    min_steps: int = Field(gt=0)
-    max_steps: int = Field(gt=0)
-    validate_every: int = Field(gt=0)
-    """Steps between two validations, or one epoch where that is longer."""
-    patience: int = Field(gt=0)
-    """Validations without a better score before training stops."""
+class ClassificationTraining(Training):
+    """How a classifier, with all weights of an encoder or without, is trained step by step."""
+
+    select: Literal["main", "val_loss"] = "main"
+    """The task's main metric on validation, or the loss."""
+    crop: bool = False
+    """Whether the longest side is brought to 8/7 of the input's, as the published 256 to 224, and a square
+    of the input's size is cut out: at random in training, from the centre otherwise."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.drop_last and self.select != VAL_LOSS:
+            raise ValueError(f"drop_last goes with select = {VAL_LOSS!r}")
+        return self
 
 
 class ClassificationRule(Card):
     """How a classifier is fitted in a classification task.
 
-    Whatever has to be chosen (penalty, training step) is chosen on validation by the task's main metric.
+    Whatever has to be chosen (penalty, training step) is chosen on validation by the task's main metric, or
+    as ``training`` says.
     """
 
     tuning: Literal["frozen", "finetune"]
     """Linear heads on frozen features, or all weights updated."""
     penalties: tuple[float, ...] = ()
-    """Grid of squared-norm penalties of the linear head, for frozen features."""
+    """Grid of squared-norm penalties of the linear head, for frozen features: the optimum of each is found."""
     training: ClassificationTraining | None = None
-    """For ``finetune``."""
+    """For ``finetune``, and for a linear head on frozen features that is trained step by step."""
 
     @model_validator(mode="after")
-    def _what_it_needs(self) -> ClassificationRule:
+    def _what_it_needs(self) -> Self:
         frozen = self.tuning == "frozen"
-        if frozen != bool(self.penalties) or frozen != (self.training is None):
-            raise ValueError(f"tuning = {self.tuning!r} takes {'penalties' if frozen else 'training'} alone")
+        if frozen and bool(self.penalties) == (self.training is not None):
+            raise ValueError("tuning = 'frozen' takes either penalties or training")
+        if not frozen and (self.penalties or self.training is None):
+            raise ValueError("tuning = 'finetune' takes training alone")
+        if frozen and self.training is not None and self.training.batchnorm != "frozen":
+            raise ValueError("tuning = 'frozen' takes batchnorm = 'frozen'")
         if any(penalty <= 0 for penalty in self.penalties):
             raise ValueError("penalties must be positive")
         if list(self.penalties) != sorted(set(self.penalties)):

@@ -57,7 +57,7 @@ class Bench:
         self.options = options or Options()
         self.store = Store(settings.results)
         self._data: dict[str, tuple[Any, Manifest]] = {}
-        self._checked: set[tuple[str, str]] = set()
+        self._checked: dict[tuple[str, str], str] = {}
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -141,18 +141,16 @@ class Bench:
             _ = data.masks
 
     def check_leaks(self, data: TaskData) -> str:
-        """Stop at a leak, or return the user's reason for going on."""
+        """Stop at a leak, or return why the run goes on: the user's reason, or what a published split shares."""
         marker = (data.task.name, data.split_name)
-        if marker in self._checked:
-            return ""
-        try:
-            data.check_leaks()
-        except InputError:
-            if not self.options.allow_leaks:
-                raise
-            return self.options.allow_leaks
-        self._checked.add(marker)
-        return ""
+        if marker not in self._checked:
+            try:
+                self._checked[marker] = data.check_leaks()
+            except InputError:
+                if not self.options.allow_leaks:
+                    raise
+                return self.options.allow_leaks
+        return self._checked[marker]
 
 
 def run_cell(cell: Cell, bench: Bench) -> Record:
@@ -179,6 +177,7 @@ def run_cells(cells: Sequence[Cell], bench: Bench) -> list[Record]:
     clock = Stopwatch()
     task = bench.catalogue.tasks[cells[0].task]
     card = bench.catalogue.encoders[cells[0].card]
+    protocol = bench.catalogue.protocols[cells[0].protocol]
     checkpoint = bench.settings.checkpoint(card.name)
     with clock.phase("data"):
         opened = [bench.task_data(cell) for cell in cells]
@@ -199,8 +198,8 @@ def run_cells(cells: Sequence[Cell], bench: Bench) -> list[Record]:
         outcomes = run_jobs(
             [
                 Job(
-                    task=task,
-                    protocol=bench.catalogue.protocols[cell.protocol],
+                    task=protocol.view(task),
+                    protocol=protocol,
                     data=data,
                     encoder=encoders[digest],
                     seed=cell.seed,
@@ -232,6 +231,7 @@ def _record(
     """Write down what a cell measured and everything that it came from."""
     task, card = bench.catalogue.tasks[cell.task], bench.catalogue.encoders[cell.card]
     manifest = data.manifest
+    defects = task.split[data.split_name].defects
     return Record(
         key=key,
         signature=signature(
@@ -262,7 +262,7 @@ def _record(
         ),
         metrics=_finite(outcome.metrics),
         references={name: _finite(values) for name, values in outcome.references.items()},
-        notes=outcome.notes,
+        notes=outcome.notes | ({"split_defects": list(defects)} if defects else {}),
         versions=versions(),
         commit=commit(),
         hardware=hardware(),

@@ -56,7 +56,7 @@ def test_left_out_encoders_are_named(catalogue: Catalogue) -> None:
         protocol="clean",
         weights=_with("random"),
     )
-    assert {left.encoder for left in skipped} == {"convirt", "gloria", "mgca", "g2d"}
+    assert {left.name for left in skipped} == {"convirt", "gloria", "mgca", "g2d"}
     assert {left.reason for left in skipped} == {"no weights here"}
 
 

@@ -89,7 +89,7 @@ def adapter(kind: str) -> Adapter:
 def together(task: TaskCard, protocol: Protocol) -> bool:
     """Say whether the cells of a task with one encoder are cheaper together than one by one."""
     rule = protocol.classification
-    return task.kind == "classification" and rule is not None and rule.tuning == "frozen"
+    return task.kind == "classification" and rule is not None and bool(rule.penalties)
 
 
 def run_jobs(jobs: Sequence[Job]) -> list[Outcome]:

@@ -1,4 +1,4 @@
-"""Classification: linear heads on frozen features, or all weights updated."""
+"""Classification: linear heads on frozen features, at their optimum or trained by steps; or all weights."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run_many(jobs: Sequence[Job]) -> list[Outcome]:
     if rule.training is not None:
         outcomes = []
         for job in jobs:
-            tuned = fine_tune(job, rule.training, _judge(job))
+            tuned = fine_tune(job, rule.training, _judge(job), frozen=rule.tuning == "frozen")
             outcomes.append(_outcome(job, tuned.val, tuned.test, tuned.notes))
         return outcomes
     # A random encoder has other weights for every seed.

@@ -1,9 +1,9 @@
-"""Fine-tuning: all weights of an encoder and a linear layer on its pooled features."""
+"""Training by steps: a linear layer on the pooled features, with all weights of the encoder or alone."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from g2d_bench.adapters.base import Job
+from g2d_bench.data.images import DECODE_VERSION, GEOMETRY_VERSION
+from g2d_bench.encoders.features import frozen_hash, pooled_features
 from g2d_bench.encoders.load import Encoder
-from g2d_bench.rules import ClassificationTraining
+from g2d_bench.hashing import digest_json
+from g2d_bench.rules import VAL_LOSS, ClassificationTraining
 
 EVAL_BATCH = 64
+CROP_FROM = 256 / 224
+"""How much larger than its input an image is from which a square is cut (MGCA)."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +40,76 @@ class Tuned:
     notes: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Crops:
+    """Squares of one size, cut out of letterboxed images that may be larger.
+
+    Attributes:
+        pixels: uint8 [N, L, L].
+        size: S, at most L.
+    """
+
+    pixels: NDArray[np.uint8]
+    size: int
+
+    @property
+    def centres(self) -> NDArray[np.uint8]:
+        """The squares around the centres, [N, S, S]; a view."""
+        start = (self.pixels.shape[1] - self.size) // 2
+        return self.pixels[:, start : start + self.size, start : start + self.size]
+
+    def random(self, rows: NDArray[np.intp], generator: torch.Generator) -> NDArray[np.uint8]:
+        """Cut a square out of each image in ``rows``, all places being equally likely: [len(rows), S, S]."""
+        room = self.pixels.shape[1] - self.size + 1
+        if room == 1:
+            return np.ascontiguousarray(self.pixels[rows])
+        corners = torch.randint(room, (len(rows), 2), generator=generator).tolist()
+        return np.stack(
+            [
+                self.pixels[row, top : top + self.size, left : left + self.size]
+                for row, (top, left) in zip(rows, corners, strict=True)
+            ]
+        )
+
+
+def crops_of(job: Job, rule: ClassificationTraining) -> tuple[Crops, str]:
+    """Open the pixels that a rule trains on, and name the content of :attr:`Crops.centres`."""
+    size = job.encoder.card.image.size
+    side = round(size * CROP_FROM) if rule.crop else size
+    content = [job.data.manifest.content_hash, size, DECODE_VERSION, GEOMETRY_VERSION]
+    name = digest_json([*content, {"centre of": side}] if rule.crop else content)
+    return Crops(job.data.pixels(side).pixels, size), name
+
+
 class Classifier(nn.Module):
     """An encoder with a linear layer; takes uint8 images [B, S, S], gives logits [B, C].
 
     Args:
-        encoder: whose image encoder is trained.
+        encoder: whose image encoder is trained, or stays as it is.
         classes: C.
+        frozen: train the linear layer alone.
         freeze_norm: keep BatchNorm in eval mode.
     """
 
-    def __init__(self, encoder: Encoder, classes: int, *, freeze_norm: bool) -> None:
+    def __init__(self, encoder: Encoder, classes: int, *, frozen: bool = False, freeze_norm: bool) -> None:
         super().__init__()
-        self.body = encoder.image.requires_grad_(True)
+        self.body = encoder.image.requires_grad_(not frozen)
         self.head = nn.Linear(encoder.image.num_features, classes)
         self._preprocess = encoder.preprocess
+        self._frozen = frozen
         self._freeze_norm = freeze_norm
 
+    @property
+    def trained(self) -> nn.Module:
+        """The part that is trained."""
+        return self.head if self._frozen else self
+
     def train(self, mode: bool = True) -> Classifier:
-        """Switch mode; frozen BatchNorm stays in eval mode."""
+        """Switch mode; a frozen encoder and frozen BatchNorm stay in eval mode."""
         super().train(mode)
-        if self._freeze_norm:
+        if self._frozen:
+            self.body.eval()
+        elif self._freeze_norm:
             for module in self.body.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
@@ -62,73 +117,127 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [B, C]."""
-        logits: Tensor = self.head(self.body(self._preprocess(images)).pooled)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
+            pooled = self.body(self._preprocess(images)).pooled
+        logits: Tensor = self.head(pooled)
         return logits
 
 
-def fine_tune(job: Job, rule: ClassificationTraining, judge: Callable[[NDArray[np.float64]], float]) -> Tuned:
+def fine_tune(
+    job: Job,
+    rule: ClassificationTraining,
+    judge: Callable[[NDArray[np.float64]], float],
+    *,
+    frozen: bool = False,
+) -> Tuned:
     """Train one cell; the step with the best validation score is the result.
 
     Args:
         job: the cell; its encoder is left as it is.
-        rule: optimiser and schedule.
+        rule: optimiser, schedule, and whether validation's score or loss decides.
         judge: scores probabilities of the validation set; greater is better.
+        frozen: train the linear layer alone.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data, exclusive = job.data, job.task.exclusive
-    pixels = data.pixels(job.encoder.card.image.size)
+    rule = rule.of(job.task.name, job.data.fraction)
+    crops, content = crops_of(job, rule)
     encoder = replace(job.encoder, image=copy.deepcopy(job.encoder.image))
-    train = pixels.rows(data.train)
+    before = frozen_hash(encoder.image)
+    train = data.manifest.rows(data.train)
     truth = torch.from_numpy(data.targets(data.train)).float()
     batch = min(rule.batch_size, len(train))
-    epoch = -(-len(train) // batch)
-    steps = min(max(rule.epochs * epoch, rule.min_steps), rule.max_steps)
-    every = max(rule.validate_every, epoch)
+    steps, every = rule.model_copy(update={"batch_size": batch}).schedule(len(train))
+    places = torch.Generator().manual_seed(job.seed)
+    centres = crops.centres
+    known: dict[tuple[str, ...], Tensor] = {}
 
-    def load(rows: NDArray[np.intp]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(pixels.pixels[rows])).to(device)
+    def pooled(ids: tuple[str, ...]) -> Tensor:
+        """What a frozen encoder says of some images never changes."""
+        if ids not in known:
+            features = pooled_features(encoder, centres, data.manifest.rows(ids), content=content)
+            known[ids] = torch.from_numpy(features).to(device)
+        return known[ids]
 
-    def predict(ids: Sequence[str]) -> NDArray[np.float64]:
+    def load(images: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(images)).to(device)
+
+    def predict(ids: tuple[str, ...]) -> Tensor:
         model.eval()
-        rows = pixels.rows(ids)
+        rows = data.manifest.rows(ids)
         with torch.inference_mode(), amp:
-            parts = [model(load(rows[n : n + EVAL_BATCH])) for n in range(0, len(rows), EVAL_BATCH)]
-        logits = torch.cat(parts).double()
-        chances: NDArray[np.float64] = (logits.softmax(1) if exclusive else logits.sigmoid()).cpu().numpy()
-        return chances
+            if frozen:
+                return model.head(pooled(ids)).double()
+            parts = [model(load(centres[rows[n : n + EVAL_BATCH]])) for n in range(0, len(rows), EVAL_BATCH)]
+        return torch.cat(parts).double()
 
+    def chances(logits: Tensor) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = (logits.softmax(1) if exclusive else logits.sigmoid()).cpu().numpy()
+        return found
+
+    def validate() -> float:
+        logits = predict(data.val)
+        if rule.select == VAL_LOSS:
+            return -mean_batch_loss(logits.cpu(), val_truth, rule, exclusive=exclusive)
+        return judge(chances(logits))
+
+    val_truth = torch.from_numpy(data.targets(data.val))
     with torch.random.fork_rng():
         torch.manual_seed(job.seed)
-        model = Classifier(encoder, len(job.task.labels), freeze_norm=rule.batchnorm == "frozen").to(device)
+        model = Classifier(
+            encoder, len(job.task.labels), frozen=frozen, freeze_norm=rule.batchnorm == "frozen"
+        ).to(device)
         amp = torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
         optimiser = torch.optim.AdamW(
-            model.parameters(), lr=rule.learning_rate, weight_decay=rule.weight_decay
+            model.trained.parameters(), lr=rule.learning_rate, weight_decay=rule.weight_decay
         )
-        best, chosen, kept, waited, step = -np.inf, 0, copy.deepcopy(model.state_dict()), 0, 0
+        best, chosen, kept, waited, step = -np.inf, 0, copy.deepcopy(model.trained.state_dict()), 0, 0
         for step, rows in zip(range(1, steps + 1), batches(len(train), batch, job.seed), strict=False):
             model.train()
             with amp:
-                logits = model(load(train[rows.numpy()]))
+                logits = model(load(crops.random(train[rows.numpy()], places)))
             loss = masked_loss(logits.float(), truth[rows].to(device), exclusive=exclusive)
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimiser.step()
             if step % every and step != steps:
                 continue
-            score = judge(predict(data.val))
+            score = validate()
             if score > best:
-                best, chosen, kept, waited = score, step, copy.deepcopy(model.state_dict()), 0
+                best, chosen, kept, waited = score, step, copy.deepcopy(model.trained.state_dict()), 0
             elif (waited := waited + 1) >= rule.patience:
                 break
-        model.load_state_dict(kept)
-        val, test = predict(data.val), predict(data.test)
+        model.trained.load_state_dict(kept)
+        val, test = chances(predict(data.val)), chances(predict(data.test))
+    if frozen and frozen_hash(encoder.image) != before:
+        raise RuntimeError("the frozen encoder changed while the classifier was trained")
     notes = {
         "steps": step,
         "chosen_step": chosen,
-        "validation": {job.task.main: abs(float(best))},
-        "encoder_frozen": False,
+        "validation": {VAL_LOSS if rule.select == VAL_LOSS else job.task.main: abs(float(best))},
+        "encoder_frozen": frozen,
     }
-    return Tuned(val, test, notes)
+    return Tuned(val, test, notes | ({"encoder_state": before} if frozen else {}))
+
+
+def mean_batch_loss(
+    logits: Tensor, targets: Tensor, rule: ClassificationTraining, *, exclusive: bool
+) -> float:
+    """Average the loss within batches, then over batches, as Lightning logs it.
+
+    Args:
+        logits: [N, C].
+        targets: [N, C] in {0, 1, NaN}.
+        rule: size of a batch, and whether a last one that is not full is left out (if it is not the only one).
+        exclusive: see :func:`masked_loss`.
+    """
+    size = rule.batch_size
+    end = len(logits) // size * size if rule.drop_last and len(logits) >= size else len(logits)
+    losses = [
+        masked_loss(logits[n : n + size][: end - n], targets[n : n + size][: end - n], exclusive=exclusive)
+        for n in range(0, end, size)
+    ]
+    return float(torch.stack(losses).mean())
 
 
 def batches(count: int, size: int, seed: int) -> Iterator[Tensor]:

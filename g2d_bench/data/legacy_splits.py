@@ -9,6 +9,7 @@ Sources: GLoRIA (marshuang80/gloria, Apache-2.0) and MGCA (HKU-MedAI/MGCA), read
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -16,6 +17,7 @@ from typing import TypeVar, cast
 import numpy as np
 
 from g2d_bench.data.base import Dataset
+from g2d_bench.data.splits import PARTS
 from g2d_bench.errors import InputError, did_you_mean
 
 T = TypeVar("T")
@@ -113,6 +115,25 @@ def siim_row_parts(rows: Sequence[str]) -> tuple[list[int], list[int], list[int]
     return train, valid, test
 
 
+def siim_row_masks(rows: Sequence[tuple[str, str]]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return the incomplete masks of :func:`siim_rows`: an image in a part has the rows of that part alone.
+
+    Args:
+        rows: image id and run-length text of every row, in the order of the table.
+
+    Returns:
+        Part to image to run-length texts, for the images of which the part lacks some.
+    """
+    whole = Counter(image for image, _ in rows)
+    parts: dict[str, dict[str, tuple[str, ...]]] = {}
+    for part, numbers in zip(PARTS, siim_row_parts([image for image, _ in rows]), strict=True):
+        found: dict[str, list[str]] = defaultdict(list)
+        for number in sorted(numbers):
+            found[rows[number][0]].append(rows[number][1])
+        parts[part] = {image: tuple(texts) for image, texts in found.items() if len(texts) < whole[image]}
+    return parts
+
+
 def siim_images(images: Sequence[str]) -> LegacySplit:
     """An image-level split of the sizes in G2D, Table 6, 8,433 / 1,807 / 1,807; the lists are unpublished."""
     train, rest = _halve(sorted(images), _scaled(len(images), 2 * 1807, 12047))
@@ -185,15 +206,41 @@ def chexpert_5x200(labels: Sequence[Sequence[float]], frontal: Sequence[bool], s
     return chosen.tolist()
 
 
+PUBLISHED_SEED = 42
+"""What MGCA seeds with."""
+
+
 def sample_fraction(train: Sequence[str], fraction: float) -> tuple[str, ...]:
     """Draw the published label fraction for classification: by image, unstratified, seed 42 (MGCA).
 
     What pandas' ``DataFrame.sample(frac=…, random_state=42)`` draws. The published draws for segmentation and
     detection come from the global random state and cannot be recovered.
     """
-    count = round(fraction * len(train))
-    drawn = np.random.RandomState(42).choice(len(train), size=count, replace=False)
-    return tuple(train[position] for position in drawn)
+    return _choose(train, max(1, round(fraction * len(train))), PUBLISHED_SEED)
+
+
+def choose_fraction(train: Sequence[str], fraction: float, seed: int) -> tuple[str, ...]:
+    """Draw a fraction as the published code does for segmentation and detection, with a seed of its own.
+
+    By image and unstratified; the sizes are the published ones (rounded down), the very images cannot be had.
+    """
+    return _choose(train, max(1, int(round(fraction * len(train), 6))), seed)
+
+
+def balanced(train: Sequence[str], positive: Sequence[bool]) -> tuple[str, ...]:
+    """Keep all images with the finding and as many without (MGCA's SIIM: 4,004 of 8,578 images).
+
+    The order is kept. Which negatives were taken hung on the global random state; here it is a draw with the
+    published seed.
+    """
+    negative = [name for name, found in zip(train, positive, strict=True) if not found]
+    kept = set(_choose(negative, min(len(negative), sum(positive)), PUBLISHED_SEED))
+    return tuple(name for name, found in zip(train, positive, strict=True) if found or name in kept)
+
+
+def _choose(names: Sequence[str], count: int, seed: int) -> tuple[str, ...]:
+    drawn = np.random.RandomState(seed).choice(len(names), size=count, replace=False)
+    return tuple(names[position] for position in drawn)
 
 
 # --- by name, on a data set -------------------------------------------------------------------------------
@@ -237,6 +284,12 @@ def _lists(split: Callable[[Sequence[str], Sequence[str]], LegacySplit]) -> Call
     return apply
 
 
+def _all(dataset: Dataset) -> LegacySplit:
+    """BioViL's test on all of MS-CXR: every image stands in every part, since none is kept for anything."""
+    names = tuple(sample.id for sample in dataset.samples())
+    return LegacySplit(names, names, names)
+
+
 def _chexpert(dataset: Dataset) -> LegacySplit:
     from g2d_bench.data.chexpert import LABELS, CheXpert
 
@@ -267,6 +320,7 @@ _FUNCTIONS: dict[str, tuple[str, Callable[[Dataset], LegacySplit]]] = {
     "object_cxr": ("object-cxr", _lists(object_cxr)),
     "cxr14_official": ("cxr14", _lists(cxr14_official)),
     "chexpert_positions": ("chexpert", _chexpert),
+    "ms_cxr_all": ("ms-cxr", _all),
 }
 
 NAMES = tuple(_FUNCTIONS)
@@ -289,3 +343,19 @@ def legacy_split(function: str, dataset: Dataset) -> LegacySplit:
     if dataset.name != name:
         raise InputError(f"legacy split {function!r} is one of {name}, not of {dataset.name}")
     return apply(dataset)
+
+
+def partial_masks(function: str, dataset: Dataset) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return what a published split leaves of the masks: part to image to annotation, where it lacks some.
+
+    Args:
+        function: one of :data:`NAMES`.
+        dataset: its data set.
+    """
+    if function != "siim_rows":
+        return {}
+    from g2d_bench.data.siim import Siim
+    from g2d_bench.data.tables import read_table
+
+    rows = read_table(cast(Siim, dataset).table, ("ImageId", "EncodedPixels"))
+    return siim_row_masks([(row.text("ImageId"), row.text("EncodedPixels")) for row in rows])

@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 
 from g2d_bench.data.base import Dataset, Sample
 from g2d_bench.data.cache import MaskCache, PixelCache
-from g2d_bench.data.leaks import require_no_leaks
-from g2d_bench.data.legacy_splits import legacy_split
+from g2d_bench.data.leaks import find_leaks, require_no_leaks, shared_in_words
+from g2d_bench.data.images import Letterbox
+from g2d_bench.data.legacy_splits import (
+    balanced,
+    choose_fraction,
+    legacy_split,
+    partial_masks,
+    sample_fraction,
+)
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.registry import dataset_class, open_dataset
 from g2d_bench.data.splits import Split, hold_out, listed_split, make_split, take_fraction
@@ -92,16 +99,37 @@ class TaskData:
         self.dataset = dataset
         self.manifest = manifest
         self.split_name = protocol.split
+        self.fraction = fraction
         self.samples: dict[str, Sample] = {sample.id: sample for sample in usable(manifest.samples, task)}
         self.split = divide(task, protocol.split, list(self.samples.values()), dataset)
-        self.train = take_fraction(
-            list(self.samples.values()),
-            self.split.train,
-            fraction,
-            seed=seed,
-            task=task.name,
-            labels=task.labels,
+        self.train = (
+            self._published_draw(fraction, seed)
+            if protocol.draw == "published"
+            else take_fraction(
+                list(self.samples.values()),
+                self.split.train,
+                fraction,
+                seed=seed,
+                task=task.name,
+                labels=task.labels,
+            )
         )
+
+    def _published_draw(self, fraction: float, seed: int) -> tuple[str, ...]:
+        """Draw a fraction by image, from the training images in the order of the published code."""
+        rule = self.task.split[self.split_name]
+        ordered: tuple[str, ...] = self.split.train
+        if rule.function:
+            ordered = legacy_split(rule.function, self.dataset).train
+            ordered = tuple(image for image in ordered if image in self.samples)
+        if rule.balance:
+            ordered = balanced(ordered, [bool(self.positives((image,))) for image in ordered])
+        drawn = (
+            sample_fraction(ordered, fraction)
+            if self.task.kind == "classification"
+            else choose_fraction(ordered, fraction, seed)
+        )
+        return tuple(sorted(drawn))
 
     @property
     def val(self) -> tuple[str, ...]:
@@ -149,15 +177,39 @@ class TaskData:
         """The masks of the task's first label on the task's evaluation grid."""
         return MaskCache.open(self.dataset, self.manifest, self.task.labels[0], self.task.eval_size)
 
-    def check_leaks(self) -> None:
-        """Stop when the parts of the split share anything.
+    def mask_bits(self, part: str) -> NDArray[np.uint8]:
+        """Return the masks of a part (``train``, ``val`` or ``test``) as :attr:`MaskCache.bits`, in its order.
+
+        By the defect of a published split, an image may stand in a part with some of its mask only.
+        """
+        ids = {"train": self.train, "val": self.val, "test": self.test}[part]
+        bits = self.masks.bits[self.masks.rows(ids)]
+        rule = self.task.split[self.split_name]
+        partial = partial_masks(rule.function, self.dataset).get(part, {}) if rule.function else {}
+        for place, image in enumerate(ids):
+            if image in partial:
+                shape = tuple(int(side) for side in self.manifest.sizes[self.manifest.rows([image])[0]])
+                sample = replace(self.samples[image], annotation=partial[image])
+                mask = self.dataset.read_mask(sample, (shape[0], shape[1]), self.task.labels[0])
+                square = Letterbox.of((shape[0], shape[1]), self.task.eval_size).mask_forward(mask)
+                bits[place] = np.packbits(square)
+        return bits
+
+    def check_leaks(self) -> str:
+        """Stop when the parts of the split share anything; of a published split, say what they share.
 
         A published split is kept with its defects, which its card names. Generated patients differ by
         construction but share one anatomy: there, likeness of pixels says nothing, and only patients and
         files are compared.
+
+        Returns:
+            Empty, or what the parts of a published split share.
         """
         if not self.task.split[self.split_name].function:
             require_no_leaks(self.split, self.manifest, self.leak_pixels())
+            return ""
+        shared = shared_in_words(find_leaks(self.split, self.manifest))
+        return f"published split, kept as it is: {shared} in common" if shared else ""
 
     def leak_pixels(self) -> PixelCache | None:
         """Return the pixels among which near-duplicates mean a leak; None for generated data."""

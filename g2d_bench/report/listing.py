@@ -183,7 +183,7 @@ def plan_lines(bench: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]) 
             unknown += not seconds
         yield f"{cell}: {note}" + ("" if there else f" (after {name} is generated)")
     for left in skipped:
-        yield f"left out: {left.encoder}: {left.reason}"
+        yield f"left out: {left.name}: {left.reason}"
     eta = f"about {expected:.0f} s" if todo > unknown else "time unknown"
     more = f" for {todo - unknown} of them, {unknown} never timed" if 0 < unknown < todo else ""
     yield f"{len(cells)} cells, {len(cells) - todo} finished, {todo} to run" + (
