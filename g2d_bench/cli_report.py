@@ -255,12 +255,17 @@ def compact(source: Path, target: Path, **given: Any) -> None:
     click.echo(f"wrote {len(written)} records to {target}, {size / len(written) / 1024:.1f} KiB per cell")
 
 
-def _main_metrics(found: Sequence[Found], configured: Settings) -> dict[str, str]:
-    """Return the main metric of the tasks whose cards are here."""
+def _main_metrics(found: Sequence[Found], configured: Settings) -> dict[tuple[str, str], str]:
+    """Return the main metric per task and protocol whose cards are here."""
     from g2d_bench.cards import Catalogue
 
-    cards = Catalogue.open(configured.task_dirs).tasks
-    return {name: cards[name].main for name in {one.record.cell.task for one in found} & set(cards.names)}
+    cards = Catalogue.open(configured.task_dirs, protocol_dirs=configured.protocol_dirs)
+    pairs = {(one.record.cell.task, one.record.cell.protocol) for one in found}
+    return {
+        (task, protocol): cards.protocols[protocol].view(cards.tasks[task]).main
+        for task, protocol in pairs
+        if task in cards.tasks.names and protocol in cards.protocols.names
+    }
 
 
 def row_order(found: Iterable[Found]) -> list[str]:

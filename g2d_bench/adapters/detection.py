@@ -89,6 +89,7 @@ def run(job: Job) -> Outcome:
     if rule is None:
         raise InputError("the protocol says nothing about detection", file=f"{job.protocol.name}.toml")
     data, encoder, task = job.data, job.encoder, job.task
+    rule = rule.of(task.name, data.fraction)
     size = encoder.card.image.size
     select = task.main if rule.select == "main" else rule.select
     ids = {"train": data.train, "val": data.val, "test": data.test}
@@ -137,7 +138,7 @@ def run(job: Job) -> Outcome:
         predictions.update(_stored(found, truth["test"], ids["test"]))
         return detection_metrics(predictions, names=task.metrics)
 
-    steps, interval = _schedule(len(data.train), rule)
+    steps, interval = rule.schedule(len(data.train))
     # mmdet's modules are looked up in the registry of the current scope, which whatever ran before has set,
     # and which is put back here for whatever comes next.
     with (
@@ -186,6 +187,7 @@ def run(job: Job) -> Outcome:
             "dense_features": "computed once" if levels is not None else "computed per step",
             "encoder_frozen": frozen,
             "encoder_state": before,
+            **({} if frozen else {"encoder_state_after": frozen_hash(encoder.image)}),
             "training_boxes": len(truth["train"].box),
         },
     )
@@ -246,10 +248,3 @@ def _stored(found: Sequence[FoundBoxes], truth: Truth, ids: Sequence[object]) ->
         "box": np.concatenate(boxes)[keep].astype(np.float32),
         **truth.arrays,
     }
-
-
-def _schedule(images: int, rule: DetectionRule) -> tuple[int, int]:
-    """Return the number of optimiser steps and of steps between validations."""
-    epoch = -(-images // rule.batch_size)
-    steps = min(max(rule.epochs * epoch, rule.min_steps), rule.max_steps)
-    return steps, max(rule.validate_every, epoch)

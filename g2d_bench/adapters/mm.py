@@ -62,6 +62,7 @@ def build_runner(
     patience: int,
     select: str,
     seed: int,
+    lower_is_better: bool = False,
 ) -> Runner:
     """Set up mmengine's Runner: AdamW, step-based loop, best checkpoint on validation, early stopping.
 
@@ -79,8 +80,9 @@ def build_runner(
         max_steps: optimiser steps at most.
         validate_every: steps between validations.
         patience: validations without gain before the loop stops.
-        select: key of the validation metric; greater is better.
+        select: key of the validation metric.
         seed: of mmengine's own random numbers.
+        lower_is_better: the direction of ``select``.
     """
     import torch
     from mmengine.optim import AmpOptimWrapper, OptimWrapper
@@ -96,6 +98,7 @@ def build_runner(
         wrapper = AmpOptimWrapper(dtype="bfloat16", optimizer=optimiser)
     else:
         wrapper = OptimWrapper(optimizer=optimiser)
+    direction = "less" if lower_is_better else "greater"
     with quiet():
         return Runner(
             model=model,
@@ -120,7 +123,7 @@ def build_runner(
                     "interval": -1,
                     "by_epoch": False,
                     "save_best": select,
-                    "rule": "greater",
+                    "rule": direction,
                     "save_optimizer": False,
                     "save_param_scheduler": False,
                 },
@@ -129,7 +132,7 @@ def build_runner(
                 {
                     "type": "EarlyStoppingHook",
                     "monitor": select,
-                    "rule": "greater",
+                    "rule": direction,
                     "patience": patience,
                     "min_delta": 0.0,
                 }

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from g2d_bench.adapters.warp import Warps, warp
 from g2d_bench.encoders.decoder import UNetDecoder
 from g2d_bench.encoders.load import Encoder
+from g2d_bench.rules import VAL_LOSS
 
 
 class Rows(Dataset[dict[str, Any]]):
@@ -30,12 +32,21 @@ class Rows(Dataset[dict[str, Any]]):
         rows: row of each image in the backbone's table.
         side: pixels per side of the masks.
         input_size: pixels per side that the decoder's output has.
+        warps: turns and scales image and mask; None for none.
     """
 
-    def __init__(self, masks: NDArray[np.uint8], rows: Sequence[int], side: int, input_size: int) -> None:
+    def __init__(
+        self,
+        masks: NDArray[np.uint8],
+        rows: Sequence[int],
+        side: int,
+        input_size: int,
+        warps: Warps | None = None,
+    ) -> None:
         self._masks = masks
         self._rows = rows
         self._side = side
+        self._warps = warps
         self._meta = {"ori_shape": (side, side), "img_shape": (input_size, input_size)}
 
     def __len__(self) -> int:
@@ -45,12 +56,18 @@ class Rows(Dataset[dict[str, Any]]):
         bits = np.unpackbits(self._masks[index], count=self._side * self._side)
         sample = SegDataSample(metainfo={**self._meta, "index": index})
         truth = torch.from_numpy(bits).view(1, self._side, self._side)
+        row: Any = self._rows[index]
+        if self._warps is not None:
+            angle, scale = self._warps.draw()
+            turn, grow = torch.tensor([angle]), torch.tensor([scale])
+            truth = warp(truth[None].float(), turn, grow, nearest=True)[0].to(truth.dtype)
+            row = (row, angle, scale)
         sample.gt_sem_seg = PixelData(data=truth)
-        return {"inputs": self._rows[index], "data_samples": sample}
+        return {"inputs": row, "data_samples": sample}
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Make a batch: row numbers [B] and the list of data samples."""
+    """Make a batch: row numbers [B], or with angle and scale [B, 3], and the list of data samples."""
     return {
         "inputs": torch.tensor([item["inputs"] for item in items]),
         "data_samples": [item["data_samples"] for item in items],
@@ -65,8 +82,8 @@ class G2DBenchPreprocessor(BaseDataPreprocessor):
 class G2DBenchEncoder(BaseModule):
     """One of our encoders as an mmseg backbone.
 
-    Its input is row numbers [B]; the images come from a table of letterboxed pixels, or, for a frozen
-    encoder, their pyramids from a table that was computed once.
+    Its input is row numbers [B], or row number, angle and scale [B, 3]; the images come from a table of
+    letterboxed pixels, or, for a frozen encoder, their pyramids from a table that was computed once.
 
     Args:
         encoder: the loaded encoder.
@@ -109,11 +126,14 @@ class G2DBenchEncoder(BaseModule):
         return self
 
     def forward(self, rows: Tensor) -> list[Tensor]:
-        """Return the pyramid of the images in ``rows`` [B], fine to coarse."""
+        """Return the pyramid of the images in ``rows`` [B] or [B, 3], fine to coarse."""
         if self._pyramids is not None:
             maps = (level[rows.to(level.device)].to(rows.device) for level in self._pyramids)
             return [level.contiguous(memory_format=torch.channels_last) for level in maps]
-        images = torch.from_numpy(self._pixels[rows.cpu().numpy()]).to(rows.device)
+        number = (rows[:, 0] if rows.ndim == 2 else rows).long()
+        images = torch.from_numpy(self._pixels[number.cpu().numpy()]).to(rows.device)
+        if rows.ndim == 2:
+            images = warp(images[:, None].float(), rows[:, 1], rows[:, 2])[:, 0].round().to(torch.uint8)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
             return list(self.body(self._encoder.preprocess(images)).pyramid)
 
@@ -125,9 +145,10 @@ class G2DBenchUNetHead(BaseDecodeHead):
     Args:
         decoder: the decoder; may come from pre-training.
         threshold: probability above which a pixel is foreground.
+        loss: a name in :data:`LOSSES`.
     """
 
-    def __init__(self, decoder: UNetDecoder, threshold: float) -> None:
+    def __init__(self, decoder: UNetDecoder, threshold: float, loss: str) -> None:
         super().__init__(
             in_channels=1,
             channels=1,
@@ -140,17 +161,27 @@ class G2DBenchUNetHead(BaseDecodeHead):
         del self.conv_seg
         self.init_cfg = None
         self.decoder = decoder
+        self._loss = LOSSES[loss]
+        self._last: Tensor | None = None
 
     def forward(self, inputs: list[Tensor]) -> Tensor:
         """Return logits [B, 1, H, W] at the encoder's input size."""
         logits: Tensor = self.decoder(inputs)
+        # mmseg hands on probabilities alone, in which the loss cannot be told exactly.
+        self._last = None if self.training else logits
         return logits
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list[Any]) -> dict[str, Tensor]:
         """Compare logits with the true masks, averaged down to the size of the logits."""
-        truth = self._stack_batch_gt(batch_data_samples).float()
-        truth = F.interpolate(truth, size=seg_logits.shape[2:], mode="area")
-        return {"loss": bce_dice(seg_logits, truth)}
+        return {"loss": self._compare(seg_logits, self._stack_batch_gt(batch_data_samples))}
+
+    def loss_of_last(self, truth: Tensor) -> float:
+        """Return the loss of the batch that was predicted last, for its true masks [B, 1, H, W]."""
+        assert self._last is not None
+        return float(self._compare(self._last.float(), truth.to(self._last.device)))
+
+    def _compare(self, logits: Tensor, truth: Tensor) -> Tensor:
+        return self._loss(logits, F.interpolate(truth.float(), size=logits.shape[2:], mode="area"))
 
 
 def bce_dice(logits: Tensor, truth: Tensor) -> Tensor:
@@ -165,10 +196,58 @@ def bce_dice(logits: Tensor, truth: Tensor) -> Tensor:
         images count through their false positives (soft Dice after Milletari et al., 2016, with
         the denominator linear).
     """
+    return F.binary_cross_entropy_with_logits(logits, truth) + 1 - _dice(logits, truth)
+
+
+def focal_dice(logits: Tensor, truth: Tensor) -> Tensor:
+    """Focal loss less the logarithm of soft Dice (the loss of MGCA's segmentation).
+
+    Args:
+        logits: [B, 1, H, W].
+        truth: [B, 1, H, W] in [0, 1]; may be soft.
+
+    Returns:
+        10 mean((1 - q)^2 BCE) - log Dice. q = sigmoid(x (2 t - 1)) is the probability of what is true (focal
+        loss: Lin et al., ICCV 2017, with gamma 2); Dice is that of :func:`bce_dice`.
+    """
+    wrong = torch.sigmoid(logits * (1 - 2 * truth))
+    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    return 10 * (wrong**2 * entropy).mean() - _dice(logits, truth).log()
+
+
+def _dice(logits: Tensor, truth: Tensor) -> Tensor:
+    """Soft Dice of a whole batch, smoothed by 1."""
     probability = logits.sigmoid()
     overlap = (probability * truth).sum()
-    dice = (2 * overlap + 1) / (probability.sum() + truth.sum() + 1)
-    return F.binary_cross_entropy_with_logits(logits, truth) + 1 - dice
+    return (2 * overlap + 1) / (probability.sum() + truth.sum() + 1)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"bce_dice": bce_dice, "focal_dice": focal_dice}
+"""By the names that protocol cards have for them."""
+
+
+@METRICS.register_module()
+class G2DBenchLoss(BaseMetric):
+    """The training loss on other images: of each batch of the loop, then averaged.
+
+    Args:
+        head: whose predictions are compared.
+    """
+
+    default_prefix = None
+
+    def __init__(self, head: G2DBenchUNetHead) -> None:
+        super().__init__()
+        self._head = head
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Keep the loss of one batch, right after it was predicted."""
+        truth = torch.stack([sample["gt_sem_seg"]["data"] for sample in data_samples])
+        self.results.append(self._head.loss_of_last(truth))
+
+    def compute_metrics(self, results: list[float]) -> dict[str, float]:
+        """Average over batches."""
+        return {VAL_LOSS: float(np.mean(results))}
 
 
 @METRICS.register_module()

@@ -16,12 +16,20 @@ from torch.utils.data import DataLoader
 
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.mm import build_runner, quiet
-from g2d_bench.adapters.seg_modules import G2DBenchMasks, G2DBenchPreprocessor, Rows, collate
+from g2d_bench.adapters.seg_modules import (
+    G2DBenchLoss,
+    G2DBenchMasks,
+    G2DBenchPreprocessor,
+    Rows,
+    collate,
+)
+from g2d_bench.adapters.warp import Warps
 from g2d_bench.encoders.decoder import UNetDecoder
 from g2d_bench.encoders.features import frozen_hash, pyramid_features
 from g2d_bench.errors import InputError
-from g2d_bench.metrics.segmentation import all_empty, counts, segmentation_metrics
-from g2d_bench.rules import SegmentationRule
+from g2d_bench.metrics.segmentation import BATCHED, all_empty, batch_numbers, counts, segmentation_metrics
+from g2d_bench.metrics.spec import measure
+from g2d_bench.rules import VAL_LOSS, SegmentationRule
 
 EVAL_BATCH = 32
 
@@ -41,6 +49,8 @@ def run(job: Job) -> Outcome:
     if rule is None:
         raise InputError("the protocol says nothing about segmentation", file=f"{job.protocol.name}.toml")
     data, encoder = job.data, job.encoder
+    rule = rule.of(job.task.name, data.fraction)
+    by_loss = rule.select == VAL_LOSS
     size = encoder.card.image.size
     pixels = data.pixels(size)
     ids = {"train": data.train, "val": data.val, "test": data.test}
@@ -48,8 +58,8 @@ def run(job: Job) -> Outcome:
     used = [i for part in ids.values() for i in part]
     table = np.ascontiguousarray(pixels.pixels[pixels.rows(used)])
     row = {image: n for n, image in enumerate(used)}
-    truth = {part: data.masks.bits[data.masks.rows(list(ids[part]))] for part in ids}
-    if not truth["val"].any():
+    truth = {part: data.mask_bits(part) for part in ids}
+    if not by_loss and not truth["val"].any():
         raise InputError(
             "no validation image shows the finding, so no checkpoint can be chosen", file=job.task.name
         )
@@ -58,16 +68,32 @@ def run(job: Job) -> Outcome:
     pyramids = pyramid_features(encoder, table, budget_bytes=job.memory_budget) if frozen else None
     before = frozen_hash(encoder.image)
     side = job.task.eval_size
+    warps = Warps(job.seed) if rule.augmentation != "none" else None
     loaders = {
-        part: _loader(Rows(truth[part], [row[i] for i in ids[part]], side, size), part, rule, job.seed)
+        part: _loader(
+            Rows(
+                truth[part],
+                [row[i] for i in ids[part]],
+                side,
+                size,
+                warps=warps if part == "train" else None,
+            ),
+            part,
+            rule,
+            job.seed,
+        )
         for part in ids
     }
     model = _model(job, rule, table, pyramids)
-    steps, interval = _schedule(len(data.train), rule)
+    steps, interval = rule.schedule(len(data.train))
 
     def metric(part: str) -> G2DBenchMasks:
         names = (rule.select,) if part == "val" else job.task.metrics
-        return G2DBenchMasks(lambda bits: segmentation_metrics(*counts(bits, truth[part]), names=names))
+        return G2DBenchMasks(
+            lambda bits: segmentation_metrics(
+                *counts(bits, truth[part]), names=names, batch=rule.batch_size
+            )
+        )
 
     test = metric("test")
     with tempfile.TemporaryDirectory(prefix="g2d-bench-") as folder:
@@ -78,7 +104,7 @@ def run(job: Job) -> Outcome:
             train=loaders["train"],
             val=loaders["val"],
             test=loaders["test"],
-            val_metric=metric("val"),
+            val_metric=G2DBenchLoss(model.decode_head) if by_loss else metric("val"),
             test_metric=test,
             learning_rate=rule.learning_rate,
             weight_decay=rule.weight_decay,
@@ -87,6 +113,7 @@ def run(job: Job) -> Outcome:
             patience=rule.patience,
             select=rule.select,
             seed=job.seed,
+            lower_is_better=by_loss,
         )
         with quiet():
             runner.train()
@@ -98,16 +125,18 @@ def run(job: Job) -> Outcome:
     if frozen and frozen_hash(encoder.image) != before:
         raise RuntimeError("the frozen encoder changed while the decoder was trained")
     assert test.bits is not None
+    by_batch = BATCHED in job.task.metrics
     common, predicted, true = counts(test.bits, truth["test"])
     return Outcome(
         metrics={name: float(metrics[name]) for name in job.task.metrics},
-        references={"all-empty": all_empty(true, names=job.task.metrics)},
+        references={"all-empty": all_empty(true, names=job.task.metrics, batch=rule.batch_size)},
         predictions={
             "id": np.array(data.test),
             "patient": np.array(data.patients(data.test)),
             "intersection": common,
             "predicted": predicted,
             "true": true,
+            **({"batch": batch_numbers(len(true), rule.batch_size)} if by_batch else {}),
             "mask": test.bits,
         },
         notes={
@@ -117,29 +146,24 @@ def run(job: Job) -> Outcome:
             "dense_features": "computed once" if pyramids is not None else "computed per step",
             "encoder_frozen": frozen,
             "encoder_state": before,
+            **({} if frozen else {"encoder_state_after": frozen_hash(encoder.image)}),
         },
     )
 
 
 def score(predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
     """Compute the metrics from stored predictions."""
-    return segmentation_metrics(
-        predictions["intersection"], predictions["predicted"], predictions["true"], names=names
-    )
+    return measure(predictions, names)
 
 
 def _loader(rows: Rows, part: str, rule: SegmentationRule, seed: int) -> DataLoader[dict[str, Any]]:
     if part == "train":
         sampler = InfiniteSampler(rows, shuffle=True, seed=seed)
         return DataLoader(rows, batch_size=rule.batch_size, sampler=sampler, collate_fn=collate)
+    if part == "val" and rule.select == VAL_LOSS:
+        last = rule.drop_last and len(rows) >= rule.batch_size
+        return DataLoader(rows, batch_size=rule.batch_size, drop_last=last, collate_fn=collate)
     return DataLoader(rows, batch_size=EVAL_BATCH, shuffle=False, collate_fn=collate)
-
-
-def _schedule(images: int, rule: SegmentationRule) -> tuple[int, int]:
-    """Return the number of optimiser steps and of steps between validations."""
-    epoch = -(-images // rule.batch_size)
-    steps = min(max(rule.epochs * epoch, rule.min_steps), rule.max_steps)
-    return steps, max(rule.validate_every, epoch)
 
 
 def _model(
@@ -165,7 +189,12 @@ def _model(
                 "tuning": rule.tuning,
                 "batchnorm": rule.batchnorm,
             },
-            decode_head={"type": "G2DBenchUNetHead", "decoder": decoder, "threshold": rule.threshold},
+            decode_head={
+                "type": "G2DBenchUNetHead",
+                "decoder": decoder,
+                "threshold": rule.threshold,
+                "loss": rule.loss,
+            },
             data_preprocessor=G2DBenchPreprocessor(),
             test_cfg=ConfigDict(mode="whole"),
         )

@@ -1,6 +1,7 @@
 """Segmentation metrics, all from three numbers per image: common, predicted and true pixels.
 
-Stored predictions: ``intersection``, ``predicted``, ``true``, each [N], in pixels of the evaluation grid.
+Stored predictions: ``intersection``, ``predicted``, ``true``, each [N], in pixels of the evaluation grid, and
+for means of batches ``batch`` [N], the number of each image's batch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from g2d_bench.metrics.spec import MetricSpec, Predictions, Statistic, Values, ratio, weighted_sums
 
 Counts = NDArray[np.int64]
+BATCHED = "dice_legacy_batched"
+"""The one metric that needs to know the batches."""
 
 
 def counts(predicted: NDArray[np.uint8], true: NDArray[np.uint8]) -> tuple[Counts, Counts, Counts]:
@@ -88,6 +91,28 @@ def _wide(predictions: Predictions) -> tuple[Counts, Counts, Counts]:
     return common, predicted, true
 
 
+def _batched(predictions: Predictions) -> Statistic:
+    """Mean of ``dice_legacy`` within each batch, then over the batches that have weight."""
+    values, batch = per_sample("dice_legacy", predictions), predictions["batch"].astype(np.int64)
+    count = int(batch.max(initial=-1)) + 1
+    table = np.zeros((len(values), 2 * count))
+    rows = np.arange(len(values))
+    table[rows, batch] = values
+    table[rows, count + batch] = 1.0
+
+    def finish(sums: Values) -> Values:
+        means = ratio(sums[:, :count], sums[:, count:])
+        known = ~np.isnan(means)
+        return ratio(np.where(known, means, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64))
+
+    return weighted_sums(table, finish)
+
+
+def batch_numbers(images: int, size: int) -> NDArray[np.int32]:
+    """Number the batches of ``size`` images in which a test set is read, [images]; the last may be short."""
+    return np.arange(images, dtype=np.int32) // size
+
+
 def _pooled(predictions: Predictions) -> Statistic:
     common, predicted, true = _wide(predictions)
     table = np.stack([2.0 * common, 1.0 * (predicted + true)], axis=1)
@@ -109,8 +134,9 @@ METRICS: dict[str, MetricSpec] = {
             "mean over all images; one without finding is 1 if nothing is predicted, else 0 (MGCA, GLoRIA)",
         ),
         MetricSpec(
-            "dice_legacy_batched",
+            BATCHED,
             "dice_legacy averaged within batches, then over batches, a short last one in full (MGCA)",
+            prepared=_batched,
         ),
         MetricSpec("dice_pooled", "Dice of all images' pixels taken together", prepared=_pooled),
     )
@@ -132,21 +158,17 @@ def segmentation_metrics(
     Returns:
         Shares in [0, 1]; NaN where no image counts.
     """
-    stored = {"id": np.arange(len(true)), "intersection": common, "predicted": predicted, "true": true}
-    return {
-        name: _batched(stored, batch) if name == "dice_legacy_batched" else METRICS[name](stored)
-        for name in names
+    stored = {
+        "id": np.arange(len(true)),
+        "intersection": common,
+        "predicted": predicted,
+        "true": true,
+        "batch": batch_numbers(len(true), batch),
     }
+    return {name: METRICS[name](stored) for name in names}
 
 
-def _batched(predictions: Predictions, batch: int) -> float:
-    values = per_sample("dice_legacy", predictions)
-    if not len(values):
-        return float("nan")
-    return float(np.mean([values[n : n + batch].mean() for n in range(0, len(values), batch)]))
-
-
-def all_empty(true: Counts, *, names: Sequence[str]) -> dict[str, float]:
+def all_empty(true: Counts, *, names: Sequence[str], batch: int = 8) -> dict[str, float]:
     """Return the metrics of a predictor that never predicts a pixel, on these very images."""
     nothing = np.zeros_like(true)
-    return segmentation_metrics(nothing, nothing, true, names=names)
+    return segmentation_metrics(nothing, nothing, true, names=names, batch=batch)

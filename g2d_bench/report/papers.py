@@ -61,12 +61,12 @@ def _by_fraction(*heads: str, **rest: object) -> tuple[PaperColumn, ...]:
     )
 
 
-_DICE = {"printed": "Dice", "metrics": ("dice_positive",), "legacy": ("dice_legacy",)}
+_DICE = {"printed": "Dice", "metrics": ("dice_positive",), "legacy": ("dice_legacy_batched", "dice_legacy")}
 _MAP = {"printed": "mAP", "metrics": ("ap_40_75", "ap_coco"), "legacy": ("ap_legacy",)}
 _AUC = {"printed": "AUC", "metrics": ("auroc",)}
 
 _GROUNDING = (
-    ("Recall", ("recall_at_validation",), ("recall_at_medklip",)),
+    ("Recall", ("recall_at_validation",), ("pointing",)),
     ("IoU", ("iou_at_validation",), ("iou_at_medklip",)),
     ("Dice", ("dice_at_validation",), ("dice_at_medklip",)),
 )

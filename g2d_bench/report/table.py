@@ -19,6 +19,10 @@ from g2d_bench.results import Record
 from g2d_bench.selection import Found
 
 
+PUBLISHED = "split_defects"
+"""Note of a record that was measured on a published split: what is wrong with it."""
+
+
 @dataclass
 class Panel:
     """Rows that are compared with each other.
@@ -82,7 +86,7 @@ def summary(
     records: Iterable[Found],
     order: Sequence[str] = (),
     *,
-    main: Mapping[str, str] | None = None,
+    main: Mapping[tuple[str, str], str] | None = None,
     allow_mixed: bool = False,
     quoted: Sequence[Quoted] = (),
 ) -> list[Table]:
@@ -91,7 +95,7 @@ def summary(
     Args:
         records: any records.
         order: encoder names in the order of rows.
-        main: the metric per task; the first of its records where a task is not there.
+        main: the metric per task and protocol; the first of its records for one that is not there.
         allow_mixed: see :func:`blocks`.
         quoted: see :func:`blocks`.
     """
@@ -105,7 +109,7 @@ def summary(
     for (protocol, _), parts in sorted(groups.items()):
         pairs = []
         for (task, fraction), part in sorted(parts.items()):
-            metric = (main or {}).get(task) or next(iter(part[0].record.metrics))
+            metric = (main or {}).get((task, protocol)) or next(iter(part[0].record.metrics))
             share = "no training" if part[0].record.kind in UNTRAINED else percent(fraction)
             pairs.append((Column(task, fraction, metric, protocol, (f"{task}, {metric}", share)), part))
         columns_made = [column for column, _ in pairs]
@@ -268,6 +272,16 @@ def _facts(used: Sequence[Found], rows: Sequence[Row]) -> list[str]:
         for task, images, positive in tests
     ]
     facts += _meaning(values)
+    published = {one.record.cell.protocol for one in used if PUBLISHED in one.record.notes}
+    facts += [
+        f"protocol {name} repeats a published one with its defects (g2d-bench show {name}); compare with "
+        "quoted numbers only"
+        for name in sorted(published)
+    ]
+    defects = dict.fromkeys(
+        (one.record.cell.task, defect) for one in used for defect in one.record.notes.get(PUBLISHED, ())
+    )
+    facts += [f"{task}: {defect}" for task, defect in defects] if not several else []
     facts += [f"LEAK ALLOWED: {reason}" for reason in sorted({o.record.data.leaks for o in used} - {""})]
     return facts
 
