@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from g2d_bench.metrics.spec import MetricSpec, Predictions, Statistic, Values, ratio, weighted_sums
 
 Counts = NDArray[np.int64]
+BATCH = 8
+"""Images per batch where none is said (MGCA's SIIM)."""
 BATCHED = "dice_legacy_batched"
 """The one metric that needs to know the batches."""
 
@@ -93,7 +95,9 @@ def _wide(predictions: Predictions) -> tuple[Counts, Counts, Counts]:
 
 def _batched(predictions: Predictions) -> Statistic:
     """Mean of ``dice_legacy`` within each batch, then over the batches that have weight."""
-    values, batch = per_sample("dice_legacy", predictions), predictions["batch"].astype(np.int64)
+    values = per_sample("dice_legacy", predictions)
+    given = predictions["batch"] if "batch" in predictions else batch_numbers(len(values), BATCH)
+    batch = given.astype(np.int64)
     count = int(batch.max(initial=-1)) + 1
     table = np.zeros((len(values), 2 * count))
     rows = np.arange(len(values))
@@ -144,7 +148,7 @@ METRICS: dict[str, MetricSpec] = {
 
 
 def segmentation_metrics(
-    common: Counts, predicted: Counts, true: Counts, *, names: Sequence[str], batch: int = 8
+    common: Counts, predicted: Counts, true: Counts, *, names: Sequence[str], batch: int = BATCH
 ) -> dict[str, float]:
     """Compute metrics by name.
 
@@ -168,7 +172,7 @@ def segmentation_metrics(
     return {name: METRICS[name](stored) for name in names}
 
 
-def all_empty(true: Counts, *, names: Sequence[str], batch: int = 8) -> dict[str, float]:
+def all_empty(true: Counts, *, names: Sequence[str], batch: int = BATCH) -> dict[str, float]:
     """Return the metrics of a predictor that never predicts a pixel, on these very images."""
     nothing = np.zeros_like(true)
     return segmentation_metrics(nothing, nothing, true, names=names, batch=batch)

@@ -184,3 +184,46 @@ def test_by_name_complaints(tmp_path: Path) -> None:
         legacy.legacy_split("rsna_class", Rsna(tmp_path))
     with pytest.raises(InputError, match="one of siim, not of rsna"):
         legacy.legacy_split("siim_rows", Rsna(tmp_path))
+
+
+def test_incomplete_masks_of_the_row_split(siim_rows: list[tuple[str, str]]) -> None:
+    """183 of 476 positive test images lack a part of their mask; together the parts have every row once."""
+    masks = legacy.siim_row_masks(siim_rows)
+    assert len(masks["test"]) == 183
+    whole: dict[str, set[str]] = {}
+    for image, text in siim_rows:
+        whole.setdefault(image, set()).add(text)
+    for image, texts in masks["test"].items():
+        assert 0 < len(texts) < len(whole[image])
+        elsewhere = [set(masks[part].get(image, ())) for part in ("train", "val")]
+        assert set(texts).union(*elsewhere) == whole[image]
+
+
+def test_siim_is_balanced_to_the_published_size(siim_rows: list[tuple[str, str]]) -> None:
+    positive = {image for image, text in siim_rows if text != "-1"}
+    train = legacy.siim_rows([image for image, _ in siim_rows]).train
+    kept = legacy.balanced(train, [image in positive for image in train])
+    assert len(kept) == 4004
+    assert sum(image in positive for image in kept) == 2002
+    assert [image for image in train if image in set(kept)] == list(kept)
+    assert len(legacy.choose_fraction(kept, 0.01, 0)) == 40
+    assert len(legacy.choose_fraction(kept, 0.1, 0)) == 400
+
+
+def test_the_published_draws() -> None:
+    pandas = pytest.importorskip("pandas")
+    names = [f"i{n}" for n in range(977)]
+    for fraction in (0.01, 0.1, 0.5, 1.0):
+        drawn = pandas.Series(names).sample(frac=fraction, random_state=42)
+        assert legacy.sample_fraction(names, fraction) == tuple(drawn)
+    assert len(legacy.choose_fraction([str(n) for n in range(16010)], 0.1, 3)) == 1601
+    first, second = (legacy.choose_fraction(names, 0.1, seed) for seed in (0, 1))
+    assert len(first) == len(second) == 97
+    assert first != second
+    # Something is left to train on, however small the set.
+    assert len(legacy.choose_fraction(names[:5], 0.01, 0)) == len(legacy.sample_fraction(names[:5], 0.01)) == 1
+
+
+def test_balancing_never_takes_more_negatives_than_there_are() -> None:
+    assert legacy.balanced(["a", "b", "c"], [True, True, False]) == ("a", "b", "c")
+    assert legacy.balanced(["a", "b"], [False, False]) == ()

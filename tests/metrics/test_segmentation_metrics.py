@@ -14,6 +14,7 @@ from g2d_bench.metrics.segmentation import (
     METRICS,
     PER_IMAGE,
     all_empty,
+    batch_numbers,
     counts,
     per_sample,
     segmentation_metrics,
@@ -125,7 +126,27 @@ def test_whole_weights_equal_repeated_images(name: str, kind: Any) -> None:
         assert value == pytest.approx(segmentation_metrics(*drawn, names=(name,))[name], abs=1e-12)
 
 
-def test_what_hangs_on_the_order_is_not_resampled() -> None:
-    assert not metric_spec("dice_legacy_batched").resamples
-    with pytest.raises(InputError, match="depends on the order of the samples"):
-        metric_spec("dice_legacy_batched").statistic({})
+@pytest.mark.parametrize("size", [1, 4, 8, 16, 50])
+def test_batch_means_stay_with_their_batches_when_resampled(size: int) -> None:
+    generator = np.random.default_rng(9)
+    true = generator.integers(0, 3, 43) * 10
+    predicted = generator.integers(0, 3, 43) * 10
+    common = np.minimum(true, predicted) // 2
+    stored = {
+        **{"id": np.arange(43), "intersection": common, "predicted": predicted, "true": true},
+        "batch": batch_numbers(43, size),
+    }
+    weights = generator.integers(0, 2, (6, 43))
+    weights[0] = 1
+    weights[1, :20] = 0
+    found = metric_spec("dice_legacy_batched").statistic(stored)(weights.astype(float))
+    for value, row in zip(found, weights, strict=True):
+        means = []
+        for start in range(0, 43, size):
+            dice = [
+                2 * common[n] / (predicted[n] + true[n]) if true[n] else float(predicted[n] == 0)
+                for n in range(start, min(start + size, 43))
+                for _ in range(row[n])
+            ]
+            means += [sum(dice) / len(dice)] if dice else []
+        assert value == pytest.approx(sum(means) / len(means), abs=1e-12)

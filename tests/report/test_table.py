@@ -400,7 +400,7 @@ def test_the_summary_has_a_column_per_task_and_fraction(folder: Any) -> None:
     folder.add("g2d", data_kind="real")
     folder.add("g2d", protocol="legacy")
     found = select(folder.root)
-    tables = summary(found, ["random", "g2d"], main={"rsna-seg": "iou_positive"})
+    tables = summary(found, ["random", "g2d"], main={("rsna-seg", "clean"): "iou_positive"})
     assert [(t.generated, t.title.rsplit(" ", 1)[-1]) for t in tables] == [
         (True, "clean"),
         (False, "clean"),
