@@ -65,7 +65,7 @@ class Training(Card):
         return self
 
     def of(self, task: str, fraction: float) -> Self:
-        """Return the rule for one task and fraction: of the cases that hold, the one for the fewest labels."""
+        """Return the rule for a task and fraction: of the cases that hold, that for the fewest labels."""
         fitting = [case for case in self.case if case.task == task and fraction <= case.max_fraction]
         if not fitting:
             return self
@@ -157,7 +157,7 @@ class ClassificationRule(Card):
     tuning: Literal["frozen", "finetune"]
     """Linear heads on frozen features, or all weights updated."""
     penalties: tuple[float, ...] = ()
-    """Grid of squared-norm penalties of the linear head, for frozen features: the optimum of each is found."""
+    """Grid of squared-norm penalties of the linear head, for frozen features at their optimum."""
     training: ClassificationTraining | None = None
     """For ``finetune``, and for a linear head on frozen features that is trained step by step."""
 

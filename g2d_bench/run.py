@@ -141,7 +141,7 @@ class Bench:
             _ = data.masks
 
     def check_leaks(self, data: TaskData) -> str:
-        """Stop at a leak, or return why the run goes on: the user's reason, or what a published split shares."""
+        """Stop at a leak, or return the user's reason for going on, or what a published split shares."""
         marker = (data.task.name, data.split_name)
         if marker not in self._checked:
             try:

@@ -41,7 +41,11 @@ def test_nothing_of_the_published_protocols_reaches_clean(catalogue: Catalogue, 
     written = tomllib.loads((PROTOCOLS / f"{name}.toml").read_text()) | {"name": name}
     later = set_fields(catalogue.protocols[name])
     assert later == written
-    for rule in (written["segmentation"], written["detection"], written["classification"].get("training", {})):
+    for rule in (
+        written["segmentation"],
+        written["detection"],
+        written["classification"].get("training", {}),
+    ):
         assert not {"case", "drop_last", "augmentation", "crop"} & set(rule)
 
 
@@ -69,7 +73,9 @@ def test_a_published_protocol_measures_by_the_papers_metric(catalogue: Catalogue
 
 
 def test_a_task_without_published_protocol_says_so(catalogue: Catalogue) -> None:
-    with pytest.raises(InputError, match=r"covid-cxr-seg\.toml.*no published protocol.*--protocol clean") as one:
+    with pytest.raises(
+        InputError, match=r"covid-cxr-seg\.toml.*no published protocol.*--protocol clean"
+    ) as one:
         plan(catalogue, "siim-seg", "covid-cxr-seg")
     assert "\n" not in str(one.value)
     cells, skipped = plan(catalogue, "all")
@@ -155,9 +161,7 @@ CASE = {"task": "siim-seg", "batch_size": 4}
         (lambda: ClassificationRule(tuning="frozen"), "takes either penalties or training"),
         (lambda: ClassificationRule(tuning="finetune"), "takes training alone"),
         (
-            lambda: ClassificationRule(
-                **changed("legacy-finetune", "classification") | {"tuning": "frozen"}
-            ),
+            lambda: ClassificationRule(**changed("legacy-finetune", "classification") | {"tuning": "frozen"}),
             "takes batchnorm = 'frozen'",
         ),
         (

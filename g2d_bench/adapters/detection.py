@@ -17,7 +17,6 @@ from g2d_bench.data.images import Letterbox
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.detection import detection_metrics
-from g2d_bench.rules import DetectionRule
 
 if TYPE_CHECKING:
     # mmdet takes seconds to import; computing metrics again must not wait for it.

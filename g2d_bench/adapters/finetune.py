@@ -167,8 +167,10 @@ def fine_tune(
         rows = data.manifest.rows(ids)
         with torch.inference_mode(), amp:
             if frozen:
-                return model.head(pooled(ids)).double()
-            parts = [model(load(centres[rows[n : n + EVAL_BATCH]])) for n in range(0, len(rows), EVAL_BATCH)]
+                parts = [model.head(pooled(ids))]
+            else:
+                pieces = (rows[n : n + EVAL_BATCH] for n in range(0, len(rows), EVAL_BATCH))
+                parts = [model(load(centres[piece])) for piece in pieces]
         return torch.cat(parts).double()
 
     def chances(logits: Tensor) -> NDArray[np.float64]:
@@ -228,7 +230,7 @@ def mean_batch_loss(
     Args:
         logits: [N, C].
         targets: [N, C] in {0, 1, NaN}.
-        rule: size of a batch, and whether a last one that is not full is left out (if it is not the only one).
+        rule: size of a batch, and whether a last one that is not full is left out, if there is another.
         exclusive: see :func:`masked_loss`.
     """
     size = rule.batch_size

@@ -90,9 +90,7 @@ def run(job: Job) -> Outcome:
     def metric(part: str) -> G2DBenchMasks:
         names = (rule.select,) if part == "val" else job.task.metrics
         return G2DBenchMasks(
-            lambda bits: segmentation_metrics(
-                *counts(bits, truth[part]), names=names, batch=rule.batch_size
-            )
+            lambda bits: segmentation_metrics(*counts(bits, truth[part]), names=names, batch=rule.batch_size)
         )
 
     test = metric("test")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from g2d_bench.data.base import Dataset, Sample
 from g2d_bench.data.cache import MaskCache, PixelCache
-from g2d_bench.data.leaks import find_leaks, require_no_leaks, shared_in_words
 from g2d_bench.data.images import Letterbox
+from g2d_bench.data.leaks import find_leaks, require_no_leaks, shared_in_words
 from g2d_bench.data.legacy_splits import (
     balanced,
     choose_fraction,
@@ -178,7 +178,7 @@ class TaskData:
         return MaskCache.open(self.dataset, self.manifest, self.task.labels[0], self.task.eval_size)
 
     def mask_bits(self, part: str) -> NDArray[np.uint8]:
-        """Return the masks of a part (``train``, ``val`` or ``test``) as :attr:`MaskCache.bits`, in its order.
+        """Return the masks of a part (``train``, ``val``, ``test``) as :attr:`MaskCache.bits`, in its order.
 
         By the defect of a published split, an image may stand in a part with some of its mask only.
         """

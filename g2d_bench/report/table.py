@@ -18,7 +18,6 @@ from g2d_bench.reported import Quoted
 from g2d_bench.results import Record
 from g2d_bench.selection import Found
 
-
 PUBLISHED = "split_defects"
 """Note of a record that was measured on a published split: what is wrong with it."""
 

@@ -221,7 +221,9 @@ def test_the_published_draws() -> None:
     assert len(first) == len(second) == 97
     assert first != second
     # Something is left to train on, however small the set.
-    assert len(legacy.choose_fraction(names[:5], 0.01, 0)) == len(legacy.sample_fraction(names[:5], 0.01)) == 1
+    assert (
+        len(legacy.choose_fraction(names[:5], 0.01, 0)) == len(legacy.sample_fraction(names[:5], 0.01)) == 1
+    )
 
 
 def test_balancing_never_takes_more_negatives_than_there_are() -> None:
