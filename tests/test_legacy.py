@@ -109,8 +109,12 @@ def test_published_rates_differ_by_task_and_fraction(
 def test_the_floor_of_steps_leaves_the_published_schedules_alone(catalogue: Catalogue) -> None:
     """Images of the smallest published training sets, and 50 epochs without the last batch."""
     legacy, tuned = catalogue.protocols["legacy"], catalogue.protocols["legacy-finetune"].classification
-    assert legacy.classification and legacy.classification.training and legacy.segmentation
-    assert legacy.detection and tuned and tuned.training
+    assert legacy.classification is not None
+    assert legacy.classification.training is not None
+    assert legacy.segmentation is not None
+    assert legacy.detection is not None
+    assert tuned is not None
+    assert tuned.training is not None
     assert legacy.classification.training.schedule(187) == (150, 3)
     assert legacy.segmentation.of("siim-seg", 0.01).schedule(40) == (250, 5)
     assert legacy.segmentation.of("rsna-seg", 0.01).schedule(160) == (500, 10)

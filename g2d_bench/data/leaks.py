@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from g2d_bench.data.cache import PixelCache
 from g2d_bench.data.images import Letterbox
 from g2d_bench.data.manifest import Manifest
-from g2d_bench.data.splits import Split
+from g2d_bench.data.splits import PARTS, Split
 from g2d_bench.errors import InputError
 
 Kind = Literal["id", "patient", "file", "near-duplicate"]
@@ -118,7 +118,8 @@ def shared_in_words(leaks: Sequence[Leak]) -> str:
     for leak in leaks:
         counts[leak.split_a, leak.split_b][leak.kind] += 1
     texts = []
-    for (one, other), count in counts.items():
+    for one, other in sorted(counts, key=lambda pair: [PARTS.index(part) for part in pair]):
+        count = counts[one, other]
         # An image that stands in two parts brings its file along.
         copies = count["file"] - count["id"]
         numbers = {"images": count["id"], "patients": count["patient"], "copies of files": copies}

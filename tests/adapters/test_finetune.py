@@ -16,7 +16,15 @@ from PIL import Image
 
 from g2d_bench.adapters import classification
 from g2d_bench.adapters.base import Job
-from g2d_bench.adapters.finetune import Classifier, batches, fine_tune, masked_loss
+from g2d_bench.adapters.finetune import (
+    Classifier,
+    Crops,
+    batches,
+    fine_tune,
+    masked_loss,
+    mean_batch_loss,
+)
+from g2d_bench.cards import Catalogue
 from g2d_bench.encoders.features import frozen_hash
 from g2d_bench.encoders.load import load_encoder
 from g2d_bench.plan import Cell
@@ -144,3 +152,70 @@ def test_unknown_labels_do_not_count() -> None:
     one_hot = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     both = masked_loss(logits, one_hot, exclusive=True)
     assert both.item() == pytest.approx(F.cross_entropy(logits, torch.tensor([1, 0])).item())
+
+
+def published(job: Job) -> Job:
+    """The cell under the published linear protocol, with fewer steps and on the same split."""
+    protocol = Catalogue.open().protocols["legacy"]
+    assert protocol.classification is not None
+    assert protocol.classification.training is not None
+    quick = {"learning_rate": 3e-2, "batch_size": 15, "epochs": 1, "min_steps": 60, "max_steps": 60}
+    training = protocol.classification.training.model_copy(update=quick)
+    card = protocol.classification.model_copy(update={"training": training})
+    return replace(job, protocol=protocol.model_copy(update={"classification": card}))
+
+
+def test_a_linear_layer_learns_on_a_frozen_encoder(job: Job) -> None:
+    before = frozen_hash(job.encoder.image)
+    outcome = classification.run(published(job))
+    assert frozen_hash(job.encoder.image) == before == outcome.notes["encoder_state"]
+    assert outcome.notes["encoder_frozen"]
+    assert set(outcome.notes["validation"]) == {"val_loss"}
+    assert outcome.metrics["accuracy"] > 0.6
+    again = classification.run(published(job))
+    np.testing.assert_array_equal(outcome.predictions["scores"], again.predictions["scores"])
+
+
+def test_the_step_with_the_lowest_loss_is_kept(job: Job) -> None:
+    tuned = fine_tune(job, rule(job, select="val_loss", drop_last=True), lambda scores: 1 / 0)
+    truth = job.data.targets(job.data.val).argmax(1)
+    losses = -np.log(tuned.val[np.arange(len(truth)), truth])
+    # The nine images of validation are fewer than a batch of 15, so that all of them count.
+    assert len(truth) < 15
+    assert tuned.notes["validation"]["val_loss"] == pytest.approx(losses.mean())
+
+
+def test_validation_loss_is_a_mean_of_full_batches(job: Job) -> None:
+    generator = np.random.default_rng(1)
+    logits, targets = generator.normal(0, 3, (23, 2)), (generator.random((23, 2)) < 0.5).astype(float)
+    targets[4, 0] = targets[8, 1] = np.nan
+
+    def one(rows: range) -> float:
+        each = [
+            np.log1p(np.exp(-logits[n, k] if targets[n, k] else logits[n, k]))
+            for n in rows
+            for k in range(2)
+            if not np.isnan(targets[n, k])
+        ]
+        return float(sum(each) / len(each))
+
+    fives = [range(n, n + 5) for n in (0, 5, 10, 15)]
+    for size, drop, parts in ((5, True, fives), (5, False, [*fives, range(20, 23)]), (50, True, [range(23)])):
+        given = rule(job, batch_size=size, drop_last=drop)
+        found = mean_batch_loss(torch.from_numpy(logits), torch.from_numpy(targets), given, exclusive=False)
+        assert found == pytest.approx(np.mean([one(part) for part in parts]))
+
+
+def test_crops_lie_inside_and_reach_every_place() -> None:
+    pixels = np.arange(2 * 7 * 7, dtype=np.uint8).reshape(2, 7, 7)
+    crops = Crops(pixels, 5)
+    np.testing.assert_array_equal(crops.centres, pixels[:, 1:6, 1:6])
+    drawn = crops.random(np.zeros(400, np.intp), torch.Generator().manual_seed(0))
+    corners = {int(crop[0, 0]) for crop in drawn}
+    assert corners == {7 * top + left for top in range(3) for left in range(3)}
+    for crop in drawn[:20]:
+        top, left = divmod(int(crop[0, 0]), 7)
+        np.testing.assert_array_equal(crop, pixels[0, top : top + 5, left : left + 5])
+    whole = Crops(pixels, 7)
+    np.testing.assert_array_equal(whole.random(np.array([1, 0]), torch.Generator()), pixels[[1, 0]])
+    np.testing.assert_array_equal(whole.centres, pixels)

@@ -14,7 +14,14 @@ from g2d_bench.data.base import Sample
 from g2d_bench.data.cache import PixelCache
 from g2d_bench.data.covid_cxr import CovidCxr
 from g2d_bench.data.images import letterbox
-from g2d_bench.data.leaks import NEAR_DUPLICATE, Leak, LeakError, find_leaks, require_no_leaks
+from g2d_bench.data.leaks import (
+    NEAR_DUPLICATE,
+    Leak,
+    LeakError,
+    find_leaks,
+    require_no_leaks,
+    shared_in_words,
+)
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.splits import Split, make_split
 from g2d_bench.errors import InputError
@@ -144,3 +151,14 @@ def test_real_radiographs(real_pack: Path) -> None:
     leaks = find_leaks(split, both, PixelCache(both, squares))
     assert {(leak.a, leak.b) for leak in leaks} == {(name, f"copy {name}") for name in ids[:-1]}
     assert NEAR_DUPLICATE < 0.9
+
+
+def test_what_a_published_split_shares_is_put_in_words() -> None:
+    known = manifest({"a": "1", "b": "1", "c": "2", "d": "3"}, sha={"c": "same", "d": "same"})
+    assert shared_in_words(find_leaks(Split("x", ("a",), ("c",), ("b", "c")), known)) == (
+        "train and test 1 patients; val and test 1 images and 1 patients"
+    )
+    assert shared_in_words(find_leaks(Split("x", ("a",), ("c",), ("d",)), known)) == (
+        "val and test 1 copies of files"
+    )
+    assert shared_in_words([]) == ""

@@ -8,9 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from g2d_bench.data.images import Letterbox
+from g2d_bench.data.legacy_splits import siim_row_parts
 from g2d_bench.data.rle import decode_relative, encode_relative
 from g2d_bench.data.siim import Siim, read_table
 from g2d_bench.errors import InputError
+from g2d_bench.plan import Cell
+from g2d_bench.run import Bench
+from g2d_bench.settings import Settings
 
 WriteDicom = Callable[..., Path]
 SHAPE = (12, 10)
@@ -156,3 +161,32 @@ def test_the_real_table(real_pack: Path) -> None:
     texts = [text for runs in found.values() for text in runs][::40]
     for text in texts:
         assert encode_relative(decode_relative(text, (1024, 1024), "t")) == text
+
+
+def test_the_row_split_tests_on_a_part_of_a_mask(tmp_path: Path, write_dicom: WriteDicom) -> None:
+    """An image with rows in several parts shows in each part what the rows of that part say."""
+    folder = tmp_path / "siim"
+    for n in range(20):
+        pixels = np.arange(120, dtype=np.uint8).reshape(SHAPE) + n
+        write_dicom(folder / "dicom-images-train" / "s" / f"t{n}" / f"1.{n:02}.dcm", pixels)
+    rows = [f"1.{n:02},{6 + 30 * k} 4" for n in range(12) for k in range(3)]
+    table(folder, *rows, *(f"1.{n}, -1" for n in range(12, 20)))
+    bench = Bench(Settings(data_root=tmp_path, results=tmp_path / "runs"))
+    data = bench.task_data(Cell("siim-seg", 1.0, "legacy", 0, "random"))
+    texts = [(row.split(",")[0], row.split(",")[1]) for row in rows]
+    parts = dict(zip(("train", "val", "test"), siim_row_parts([*texts, *[("", "")] * 8]), strict=True))
+    assert set(data.val) & set(data.test)
+    for part, ids in (("train", data.train), ("val", data.val), ("test", data.test)):
+        bits = data.mask_bits(part)
+        for place, image in enumerate(ids):
+            mine = [texts[n][1] for n in parts[part] if n < len(texts) and texts[n][0] == image]
+            mask = np.zeros(SHAPE, np.bool_)
+            for text in mine:
+                mask |= decode_relative(text, SHAPE, "")
+            wanted = Letterbox.of(SHAPE, data.task.eval_size).mask_forward(mask)
+            found = np.unpackbits(bits[place], count=wanted.size).reshape(wanted.shape)
+            np.testing.assert_array_equal(found, wanted)
+    assert "images" in bench.check_leaks(data)
+    # Train holds as many images without as with the finding, where there are that many.
+    with_finding = [image for image in data.train if data.positives((image,))]
+    assert len(data.train) <= 2 * len(with_finding)

@@ -228,3 +228,14 @@ def test_undefined_is_nan() -> None:
     unknown = _stored(np.full((3, 1), 0.5), np.full((3, 1), np.nan), thresholds=np.full(1, 0.5))
     names = tuple(name for name, spec in METRICS.items() if spec.by_label)
     assert all(math.isnan(value) for value in measure(unknown, names).values())
+
+
+def test_no_metric_of_the_zero_shot_tasks_sees_a_z_score_over_the_test_set() -> None:
+    """GLoRIA's transductive step moves and stretches each label's scores; what papers read stays the same."""
+    generator = np.random.default_rng(12)
+    scores, targets = generator.normal(0.1, 0.05, (200, 3)), (generator.random((200, 3)) < 0.3).astype(float)
+    scores += 0.03 * targets
+    names = ("auroc", "auprc", "f1_legacy", "accuracy_legacy")
+    plain = measure(_stored(scores, targets), names)
+    standard = (scores - scores.mean(0)) / scores.std(0)
+    assert measure(_stored(standard, targets), names) == pytest.approx(plain, abs=1e-12)

@@ -258,6 +258,15 @@ def test_paper_table_1_under_a_legacy_protocol_shows_the_papers_metric(folder: A
     assert table.columns[0].heads == ("segmentation", "SIIM, dice_legacy", "1 %")
 
 
+def test_a_published_protocol_says_what_it_is(folder: Any) -> None:
+    record = folder.add("g2d", protocol="legacy").record
+    marked = record.model_copy(update={"notes": record.notes | {"split_defects": ["Rows are split."]}})
+    facts = one(blocks([marked], metrics=METRICS)).facts
+    assert "siim-seg: Rows are split." in facts
+    assert any(fact.startswith("protocol legacy repeats a published one with its defects") for fact in facts)
+    assert not any("published" in fact for fact in one(blocks([record], metrics=METRICS)).facts)
+
+
 @pytest.mark.parametrize(
     ("name", "columns", "rows"),
     [("g2d-table2a", 6, 4), ("g2d-table2b", 11, 7), ("g2d-table3", 15, 24), ("g2d-table4", 9, 9)],
