@@ -158,6 +158,8 @@ def render_description(card: Mapping[str, Any], indent: str = "") -> str:
         elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
             for item in value:
                 lines += [f"{indent}{key}:", render_description(item, indent + "  ")]
+        elif isinstance(value, list) and any(isinstance(item, str) and len(item) > 60 for item in value):
+            lines += [f"{indent}{key}:", *(f"{indent}  - {item}" for item in value)]
         elif isinstance(value, list):
             lines.append(f"{indent}{key}: {', '.join(str(item) for item in value)}")
         else:

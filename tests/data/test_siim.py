@@ -174,7 +174,11 @@ def test_the_row_split_tests_on_a_part_of_a_mask(tmp_path: Path, write_dicom: Wr
     bench = Bench(Settings(data_root=tmp_path, results=tmp_path / "runs"))
     data = bench.task_data(Cell("siim-seg", 1.0, "legacy", 0, "random"))
     texts = [(row.split(",")[0], row.split(",")[1]) for row in rows]
-    parts = dict(zip(("train", "val", "test"), siim_row_parts([*texts, *[("", "")] * 8]), strict=True))
+    parts = dict(
+        zip(
+            ("train", "val", "test"), siim_row_parts([*(image for image, _ in texts), *[""] * 8]), strict=True
+        )
+    )
     assert set(data.val) & set(data.test)
     for part, ids in (("train", data.train), ("val", data.val), ("test", data.test)):
         bits = data.mask_bits(part)
