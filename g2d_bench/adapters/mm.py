@@ -42,6 +42,10 @@ def import_quietly(name: str) -> ModuleType:
     """Import a module of the stack without its notices about absent optional parts."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     with quiet():
+        from g2d_bench.adapters.mm_ops import install
+
+        # mmseg brings mmdet along, and mmdet looks for mmcv's compiled operators once, when it is imported.
+        install()
         return import_module(name)
 
 

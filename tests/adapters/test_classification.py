@@ -335,7 +335,7 @@ def test_units(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"tuning": "frozen"}, "takes penalties alone"),
+        ({"tuning": "frozen"}, "takes either penalties or training"),
         ({"tuning": "finetune"}, "takes training alone"),
         ({"tuning": "frozen", "penalties": [0.0, 1.0]}, "must be positive"),
         ({"tuning": "frozen", "penalties": [1.0, 0.1]}, "must ascend"),
