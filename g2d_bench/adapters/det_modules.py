@@ -288,7 +288,7 @@ def yolo_v3(
     def entropy(weight: float) -> dict[str, Any]:
         return {"type": "CrossEntropyLoss", "use_sigmoid": True, "loss_weight": weight, "reduction": "sum"}
 
-    return YOLOV3(
+    model = YOLOV3(
         backbone={
             "type": "G2DBenchPyramid",
             "encoder": encoder,
@@ -333,6 +333,10 @@ def yolo_v3(
         ),
         data_preprocessor=G2DBenchDetPreprocessor(),
     )
+    # The layout of the maps: convolutions need not turn their weights round in every step.
+    model.neck.to(memory_format=torch.channels_last)
+    model.bbox_head.to(memory_format=torch.channels_last)
+    return model
 
 
 FoundBoxes = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.floating[Any]]]
