@@ -33,10 +33,11 @@ class G2DHeads(Heads):
     For grounding, cells are the projected ones before the pooling, as in the released code; the paper compares
     "the last convolutional map", which has another width than the text. No loss ties their space to that of
     the text but through the pooling. The other choice, ``local="values"``, is what the pooling averages:
-    projected cell plus position, through value, output and last linear map. Of such averages the text vector was
-    trained to be a neighbour, yet a single cell that gets no attention may point anywhere: on the validation
-    images of generated SIIM and RSNA the findings then were colder than their surroundings (contrast to noise
-    -0.51 and -0.66), and warmer with the projected cells (0.60 and 0.67), which is why these are the default.
+    projected cell plus position, through value, output and last linear map. Of such averages the text vector
+    was trained to be a neighbour, yet a single cell that gets no attention may point anywhere: on the
+    validation images of generated SIIM and RSNA the findings then were colder than their surroundings
+    (contrast to noise -0.51 and -0.66), and warmer with the projected cells (0.60 and 0.67), which is why
+    these are the default.
 
     Args:
         widths: channels of the maps from ``level`` to the coarsest.
