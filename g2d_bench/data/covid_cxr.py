@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from g2d_bench.data.base import Box, Dataset, Sample
 from g2d_bench.data.images import read_mask_image
-from g2d_bench.data.tables import Row, read_table, require
+from g2d_bench.data.tables import Row, read_table, read_text, require
 from g2d_bench.errors import InputError
 
 _COLUMNS = ("patientid", "sex", "age", "finding", "view", "modality", "folder", "filename", "clinical_notes")
@@ -135,6 +135,8 @@ class CovidCxr(Dataset):
                     raise other.error(
                         f"{other[column]!r}, but {row[column]!r} in row {row.line} of the same file", column
                     )
+        if row.number("age", required=False) < 0:
+            raise row.error(f"age {row['age']} is negative", "age")
         path = self.root / (row["folder"] or "images") / row["filename"]
         mask = next((m for m in (m.format(stem=path.stem) for m in _MASKS) if (self.root / m).is_file()), "")
         annotated = {box.label for box in boxes} | ({"Lung"} if mask else set())
@@ -156,7 +158,7 @@ class CovidCxr(Dataset):
         if not path.is_file():
             return {}
         try:
-            content = json.loads(path.read_text("utf-8"))
+            content = json.loads(read_text(path))
             images = {i["id"]: (str(i["file_name"]), i["width"], i["height"]) for i in content["images"]}
             sides = {category["id"]: str(category["name"]) for category in content["categories"]}
             found = [
@@ -167,8 +169,12 @@ class CovidCxr(Dataset):
                 f"not a COCO file of boxes: {type(error).__name__} {error}", file=path
             ) from error
         boxes: dict[str, list[Box]] = defaultdict(list)
+        seen: set[int] = set()
         for number, image, category, extent in found:
             where = f"annotation {number}"
+            if number in seen:
+                raise InputError(f"duplicate id {number}", file=path, field=where)
+            seen.add(number)
             if image not in images:
                 raise InputError(f"image {image} is not listed", file=path, field=where)
             if sides.get(category) not in ("Left Lung", "Right Lung"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,6 +57,7 @@ ENTRY_COLUMNS = (
     "Patient Gender",
     "View Position",
 )
+_AGE = re.compile(r"(\d+)([YMD]?)")
 SIZE_COLUMNS = ("OriginalImage[Width", "Height]")
 
 
@@ -64,6 +66,14 @@ def _label(row: Row, column: str, word: str) -> str:
     if label not in LABELS:
         row.choice(column, (*LABELS, *SPELLINGS), word)
     return label
+
+
+def _years(row: Row) -> str:
+    """Age in whole years: the first edition writes 058Y (and months and days of infants), the second 58."""
+    match = _AGE.fullmatch(row.text("Patient Age"))
+    if match is None:
+        raise row.error(f"{row['Patient Age']!r} is no age such as 58, 058Y or 011M", "Patient Age")
+    return str(int(match[1]) // {"M": 12, "D": 365}.get(match[2], 1))
 
 
 def read_entries(path: Path) -> list[Sample]:
@@ -101,8 +111,7 @@ def read_entries(path: Path) -> list[Sample]:
                 meta={
                     "row": str(row.line),
                     "sex": row.choice("Patient Gender", ("M", "F")),
-                    # The first edition writes 058Y, the second 58.
-                    "age": row["Patient Age"].rstrip("Y").lstrip("0") or "0",
+                    "age": _years(row),
                     "view": row.choice("View Position", ("PA", "AP")),
                 },
             )

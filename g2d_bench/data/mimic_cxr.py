@@ -63,8 +63,9 @@ class MimicCxr(Dataset):
         official ``train``, ``validate`` or ``test``, ``meta`` has ``view``, ``study`` and ``row``.
 
         Raises:
-            InputError: a table or column is missing; an id is not a number; a split or a label has an
-                unknown value; an image of the metadata is not in the split table.
+            InputError: a table or column is missing; an id is not a number or stands twice; a split or a
+                label has an unknown value; an image of the metadata is not in the split table; a report is
+                not UTF-8.
         """
         return sorted(self._samples(self._sectioned(), files=True), key=lambda sample: sample.id)
 
@@ -78,8 +79,8 @@ class MimicCxr(Dataset):
         table = read_table(self._path("metadata"), ("dicom_id", "subject_id", "study_id", "ViewPosition"))
         samples = []
         texts: dict[str, str] = {}
-        for row in table:
-            dicom, subject, study = row.text("dicom_id"), _digits(row, "subject_id"), _digits(row, "study_id")
+        for dicom, row in table.by_id("dicom_id").items():
+            subject, study = _digits(row, "subject_id"), _digits(row, "study_id")
             if dicom not in splits:
                 raise row.error(f"{dicom!r} is not in {_TABLE.format('split')}", "dicom_id")
             folder = f"files/p{subject[:2]}/p{subject}"
@@ -104,16 +105,17 @@ class MimicCxr(Dataset):
 
     def _splits(self) -> dict[str, str]:
         table = read_table(self._path("split"), ("dicom_id", "split"))
-        return {row.text("dicom_id"): row.choice("split", _SPLITS) for row in table}
+        return {dicom: row.choice("split", _SPLITS) for dicom, row in table.by_id("dicom_id").items()}
 
     def _labels(self) -> dict[tuple[str, str], dict[str, float]]:
         path = locate(self.root, (_TABLE.format("chexpert"),))
         if path is None:
             return {}
         table = read_table(path, ("subject_id", "study_id", *self.labels))
+        # Numbered for the whole release, so a study has one row.
         return {
-            (row["subject_id"], row["study_id"]): {label: _label(row, label) for label in self.labels}
-            for row in table
+            (_digits(row, "subject_id"), study): {label: _label(row, label) for label in self.labels}
+            for study, row in table.by_id("study_id").items()
         }
 
     def _sectioned(self) -> dict[str, str]:
@@ -123,21 +125,24 @@ class MimicCxr(Dataset):
             return {}
         reports = {}
         table = read_table(path, ("study", "impression", "findings"))
-        for row in table:
+        for study, row in table.by_id("study").items():
             parts = [f"{name.upper()}:\n{row[name]}" for name in ("findings", "impression") if row[name]]
             if not parts and "last_paragraph" in table.columns:
                 parts = [row["last_paragraph"]]
-            reports[row.text("study").removeprefix("s")] = "\n\n".join(parts)
+            reports[study.removeprefix("s")] = "\n\n".join(parts)
         return reports
 
     def _report(self, relative: str) -> str:
         for folder in _REPORT_FOLDERS:
             path = os.path.join(self.root, folder, relative)  # noqa: PTH118 - half a million of them
             try:
-                with open(path, "rb") as file:  # noqa: PTH123
-                    return file.read().decode("utf-8", errors="replace")
+                with open(path, encoding="utf-8") as file:  # noqa: PTH123
+                    return file.read()
             except FileNotFoundError:
                 continue
+            except UnicodeDecodeError as error:
+                message = f"byte 0x{error.object[error.start]:02x} at {error.start} is not utf-8"
+                raise InputError(message, file=path) from None
             except OSError as error:
                 raise InputError(f"cannot read the report: {error.strerror}", file=path) from error
         return ""

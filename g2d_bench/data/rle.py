@@ -31,7 +31,7 @@ def parse_relative(text: str, pixels: int, where: str) -> NDArray[np.int64]:
         Gaps and lengths in turn, shape [2 · runs].
 
     Raises:
-        InputError: odd count, no whole numbers, negative, or beyond the image.
+        InputError: odd count, no whole numbers, negative, a run of no pixels, or beyond the image.
     """
     text = " ".join(text.split())
     if text == EMPTY:
@@ -45,6 +45,8 @@ def parse_relative(text: str, pixels: int, where: str) -> NDArray[np.int64]:
         raise InputError(
             f"{numbers.size} values, want pairs of gap and length (or {EMPTY})", file=where, field=_FIELD
         )
+    if not numbers[1::2].all():
+        raise InputError(f"a run of no pixels, want {EMPTY} for an empty mask", file=where, field=_FIELD)
     # Each number first: a sum of huge ones could wrap around into the image.
     if numbers.max() > pixels or numbers.sum() > pixels:
         reach = sum(map(int, text.split()))

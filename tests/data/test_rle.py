@@ -39,10 +39,13 @@ def test_round_trip_and_literal_reference(mask: NDArray[np.bool_]) -> None:
 
 @given(st.lists(st.integers(0, 9), min_size=2, max_size=20), st.integers(1, 9))
 def test_any_valid_text(numbers: list[int], rows: int) -> None:
-    numbers = numbers[: len(numbers) // 2 * 2]  # runs of length 0 and gaps of 0 occur
+    numbers = numbers[: len(numbers) // 2 * 2]  # gaps of 0 occur
     shape = (rows, 100)
     text = " ".join(map(str, numbers))
-    if sum(numbers) > rows * 100:
+    if 0 in numbers[1::2]:
+        with pytest.raises(InputError, match="a run of no pixels"):
+            decode_relative(text, shape, "t")
+    elif sum(numbers) > rows * 100:
         with pytest.raises(InputError, match="runs reach pixel"):
             decode_relative(text, shape, "t")
     else:
@@ -80,7 +83,9 @@ def test_result_is_ordinary_memory() -> None:
         ("1 -2", "'-2' is a negative value"),
         ("-1 -1", "'-1' is a negative value"),
         ("0 17", "runs reach pixel 17 of 16"),
-        ("15 1 1 0", "runs reach pixel 17 of 16"),
+        ("15 1 0 1", "runs reach pixel 17 of 16"),
+        ("5 0", "a run of no pixels, want -1 for an empty mask"),
+        ("5 1 3 0", "a run of no pixels"),
         ("99999999999999999999999 1", "runs reach pixel 100000000000000000000000 of 16"),
         ("9223372036854775807 9223372036854775807", "of 16"),
     ],
