@@ -100,6 +100,7 @@ def run(force: bool, dry_run: bool, jobs: int | None, allow_leaks: str, **given:
         _print_plan(opened, cells, skipped)
         return
     from g2d_bench.execute.local import execute
+    from g2d_bench.plan import Cell
 
     report = execute(cells, opened, jobs)
     for left in skipped:
@@ -110,12 +111,14 @@ def run(force: bool, dry_run: bool, jobs: int | None, allow_leaks: str, **given:
             f"\n{report.reused} of {len(cells)} cells were finished before (run with --force to repeat them)."
         )
     if report.failures:
-        click.echo(f"\n{len(report.failures)} of {len(cells)} cells failed:", err=True)
+        click.echo(
+            f"\n{len(report.failures)} of {len(cells)} cells failed (run again: only these):", err=True
+        )
         for failure in report.failures:
-            cell = failure.cell
-            click.echo(
-                f"  {cell.task} {cell.encoder} {cell.fraction:g} seed {cell.seed}: {failure.error}", err=True
-            )
+            cell = Cell(**failure.cell.model_dump())
+            click.echo(f"  {cell}: {failure.error}", err=True)
+            if not failure.bad_input:
+                click.echo(f"    traceback in {opened.locate_failure(cell)[1]}", err=True)
         sys.exit(1)
 
 

@@ -19,7 +19,7 @@ PATH = click.Path(path_type=Path)
 
 
 class Group(click.Group):
-    """Prints an InputError as one line and exits with 2."""
+    """Prints an InputError as one line and exits with 2; ends quietly with 130 when interrupted."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -28,6 +28,10 @@ class Group(click.Group):
         except InputError as error:
             click.echo(f"g2d-bench: {error}", err=True)
             ctx.exit(2)
+        except KeyboardInterrupt:
+            # The terminal has echoed ^C on the line.
+            click.echo("\ng2d-bench: interrupted; the same command takes up what is not finished", err=True)
+            ctx.exit(130)
 
 
 def split(_: click.Context, __: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:

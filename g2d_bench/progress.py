@@ -1,12 +1,86 @@
-"""Progress with ETA: a bar on a terminal, a line every few seconds in a log."""
+"""Progress: a bar on a terminal; elsewhere whole lines, and only of work that takes long."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+import time
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+FIRST = 5.0
+"""Seconds after which work in a log says for the first time how far it is."""
+
+INTERVAL = 20.0
+"""Seconds between its lines after that."""
+
+_on_behalf_of = ""
+
+
+class Meter:
+    """How far one piece of work is, on stderr.
+
+    A terminal gets a bar with the time left, which goes when the work is done. A log (or a process that works
+    beside others, see :func:`speaking_for`) gets a line after 5 s and then every 20 s, each written in one
+    piece, so that neither half-drawn bars nor several processes garble it. Shorter work says nothing there.
+
+    Args:
+        label: what the work is, in a few words.
+        total: number of steps, None where it is not known.
+        unit: what one step is.
+    """
+
+    def __init__(self, label: str, total: int | None = None, unit: str = "it") -> None:
+        self.label, self.total, self.unit = label, total, unit
+        # Kept: what redirects stderr while the work goes on is meant for others.
+        self.stream = sys.stderr
+        self.done = 0
+        self.start = time.monotonic()
+        self.next = self.start + FIRST
+        self.bar: Any = None
+        if self.stream.isatty() and not _on_behalf_of:
+            from tqdm import tqdm
+
+            self.bar = tqdm(
+                desc=label,
+                total=total,
+                unit=unit,
+                mininterval=0.2,
+                leave=False,
+                dynamic_ncols=True,
+                file=self.stream,
+            )
+
+    def step(self, count: int = 1) -> None:
+        """Note that ``count`` more steps are done."""
+        self.done += count
+        if self.bar is not None:
+            self.bar.update(count)
+            return
+        now = time.monotonic()
+        if now >= self.next and self.done != self.total:
+            self._say(self._left(now))
+            self.next = now + INTERVAL
+
+    def close(self) -> None:
+        """Take the bar away, or say in the log how long the work took, if that was long."""
+        if self.bar is not None:
+            self.bar.close()
+        elif (now := time.monotonic()) - self.start >= FIRST:
+            self._say(f"in {_clock(now - self.start)}")
+
+    def _left(self, now: float) -> str:
+        if not self.total or not self.done:
+            return f"after {_clock(now - self.start)}"
+        return f"about {_clock((now - self.start) / self.done * (self.total - self.done))} left"
+
+    def _say(self, when: str) -> None:
+        count = f"{self.done}/{self.total}" if self.total else f"{self.done}"
+        behalf = f"{_on_behalf_of}: " if _on_behalf_of else ""
+        self.stream.write(f"{behalf}{self.label}: {count} {self.unit}, {when}\n")
+        self.stream.flush()
 
 
 _told: set[str] = set()
@@ -20,7 +94,7 @@ def tell_once(text: str) -> None:
 
 
 def track(items: Iterable[T], label: str, total: int | None = None, unit: str = "it") -> Iterator[T]:
-    """Yield ``items`` and show how far the work is on stderr.
+    """Yield ``items`` and show how far the work is; see :class:`Meter`.
 
     Args:
         items: what to iterate over.
@@ -28,18 +102,37 @@ def track(items: Iterable[T], label: str, total: int | None = None, unit: str = 
         total: number of items where ``items`` has no length.
         unit: what one item is.
     """
-    from tqdm import tqdm
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    meter = Meter(label, total, unit)
+    try:
+        for item in items:
+            yield item
+            meter.step()
+    finally:
+        meter.close()
 
-    terminal = sys.stderr.isatty()
-    yield from tqdm(
-        items,
-        desc=label,
-        total=total,
-        unit=unit,
-        mininterval=0.2 if terminal else 10.0,
-        # In a log, a carriage return would glue all states into one line.
-        bar_format=None if terminal else "{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]\n",
-        leave=not terminal,
-        dynamic_ncols=terminal,
-        file=sys.stderr,
-    )
+
+@contextmanager
+def speaking_for(name: str) -> Iterator[None]:
+    """Put a name before what this process says of its progress, as one of several at work.
+
+    Args:
+        name: whose work it is.
+    """
+    global _on_behalf_of
+    before, _on_behalf_of = _on_behalf_of, name
+    try:
+        yield
+    finally:
+        _on_behalf_of = before
+
+
+def _clock(seconds: float) -> str:
+    """Write seconds as ``42 s``, ``3:05 min`` or ``2:07 h``."""
+    whole = round(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    if whole < 6000:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import subprocess
@@ -16,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from g2d_bench import __version__
 from g2d_bench.paths import PACKAGE
+from g2d_bench.processes import cores
 
 PACKAGES = (
     "torch",
@@ -66,7 +66,7 @@ def hardware() -> dict[str, str | int]:
     return {
         "machine": platform.machine(),
         "system": platform.system(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
     }

@@ -96,6 +96,7 @@ class Failure(_Part):
 
     schema_version: Literal[1] = 1
     key: str
+    """As in a record; empty where the data that it depends on cannot be read."""
     cell: CellPart
     bad_input: bool
     """Whether the user can mend it: a file, a card, a flag."""
@@ -105,7 +106,8 @@ class Failure(_Part):
 
 
 class Store:
-    """Records in a folder: ``<kind>/<encoder>/<task>@<version>/<protocol>/<fraction>-s<seed>-<key>.json``.
+    """Records in a folder: ``<kind>/<encoder>/<task>@<version>/<protocol>/<fraction>-s<seed>-<key>.json``,
+    and ``<fraction>-s<seed>.failed.json`` where the cell failed.
 
     Args:
         root: the folder; it is made on the first write.
@@ -147,14 +149,17 @@ class Store:
         return complete
 
     def fail(self, path: Path, failure: Failure) -> None:
-        """Write a failure record where the record would have been."""
+        """Write a failure record; see :meth:`failure_path`."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.failure_path(path), to_json(failure))
+        write_atomically(path, to_json(failure))
 
     @staticmethod
     def failure_path(path: Path) -> Path:
-        """Return the name of the failure record that belongs to a record's path."""
-        return path.with_suffix(".failed.json")
+        """Return where a cell's failure belongs, given where its record does.
+
+        The key is no part of it: a cell has one failure, its last, and that goes when the cell succeeds.
+        """
+        return path.with_name(f"{path.stem.rpartition('-')[0]}.failed.json")
 
     def __iter__(self) -> Iterator[tuple[Path, Record]]:
         """Read all finished records, in the order of their paths.

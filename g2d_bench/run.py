@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
 import sys
 import traceback
@@ -21,6 +20,7 @@ from g2d_bench.encoders.text_folder import needs_folder, text_digest
 from g2d_bench.encoders.weights import weights_digest, weights_file, weights_state
 from g2d_bench.errors import InputError
 from g2d_bench.plan import Cell
+from g2d_bench.processes import cores
 from g2d_bench.provenance import Stopwatch, commit, hardware, now, peak_memory_mb, versions
 from g2d_bench.results import (
     CellPart,
@@ -56,7 +56,7 @@ class Bench:
         self.settings = settings
         self.options = options or Options()
         self.store = Store(settings.results)
-        self._data: dict[str, tuple[Any, Manifest]] = {}
+        self._data: dict[str, tuple[Any, Manifest] | InputError] = {}
         self._checked: dict[tuple[str, str], str] = {}
 
     @cached_property
@@ -72,11 +72,21 @@ class Bench:
         return Source(self.settings.data_root, self.settings.phantom_root)
 
     def dataset(self, name: str) -> tuple[Any, Manifest]:
-        """Open a data set and its manifest, once."""
+        """Open a data set and its manifest, once; a bad one is not read again for every cell, either.
+
+        Raises:
+            InputError: it is not there or malformed.
+        """
         if name not in self._data:
-            dataset = self.source.open(name)
-            self._data[name] = (dataset, Manifest.open(dataset))
-        return self._data[name]
+            try:
+                dataset = self.source.open(name)
+                self._data[name] = (dataset, Manifest.open(dataset))
+            except InputError as error:
+                self._data[name] = error
+        found = self._data[name]
+        if isinstance(found, InputError):
+            raise found
+        return found
 
     def weights(self, card: EncoderCard) -> tuple[bool, str]:
         """Say whether a card's weights can be loaded here, and if not, why."""
@@ -124,10 +134,21 @@ class Bench:
         key, path = self.locate(cell)
         return None if self.options.force else self.store.find(path, key)
 
+    def locate_failure(self, cell: Cell) -> tuple[str, Path]:
+        """Return a cell's key and the path of its failure record, also where the data cannot be read."""
+        try:
+            key, path = self.locate(cell)
+        except InputError:
+            task = self.catalogue.tasks[cell.task]
+            there = self.source.state(task.dataset)
+            key, kind = "", self.source.kind if there == "no" else there
+            path = self.store.path(cell, kind=kind, version=task.version, key=key)
+        return key, self.store.failure_path(path)
+
     def forget(self, cell: Cell) -> None:
         """Remove the failure record of a cell, and the folders that it alone needed."""
-        _, path = self.locate(cell)
-        self.store.failure_path(path).unlink(missing_ok=True)
+        _, path = self.locate_failure(cell)
+        path.unlink(missing_ok=True)
         for folder in path.parents:
             if folder == self.store.root.parent or not folder.is_dir() or any(folder.iterdir()):
                 break
@@ -281,13 +302,12 @@ def fix_threads(card: EncoderCard) -> None:
     """
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(1 if card.scale == "phantom" else cores)
+    torch.set_num_threads(1 if card.scale == "phantom" else cores())
 
 
 def record_failure(cell: Cell, bench: Bench, error: BaseException) -> Failure:
     """Leave a failure record for a cell that raised."""
-    key, path = bench.locate(cell)
+    key, path = bench.locate_failure(cell)
     failure = Failure(
         key=key,
         cell=CellPart(**cell.as_dict()),

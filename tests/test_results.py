@@ -86,7 +86,7 @@ def test_a_success_removes_the_failure_before_it(tmp_path: Path) -> None:
         traceback="t",
         created="now",
     )
-    store.fail(path, failure)
+    store.fail(store.failure_path(path), failure)
     assert store.failure_path(path).is_file()
     assert [p for p, _ in store] == [path]
     store.save(path, record, ARRAYS)

@@ -18,6 +18,7 @@ from g2d_bench.data.images import DECODE_VERSION, GEOMETRY_VERSION
 from g2d_bench.encoders.features import frozen_hash, pooled_features
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.hashing import digest_json
+from g2d_bench.progress import track
 from g2d_bench.rules import VAL_LOSS, ClassificationTraining
 
 EVAL_BATCH = 64
@@ -194,7 +195,8 @@ def fine_tune(
             model.trained.parameters(), lr=rule.learning_rate, weight_decay=rule.weight_decay
         )
         best, chosen, kept, waited, step = -np.inf, 0, copy.deepcopy(model.trained.state_dict()), 0, 0
-        for step, rows in zip(range(1, steps + 1), batches(len(train), batch, job.seed), strict=False):
+        order = batches(len(train), batch, job.seed)
+        for step, rows in zip(track(range(1, steps + 1), "training", unit="steps"), order, strict=False):
             model.train()
             with amp:
                 logits = model(load(crops.random(train[rows.numpy()], places)))

@@ -14,9 +14,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from g2d_bench.progress import Meter
+
 if TYPE_CHECKING:
     import torch
     from mmengine.evaluator import BaseMetric
+    from mmengine.hooks import Hook
     from mmengine.runner import Runner
     from torch.utils.data import DataLoader
 
@@ -47,6 +50,23 @@ def import_quietly(name: str) -> ModuleType:
         # mmseg brings mmdet along, and mmdet looks for mmcv's compiled operators once, when it is imported.
         install()
         return import_module(name)
+
+
+def _steps_shown(steps: int) -> Hook:
+    """Make the hook that shows how far training is."""
+    from mmengine.hooks import Hook
+
+    # Made here, where stderr is still the user's.
+    meter = Meter("training", steps, "steps")
+
+    class Steps(Hook):
+        def after_train_iter(self, *_: Any, **__: Any) -> None:
+            meter.step()
+
+        def after_train(self, runner: Runner) -> None:
+            meter.close()
+
+    return Steps()
 
 
 def build_runner(
@@ -103,6 +123,7 @@ def build_runner(
     else:
         wrapper = OptimWrapper(optimizer=optimiser)
     direction = "less" if lower_is_better else "greater"
+    shown = _steps_shown(max_steps)
     with quiet():
         return Runner(
             model=model,
@@ -139,7 +160,8 @@ def build_runner(
                     "rule": direction,
                     "patience": patience,
                     "min_delta": 0.0,
-                }
+                },
+                shown,
             ],
             default_scope=scope,
             # Two Runners of one name would share one registry scope.

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from g2d_bench.errors import InputError
-from g2d_bench.plan import Cell
+from g2d_bench.plan import Cell, percent
+from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
+from g2d_bench.progress import speaking_for
 from g2d_bench.results import Failure, Record
 from g2d_bench.run import Bench, Options, record_failure, run_cell, run_cells
 from g2d_bench.settings import Settings
@@ -47,33 +48,41 @@ def execute(cells: Sequence[Cell], bench: Bench, jobs: int | None = None) -> Rep
         All records and failures. A failure leaves a failure record and does not stop the others.
 
     Raises:
-        InputError: every cell failed for the same bad input; nothing is left behind.
+        InputError: all cells failed for bad input; nothing is left behind.
     """
-    found = {cell: bench.finished(cell) for cell in cells}
-    missing = [cell for cell, record in found.items() if record is None]
-    report = Report(reused=len(cells) - len(missing))
-    made: dict[Cell, Record | Failure] = {}
+    found: dict[Cell, Record | Failure | None] = {}
+    for cell in cells:
+        try:
+            found[cell] = bench.finished(cell)
+        except InputError as error:
+            # Its data or weights cannot be read, so there is nothing to start.
+            found[cell] = record_failure(cell, bench, error)
+            print(f"{cell}: FAILED: {error}", file=sys.stderr, flush=True)
+    missing = [cell for cell, outcome in found.items() if outcome is None]
+    report = Report(reused=sum(isinstance(outcome, Record) for outcome in found.values()))
     start = time.monotonic()
     for done, (cell, outcome) in enumerate(_outcomes(missing, bench, jobs), start=1):
-        made[cell] = outcome
+        found[cell] = outcome
         _say(cell, outcome, done, len(missing), time.monotonic() - start)
-    _raise_common_input_error(list(made.values()), bench)
-    for cell, record in found.items():
-        outcome = record or made[cell]
-        if isinstance(outcome, Record):
-            report.records.append(outcome)
-        else:
-            report.failures.append(outcome)
+    for final in found.values():
+        if isinstance(final, Record):
+            report.records.append(final)
+        elif final is not None:
+            report.failures.append(final)
+    _raise_common_input_error(report, bench)
     return report
 
 
-def _raise_common_input_error(outcomes: list[Record | Failure], bench: Bench) -> None:
-    """Where every cell failed for one and the same bad input, that is the user's to mend, not a result."""
-    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure) and outcome.bad_input]
-    if failures and len(failures) == len(outcomes) and len({failure.error for failure in failures}) == 1:
-        for failure in failures:
-            bench.forget(Cell(**failure.cell.model_dump()))
-        raise InputError(failures[0].error)
+def _raise_common_input_error(report: Report, bench: Bench) -> None:
+    """Where nothing came out but bad input, that is the user's to mend, not a result."""
+    failures = report.failures
+    if report.records or not failures or not all(failure.bad_input for failure in failures):
+        return
+    for failure in failures:
+        bench.forget(Cell(**failure.cell.model_dump()))
+    errors = list(dict.fromkeys(failure.error for failure in failures))
+    others = f" (and {len(errors) - 1} more, see above)" if len(errors) > 1 else ""
+    raise InputError(errors[0] + others)
 
 
 def processes(count: int, jobs: int | None) -> int:
@@ -85,8 +94,7 @@ def processes(count: int, jobs: int | None) -> int:
         return max(1, min(jobs, count))
     if _gpu():
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, count))
+    return max(1, min(cores(), count))
 
 
 def _gpu() -> bool:
@@ -125,20 +133,46 @@ def _outcomes(
         # by the cells that need them.
         with contextlib.suppress(InputError):
             bench.prepare(cell)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        workers,
-        mp_context=context,
-        initializer=_start_worker,
-        initargs=(bench.settings, bench.options),
-    ) as pool:
-        futures = {pool.submit(_work, unit): unit for unit in work}
+    waiting = work
+    while waiting:
+        broken: list[Unit] = []
+        for unit, done in _side_by_side(waiting, bench, min(workers, len(waiting))):
+            if isinstance(done, BaseException):
+                broken.append(unit)
+            else:
+                yield from zip(unit, done, strict=True)
+        # A killed worker takes the pool with it. Work goes out in order, so the culprit is one of the first
+        # that are not done: each of these gets a pool of its own, in which only a culprit fails again.
+        broken.sort(key=work.index)
+        for suspect in broken[:workers]:
+            for unit, done in _side_by_side([suspect], bench, 1):
+                if isinstance(done, BaseException):
+                    yield from ((cell, record_failure(cell, bench, _died(done))) for cell in unit)
+                else:
+                    yield from zip(unit, done, strict=True)
+        waiting = broken[workers:]
+
+
+def _side_by_side(
+    work: Sequence[Unit], bench: Bench, workers: int
+) -> Iterator[tuple[Unit, Sequence[Record | Failure] | BaseException]]:
+    """Run units in worker processes; an exception in the place of outcomes means that a process died."""
+    with worker_pool(workers, _start_worker, (bench.settings, bench.options)) as pool:
+        with deaf_to_interrupts():
+            futures = {pool.submit(_work, unit): unit for unit in work}
         for future in as_completed(futures):
-            unit = futures[future]
             error = future.exception()
-            # A worker that died (out of memory, killed) breaks the pool; its cells fail, with the reason.
-            done = [record_failure(cell, bench, error) for cell in unit] if error else future.result()
-            yield from zip(unit, done, strict=True)
+            yield futures[future], error if error is not None else future.result()
+
+
+class WorkerDied(RuntimeError):
+    """The process of a cell ended without a word."""
+
+
+def _died(error: BaseException) -> BaseException:
+    if not isinstance(error, BrokenProcessPool):
+        return error
+    return WorkerDied("its process was killed, as happens when memory runs out (--jobs 1 needs the least)")
 
 
 _worker: Bench | None = None
@@ -151,7 +185,14 @@ def _start_worker(settings: Settings, options: Options) -> None:
 
 def _work(unit: Unit) -> Sequence[Record | Failure]:
     assert _worker is not None
-    return _attempt(unit, _worker)
+    with speaking_for(_name(unit)):
+        return _attempt(unit, _worker)
+
+
+def _name(unit: Unit) -> str:
+    first = unit[0]
+    alone = f" · {percent(first.fraction)} · seed {first.seed}" if len(unit) == 1 else ""
+    return f"{first.task} · {first.encoder}{alone}"
 
 
 def _attempt(unit: Unit, bench: Bench) -> Sequence[Record | Failure]:

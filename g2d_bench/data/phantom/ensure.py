@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 from g2d_bench.data.base import PHANTOM_MARKER
@@ -17,6 +14,7 @@ from g2d_bench.data.phantom.profile import profile_of
 from g2d_bench.data.phantom.seeds import VERSION
 from g2d_bench.data.phantom.writers import Item, writer_of
 from g2d_bench.errors import InputError
+from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
 from g2d_bench.progress import track
 
 CHUNK = 24
@@ -124,23 +122,17 @@ def _chunk(dataset: str, folder: Path, start: int, stop: int, size: int, seed: i
 def _items(
     dataset: str, folder: Path, count: int, size: int, seed: int, workers: int | None
 ) -> Iterator[Item]:
-    processes = workers or (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    processes = workers or cores()
     starts = range(0, count, CHUNK)
     if processes == 1 or len(starts) == 1:
         for index in range(count):
             yield from _chunk(dataset, folder, index, index + 1, size, seed)
         return
-    # Fresh processes: a fork of one with torch's threads in it may hang.
-    with ProcessPoolExecutor(min(processes, len(starts)), mp_context=get_context("spawn")) as pool:
-        tasks = [
-            pool.submit(_chunk, dataset, folder, start, min(start + CHUNK, count), size, seed)
-            for start in starts
-        ]
-        try:
-            for task in tasks:
-                yield from task.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with worker_pool(min(processes, len(starts))) as pool:
+        with deaf_to_interrupts():
+            tasks = [
+                pool.submit(_chunk, dataset, folder, start, min(start + CHUNK, count), size, seed)
+                for start in starts
+            ]
+        for task in tasks:
+            yield from task.result()
