@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,3 +36,14 @@ def digest_file(path: Path) -> str:
     """Return the sha256 (hex) of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@cache
+def digest_code(*modules: str) -> str:
+    """Return the sha256 (hex) of the source of modules, which are found but not imported."""
+    digest = hashlib.sha256()
+    for name in modules:
+        found = find_spec(name)
+        source = Path(found.origin).read_bytes() if found is not None and found.origin else b""
+        digest.update(hashlib.sha256(source).digest())
+    return digest.hexdigest()

@@ -5,7 +5,9 @@ Imports of pydicom, Pillow and OpenCV stand inside the functions: the command li
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +85,9 @@ def image_size(data: bytes, path: Path) -> tuple[int, int]:
     """
     if _is_dicom(data, path):
         header = _dicom_header(BytesIO(data), path)
+        for name in ("Rows", "Columns"):
+            if not header.get(name):
+                raise InputError("is missing or 0", file=path, field=name)
         return int(header.Rows), int(header.Columns)
     from PIL import Image
 
@@ -215,9 +220,17 @@ def _is_dicom(data: bytes, path: Path) -> bool:
     return found
 
 
-def _dicom_header(source: Path | BytesIO, path: Path) -> Any:
+@cache
+def _pydicom() -> Any:
+    """Import pydicom without its warnings about headers: what matters of them is an error here."""
     import pydicom
 
+    warnings.filterwarnings("ignore", module=r"pydicom\.")
+    return pydicom
+
+
+def _dicom_header(source: Path | BytesIO, path: Path) -> Any:
+    pydicom = _pydicom()
     try:
         return pydicom.dcmread(source, stop_before_pixels=True, specific_tags=list(_HEADER_TAGS))
     except Exception as error:
@@ -225,10 +238,13 @@ def _dicom_header(source: Path | BytesIO, path: Path) -> Any:
 
 
 def _read_dicom(data: bytes, path: Path) -> NDArray[np.uint8]:
-    import pydicom
-
+    pydicom = _pydicom()
     try:
         header = pydicom.dcmread(BytesIO(data))
+        if not header.get("PixelData"):
+            raise ValueError("it holds no pixels")
+        if "TransferSyntaxUID" not in header.file_meta:
+            raise ValueError("its header names no transfer syntax")
         _mend_depth(header)
         photometric = str(header.PhotometricInterpretation)
         pixels: NDArray[Any] = header.pixel_array
@@ -264,9 +280,7 @@ def _display(pixels: NDArray[Any], header: Any) -> NDArray[np.uint8]:
         return pixels
     low, high = int(pixels.min()), int(pixels.max())
     if has_table:
-        import pydicom
-
-        mapped = pydicom.pixels.apply_voi_lut(np.arange(low, high + 1), header).astype(np.float64)
+        mapped = _pydicom().pixels.apply_voi_lut(np.arange(low, high + 1), header).astype(np.float64)
     else:
         mapped = np.arange(low, high + 1, dtype=np.float64) * slope + intercept
     if window is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import timm
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
@@ -15,12 +16,15 @@ from torch import Tensor, nn
 from g2d_bench.encoders.checkpoint import tensor_hash
 from g2d_bench.encoders.image import ImageFeatures
 from g2d_bench.encoders.load import Encoder
-from g2d_bench.hashing import digest_json
+from g2d_bench.hashing import digest_code, digest_json
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
 
-FEATURES_VERSION = 1
-"""Goes into the key of stored features; raise it when the numbers that this module gives change."""
+CODE = (
+    *("g2d_bench.data.images", "g2d_bench.data.cache"),
+    *("g2d_bench.encoders.features", "g2d_bench.encoders.image", "g2d_bench.encoders.load"),
+)
+"""Modules through which an image becomes features; their source is part of the key."""
 
 BATCH = 32
 """Every image is computed in a batch of this size, however many are asked for, so that its features do
@@ -40,13 +44,18 @@ def features_key(encoder: Encoder, content: str) -> str:
     """Name the pooled features of an encoder on some data.
 
     Args:
-        encoder: its state, input size, normalisation and pooling decide.
+        encoder: its state, input size, normalisation and pooling decide, and where it runs.
         content: hash of the pixel table.
     """
-    spec = encoder.card.image.model_dump(mode="json")
-    return digest_json([FEATURES_VERSION, frozen_hash(encoder.image), spec, content, encoder.device.type])[
-        :32
+    parts = [
+        frozen_hash(encoder.image),
+        encoder.card.image.model_dump(mode="json"),
+        content,
+        encoder.device.type,
+        digest_code(*CODE),
+        [torch.__version__, timm.__version__],
     ]
+    return digest_json(parts)[:32]
 
 
 def pooled_features(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -20,8 +23,9 @@ from g2d_bench.adapters import classification
 from g2d_bench.adapters.base import Job, Outcome, adapter, rescore, run_jobs, together
 from g2d_bench.cards import Protocol, TaskCard
 from g2d_bench.data.cxr14 import LABELS as FINDINGS
+from g2d_bench.encoders import features
 from g2d_bench.encoders.features import frozen_hash, pooled_features
-from g2d_bench.encoders.load import load_encoder
+from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
 from g2d_bench.execute import local
 from g2d_bench.plan import Cell
@@ -354,3 +358,61 @@ def test_a_wrong_task_card_is_refused(bench: Bench) -> None:
         TaskCard.model_validate({**card, "uncertain": {"Edem": 1}})
     with pytest.raises(ValueError, match="goes with official"):
         TaskCard.model_validate({**card, "split": {"clean": {"ratios": [0.5, 0.2, 0.3], "val_share": 0.1}}})
+
+
+def test_features_are_computed_once_for_all_that_ask(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
+    data = tmp_path / "data"
+    shutil.copytree(root, data)
+    shipped = (Path(__file__).resolve().parents[2] / "tasks" / "cxr14-cls.toml").read_text()
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "one-finding.toml").write_text(
+        re.sub(r"labels = \[.*?\]", 'labels = ["Atelectasis"]', shipped, flags=re.S)
+    )
+    computed: list[int] = []
+    forward = features._forward
+
+    def counting(encoder: Encoder, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Any:
+        computed.append(len(rows))
+        return forward(encoder, pixels, rows)
+
+    monkeypatch.setattr(features, "_forward", counting)
+
+    def sweep(where: str, *tasks: str, encoder_dirs: tuple[Path, ...] = (), encoder: str = "convirt") -> int:
+        settings = Settings(
+            data_root=data,
+            results=tmp_path / where,
+            task_dirs=(tmp_path / "tasks",),
+            encoder_dirs=encoder_dirs,
+        )
+        cells = [
+            Cell(task=task, fraction=fraction, protocol="clean", seed=seed, encoder=encoder)
+            for task in tasks
+            for fraction in (0.5, 1.0)
+            for seed in (0, 1, 2)
+        ]
+        report = local.execute(cells, Bench(settings), jobs=1)
+        assert not report.failures, report.failures
+        made = sum(computed)
+        computed.clear()
+        return made
+
+    assert sweep("first", "cxr14-cls", "one-finding") == 70, "each of the 70 images once"
+    assert sweep("again", "one-finding", "cxr14-cls") == 0
+    # A change of anything misses: an image,
+    film(np.random.default_rng(9), 2).save(data / "cxr14" / "images" / "00000003_000.png")
+    assert sweep("other data", "cxr14-cls") == 70
+    # the preprocessing,
+    card = (Path(__file__).resolve().parents[2] / "baselines" / "convirt.toml").read_text()
+    (tmp_path / "encoders").mkdir()
+    darker = re.sub(r"(?m)^mean = .*$", "mean = 0.3", card)
+    assert darker != card
+    (tmp_path / "encoders" / "darker.toml").write_text(darker)
+    assert sweep("darker", "cxr14-cls", encoder_dirs=(tmp_path / "encoders",), encoder="darker") == 70
+    # the weights,
+    assert sweep("other weights", "cxr14-cls", encoder="gloria") == 70
+    # the code.
+    monkeypatch.setattr(features, "digest_code", lambda *_: "edited")
+    assert sweep("other code", "cxr14-cls") == 70

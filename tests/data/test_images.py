@@ -14,7 +14,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset as Header
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
+from pydicom.uid import (
+    MPEG2MPML,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from g2d_bench.data.images import (
     Letterbox,
@@ -156,6 +169,105 @@ def test_voi_table(tmp_path: Path, write_dicom: WriteDicom) -> None:
     assert read_image(path).tolist() == [[0, 3, 5, 255]]
 
 
+@pytest.mark.parametrize("high", [11, 15, 3])
+def test_twelve_of_sixteen_bits_wherever_the_header_puts_them(
+    tmp_path: Path, write_dicom: WriteDicom, high: int
+) -> None:
+    pixels = np.array([[0, 1365, 4095]], np.uint16)
+    path = write_dicom(tmp_path / "a.dcm", pixels, BitsStored=12, HighBit=high)
+    assert read_image(path).tolist() == [[0, 85, 255]]
+
+
+def test_signed_sixteen_bits_with_rescale(tmp_path: Path, write_dicom: WriteDicom) -> None:
+    pixels = np.array([[-2000, 0, 2000]], np.int16)
+    path = write_dicom(tmp_path / "a.dcm", pixels, RescaleSlope="0.5", RescaleIntercept="-100")
+    np.testing.assert_allclose(read_image(path), [[0, 127.5, 255]], atol=0.51)
+
+
+def test_a_slope_below_zero_turns_grey_values_round(tmp_path: Path, write_dicom: WriteDicom) -> None:
+    pixels = np.array([[0, 1000, 3000]], np.uint16)
+    assert read_image(write_dicom(tmp_path / "a.dcm", pixels, RescaleSlope="-1")).tolist() == [[255, 170, 0]]
+
+
+def test_monochrome1_after_window_and_in_jpeg(tmp_path: Path, write_dicom: WriteDicom) -> None:
+    pixels = np.array([[0, 1000, 2000, 3000]], np.uint16)
+    window = {"WindowCenter": 1500.5, "WindowWidth": 1001}
+    two = read_image(write_dicom(tmp_path / "two.dcm", pixels, **window))
+    one = read_image(
+        write_dicom(tmp_path / "one.dcm", pixels, PhotometricInterpretation="MONOCHROME1", **window)
+    )
+    assert two.tolist() == [[0, 0, 255, 255]]
+    assert one.tolist() == [[255, 255, 0, 0]]
+    jpeg = encoded(Image.fromarray(smooth()), "JPEG", quality=95)
+    packed = write_dicom(tmp_path / "j.dcm", smooth(), jpeg=jpeg, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(read_image(packed), 255 - np.array(Image.open(io.BytesIO(jpeg))))
+
+
+def stored_as(syntax: UID, pixels: NDArray[Any], path: Path, write_dicom: WriteDicom) -> Path:
+    """Write pixels in another transfer syntax."""
+    header = dcmread(write_dicom(path, pixels))
+    if syntax == RLELossless:
+        header.compress(syntax)
+    elif syntax == ExplicitVRBigEndian:
+        # The writer turns the header round, and leaves the pixels to us.
+        header.PixelData = pixels.astype(pixels.dtype.newbyteorder(">")).tobytes()
+    elif syntax == JPEG2000Lossless:
+        header.PixelData = encapsulate([encoded(Image.fromarray(pixels), "JPEG2000")])
+    header.file_meta.TransferSyntaxUID = syntax
+    if syntax != RLELossless:
+        fresh = Header()
+        fresh.file_meta = header.file_meta
+        for element in header:
+            fresh.add(element)
+        fresh["PixelData"].VR = "OB" if syntax == JPEG2000Lossless else "OW"
+        header = fresh
+    header.save_as(path, enforce_file_format=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        ImplicitVRLittleEndian,
+        ExplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        DeflatedExplicitVRLittleEndian,
+        RLELossless,
+        JPEG2000Lossless,
+    ],
+    ids=lambda syntax: str(syntax.name),
+)
+def test_transfer_syntaxes_without_loss(tmp_path: Path, write_dicom: WriteDicom, syntax: UID) -> None:
+    pixels = (np.arange(64 * 48) % 4096).astype(np.uint16).reshape(64, 48)
+    if syntax == JPEG2000Lossless:
+        pixels = smooth()  # type: ignore[assignment]
+    plain = read_image(write_dicom(tmp_path / "plain.dcm", pixels))
+    other = stored_as(syntax, pixels, tmp_path / "other.dcm", write_dicom)
+    assert dcmread(other).file_meta.TransferSyntaxUID == syntax
+    np.testing.assert_array_equal(read_image(other), plain)
+    assert plain.std() > 20
+
+
+@pytest.mark.parametrize(
+    ("syntax", "message"),
+    [
+        (JPEGLSLossless, "Unable to decompress 'JPEG-LS Lossless"),
+        (MPEG2MPML, "'Transfer Syntax UID' value of 'MPEG2 Main Profile / Main Level' is not supported"),
+    ],
+)
+def test_compression_that_nothing_installed_reads(
+    tmp_path: Path, write_dicom: WriteDicom, syntax: UID, message: str
+) -> None:
+    path = write_dicom(tmp_path / "a.dcm", smooth(), jpeg=b"\xff\xd8\xff\xf7" + bytes(60))
+    header = dcmread(path)
+    header.file_meta.TransferSyntaxUID = syntax
+    header.save_as(path)
+    with pytest.raises(InputError, match=message) as caught:
+        read_image(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_constant_image(tmp_path: Path, write_dicom: WriteDicom) -> None:
     assert not read_image(write_dicom(tmp_path / "a.dcm", np.full((3, 4), 500, np.uint16))).any()
 
@@ -186,13 +298,41 @@ def test_dicom_is_known_by_content(tmp_path: Path, write_dicom: WriteDicom) -> N
         {"NumberOfFrames": 2},
         {"Rows": 8, "NumberOfFrames": 2},
         {"PhotometricInterpretation": None},
-        {"PixelData": None},
+        {"PixelRepresentation": 2},
+        {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0},
+        {"Rows": 0},
+        {"Columns": None},
     ],
 )
 def test_contradictory_dicom(tmp_path: Path, write_dicom: WriteDicom, change: dict[str, object]) -> None:
     path = write_dicom(tmp_path / "a.dcm", RAMP, **change)
     with pytest.raises(InputError, match=r"a\.dcm: not a readable DICOM image"):
         read_image(path)
+
+
+@pytest.mark.parametrize("pixels", [None, b""])
+def test_dicom_without_pixels(tmp_path: Path, write_dicom: WriteDicom, pixels: bytes | None) -> None:
+    path = write_dicom(tmp_path / "a.dcm", RAMP, PixelData=pixels)
+    with pytest.raises(InputError, match=r"a\.dcm: not a readable DICOM image: it holds no pixels"):
+        read_image(path)
+
+
+def test_dicom_without_transfer_syntax(tmp_path: Path, write_dicom: WriteDicom) -> None:
+    path = write_dicom(tmp_path / "a.dcm", RAMP)
+    header = dcmread(path)
+    del header.file_meta.TransferSyntaxUID
+    header.save_as(path, enforce_file_format=False, implicit_vr=False, little_endian=True)
+    with pytest.raises(InputError, match="its header names no transfer syntax"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("change", [{"Rows": 0}, {"Rows": None}])
+def test_size_of_a_header_without_one(
+    tmp_path: Path, write_dicom: WriteDicom, change: dict[str, object]
+) -> None:
+    path = write_dicom(tmp_path / "a.dcm", RAMP, **change)
+    with pytest.raises(InputError, match=r"a\.dcm: Rows: is missing or 0"):
+        image_size(path.read_bytes(), path)
 
 
 @pytest.mark.parametrize("compressed", [False, True])

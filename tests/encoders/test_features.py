@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from g2d_bench.encoders.features import (
     pyramid_shapes,
 )
 from g2d_bench.encoders.load import Encoder, load_encoder
+from g2d_bench.hashing import digest_code
 
 MakeCard = Callable[[str], EncoderCard]
 
@@ -102,14 +104,54 @@ def test_damaged_tables_are_made_again(encoder: Encoder, pixels: NDArray[np.uint
         assert np.array_equal(pooled_features(encoder, pixels, [1, 2], content="c", folder=tmp_path), first)
 
 
-def test_key_holds_all_that_moves_the_numbers(encoder: Encoder, small_card: MakeCard) -> None:
+def test_key_holds_all_that_moves_the_numbers(
+    encoder: Encoder, small_card: MakeCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card = encoder.card
-    keys = {features_key(encoder, "c"), features_key(encoder, "d")}
-    keys.add(features_key(load_encoder(card, seed=4), "c"))
-    other = card.image.model_copy(update={"mean": 0.4})
-    keys.add(features_key(load_encoder(card.model_copy(update={"image": other}), seed=3), "c"))
-    assert len(keys) == 4
-    assert features_key(load_encoder(card, seed=3), "c") == features_key(encoder, "c")
+    seen = {"as it is": features_key(encoder, "c")}
+
+    def changed(what: str, other: Encoder, content: str = "c") -> None:
+        key = features_key(other, content)
+        assert key not in seen.values(), what
+        seen[what] = key
+
+    changed("data", encoder, "d")
+    changed("initialisation", load_encoder(card, seed=4))
+    weight = load_encoder(card, seed=3)
+    with torch.no_grad():
+        next(weight.image.parameters()).view(-1)[0] += 1e-6
+    changed("one weight", weight)
+    statistic = load_encoder(card, seed=3)
+    norm = next(module for module in statistic.image.modules() if isinstance(module, nn.BatchNorm2d))
+    assert norm.running_var is not None
+    norm.running_var[0] += 1e-6
+    changed("one statistic", statistic)
+    for key, value in {"mean": 0.4, "std": 0.4, "size": 48, "resize_inside": 40}.items():
+        image = card.image.model_copy(update={key: value})
+        changed(key, load_encoder(card.model_copy(update={"image": image}), seed=3))
+    for name in features_module.CODE:
+        with monkeypatch.context() as patch:
+            patch.setattr(features_module, "digest_code", lambda *names, name=name: f"{name} edited")
+            changed(name, encoder)
+    for library in ("torch", "timm"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{library}.__version__", "0.0.1")
+            changed(library, encoder)
+    assert features_key(load_encoder(card, seed=3), "c") == seen["as it is"]
+
+
+def test_code_is_known_by_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = tmp_path / "some_module_of_ours.py"
+    module.write_text("raise RuntimeError('not to be imported')")
+    before = digest_code("some_module_of_ours", "json")
+    assert before != digest_code("json", "some_module_of_ours")
+    digest_code.cache_clear()
+    assert digest_code("some_module_of_ours", "json") == before
+    module.write_text("pass")
+    digest_code.cache_clear()
+    assert digest_code("some_module_of_ours", "json") != before
+    assert all(find_spec(name) for name in features_module.CODE), "every module exists"
 
 
 def test_default_folder_is_the_cache(
