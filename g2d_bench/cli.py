@@ -139,8 +139,13 @@ def list_(what: str, as_json: bool, **given: Any) -> None:
     """List what there is: tasks, encoders, datasets, protocols or labels."""
     from g2d_bench.report.listing import listing, render_listing
 
-    rows = listing(what, bench(given))
+    opened = bench(given)
+    rows = listing(what, opened)
     click.echo(json.dumps(rows, indent=1, ensure_ascii=False) if as_json else render_listing(rows))
+    if what == "labels" and not as_json:
+        from g2d_bench.report.labels import label_summary
+
+        click.echo("\n" + label_summary(opened.catalogue))
 
 
 @main.command()

@@ -27,15 +27,26 @@ def _call(*arguments: str) -> Result:
 def test_lists_are_tables_and_json(what: str) -> None:
     rows = json.loads(_call("list", what, "--json").output)
     assert rows
-    text = _call("list", what).output.splitlines()
+    text = _call("list", what).output.split("\n\n")[0].splitlines()
     assert len(text) == len(rows) + 1
     first_column = next(iter(rows[0]))
     assert [line.split("  ")[0].strip() for line in text[1:]] == [row[first_column] for row in rows]
 
 
 def test_labels_name_their_tasks() -> None:
-    rows = {row["label"]: row["tasks"] for row in json.loads(_call("list", "labels", "--json").output)}
-    assert "siim-seg" in rows["Pneumothorax"]
+    rows = {row["label"]: row for row in json.loads(_call("list", "labels", "--json").output)}
+    assert "siim-seg" in rows["Pneumothorax"]["tasks"]
+    assert rows["Pneumothorax"]["in the G2D paper"] == "cxr14, siim"
+    assert rows["Effusion"]["finding"] == rows["Pleural Effusion"]["finding"] == "Pleural Effusion"
+    assert rows["Normal"]["finding"] == rows["Lung"]["finding"] == "(no disease)"
+    assert rows["Lung"]["in the G2D paper"] == ""
+
+
+def test_the_25_diseases_of_the_paper_are_resolved() -> None:
+    text = _call("list", "labels").output
+    assert "cxr14 14 + chexpert 5 + covidx 3 + object-cxr 1 + rsna 1 + siim 1 = 25 labels" in text
+    assert "Distinct diseases among them: 15 (" in text
+    assert "No diseases: Foreign object, Normal." in text
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
@@ -13,6 +14,7 @@ from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.registry import dataset_class, dataset_names
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.plan import Cell, Skipped
+from g2d_bench.report.labels import label_rows
 from g2d_bench.run import Bench
 
 Row = dict[str, Any]
@@ -51,11 +53,7 @@ def listing(what: str, bench: Bench) -> list[Row]:
             for card in catalogue.protocols
         ]
     if what == "labels":
-        used: dict[str, list[str]] = {}
-        for card in catalogue.tasks:
-            for label in card.labels:
-                used.setdefault(label, []).append(card.name)
-        return [{"label": label, "tasks": ", ".join(used[label])} for label in sorted(used)]
+        return label_rows(catalogue)
     return data_rows(bench)
 
 
@@ -131,19 +129,22 @@ def describe(name: str, bench: Bench) -> Row:
 
 
 def render_listing(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Lay rows out in columns; the last column takes what the terminal leaves."""
+    """Lay rows out in columns; on a terminal, the last column is broken to the room that is left."""
     if not rows:
         return "(none)"
     rows = [{name: "" if value is None else value for name, value in row.items()} for row in rows]
     columns = [name for name in rows[0] if any(str(row[name]) for row in rows)]
     widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in columns}
-    room = shutil.get_terminal_size((120, 24)).columns - sum(widths[name] + 2 for name in columns[:-1])
+    before = sum(widths[name] + 2 for name in columns[:-1])
+    # What goes into a file or a pipe is searched line by line.
+    room = max(shutil.get_terminal_size().columns - before, 30) if sys.stdout.isatty() else sys.maxsize
     lines = ["  ".join(name.ljust(widths[name]) for name in columns).rstrip()]
     for row in rows:
-        last = textwrap.shorten(str(row[columns[-1]]), max(room, 30), placeholder=" …")
+        first, *rest = textwrap.wrap(str(row[columns[-1]]), room) or [""]
         lines.append(
-            "  ".join([*(str(row[name]).ljust(widths[name]) for name in columns[:-1]), last]).rstrip()
+            "  ".join([*(str(row[name]).ljust(widths[name]) for name in columns[:-1]), first]).rstrip()
         )
+        lines += [" " * before + part for part in rest]
     return "\n".join(lines)
 
 
