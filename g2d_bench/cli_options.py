@@ -19,7 +19,7 @@ PATH = click.Path(path_type=Path)
 
 
 class Group(click.Group):
-    """Prints an InputError as one line and exits with 2; ends quietly with 130 when interrupted."""
+    """Prints what is wrong in one line and exits with 2; ends quietly with 130 when interrupted."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -28,15 +28,33 @@ class Group(click.Group):
         except InputError as error:
             click.echo(f"g2d-bench: {error}", err=True)
             ctx.exit(2)
+        except click.UsageError as error:
+            # Newer versions of click ask for a command's help with an error.
+            if type(error).__name__ == "NoArgsIsHelpError" or error.ctx is None:
+                raise
+            message = " ".join(error.format_message().split())
+            click.echo(f"g2d-bench: {message} (see g2d-bench {_command(error.ctx)}--help)", err=True)
+            ctx.exit(2)
         except KeyboardInterrupt:
             # The terminal has echoed ^C on the line.
             click.echo("\ng2d-bench: interrupted; the same command takes up what is not finished", err=True)
             ctx.exit(130)
 
 
-def split(_: click.Context, __: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
+def _command(ctx: click.Context) -> str:
+    """Name the command of a context as it is typed after ``g2d-bench``, with a blank at the end."""
+    return f"{_command(ctx.parent)}{ctx.info_name} " if ctx.parent is not None else ""
+
+
+def split(_: click.Context, option: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
     """Options that repeat also take commas."""
-    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+    found: list[str] = []
+    for value in values:
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not parts:
+            raise InputError("is empty", field=option.opts[0])
+        found += parts
+    return tuple(found)
 
 
 def fractions(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[float, ...]:

@@ -116,6 +116,20 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    def require_writable(self) -> None:
+        """Find out, without making anything, whether records can be written at the end of long work.
+
+        Raises:
+            InputError: they cannot.
+        """
+        place = next(
+            folder for folder in (self.root.absolute(), *self.root.absolute().parents) if folder.exists()
+        )
+        if not place.is_dir():
+            raise InputError("is not a folder", file=place, field="results")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise InputError("cannot be written to (permissions)", file=place, field="results")
+
     def path(self, cell: Cell, *, kind: str, version: str, key: str) -> Path:
         """Return where the record of a cell belongs."""
         folder = self.root / kind / cell.encoder / f"{cell.task}@{version}" / cell.protocol
@@ -133,8 +147,10 @@ class Store:
 
         Returns:
             The record with the predictions' name and hash, where there are any.
+
+        Raises:
+            InputError: the folder cannot be written to.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
         complete = record
         if predictions:
             arrays = path.with_suffix(".npz")
@@ -150,7 +166,6 @@ class Store:
 
     def fail(self, path: Path, failure: Failure) -> None:
         """Write a failure record; see :meth:`failure_path`."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, to_json(failure))
 
     @staticmethod
@@ -223,16 +238,24 @@ def to_json(part: BaseModel) -> bytes:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either there in full or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write a file, making its folder, so that it is either there in full or not at all.
+
+    Raises:
+        InputError: no room, no permission, or a file where a folder should be.
+    """
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", file=path) from error
 
 
 def key_of(identity: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -48,22 +49,29 @@ def execute(cells: Sequence[Cell], bench: Bench, jobs: int | None = None) -> Rep
         All records and failures. A failure leaves a failure record and does not stop the others.
 
     Raises:
-        InputError: all cells failed for bad input; nothing is left behind.
+        InputError: all cells failed for bad input, or no record can be written; nothing is left behind.
     """
+    bench.store.require_writable()
     found: dict[Cell, Record | Failure | None] = {}
+    unreadable: Counter[str] = Counter()
     for cell in cells:
         try:
             found[cell] = bench.finished(cell)
-        except InputError as error:
+        except InputError as reason:
             # Its data or weights cannot be read, so there is nothing to start.
-            found[cell] = record_failure(cell, bench, error)
-            print(f"{cell}: FAILED: {error}", file=sys.stderr, flush=True)
+            found[cell] = record_failure(cell, bench, reason)
+            unreadable[str(reason)] += 1
     missing = [cell for cell, outcome in found.items() if outcome is None]
     report = Report(reused=sum(isinstance(outcome, Record) for outcome in found.values()))
+    if missing or report.reused or len(unreadable) > 1:
+        for error, count in unreadable.items():
+            print(f"{count} cell{'s' if count > 1 else ''} FAILED: {error}", file=sys.stderr, flush=True)
     start = time.monotonic()
     for done, (cell, outcome) in enumerate(_outcomes(missing, bench, jobs), start=1):
         found[cell] = outcome
-        _say(cell, outcome, done, len(missing), time.monotonic() - start)
+        # The one thing that went wrong is said at the end, once.
+        if len(cells) > 1 or isinstance(outcome, Record) or not outcome.bad_input:
+            _say(cell, outcome, done, len(missing), time.monotonic() - start)
     for final in found.values():
         if isinstance(final, Record):
             report.records.append(final)

@@ -129,7 +129,7 @@ def describe(name: str, bench: Bench) -> Row:
 
 
 def render_listing(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Lay rows out in columns; on a terminal, the last column is broken to the room that is left."""
+    """Lay rows out in columns, or one below the other on a terminal that is too narrow for that."""
     if not rows:
         return "(none)"
     rows = [{name: "" if value is None else value for name, value in row.items()} for row in rows]
@@ -137,10 +137,13 @@ def render_listing(rows: Sequence[Mapping[str, Any]]) -> str:
     widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in columns}
     before = sum(widths[name] + 2 for name in columns[:-1])
     # What goes into a file or a pipe is searched line by line.
-    room = max(shutil.get_terminal_size().columns - before, 30) if sys.stdout.isatty() else sys.maxsize
+    room = shutil.get_terminal_size().columns - before if sys.stdout.isatty() else sys.maxsize
+    if room < 30:
+        return "\n\n".join(render_description(row) for row in rows)
     lines = ["  ".join(name.ljust(widths[name]) for name in columns).rstrip()]
     for row in rows:
-        first, *rest = textwrap.wrap(str(row[columns[-1]]), room) or [""]
+        text = str(row[columns[-1]])
+        first, *rest = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
         lines.append(
             "  ".join([*(str(row[name]).ljust(widths[name]) for name in columns[:-1]), first]).rstrip()
         )

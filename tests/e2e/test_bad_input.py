@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,11 +50,11 @@ def call(
     def run(*arguments: str) -> str:
         result = CliRunner().invoke(main, [*arguments, "--protocols-dir", str(quick_protocols)])
         assert result.exit_code == 2, result.output
-        errors = [line for line in result.stderr.splitlines() if line.startswith("g2d-bench: ")]
-        assert len(errors) == 1, result.stderr
-        assert "Traceback" not in result.output
+        [line] = result.stderr.splitlines()
+        assert line.startswith("g2d-bench: ")
+        assert result.stdout == ""
         assert not Path("runs").exists()
-        return errors[0]
+        return line
 
     return run
 
@@ -71,6 +73,13 @@ RUN = ("run", "--task", "siim-seg", "--encoder", "random", "--fraction", "1", "-
         (("--task", "siim-seg", "--seed", "x"), "--seed: 'x' is not a seed"),
         (("--task", "siim-seg", "--seed", "4-"), "--seed: '4-' is not a seed"),
         (("--task", "siim-seg", "--protocol", "clan"), "unknown protocol 'clan'; did you mean 'clean'?"),
+        (("--task", "siim-seg", "--fraction", ""), "--fraction: is empty"),
+        (("--task", ","), "--task: is empty"),
+        ((), "Missing option '--task'. (see g2d-bench run --help)"),
+        (("--task", "siim-seg", "--jobs", "0"), "Invalid value for '--jobs': 0"),
+        (("--task", "siim-seg", "--tsak", "x"), "No such option"),
+        (("--task", "siim-seg", "--results", "/dev/null/x"), "/dev/null: results: is not a folder"),
+        (("--task", "siim-seg", "--data-root", "/dev/null"), "/dev/null: --data-root: is not a folder"),
         (("--task", "siim-seg", "--data-root", "nowhere"), "nowhere: --data-root: no such folder"),
         (("--task", "siim-seg", "--checkpoint", "g2d"), "--checkpoint: 'g2d' is not NAME=FILE"),
         (("--task", "siim-seg", "--checkpoint", "g2d=none.pt"), "none.pt: checkpoint of g2d: no such"),
@@ -79,6 +88,33 @@ RUN = ("run", "--task", "siim-seg", "--encoder", "random", "--fraction", "1", "-
 )
 def test_flags(call: Callable[..., str], arguments: tuple[str, ...], message: str) -> None:
     assert message in call("run", *arguments)
+
+
+def test_an_unreadable_data_root(
+    call: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Permissions do not bind the superuser, as whom tests may run.
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert "is not readable" in call(*RUN, "--data-root", str(tmp_path))
+    monkeypatch.setenv("G2D_BENCH_DATA", str(tmp_path))
+    assert f"{tmp_path}: data root: cannot be read (permissions)" in call(*RUN)
+
+
+def test_through_a_real_process(tmp_path: Path) -> None:
+    """What a shell sees: exit code 2, one line, nothing on stdout, no folder."""
+    for arguments, message in (
+        (["run", "--task", "siim-sag"], "unknown task 'siim-sag'; did you mean 'siim-seg'?"),
+        (["run", "--task", "siim-seg", "--data-root", str(tmp_path)], "no folder siim/"),
+        (["rnu"], "No such command 'rnu'."),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "g2d_bench", *arguments], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        [line] = done.stderr.splitlines()
+        assert line.startswith("g2d-bench: ")
+        assert message in line
+    assert not list(tmp_path.iterdir())
 
 
 def test_data_root_without_the_data_set(call: Callable[..., str], tmp_path: Path) -> None:

@@ -107,6 +107,41 @@ def test_a_failing_cell_does_not_stop_the_others(run: Run, monkeypatch: pytest.M
     assert not list(Path("runs").rglob("*.failed.json"))
 
 
+def test_data_that_are_missing_do_not_stop_the_others(run: Run) -> None:
+    cells = [*CELL, "--task", "siim-seg", "--jobs", "1"]
+    result = run("run", *cells)
+    assert result.exit_code == 1
+    assert "1 cell FAILED: " in result.stderr
+    assert "no folder siim/" in result.stderr
+    assert "1 of 2 cells failed" in result.stderr
+    assert "covid-cxr-seg · 100 %" in result.stdout
+    [failure] = Path("runs").rglob("*.failed.json")
+    assert failure.as_posix() == "runs/real/random/siim-seg@1.0/quick/1-s0.failed.json"
+    again = run("run", *cells)
+    assert again.exit_code == 1, "what is left to mend stays a failure"
+    assert "1 of 2 cells were finished before" in again.stdout
+
+
+def test_an_interrupted_run_keeps_what_is_finished(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from g2d_bench.execute import local
+    from g2d_bench.plan import Cell
+    from g2d_bench.results import Record
+    from g2d_bench.run import Bench, run_cell
+
+    def interrupted(cell: Cell, bench: Bench) -> Record:
+        if cell.seed == 1:
+            raise KeyboardInterrupt
+        return run_cell(cell, bench)
+
+    monkeypatch.setattr(local, "run_cell", interrupted)
+    result = run("run", *CELL, "--seed", "0,1", "--jobs", "1")
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1].startswith("g2d-bench: interrupted")
+    assert result.stdout == ""
+    assert [record.cell.seed for _, record in Store(Path("runs"))] == [0]
+    assert not list(Path("runs").rglob("*.failed.json"))
+
+
 def test_workers_give_the_same_numbers(run: Run) -> None:
     assert run("run", *CELL, "--seed", "0-1", "--jobs", "2", "--results", "two").exit_code == 0
     assert run("run", *CELL, "--seed", "0-1", "--jobs", "1", "--results", "one").exit_code == 0

@@ -1,0 +1,104 @@
+"""Pools of workers end when they should."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def sleep(folder: str, seconds: float) -> None:
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(seconds)
+
+
+def note(folder: str) -> None:
+    (Path(folder) / "started").touch()
+
+
+def gone(pid: int, within: float = 20.0) -> bool:
+    """Say whether a process ends soon (a zombie has)."""
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def waiting_for(folder: Path, count: int) -> list[int]:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        found = [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
+        if len(found) == count:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("workers did not start")
+
+
+def test_work_is_done(tmp_path: Path) -> None:
+    assert cores() >= 1
+    with worker_pool(2, note, (str(tmp_path),)) as pool:
+        assert [task.result() for task in [pool.submit(square, n) for n in range(5)]] == [0, 1, 4, 9, 16]
+    assert (tmp_path / "started").exists()
+
+
+def test_an_exception_ends_the_workers_at_once(tmp_path: Path) -> None:
+    workers: list[int] = []
+
+    def work() -> None:
+        with worker_pool(2) as pool:
+            for _ in range(4):
+                pool.submit(sleep, str(tmp_path), 600)
+            workers.extend(waiting_for(tmp_path, 2))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert all(gone(pid) for pid in workers)
+
+
+def test_ctrl_c_in_a_terminal_is_for_the_parent(tmp_path: Path) -> None:
+    with worker_pool(1) as pool:
+        with deaf_to_interrupts():
+            task = pool.submit(sleep, str(tmp_path), 1)
+        [worker] = waiting_for(tmp_path, 1)
+        os.kill(worker, signal.SIGINT)
+        assert task.result() is None
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_processes import sleep\n"
+        "from g2d_bench.processes import worker_pool\n"
+        "if __name__ == '__main__':\n"
+        "    with worker_pool(1) as pool:\n"
+        "        pool.submit(sleep, sys.argv[2], 600).result()\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    parent = subprocess.Popen(
+        [sys.executable, str(script), str(Path(__file__).parent), str(marks)], stderr=subprocess.DEVNULL
+    )
+    [worker] = waiting_for(marks, 1)
+    parent.kill()
+    parent.wait()
+    assert gone(worker)
