@@ -72,7 +72,8 @@ class Meter:
             self._say(f"in {_clock(now - self.start)}")
 
     def _left(self, now: float) -> str:
-        if not self.total or not self.done:
+        # The first steps carry the cost of starting: no guess from them.
+        if not self.total or 20 * self.done < self.total:
             return f"after {_clock(now - self.start)}"
         return f"about {_clock((now - self.start) / self.done * (self.total - self.done))} left"
 

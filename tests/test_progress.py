@@ -52,6 +52,12 @@ def test_a_log_gets_whole_lines_now_and_then(clock: Clock, capsys: pytest.Captur
     ]
 
 
+def test_no_guess_from_the_first_steps(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    next(steps := track(work(clock, 9, 1500), "generating", 1500, "img"))
+    next(steps)
+    assert capsys.readouterr().err == "generating: 1/1500 img, after 18 s\n"
+
+
 def test_short_work_says_nothing_in_a_log(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(track([1, 2, 3], "hashing")) == [1, 2, 3]
     assert list(track(work(clock, 0.01, 100), "hashing", 100)) == list(range(100))

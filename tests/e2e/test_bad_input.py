@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import subprocess
@@ -94,7 +95,8 @@ def test_an_unreadable_data_root(
     call: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Permissions do not bind the superuser, as whom tests may run.
-    monkeypatch.setattr("os.access", lambda *_: False)
+    real = os.access
+    monkeypatch.setattr("os.access", lambda path, *mode: Path(path) != tmp_path and real(path, *mode))
     assert "is not readable" in call(*RUN, "--data-root", str(tmp_path))
     monkeypatch.setenv("G2D_BENCH_DATA", str(tmp_path))
     assert f"{tmp_path}: data root: cannot be read (permissions)" in call(*RUN)
