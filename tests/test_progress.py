@@ -53,9 +53,14 @@ def test_a_log_gets_whole_lines_now_and_then(clock: Clock, capsys: pytest.Captur
 
 
 def test_no_guess_from_the_first_steps(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    next(steps := track(work(clock, 9, 1500), "generating", 1500, "img"))
-    next(steps)
-    assert capsys.readouterr().err == "generating: 1/1500 img, after 18 s\n"
+    meter = Meter("generating", 1500, "img")
+    for _ in range(2):
+        clock.now += 30
+        meter.step(70)
+    assert capsys.readouterr().err.splitlines() == [
+        "generating: 70/1500 img, after 30 s",
+        "generating: 140/1500 img, about 9:43 min left",
+    ]
 
 
 def test_short_work_says_nothing_in_a_log(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
