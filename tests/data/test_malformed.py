@@ -466,15 +466,31 @@ def test_malformed(case: Case, releases: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "task"),
-    [("siim", "siim-seg"), ("rsna", "rsna-cls"), ("cxr14", "cxr14-cls"), ("covidx", "covidx-cls")],
+    ("name", "message"),
+    [
+        ("siim", r"siim-clean\.csv\.gz: \d+ of 24 images are not in the list \(the first: "),
+        ("rsna", r"rsna-clean\.csv\.gz: \d+ of 24 images are not in the list \(the first: "),
+        ("covidx", r"covidx-clean\.csv\.gz: \d+ of 24 images are not in the list \(the first: "),
+    ],
 )
-def test_counts_against_the_card(name: str, task: str, releases: Path, tmp_path: Path) -> None:
-    """A whole that is not the public release is no unreadable file: all checks are listed, and some fail."""
+def test_another_edition_than_that_of_the_id_list(
+    name: str, message: str, releases: Path, tmp_path: Path
+) -> None:
     root = tmp_path / "data" / name
     shutil.copytree(releases / name, root)
     (root / PHANTOM_MARKER).unlink()
     result = CliRunner().invoke(main, ["data", "verify", name, "--data-root", str(root.parent)])
+    assert result.exit_code == 2, result.output
+    [line] = result.stderr.splitlines()
+    assert re.search(message, line), line
+
+
+def test_counts_against_the_card(releases: Path, tmp_path: Path) -> None:
+    """Readable data that are not the public release are no bad input: all checks are listed, some fail."""
+    root = tmp_path / "data" / "cxr14"
+    shutil.copytree(releases / "cxr14", root)
+    (root / PHANTOM_MARKER).unlink()
+    result = CliRunner().invoke(main, ["data", "verify", "cxr14", "--data-root", str(root.parent)])
     assert result.exit_code == 1, result.output
-    assert re.search(rf"{task}: images 24 of \d+ in the public release", result.stdout)
+    assert "cxr14-cls: images 24 of 112120 in the public release" in result.stdout
     assert result.stderr.splitlines()[-1].endswith("checks failed")
