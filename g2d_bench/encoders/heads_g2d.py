@@ -30,12 +30,12 @@ class G2DHeads(Heads):
     The paper's best number of heads, 3 (table 5e), cannot be built: a head takes an equal share of the width,
     and 3 divides neither 128 nor the 2048 of a ResNet-50. The released code has 4, the default here.
 
-    For grounding, cells are the projected ones before the pooling, as in the released code; the paper compares
-    "the last convolutional map", which has another width than the text. No loss ties their space to that of
-    the text but through the pooling. The other choice, ``local="values"``, is what the pooling averages:
-    projected cell plus position, through value, output and last linear map. Of such averages the text vector
-    was trained to be a neighbour, yet a single cell that gets no attention may point anywhere: on the
-    validation images of generated SIIM and RSNA the findings then were colder than their surroundings
+    For grounding, cells are the projected ones before the pooling, as in the released code; the paper
+    compares "the last convolutional map", which has another width than the text. No loss ties their space to
+    that of the text but through the pooling. The other choice, ``local="values"``, is what the pooling
+    averages: projected cell plus position, through value, output and last linear map. Of such averages the
+    text vector was trained to be a neighbour, yet a single cell that gets no attention may point anywhere: on
+    the validation images of generated SIIM and RSNA the findings then were colder than their surroundings
     (contrast to noise -0.51 and -0.66), and warmer with the projected cells (0.60 and 0.67), which is why
     these are the default.
 
