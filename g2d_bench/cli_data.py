@@ -132,12 +132,16 @@ def data_audit(names: tuple[str, ...], tables: tuple[Path, ...], as_json: bool, 
 @click.option(
     "--size", "sizes", type=click.IntRange(32, 1024), multiple=True, help="Decode at this side, too."
 )
+@click.option("--partial", is_flag=True, help="Take a release with other counts than the cards state.")
 @settings_options
-def data_prepare(dataset: str, source: Path | None, sizes: tuple[int, ...], **given: Any) -> None:
+def data_prepare(
+    dataset: str, source: Path | None, sizes: tuple[int, ...], partial: bool, **given: Any
+) -> None:
     """Check a downloaded release, decode it into the cache, and link it into the data root.
 
-    Every file is read once; counts, tables and id lists are held against the public release. Exit 1 if they
-    differ. Example: g2d-bench data prepare siim --source ~/Downloads/siim --data-root data
+    Every file is read once; counts, tables and id lists are held against the public release. Wrong counts
+    stop it (exit 2) unless --partial is given; exit 1 if anything else differs.
+    Example: g2d-bench data prepare siim --source ~/Downloads/siim --data-root data
     """
     from g2d_bench.data.prepare import find_source, prepare
 
@@ -145,7 +149,7 @@ def data_prepare(dataset: str, source: Path | None, sizes: tuple[int, ...], **gi
     root = opened.settings.data_root
     found = find_source(dataset, source, root)
     problems = 0
-    for line, good in prepare(opened, found, root, sizes):
+    for line, good in prepare(opened, found, root, sizes, partial=partial):
         click.echo(line if good else f"{line}  <- differs")
         problems += not good
     if root is None:

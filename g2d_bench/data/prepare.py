@@ -49,7 +49,12 @@ def find_source(name: str, source: Path | None, data_root: Path | None) -> Datas
 
 
 def prepare(
-    bench: Bench, dataset: Dataset, data_root: Path | None, sizes: Sequence[int] = ()
+    bench: Bench,
+    dataset: Dataset,
+    data_root: Path | None,
+    sizes: Sequence[int] = (),
+    *,
+    partial: bool = False,
 ) -> Iterator[tuple[str, bool]]:
     """Make a release ready and yield one line per step, with whether it is as published.
 
@@ -58,9 +63,11 @@ def prepare(
         dataset: from :func:`find_source`.
         data_root: where a link to the release is put unless it lies there; None for no link.
         sizes: sides in pixels at which to decode, beside those of the usable encoders.
+        partial: take a release with other counts than the cards state, and say so.
 
     Raises:
-        InputError: a table or image is missing or cannot be read, or another folder is in the link's place.
+        InputError: a table or image is missing or cannot be read, counts are not those of a card, or another
+            folder is in the link's place.
     """
     link = _link(dataset, data_root)
     yield f"{dataset.name}: {dataset.title}, in {dataset.root}", True
@@ -77,7 +84,7 @@ def prepare(
         f"content {manifest.content_hash[:12]}",
         True,
     )
-    yield from _tasks(bench, dataset, manifest)
+    yield from _tasks(bench, dataset, manifest, partial)
     usable_cards = [card for card in bench.catalogue.encoders if bench.weights(card)[0]]
     for size in sorted({LEAK_SIZE, *sizes, *(card.image.size for card in usable_cards)}):
         pixels = PixelCache.open(dataset, manifest, size).pixels
@@ -123,7 +130,7 @@ def _checksums(dataset: Dataset) -> Iterator[tuple[str, bool]]:
             )
 
 
-def _tasks(bench: Bench, dataset: Dataset, manifest: Manifest) -> Iterator[tuple[str, bool]]:
+def _tasks(bench: Bench, dataset: Dataset, manifest: Manifest, partial: bool) -> Iterator[tuple[str, bool]]:
     """Hold the release against the counts and id lists of the cards."""
     for task in bench.catalogue.tasks:
         if task.dataset != dataset.name:
@@ -138,8 +145,16 @@ def _tasks(bench: Bench, dataset: Dataset, manifest: Manifest) -> Iterator[tuple
         yield f"  {task.name}: {parts}", True
         for what, wanted in task.counts.items() if manifest.kind == "real" else ():
             found = len(samples) if what == "images" else len(positive_ids(samples, task.labels))
-            if found != wanted:
-                yield f"  {task.name}: {what} {found:,} of {wanted:,} in the public release", False
+            if found == wanted:
+                continue
+            if not partial:
+                raise InputError(
+                    f"{found:,}, the public release has {wanted:,} (card {task.name}); nothing was linked, "
+                    "--partial takes an incomplete release",
+                    file=dataset.root,
+                    field=f"counts.{what}",
+                )
+            yield f"  {task.name}: {what} {found:,} of {wanted:,} in the public release", False
 
 
 def _masks(bench: Bench, name: str) -> list[tuple[str, int]]:

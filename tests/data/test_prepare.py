@@ -135,8 +135,12 @@ def test_counts_of_a_release_that_has_shrunk(
     )
     monkeypatch.setattr(Manifest, "open", lambda dataset: manifest)
     monkeypatch.setattr("g2d_bench.data.prepare.IMAGES", (".gz",))
+    with pytest.raises(
+        InputError, match=r"counts\.images: 12,000, the public release has 12,047 \(card siim-"
+    ):
+        list(prepare(Bench(Settings()), dataset, None))
     lines = []
-    for line, good in prepare(Bench(Settings()), dataset, None):
+    for line, good in prepare(Bench(Settings()), dataset, None, partial=True):
         if line.strip().startswith("siim-zeroshot: positive"):
             break
         lines.append((line.strip(), good))
