@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.adapters.mm import import_quietly
@@ -117,15 +116,3 @@ def _run_one(run: Adapter, job: Job) -> Outcome:
             predictions={},
             notes={NOT_APPLICABLE: str(reason)},
         )
-
-
-def rescore(kind: str, predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
-    """Compute metrics again from stored predictions (`g2d-bench verify`)."""
-    module = import_quietly(_ADAPTERS[kind].split(":")[0])
-    scored: dict[str, float] = module.score(predictions, names)
-    return scored
-
-
-def as_bits(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Pack boolean masks [N, H, W] into rows of bits [N, ceil(H*W/8)]."""
-    return np.packbits(masks.reshape(len(masks), -1), axis=1)

@@ -68,11 +68,6 @@ def run_many(jobs: Sequence[Job]) -> list[Outcome]:
     return [done[place] for place in range(len(jobs))]
 
 
-def score(predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
-    """Compute the metrics from stored predictions."""
-    return measure(predictions, names)
-
-
 def _probe(jobs: list[Job], rule: ClassificationRule) -> list[Outcome]:
     """Fit all heads (training set x penalty) on one encoder's features, choose on validation, test once."""
     task, encoder, data = jobs[0].task, jobs[0].encoder, jobs[0].data

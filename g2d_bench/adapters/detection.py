@@ -192,11 +192,6 @@ def run(job: Job) -> Outcome:
     )
 
 
-def score(predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
-    """Compute the metrics from stored predictions."""
-    return detection_metrics(predictions, names=names)
-
-
 def mean_box(train: Truth, test: Truth, *, names: Sequence[str]) -> dict[str, float]:
     """Return the metrics of a predictor that has not looked at the image.
 

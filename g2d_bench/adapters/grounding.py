@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.heat import Heat, Mask, Pairs, judge, letterboxes, mean_region
 from g2d_bench.adapters.text_image import TextImage, chosen, pixels_of
 from g2d_bench.errors import InputError
-from g2d_bench.metrics.spec import measure
 
 
 def run(job: Job) -> Outcome:
@@ -56,11 +52,6 @@ def run(job: Job) -> Outcome:
 
 
 _ASKED = ("val", "test")
-
-
-def score(predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
-    """Compute the metrics from stored predictions."""
-    return measure(predictions, names)
 
 
 def _region(job: Job, image: str) -> Mask:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.heat import Heat, Mask, Pairs, judge, letterboxes, mean_region
@@ -17,7 +15,6 @@ from g2d_bench.data.base import Box, Phrase, Sample
 from g2d_bench.data.images import Letterbox
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import union_mask
-from g2d_bench.metrics.spec import measure
 
 
 @dataclass(frozen=True)
@@ -80,11 +77,6 @@ def run(job: Job) -> Outcome:
             "encoder_state": both.state(),
         },
     )
-
-
-def score(predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
-    """Compute the metrics from stored predictions."""
-    return measure(predictions, names)
 
 
 def queries(sample: Sample, labels: Sequence[str]) -> list[Query]:

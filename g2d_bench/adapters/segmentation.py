@@ -149,11 +149,6 @@ def run(job: Job) -> Outcome:
     )
 
 
-def score(predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
-    """Compute the metrics from stored predictions."""
-    return measure(predictions, names)
-
-
 def _loader(rows: Rows, part: str, rule: SegmentationRule, seed: int) -> DataLoader[dict[str, Any]]:
     if part == "train":
         sampler = InfiniteSampler(rows, shuffle=True, seed=seed)

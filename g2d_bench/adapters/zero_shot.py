@@ -67,11 +67,6 @@ def run(job: Job) -> Outcome:
     )
 
 
-def score(predictions: dict[str, NDArray[Any]], names: tuple[str, ...]) -> dict[str, float]:
-    """Compute the metrics from stored predictions."""
-    return measure(predictions, names)
-
-
 def prompt_vectors(job: Job, both: TextImage) -> tuple[Tensor, dict[str, str]]:
     """Average the prompts of each label.
 

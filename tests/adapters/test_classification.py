@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from g2d_bench.adapters import classification
-from g2d_bench.adapters.base import Job, Outcome, adapter, rescore, run_jobs, together
+from g2d_bench.adapters.base import Job, Outcome, adapter, run_jobs, together
 from g2d_bench.cards import Protocol, TaskCard
 from g2d_bench.data.cxr14 import LABELS as FINDINGS
 from g2d_bench.encoders import features
@@ -29,6 +29,7 @@ from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
 from g2d_bench.execute import local
 from g2d_bench.plan import Cell
+from g2d_bench.report.evidence import recompute
 from g2d_bench.results import Failure, Record, read_predictions
 from g2d_bench.run import Bench, Options, run_cell
 from g2d_bench.settings import Settings
@@ -151,7 +152,7 @@ def test_exclusive_classes_end_to_end(bench: Bench) -> None:
     assert record.notes["penalty"] in bench.catalogue.protocols["clean"].classification.penalties  # type: ignore[union-attr]
     assert record.notes["encoder_frozen"]
     known = {name: value for name, value in record.metrics.items() if value is not None}
-    assert rescore("classification", stored, tuple(known)) == known
+    assert {name: recompute(name, stored) for name in known} == known
 
 
 def test_is_what_scikit_learn_fits_and_validation_chooses(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from mmengine.structures import InstanceData
 from PIL import Image
 
 from g2d_bench.adapters import detection
-from g2d_bench.adapters.base import Job, Outcome, adapter, rescore
+from g2d_bench.adapters.base import Job, Outcome, adapter
 from g2d_bench.adapters.detection import Truth, mean_box
 from g2d_bench.adapters.mm import import_quietly
 from g2d_bench.data.images import Letterbox
@@ -24,6 +24,7 @@ from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.detection import Detections, pair_iou
 from g2d_bench.plan import Cell
+from g2d_bench.report.evidence import recompute
 from g2d_bench.run import Bench
 from g2d_bench.settings import Settings
 
@@ -124,7 +125,7 @@ def test_learns_and_is_found_by_its_kind(job: Job) -> None:
     assert outcome.notes["dense_features"] == "computed once"
     assert outcome.notes["chosen_step"] in (20, 40, 60)
     # The stored arrays alone give the same numbers, to the last bit.
-    assert rescore("detection", outcome.predictions, job.task.metrics) == outcome.metrics
+    assert {name: recompute(name, outcome.predictions) for name in job.task.metrics} == outcome.metrics
 
     boxes = Detections.read(outcome.predictions)
     assert outcome.predictions["id"].tolist() == list(job.data.test)
@@ -225,7 +226,7 @@ def test_truth_and_back(job: Job) -> None:
     ]
     stored = detection._stored(found, truth, job.data.test)
     np.testing.assert_allclose(stored["box"], truth.box, atol=1e-4)
-    assert detection.score(stored, ("ap_coco",)) == {"ap_coco": pytest.approx(1.0)}
+    assert recompute("ap_coco", stored) == pytest.approx(1.0)
     assert len(Truth.of(job.data, job.data.test, ("Something else",), SIZE).box) == 0
 
 

@@ -15,13 +15,14 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from g2d_bench.adapters import grounding
-from g2d_bench.adapters.base import Job, adapter, rescore, run_jobs
+from g2d_bench.adapters.base import Job, adapter, run_jobs
 from g2d_bench.adapters.heat import Pairs, enlarge, letterboxes, mean_region
 from g2d_bench.adapters.text_image import TextImage
 from g2d_bench.data.images import Letterbox
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
 from g2d_bench.plan import Cell
+from g2d_bench.report.evidence import recompute
 from g2d_bench.run import Bench
 from g2d_bench.settings import Settings
 
@@ -107,7 +108,9 @@ def test_only_positive_images_count_and_their_boxes_are_the_truth(
     # 16 of 64 pixels a side, on the grid of 256; a mask that is enlarged loses the pixel at each corner.
     assert set(stored["true"].tolist()) <= {64 * 64 - n for n in range(5)}
     assert outcome.notes["map"] == "8x8 cells, bilinear to 256"
-    assert rescore("grounding", stored, tuple(outcome.metrics)) == pytest.approx(outcome.metrics, nan_ok=True)
+    assert {name: recompute(name, stored) for name in outcome.metrics} == pytest.approx(
+        outcome.metrics, nan_ok=True
+    )
     recall = stored["chosen_common"] / stored["true"]
     assert outcome.metrics["recall_at_validation"] == pytest.approx(recall.mean())
 

@@ -17,11 +17,12 @@ from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from g2d_bench.adapters import zero_shot
-from g2d_bench.adapters.base import Job, NotApplicable, adapter, rescore, run_jobs
+from g2d_bench.adapters.base import Job, NotApplicable, adapter, run_jobs
 from g2d_bench.adapters.text_image import TextImage
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.execute import local
 from g2d_bench.plan import Cell, make_cells
+from g2d_bench.report.evidence import recompute
 from g2d_bench.report.table import blocks
 from g2d_bench.results import read_predictions, read_record
 from g2d_bench.run import Bench
@@ -214,7 +215,7 @@ def test_metrics_are_scikit_learn_s_and_thresholds_come_from_validation(
         assert found[stored["thresholds"][k]] == pytest.approx(max(found.values()))
     right = (scores >= stored["thresholds"]) == targets
     assert outcome.metrics["accuracy_validation"] == pytest.approx(right.mean())
-    assert rescore("zero-shot", stored, tuple(outcome.metrics)) == outcome.metrics
+    assert {name: recompute(name, stored) for name in outcome.metrics} == outcome.metrics
 
 
 def test_no_score_depends_on_the_other_images(bench: Bench, told: Callable[..., Encoder]) -> None:
@@ -259,7 +260,8 @@ def test_end_to_end_from_a_weights_file(root: Path, weights_file: Path, tmp_path
     assert read_record(path) == measured
     assert set(measured.metrics) == set(bench.catalogue.tasks["rsna-zeroshot"].metrics)
     known = {name: value for name, value in measured.metrics.items() if value is not None}
-    assert rescore("zero-shot", read_predictions(path, measured), tuple(known)) == known
+    stored = read_predictions(path, measured)
+    assert {name: recompute(name, stored) for name in known} == known
     assert json.loads(path.read_text())["notes"]["prompts"]["set"] == "findings"
 
     # The random encoder has no text side: a record without numbers, no failure.
