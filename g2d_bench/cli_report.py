@@ -33,6 +33,7 @@ COMPARE_FORMATS = ("text", "github", "junit")
 @click.option("--with-quoted", is_flag=True, help="Add numbers quoted from papers, in marked rows.")
 @click.option("--allow-mixed", is_flag=True, help="Let different signatures share a column, marked.")
 @click.option("--out", type=PATH, help="Write into this file.")
+@click.option("--into", type=PATH, help="Replace what stands between the marker lines of this Markdown file.")
 @results_option
 def table(
     paper: str | None,
@@ -41,6 +42,7 @@ def table(
     with_quoted: bool,
     allow_mixed: bool,
     out: Path | None,
+    into: Path | None,
     results: Path | None,
     **given: Any,
 ) -> None:
@@ -55,6 +57,8 @@ def table(
 
     if paper is not None and summary:
         raise InputError("a paper's table has its own shape", field="--summary")
+    if into is not None and (style != "md" or out is not None):
+        raise InputError("goes with --format md and without --out", field="--into")
     quoted = load_reported() if with_quoted else []
     wanted = _filter(given)
     configured = settings({"results": results})
@@ -73,8 +77,7 @@ def table(
         made = tables.summary(found, order, main=main, allow_mixed=allow_mixed, quoted=quoted)
     else:
         made = tables.blocks(found, order, metrics={}, allow_mixed=allow_mixed, quoted=quoted)
-    text = render(made, style)
-    _emit(text, out)
+    _emit(render(made, style), out, into)
 
 
 @click.command()
@@ -303,7 +306,13 @@ def _folder(name: str) -> Path:
     return inside if not path.exists() and inside.is_dir() else path
 
 
-def _emit(text: str, out: Path | None) -> None:
+def _emit(text: str, out: Path | None, into: Path | None) -> None:
+    if into is not None:
+        from g2d_bench.report.embed import embed
+
+        changed = embed(into, text)
+        click.echo(f"{into}: {'wrote the table' if changed else 'the table was up to date'}", err=True)
+        return
     if out is None:
         click.echo(text)
         return

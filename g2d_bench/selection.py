@@ -8,7 +8,7 @@ from pathlib import Path
 
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.plan import Cell, percent
-from g2d_bench.results import Record, Store
+from g2d_bench.results import CellPart, Record, Store
 
 
 @dataclass(frozen=True)
@@ -51,25 +51,34 @@ class Filter:
 
     def passes(self, record: Record) -> bool:
         """Say whether a record passes."""
-        return self.signature in record.signature and all(
-            not wanted or getattr(record.cell, name) in wanted for name, wanted in self._wanted()
-        )
+        return self.signature in record.signature and self.takes(record.cell)
+
+    def takes(self, cell: Cell | CellPart) -> bool:
+        """Say whether a cell passes, whatever the signature of its record."""
+        return all(not wanted or getattr(cell, name) in wanted for name, wanted in self._wanted())
 
     def _wanted(self) -> list[tuple[str, Sequence[object]]]:
         return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "signature"]
 
     def explain(self, records: Sequence[Found], root: Path) -> InputError:
         """Say why no record passed: the first wanted word that no record has."""
+        if word := self.unmatched([found.record.cell for found in records]):
+            name, reason = word
+            return InputError(f"no record of {reason}", file=root, field=f"--{name}")
+        if self.signature and not any(self.signature in found.record.signature for found in records):
+            return InputError(f"no signature contains {self.signature!r}", file=root, field="--signature")
+        return InputError("no record passes all filters together", file=root)
+
+    def unmatched(self, cells: Sequence[Cell | CellPart]) -> tuple[str, str] | None:
+        """Return the option and the first wanted word that no cell has, with what is there."""
         for name, wanted in self._wanted():
-            there = sorted({getattr(found.record.cell, name) for found in records})
+            there = sorted({getattr(cell, name) for cell in cells})
             if wanted and not set(wanted) & set(there):
                 words = [percent(x) if isinstance(x, float) else str(x) for x in there]
                 shown = percent(wanted[0]) if isinstance(wanted[0], float) else str(wanted[0])
                 hint = did_you_mean(shown, words) if name != "seed" else f"there are {', '.join(words)}"
-                return InputError(f"no record of {name} {shown}; {hint}", file=root, field=f"--{name}")
-        if self.signature and not any(self.signature in found.record.signature for found in records):
-            return InputError(f"no signature contains {self.signature!r}", file=root, field="--signature")
-        return InputError("no record passes all filters together", file=root)
+                return name, f"{name} {shown}; {hint}"
+        return None
 
 
 def read_folder(root: Path) -> list[Found]:

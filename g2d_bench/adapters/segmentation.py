@@ -28,7 +28,6 @@ from g2d_bench.encoders.decoder import UNetDecoder
 from g2d_bench.encoders.features import frozen_hash, pyramid_features
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.segmentation import BATCHED, all_empty, batch_numbers, counts, segmentation_metrics
-from g2d_bench.metrics.spec import measure
 from g2d_bench.rules import VAL_LOSS, SegmentationRule
 
 EVAL_BATCH = 32

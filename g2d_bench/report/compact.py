@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from g2d_bench.errors import InputError
 from g2d_bench.report.compact_boxes import reduce_boxes
 from g2d_bench.report.evidence import differences
-from g2d_bench.results import Predictions, Record, read_predictions, to_json, write_atomically
+from g2d_bench.results import Predictions, Record, read_predictions, read_record, to_json, write_atomically
 from g2d_bench.selection import Found, select
 
+LEFT_OUT = "left_out_of_predictions"
+"""Note of a compact record: which arrays it lacks."""
 ALWAYS = ("id", "patient", "label")
 """What is kept although no metric reads it: intervals and paired tests need it."""
 
@@ -113,11 +115,13 @@ def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[
     for found in records:
         assert found.path is not None
         path = target / found.path.relative_to(source)
+        written.append(path)
+        if _is_copy(found.record, path):
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         if found.record.predictions is None and set(found.record.metrics.values()) <= {None}:
             # The task does not apply to the encoder; there is no number and nothing to prove it with.
             write_atomically(path, to_json(found.record))
-            written.append(path)
             continue
         predictions = read_predictions(found.path, found.record)
         try:
@@ -133,12 +137,25 @@ def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[
         record = found.record.model_copy(
             update={
                 "predictions": Predictions(file=arrays.name, sha256=_digest(buffer.getvalue())),
-                "notes": found.record.notes | ({"left_out_of_predictions": left} if left else {}),
+                "notes": found.record.notes | ({LEFT_OUT: left} if left else {}),
             }
         )
         write_atomically(path, to_json(record))
-        written.append(path)
     return written
+
+
+def _is_copy(record: Record, path: Path) -> bool:
+    """Say whether ``path`` is the compact copy of this very record, predictions beside it."""
+    try:
+        there = read_record(path)
+        if there.predictions is not None:
+            read_predictions(path, there)
+    except InputError:
+        return False
+    changed = {"predictions": None, "notes": {}}
+    notes = {name: value for name, value in there.notes.items() if name != LEFT_OUT}
+    same = there.model_copy(update=changed) == record.model_copy(update=changed)
+    return same and notes == record.notes and (there.predictions is None) == (record.predictions is None)
 
 
 def _digest(content: bytes) -> str:

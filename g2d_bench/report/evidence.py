@@ -48,7 +48,8 @@ class Evidence:
         self._count = count
         self._more = tuple(more)
         self._values: dict[int, dict[str, float]] = {}
-        self._draws: dict[int, dict[str, Values | None]] = {}
+        self._draws: dict[tuple[int, str], Values | None] = {}
+        self._open: tuple[int, Predictions] = (0, {})
         self._samples: dict[int, str] = {}
         self._kept: list[Found] = []
         self._cache = DrawCache()
@@ -61,8 +62,8 @@ class Evidence:
             return math.nan if number is None else number
         if metric not in self._more:
             return None
-        self._of(found, metric)
-        return self._values.get(id(found.record), {}).get(metric)
+        predictions = self._read(found)
+        return None if predictions is None else self._point(found, metric, predictions)
 
     def mean(self, seeds: Sequence[Found], metric: str) -> Drawn | None:
         """Draw the mean over seeds of one metric.
@@ -88,26 +89,46 @@ class Evidence:
         return Drawn(np.mean(known, axis=0), sample)
 
     def _of(self, found: Found, metric: str) -> Values | None:
-        key = id(found.record)
+        key = (id(found.record), metric)
         if key not in self._draws:
-            self._kept.append(found)  # An id is only good as long as its object lives.
-            self._draws[key] = self._read(found)
-        return self._draws[key].get(metric)
+            self._draws[key] = self._draw(found, metric)
+        return self._draws[key]
 
-    def _read(self, found: Found) -> dict[str, Values | None]:
+    def _draw(self, found: Found, metric: str) -> Values | None:
+        predictions = self._read(found)
+        if predictions is None:
+            return None
+        assert found.record.predictions is not None
+        point = self._point(found, metric, predictions)
+        if point is None:
+            return None
+        return self._cache.get(
+            found.record.predictions.sha256,
+            self._count,
+            {metric: point},
+            lambda name: draw(name, predictions, self._count),
+        )[metric]
+
+    def _read(self, found: Found) -> Predictions | None:
+        """Read the arrays of a record; those of the last one are kept, since columns ask record by record."""
         record = found.record
         if found.path is None or record.predictions is None:
-            return {}
-        predictions = read_predictions(found.path, record)
-        _refuse_edited(found, predictions)
-        self._samples[id(record)] = _sample(predictions)
-        points = self._values[id(record)] = {}
-        for metric in dict.fromkeys((*record.metrics, *self._more)):
+            return None
+        if self._open[0] != id(record):
+            predictions = read_predictions(found.path, record)
+            if id(record) not in self._samples:
+                self._kept.append(found)  # An id is only good as long as its object lives.
+                _refuse_edited(found, predictions)
+                self._samples[id(record)] = _sample(predictions)
+            self._open = (id(record), predictions)
+        return self._open[1]
+
+    def _point(self, found: Found, metric: str, predictions: Predictions) -> float | None:
+        points = self._values.setdefault(id(found.record), {})
+        if metric not in points:
             with suppress(InputError, KeyError):
                 points[metric] = recompute(metric, predictions)
-        return self._cache.get(
-            record.predictions.sha256, self._count, points, lambda name: draw(name, predictions, self._count)
-        )
+        return points.get(metric)
 
 
 def recompute(metric: str, predictions: Predictions) -> float:

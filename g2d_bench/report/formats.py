@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from g2d_bench.report import flat, latex, markdown, text
 from g2d_bench.report.model import Table
+from g2d_bench.report.turn import turn
 
 FORMATS = ("text", "md", "latex", "csv", "json")
 
@@ -22,4 +23,4 @@ def render(tables: Sequence[Table], style: str = "text") -> str:
     if style == "json":
         return flat.to_json(tables)
     one = {"text": text.render, "md": markdown.render, "latex": latex.render}[style]
-    return "\n\n".join(one(table) for table in tables)
+    return "\n\n".join(one(turn(table) if table.turned else table) for table in tables)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from g2d_bench.report.model import BEST, GENERATED, Table, Value
+from g2d_bench.report.model import GENERATED, Table, Value
 from g2d_bench.report.text import name_of
 
 _ESCAPES = {
@@ -80,7 +80,7 @@ def _caption(table: Table) -> str:
         parts.append(rf"\textbf{{{escape(GENERATED)}}}")
     parts += [escape(fact[0].upper() + fact[1:]) + "." for fact in table.facts]
     if table.tested:
-        parts.append(f"Bold: {escape(BEST)}.")
+        parts.append(f"Bold: {escape(table.best)}.")
     return " ".join(parts)
 
 
@@ -99,7 +99,7 @@ def _heads(table: Table) -> list[str]:
                 rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
             at += width
         lines += [" & ".join(cells) + r" \\", "".join(rules)]
-    last = " & ".join(["encoder", *(escape(head[-1]) for head in heads)])
+    last = " & ".join([escape(table.stub), *(escape(head[-1]) for head in heads)])
     return [*(line for line in lines if line), last + r" \\"]
 
 

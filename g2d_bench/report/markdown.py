@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from g2d_bench.report.model import BEST, GENERATED, Table, Value
+from g2d_bench.report.model import GENERATED, Table, Value
 from g2d_bench.report.text import name_of
 
+FOLD = 8
+"""Notes and signatures that are shown; where there are more, the reader opens them."""
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 
 
@@ -18,7 +21,7 @@ def escape(text: str) -> str:
 
 def render(table: Table) -> str:
     """Write one table; a cell is ``mean ± spread`` and, below it, the interval."""
-    heads = ["encoder", *(" · ".join(column.heads) for column in table.columns)]
+    heads = [table.stub, *(" · ".join(column.heads) for column in table.columns)]
     lines = [f"**{escape(table.title)}**", ""]
     if table.generated:
         lines += [f"> **{escape(GENERATED)}**", ""]
@@ -30,9 +33,16 @@ def render(table: Table) -> str:
             lines.append(_line([f"*{escape(panel)}*", *[""] * len(table.columns)]))
         name = escape(name_of(row))
         lines.append(_line([f"*{name}*" if row.sort != "measured" else name, *map(_cell, row.values)]))
-    below = [*table.facts, *([f"Bold: {BEST}."] if table.tested else []), *table.notes]
-    below += [f"signature {signature}" for signature in table.signatures]
-    return "\n".join([*lines, "", *(f"- {escape(text)}" for text in below)]).rstrip()
+    below = [*table.facts, *([f"Bold: {table.best}."] if table.tested else [])]
+    small = [*table.notes, *(f"signature {signature}" for signature in table.signatures)]
+    if len(small) <= FOLD:
+        return "\n".join([*lines, "", *_items([*below, *small])]).rstrip()
+    folded = ["", "<details><summary>Notes and signatures</summary>", "", *_items(small), "", "</details>"]
+    return "\n".join([*lines, "", *_items(below), *folded])
+
+
+def _items(texts: Sequence[str]) -> list[str]:
+    return [f"- {escape(text)}" for text in texts]
 
 
 def _cell(value: Value) -> str:

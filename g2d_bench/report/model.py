@@ -14,7 +14,7 @@ GENERATED = (
     "and with nothing published."
 )
 """Stands in every table, figure and file with a number that was measured on generated data."""
-BEST = "not significantly worse than the best of its column (paired bootstrap by patient, Holm, 5 %)"
+INTERVAL = "[ ] is the 95 % bootstrap interval by patient over the test set"
 
 Sort = Literal["measured", "reference", "quoted"]
 Missing = Literal["", "not measured", "seed missing", "undefined"]
@@ -135,6 +135,9 @@ class Table:
         facts: sentences that the reader needs (test set, seeds, meaning of ±).
         notes: footnotes (why n/a, marks, remarks on quoted numbers).
         signatures: of all measured values.
+        turned: whether readers are shown it with encoders side by side; see
+            :func:`g2d_bench.report.turn.turn`.
+        stub: heading of the rows' names.
     """
 
     title: str
@@ -144,6 +147,16 @@ class Table:
     facts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     signatures: tuple[str, ...] = ()
+    turned: bool = False
+    stub: str = "encoder"
+
+    @property
+    def best(self) -> str:
+        """What bold type (in plain text ``*``) says."""
+        where = "column" if self.stub == "encoder" else "line"
+        return (
+            f"not significantly worse than the best of its {where} (paired bootstrap by patient, Holm, 5 %)"
+        )
 
     @property
     def tested(self) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from g2d_bench.cards import UNTRAINED
 from g2d_bench.errors import InputError
 from g2d_bench.plan import percent
 from g2d_bench.report.evidence import Evidence
 from g2d_bench.report.fill import Filled, fill
-from g2d_bench.report.model import Column, Row, Table, Value
+from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
 from g2d_bench.report.papers import LAYOUTS, PAPER, PaperColumn
 from g2d_bench.report.quoted import ON_PHANTOM, fraction_of, quoted_rows
 from g2d_bench.reported import Quoted
@@ -89,7 +89,10 @@ def summary(
     allow_mixed: bool = False,
     quoted: Sequence[Quoted] = (),
 ) -> list[Table]:
-    """Make one table per protocol and kind of data: a column per task and fraction, one metric per task.
+    """Make one table per protocol and kind of data: one metric per task, at each fraction.
+
+    A column per task and fraction; readers are shown it turned (encoders side by side, a line per task and
+    fraction) unless quoted rows, which are many, stand below the measured ones.
 
     Args:
         records: any records.
@@ -107,20 +110,36 @@ def summary(
     made = []
     for (protocol, _), parts in sorted(groups.items()):
         pairs = []
-        for (task, fraction), part in sorted(parts.items()):
+        for (task, fraction), part in sorted(parts.items(), key=lambda item: _by_kind(*item)):
+            kind = part[0].record.kind
             metric = (main or {}).get((task, protocol)) or next(iter(part[0].record.metrics))
-            share = "no training" if part[0].record.kind in UNTRAINED else percent(fraction)
-            pairs.append((Column(task, fraction, metric, protocol, (f"{task}, {metric}", share)), part))
+            share = () if kind in UNTRAINED else (percent(fraction),)
+            heads = (_PANELS.get(kind, kind), f"{task}, {metric}", *share)
+            pairs.append((Column(task, fraction, metric, protocol, heads), part))
         columns_made = [column for column, _ in pairs]
         filled = [fill(column, part, evidence, allow_mixed=allow_mixed) for column, part in pairs]
         rows, notes = quoted_rows(columns_made, quoted, _same_convention, _full_name)
         panel = Panel(columns_made, filled, quoted=rows, notes=notes)
-        made.append(
-            assemble(
-                f"Main metric per task and share of the labels · protocol {protocol}", [panel], order=order
-            )
-        )
+        title = f"Main metric per task and share of the labels · protocol {protocol}"
+        made.append(replace(assemble(title, [panel], order=order), turned=not rows))
     return made
+
+
+_PANELS = {
+    "segmentation": "segmentation",
+    "detection": "detection",
+    "classification": "classification",
+    "zero-shot": "zero-shot classification (no training)",
+    "grounding": "grounding (no training)",
+    "phrase": "phrase grounding (no training)",
+}
+"""Kinds in the order of a summary, and what they are called there."""
+
+
+def _by_kind(place: tuple[str, float], part: Sequence[Found]) -> tuple[int, str, float]:
+    kinds = list(_PANELS)
+    kind = part[0].record.kind
+    return (kinds.index(kind) if kind in kinds else len(kinds), *place)
 
 
 def _labels(group: Sequence[Found]) -> str:
@@ -266,10 +285,11 @@ def _facts(used: Sequence[Found], rows: Sequence[Row]) -> list[str]:
         for one in used
     )
     several = len({task for task, *_ in tests}) > 1
-    facts = [
-        f"test set{' of ' + task if several else ''}: {images} images, {positive} positive"
-        for task, images, positive in tests
-    ]
+    if several:
+        listed = ", ".join(f"{task} {images} ({positive})" for task, images, positive in tests)
+        facts = [f"test images (positive ones): {listed}"]
+    else:
+        facts = [f"test set: {images} images, {positive} positive" for _, images, positive in tests]
     facts += _meaning(values)
     published = {one.record.cell.protocol for one in used if PUBLISHED in one.record.notes}
     facts += [
@@ -301,5 +321,5 @@ def _meaning(values: Sequence[Value]) -> list[str]:
         parts.append(f"{lead} is the bootstrap standard deviation by patient over the test set")
     lines = [" · ".join(parts)] if parts else []
     if any(value.limits for value in values):
-        lines.append("[ ] is the 95 % bootstrap interval by patient over the test set")
+        lines.append(INTERVAL)
     return lines

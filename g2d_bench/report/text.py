@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from g2d_bench.report.model import BEST, GENERATED, Row, Table, Value
+from g2d_bench.report.model import GENERATED, Row, Table, Value
 
 WIDE = 120
 """Characters from which intervals stand below the numbers and not beside them."""
@@ -23,7 +23,7 @@ def render(table: Table) -> str:
         table.title,
         *([GENERATED] if table.generated else []),
         *table.facts,
-        *([f"* {BEST}"] if table.tested else []),
+        *([f"* {table.best}"] if table.tested else []),
         "",
         *(_group_line(level, widths) for level in heads[:-1]),
         _line(heads[-1], widths),
@@ -62,7 +62,7 @@ def _heads(table: Table) -> list[list[str]]:
     depth = max((len(column.heads) for column in table.columns), default=1)
     full = [("",) * (depth - len(column.heads)) + column.heads for column in table.columns]
     levels = [["", *(head[level] for head in full)] for level in range(depth)]
-    levels[-1][0] = "encoder"
+    levels[-1][0] = table.stub
     return levels
 
 

@@ -416,10 +416,10 @@ def test_the_summary_has_a_column_per_task_and_fraction(folder: Any) -> None:
         (True, "legacy"),
     ]
     assert [column.heads for column in tables[0].columns] == [
-        ("rsna-seg, iou_positive", "1 %"),
-        ("rsna-seg, iou_positive", "100 %"),
-        ("siim-seg, dice_positive", "1 %"),
-        ("siim-seg, dice_positive", "100 %"),
+        ("segmentation", "rsna-seg, iou_positive", "1 %"),
+        ("segmentation", "rsna-seg, iou_positive", "100 %"),
+        ("segmentation", "siim-seg, dice_positive", "1 %"),
+        ("segmentation", "siim-seg, dice_positive", "100 %"),
     ]
     assert [r.name for r in tables[0].rows] == ["random", "g2d", "all-empty"]
     (block,) = blocks([f for f in found if f.path and "legacy" in str(f.path)], metrics=METRICS)
@@ -450,4 +450,7 @@ def test_a_task_that_does_not_apply_says_why(folder: Any) -> None:
     assert "n/a: random in rsna-zeroshot: no text encoder" in table.notes
     assert row(table, "g2d").values[0].mean > 0
     (small,) = summary(found)
-    assert small.columns[0].heads == ("rsna-zeroshot, dice_positive", "no training")
+    assert small.columns[0].heads == (
+        "zero-shot classification (no training)",
+        "rsna-zeroshot, dice_positive",
+    )

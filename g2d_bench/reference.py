@@ -1,0 +1,129 @@
+"""The reference records of the phantom benchmark: which cells, in which order, and what git keeps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from g2d_bench.cards import UNTRAINED, Catalogue
+from g2d_bench.errors import InputError
+from g2d_bench.plan import Cell, Skipped, make_cells
+from g2d_bench.report.compact import write_compact
+from g2d_bench.results import Store
+from g2d_bench.run import Bench
+from g2d_bench.selection import Filter, Found
+
+SEEDS = (0, 1, 2)
+FINETUNED = ("cxr14-cls",)
+"""Tasks that papers fine-tune; their cells are run under ``clean-finetune``, too."""
+
+
+def reference_cells(bench: Bench, wanted: Filter) -> tuple[list[Cell], list[Skipped]]:
+    """Lay out the reference: all tasks, all small encoders, the tasks' fractions, three seeds.
+
+    Args:
+        bench: opened on generated data and without anybody's own cards or checkpoints.
+        wanted: which of the cells.
+
+    Returns:
+        Cells, cheap ones first, and encoders that are left out because their weights are not there.
+
+    Raises:
+        InputError: no cell is wanted.
+    """
+    cells: list[Cell] = []
+    skipped: list[Skipped] = []
+    for protocol, tasks in (("clean", ("all",)), ("clean-finetune", FINETUNED)):
+        more, skipped = make_cells(
+            bench.catalogue,
+            tasks=tasks,
+            encoders=(),
+            fractions=(),
+            seeds=SEEDS,
+            protocol=protocol,
+            weights=bench.weights,
+        )
+        cells += more
+    chosen = [cell for cell in cells if wanted.takes(cell)]
+    if not chosen:
+        if word := wanted.unmatched(cells):
+            name, reason = word
+            raise InputError(f"the reference has no {reason}", field=f"--{name}")
+        raise InputError("no cell of the reference passes all filters together")
+    return sorted(chosen, key=lambda cell: _cost(cell, bench.catalogue)), skipped
+
+
+def _cost(cell: Cell, catalogue: Catalogue) -> tuple[int, float, str, int, str]:
+    """Sort key: no training, linear heads, trained heads by their images, fine-tuned encoders."""
+    kind = catalogue.tasks[cell.task].kind
+    if cell.protocol != "clean":
+        rank = 3
+    elif kind in UNTRAINED:
+        rank = 0
+    else:
+        rank = 1 if kind == "classification" else 2
+    return rank, cell.fraction, cell.task, cell.seed, cell.encoder
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of a folder for git.
+
+    Attributes:
+        written: its records of the cells that were published.
+        replaced: records of the same cells that went: of older data, cards, weights or code.
+        strangers: records of cells that are not of the reference; they are left alone.
+        missing: cells of the reference that have no record.
+    """
+
+    written: tuple[Path, ...]
+    replaced: tuple[Path, ...]
+    strangers: tuple[Path, ...]
+    missing: tuple[Cell, ...]
+
+
+def publish(records: Iterable[Found], source: Path, target: Path, whole: Collection[Cell]) -> Published:
+    """Write compact copies of records; each cell has one record in the target afterwards.
+
+    Args:
+        records: finished cells, with their files below ``source``.
+        source: the folder of the records.
+        target: the folder for git.
+        whole: all cells of the reference.
+
+    Raises:
+        InputError: a record cannot be verified, or a file of the target is no record.
+    """
+    chosen = list(records)
+    written = write_compact(chosen, source, target)
+    fresh, cells = set(written), {found.cell for found in chosen}
+    replaced, strangers, there = [], [], set()
+    for path, record in Store(target):
+        cell = Found(record).cell
+        if path not in fresh and cell in cells:
+            replaced.append(path)
+            continue
+        there.add(cell)
+        if cell not in whole:
+            strangers.append(path)
+    for path in replaced:
+        _remove(path, target)
+    missing = tuple(cell for cell in whole if cell not in there)
+    return Published(tuple(written), tuple(replaced), tuple(strangers), missing)
+
+
+def _remove(path: Path, root: Path) -> None:
+    """Remove a record with its predictions, and the folders that it alone needed."""
+    path.unlink()
+    path.with_suffix(".npz").unlink(missing_ok=True)
+    for folder in path.parents:
+        if folder == root or any(folder.iterdir()):
+            return
+        folder.rmdir()
+
+
+def finished(cells: Sequence[Cell], bench: Bench) -> list[Found]:
+    """Return the records of those cells that are finished, in the same order."""
+    found = ((bench.finished(cell), bench.locate(cell)[1]) for cell in cells)
+    return [Found(record, path) for record, path in found if record is not None]
