@@ -220,11 +220,11 @@ def figure() -> None:
 @figure.command("curves")
 @filter_options
 @click.option("--signature", default="", help="Only signatures that contain this text.")
-@click.option("--metric", help="On the vertical axis.  [default: the first of the task]")
-@click.option("--out", type=PATH, help="A .png, .svg or .pdf file.  [default: TASK-METRIC.png]")
+@click.option("--metric", help="On the vertical axis.  [default: the main one of each task]")
+@click.option("--out", type=PATH, help="A .png, .svg or .pdf file.  [default: TASKS-METRIC.png]")
 @results_option
 def figure_curves(metric: str | None, out: Path | None, results: Path | None, **given: Any) -> None:
-    """Draw the score against the label fraction, one line per encoder, with intervals.
+    """Draw the score against the label fraction, one line per encoder, with intervals; one panel per task.
 
     Example: g2d-bench figure curves --task siim-seg --metric dice_positive --out siim.pdf
     """
@@ -232,12 +232,19 @@ def figure_curves(metric: str | None, out: Path | None, results: Path | None, **
 
     if out is not None:
         check_suffix(out)
-    found = _select(settings({"results": results}).results, _filter(given))
-    first = found[0].record
-    metric = metric or next(iter(first.metrics))
-    points = curves(found, metric, row_order(found))
-    out = out or Path(f"{first.cell.task}-{metric.replace('/', '-')}.png")
-    write(draw(points), out)
+    configured = settings({"results": results})
+    found = _select(configured.results, _filter(given))
+    main = _main_metrics(found, configured)
+    panels, names = [], []
+    for task in given["tasks"] or sorted({one.cell.task for one in found}):
+        mine = [one for one in found if one.cell.task == task]
+        if mine:
+            name = metric or main.get(task) or next(iter(mine[0].record.metrics))
+            panels.append(curves(mine, name, row_order(found)))
+            names.append((task, name.replace("/", "-")))
+    tasks, metrics = (dict.fromkeys(part) for part in zip(*names, strict=True))
+    out = out or Path("-".join([*tasks, *metrics]) + ".png")
+    write(draw(panels), out)
     click.echo(f"wrote {out}")
 
 

@@ -24,6 +24,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", (0, (1, 1)))
 SUFFIXES = (".png", ".svg", ".pdf")
+ACROSS = 3
+"""Panels side by side."""
 
 
 def curves(
@@ -73,8 +75,8 @@ def curves(
     return filled
 
 
-def draw(points: Sequence[Filled]) -> Figure:
-    """Draw the figure of :func:`curves`.
+def draw(panels: Sequence[Sequence[Filled]]) -> Figure:
+    """Draw one panel per task, each of :func:`curves`; an encoder looks the same in all of them.
 
     Bars are 95 % bootstrap intervals by patient over the test set. A cell that lacks a seed has no point.
     """
@@ -82,18 +84,46 @@ def draw(points: Sequence[Filled]) -> Figure:
 
     # Names are shown as they are; a dollar sign in one is no formula.
     with mpl.rc_context({"text.parse_math": False, "text.usetex": False}):
-        return _draw(points)
+        return _draw(panels)
 
 
-def _draw(points: Sequence[Filled]) -> Figure:
+def _draw(panels: Sequence[Sequence[Filled]]) -> Figure:
     from matplotlib.figure import Figure
+
+    columns = [column for points in panels for column in points]
+    across = min(len(panels), ACROSS)
+    down = math.ceil(len(panels) / across)
+    figure = Figure(figsize=(2.8 + 4.8 * across, 0.6 + 3.8 * down), layout="constrained")
+    grid = list(figure.subplots(down, across, squeeze=False).flat)
+    names = list(dict.fromkeys(name for column in columns for name in column.values))
+    for axes, points in zip(grid, panels, strict=False):
+        _panel(axes, points, names, several=len(panels) > 1)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    handles: dict[str, Any] = {}
+    for axes in grid:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    # Encoders in their order, trivial predictors last.
+    sequence = [*(name for name in names if name in handles), *(h for h in handles if h not in names)]
+    figure.legend(
+        [handles[name] for name in sequence], sequence, frameon=False, fontsize=8, loc="outside right center"
+    )
+    figure.supxlabel(
+        "share of the training labels · bars: 95 % bootstrap interval by patient over the test set",
+        fontsize=8,
+    )
+    if any(one.record.data.kind == "phantom" for column in columns for one in column.records):
+        text = GENERATED.replace(": ", ":\n", 1) if across == 1 else GENERATED
+        figure.suptitle(text, fontsize=9, color="#B00000", fontweight="bold")
+    return figure
+
+
+def _panel(axes: Any, points: Sequence[Filled], names: Sequence[str], *, several: bool) -> None:
+    """Draw one task; ``names`` are all encoders of the figure."""
     from matplotlib.ticker import FixedLocator, NullLocator
 
     first = next(iter(points[0].values.values())).column
-    generated = any(one.record.data.kind == "phantom" for column in points for one in column.records)
-    figure = Figure(figsize=(7.6, 4.4), layout="constrained")
-    axes = figure.subplots()
-    names = list(dict.fromkeys(name for column in points for name in column.values))
     fractions = [100 * next(iter(column.values.values())).column.fraction for column in points]
     for n, name in enumerate(names):
         # A little apart, so that the bars of one fraction do not lie on each other.
@@ -125,7 +155,7 @@ def _draw(points: Sequence[Filled]) -> Figure:
     for name, value in points[-1].references.items():
         if value.missing:
             continue
-        label = f"{name} (no encoder): {value.centre}"
+        label = f"{first.task + ': ' if several else ''}{name} (no encoder): {value.centre}"
         # A trivial predictor far away would press the lines together; the legend still tells its value.
         if low - (high - low) / 2 < value.mean < high + (high - low) / 2:
             axes.axhline(value.mean, color="0.45", linestyle=":", linewidth=1.2, label=label)
@@ -135,31 +165,15 @@ def _draw(points: Sequence[Filled]) -> Figure:
     axes.xaxis.set_major_locator(FixedLocator(fractions))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(fractions, [percent(x / 100) for x in fractions])
-    axes.set_xlabel("share of the training labels")
     arrow = "" if first.spec.higher_is_better else " (lower is better)"
     axes.set_ylabel(f"{first.metric}{' in %' if first.spec.share else ''}{arrow}")
     axes.grid(visible=True, axis="y", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    handles, labels = axes.get_legend_handles_labels()
-    last = [n for n, label in enumerate(labels) if "(no encoder)" in label]
-    sequence = [n for n in range(len(labels)) if n not in last] + last
-    axes.legend(
-        [handles[n] for n in sequence],
-        [labels[n] for n in sequence],
-        frameon=False,
-        fontsize=8,
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
-    )
     seeds = sorted({seed for column in points for value in column.values.values() for seed in value.seeds})
-    what = (
-        f"{first.task}, protocol {first.protocol}, mean over {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
-    )
-    axes.set_title(f"{what}; bars: 95 % bootstrap interval by patient", fontsize=8, loc="left")
-    if generated:
-        figure.suptitle(GENERATED.replace(": ", ":\n", 1), fontsize=9, color="#B00000", fontweight="bold")
-    return figure
+    mean = f"mean over {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+    what = f"{first.task}, protocol {first.protocol}, {mean}"
+    axes.set_title(what, fontsize=8, loc="left")
 
 
 def check_suffix(path: Path) -> None:

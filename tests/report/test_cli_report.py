@@ -238,7 +238,10 @@ def test_figure(folder: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
     refused(cli("figure", "curves", "--out", "no/x.png"), "no such folder")
     refused(cli("figure", "curves", "--metric", "dice_positiv"), "did you mean 'dice_positive'?")
     folder.add("g2d", task="rsna-seg")
-    refused(cli("figure", "curves"), "one figure shows one task; choose of rsna-seg, siim-seg")
+    assert cli("figure", "curves").stdout == "wrote rsna-seg-siim-seg-dice_positive.png\n"
+    assert cli("figure", "curves", "--task", "siim-seg,rsna-seg", "--out", "x.svg").exit_code == 0
+    folder.add("g2d", protocol="legacy")
+    refused(cli("figure", "curves"), "one figure shows one protocol; choose of clean, legacy")
 
 
 def test_compact_command(folder: Any, cli: Callable[..., Any], tmp_path: Path) -> None:

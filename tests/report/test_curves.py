@@ -14,7 +14,7 @@ from g2d_bench.selection import select
 
 def texts(figure: Any) -> str:
     axes = figure.axes[0]
-    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
     title = axes.get_title(loc="left")
     stamp = figure.get_suptitle().replace("\n", " ")
     return "\n".join([*legend, title, axes.get_ylabel(), stamp])
@@ -24,7 +24,7 @@ def test_points_intervals_and_words(folder: Any) -> None:
     folder.grid({"random": 0.4, "a_b $x$ <i>": 0.6}, (0.01, 0.1, 1.0))
     points = curves(select(folder.root), "dice_positive", ["random"])
     assert [list(column.values) for column in points] == [["random", "a_b $x$ <i>"]] * 3
-    figure = draw(points)
+    figure = draw([points])
     axes = figure.axes[0]
     assert axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1 %", "10 %", "100 %"]
@@ -45,7 +45,7 @@ def test_points_intervals_and_words(folder: Any) -> None:
 
 def test_a_reference_near_the_points_is_drawn(folder: Any) -> None:
     folder.grid({"random": 0.4, "g2d": 0.6}, (0.01, 1.0))
-    figure = draw(curves(select(folder.root), "dice_legacy"))
+    figure = draw([curves(select(folder.root), "dice_legacy")])
     assert "off the axis" not in texts(figure)
     assert any(line.get_linestyle() == ":" for line in figure.axes[0].lines)
 
@@ -53,9 +53,31 @@ def test_a_reference_near_the_points_is_drawn(folder: Any) -> None:
 def test_real_data_bear_no_stamp_and_incomplete_cells_no_point(folder: Any) -> None:
     folder.grid({"random": 0.4}, (0.01, 1.0), seeds=2, data_kind="real")
     folder.add("late", fraction=1.0, data_kind="real")
-    figure = draw(curves(select(folder.root), "dice_positive"))
+    figure = draw([curves(select(folder.root), "dice_positive")])
     assert "GENERATED" not in texts(figure)
     assert "late" not in texts(figure)
+
+
+def test_tasks_are_panels_in_which_an_encoder_looks_the_same(folder: Any) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6}, (0.01, 1.0), seeds=2)
+    folder.grid({"g2d": 0.5}, (0.01, 1.0), seeds=2, task="rsna-seg")
+    found = select(folder.root)
+    panels = [
+        curves([one for one in found if one.cell.task == task], "dice_positive", ["random", "g2d"])
+        for task in ("siim-seg", "rsna-seg")
+    ]
+    figure = draw(panels)
+    first, second = figure.axes
+    assert first.get_title(loc="left").startswith("siim-seg, ")
+    assert second.get_title(loc="left").startswith("rsna-seg, ")
+    drawn: list[list[Any]] = [list(axes.containers) for axes in (first, second)]
+    assert [len(bars) for bars in drawn] == [2, 1]
+    assert drawn[0][1].lines[0].get_color() == drawn[1][0].lines[0].get_color()
+    assert drawn[0][0].lines[0].get_color() != drawn[1][0].lines[0].get_color()
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[:2] == ["random", "g2d"]
+    assert legend[2].startswith("siim-seg: all-empty (no encoder)")
+    assert GENERATED in texts(figure)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -64,7 +86,7 @@ def test_the_same_points_make_the_same_file(folder: Any, tmp_path: Path, suffix:
     contents = []
     for n in range(2):
         path = tmp_path / f"{n}{suffix}"
-        write(draw(curves(select(folder.root), "dice_positive")), path)
+        write(draw([curves(select(folder.root), "dice_positive")]), path)
         contents.append(path.read_bytes())
     assert contents[0] == contents[1]
     assert len(contents[0]) > 5_000

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,9 @@ from g2d_bench.progress import track
 
 CHUNK = 24
 """Images per task of a worker process."""
+ABANDONED = 3600.0
+"""Seconds without a new file after which an unfinished folder belongs to a run that was killed: a living one
+writes several files per second."""
 
 
 def ensure(
@@ -54,6 +59,7 @@ def ensure(
     if not 64 <= size <= 2048:
         raise InputError(f"{size} pixels, want 64 to 2048", field="size")
     folder = root / dataset
+    _sweep(root, dataset)
     marker = {"version": VERSION, "dataset": dataset, "seed": seed, "count": count, "size": size}
     if folder.exists():
         found = _read_marker(folder)
@@ -80,6 +86,22 @@ def ensure(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _sweep(root: Path, dataset: str) -> None:
+    """Remove unfinished folders of a data set that a killed run left behind.
+
+    By age and not by process: the folder may be shared with machines whose processes cannot be seen here.
+    """
+    for left in root.glob(f".{dataset}-*"):
+        with contextlib.suppress(OSError):
+            if left.is_dir() and time.time() - _last_change(left) > ABANDONED:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _last_change(folder: Path) -> float:
+    """Return when a folder or anything in it last changed; a new file changes the folder that holds it."""
+    return max(Path(place).stat().st_mtime for place, _, _ in os.walk(folder))
 
 
 def _read_marker(folder: Path) -> dict[str, object]:
