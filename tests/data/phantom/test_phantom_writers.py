@@ -6,7 +6,9 @@ import csv
 import gzip
 import hashlib
 import json
+import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import pytest
 
 from g2d_bench.data.base import PHANTOM_MARKER, Sample
 from g2d_bench.data.phantom import PROFILES, ensure, generate
-from g2d_bench.data.phantom.ensure import CHUNK
+from g2d_bench.data.phantom.ensure import ABANDONED, CHUNK
 from g2d_bench.data.phantom.seeds import VERSION
 from g2d_bench.data.phantom.writers import MODULES, writer_of
 from g2d_bench.data.phantom.writers.object_cxr import outline
@@ -119,6 +121,26 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="left alone"):
         ensure("siim", root=tmp_path, count=2, size=SIZE, workers=1)
     assert (tmp_path / "siim" / "train-rle.csv").read_text() == "mine"
+
+
+def test_what_a_killed_run_left_is_swept_and_living_work_is_not(tmp_path: Path) -> None:
+    old, living, other = (tmp_path / name for name in (".cxr14-aaaa", ".cxr14-bbbb", ".cxr14-x"))
+    past = time.time() - 2 * ABANDONED
+    for folder in (old, living):
+        (folder / "images").mkdir(parents=True)
+        (folder / "images" / "a.png").touch()
+        for place in (folder / "images" / "a.png", folder / "images", folder):
+            os.utime(place, (past, past))
+    (living / "images" / "b.png").touch()  # Only the folder deep inside has changed.
+    other.touch()
+    unrelated = tmp_path / ".siim-aaaa"
+    unrelated.mkdir()
+    os.utime(unrelated, (past, past))
+    for _ in range(2):
+        ensure("cxr14", root=tmp_path, count=2, size=SIZE, workers=1)
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+            ["cxr14", living.name, other.name, unrelated.name]
+        )
 
 
 def test_nothing_is_left_of_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
