@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.report.compact_boxes import reduce_boxes
+from g2d_bench.report.compact_scores import reduce_scores
 from g2d_bench.report.evidence import differences
 from g2d_bench.results import Predictions, Record, read_predictions, read_record, to_json, write_atomically
 from g2d_bench.selection import Found, select
@@ -46,6 +47,9 @@ class _Watched(Mapping[str, NDArray[Any]]):
 def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Keep what the record's metrics are computed from, in the smallest types that hold it exactly.
 
+    Boxes and classification scores are reduced to what metrics can tell apart, see :mod:`.compact_boxes` and
+    :mod:`.compact_scores`.
+
     Args:
         record: of the cell.
         predictions: all its arrays.
@@ -61,6 +65,8 @@ def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str
     _refuse(found, watched)
     if record.kind == "detection":
         predictions = reduce_boxes(predictions)
+    elif "scores" in predictions:
+        predictions = reduce_scores(predictions)
     kept = {
         name: _smallest(array)
         for name, array in predictions.items()
@@ -134,6 +140,8 @@ def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[
         write_atomically(arrays, buffer.getvalue())
         left = sorted(set(predictions) - set(kept))
         left += ["boxes that hit nothing: coordinates and exact scores"] * (found.record.kind == "detection")
+        if "scores" in kept and kept["scores"].dtype != predictions["scores"].dtype:
+            left.append("last digits of the scores")
         record = found.record.model_copy(
             update={
                 "predictions": Predictions(file=arrays.name, sha256=_digest(buffer.getvalue())),
