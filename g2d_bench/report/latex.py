@@ -1,4 +1,4 @@
-r"""A table as LaTeX: booktabs, every name escaped; `\usepackage{booktabs}` and, for wide ones, `graphicx`."""
+r"""A table as LaTeX: booktabs, every name escaped; wide ones need `graphicx`, very wide ones `rotating`."""
 
 from __future__ import annotations
 
@@ -35,9 +35,11 @@ _ESCAPES = {
     "…": r"\dots{}",
     "†": r"\textdagger{}",
 }
-WIDE = 5
+WIDE = 4
 """Columns from which a table is scaled to the width of the text."""
-PREAMBLE = r"""% \usepackage[T1]{fontenc} \usepackage{textcomp,booktabs,graphicx}"""
+SIDEWAYS = 8
+"""Columns from which a table lies on its side: across a page its numbers could not be read."""
+PREAMBLE = r"""% \usepackage[T1]{fontenc} \usepackage{textcomp,booktabs,graphicx,rotating}"""
 
 
 def escape(text: str) -> str:
@@ -55,6 +57,7 @@ def _printable(letter: str) -> str:
 def render(table: Table) -> str:
     """Write one table environment."""
     wide = len(table.columns) >= WIDE
+    environment = "sidewaystable" if len(table.columns) >= SIDEWAYS else "table"
     columns = "l" + "r" * len(table.columns)
     body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *_heads(table), *_rows(table), r"\bottomrule"]
     body.append(r"\end{tabular}")
@@ -64,12 +67,12 @@ def render(table: Table) -> str:
         [
             PREAMBLE,
             *(f"% signature {_comment(signature)}" for signature in table.signatures),
-            r"\begin{table}",
+            rf"\begin{{{environment}}}",
             r"\centering",
             rf"\caption{{{_caption(table)}}}",
             *body,
             *_notes(table),
-            r"\end{table}",
+            rf"\end{{{environment}}}",
         ]
     )
 

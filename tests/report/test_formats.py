@@ -116,6 +116,9 @@ def test_latex_escapes_and_groups(folder: Any) -> None:
     assert r"\multicolumn{6}{c}{segmentation}" in text
     assert r"\cmidrule(lr){2-7}\cmidrule(lr){8-13}" in text
     assert r"\resizebox{\linewidth}{!}{%" in text
+    assert text.count("sidewaystable") == 2
+    (small, *_) = blocks(select(folder.root), metrics={"siim-seg": ("dice_positive",)})
+    assert r"\begin{table}" in latex.render(small)
     assert latex.escape("a_b & $c$ {d} <script> \\x") == (
         r"a\_b \& \$c\$ \{d\} \textless{}script\textgreater{} \textbackslash{}x"
     )
@@ -127,7 +130,7 @@ def compile_pdf(body: str, where: Path) -> Path:
     where.mkdir(exist_ok=True)
     source = where / "t.tex"
     source.write_text(
-        r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{textcomp,booktabs,graphicx}"
+        r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{textcomp,booktabs,graphicx,rotating}"
         rf"\begin{{document}}{body}\end{{document}}"
     )
     if shutil.which("pdflatex"):
