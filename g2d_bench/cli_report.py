@@ -154,6 +154,10 @@ def _against_folder(
 
     everything = read_folder(folder)
     chosen = [one for one in everything if wanted.passes(one.record)]
+    # A word that the reference does not have would be a check that never fails.
+    if word := wanted.unmatched([one.record.cell for one in everything], every=True):
+        name, reason = word
+        raise InputError(f"no record of {reason}", file=folder, field=f"--{name}")
     if not chosen:
         raise wanted.explain(everything, folder)
     # Another signature of the same cell is another reference; only the chosen ones can be in one index.

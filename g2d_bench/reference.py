@@ -45,11 +45,11 @@ def reference_cells(bench: Bench, wanted: Filter) -> tuple[list[Cell], list[Skip
             weights=bench.weights,
         )
         cells += more
+    if word := wanted.unmatched(cells, every=True):
+        name, reason = word
+        raise InputError(f"the reference has no {reason}", field=f"--{name}")
     chosen = [cell for cell in cells if wanted.takes(cell)]
     if not chosen:
-        if word := wanted.unmatched(cells):
-            name, reason = word
-            raise InputError(f"the reference has no {reason}", field=f"--{name}")
         raise InputError("no cell of the reference passes all filters together")
     return sorted(chosen, key=lambda cell: _cost(cell, bench.catalogue)), skipped
 

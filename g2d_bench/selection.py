@@ -69,13 +69,19 @@ class Filter:
             return InputError(f"no signature contains {self.signature!r}", file=root, field="--signature")
         return InputError("no record passes all filters together", file=root)
 
-    def unmatched(self, cells: Sequence[Cell | CellPart]) -> tuple[str, str] | None:
-        """Return the option and the first wanted word that no cell has, with what is there."""
+    def unmatched(self, cells: Sequence[Cell | CellPart], *, every: bool = False) -> tuple[str, str] | None:
+        """Return an option and its first word that no cell has, with what is there.
+
+        Args:
+            cells: that are there.
+            every: whether each word must be there, or one of an option's words is enough.
+        """
         for name, wanted in self._wanted():
             there = sorted({getattr(cell, name) for cell in cells})
-            if wanted and not set(wanted) & set(there):
+            lacking = [word for word in wanted if word not in there]
+            if lacking and (every or len(lacking) == len(wanted)):
                 words = [percent(x) if isinstance(x, float) else str(x) for x in there]
-                shown = percent(wanted[0]) if isinstance(wanted[0], float) else str(wanted[0])
+                shown = percent(lacking[0]) if isinstance(lacking[0], float) else str(lacking[0])
                 hint = did_you_mean(shown, words) if name != "seed" else f"there are {', '.join(words)}"
                 return name, f"{name} {shown}; {hint}"
         return None

@@ -124,9 +124,9 @@ def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[
         written.append(path)
         if _is_copy(found.record, path):
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
         if found.record.predictions is None and set(found.record.metrics.values()) <= {None}:
             # The task does not apply to the encoder; there is no number and nothing to prove it with.
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, to_json(found.record))
             continue
         predictions = read_predictions(found.path, found.record)
@@ -137,6 +137,7 @@ def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **kept)
         arrays = path.with_suffix(".npz")
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(arrays, buffer.getvalue())
         left = sorted(set(predictions) - set(kept))
         left += ["boxes that hit nothing: coordinates and exact scores"] * (found.record.kind == "detection")

@@ -39,7 +39,7 @@ class Evidence:
     """Reads predictions once per record and draws from them.
 
     Args:
-        count: draws per value.
+        count: draws per value; with 0 there are neither intervals nor tests.
         more: metrics to compute from the predictions although the records do not state them
             (``auroc/Edema`` where they state ``auroc``).
     """
@@ -95,7 +95,7 @@ class Evidence:
         return self._draws[key]
 
     def _draw(self, found: Found, metric: str) -> Values | None:
-        predictions = self._read(found)
+        predictions = self._read(found) if self._count else None
         if predictions is None:
             return None
         assert found.record.predictions is not None

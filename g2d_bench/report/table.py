@@ -87,6 +87,7 @@ def summary(
     *,
     main: Mapping[tuple[str, str], str] | None = None,
     allow_mixed: bool = False,
+    evidence: Evidence | None = None,
     quoted: Sequence[Quoted] = (),
 ) -> list[Table]:
     """Make one table per protocol and kind of data: one metric per task, at each fraction.
@@ -99,9 +100,10 @@ def summary(
         order: encoder names in the order of rows.
         main: the metric per task and protocol; the first of its records for one that is not there.
         allow_mixed: see :func:`blocks`.
+        evidence: see :func:`blocks`.
         quoted: see :func:`blocks`.
     """
-    evidence = Evidence()
+    evidence = evidence or Evidence()
     groups: dict[tuple[str, str], dict[tuple[str, float], list[Found]]] = defaultdict(dict)
     for one in records:
         cell = one.record.cell

@@ -15,6 +15,7 @@ from g2d_bench import cli_report
 from g2d_bench.compare import STYLES
 from g2d_bench.report.formats import FORMATS
 from g2d_bench.report.papers import LAYOUTS
+from g2d_bench.selection import select
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], None]], None]
 
@@ -125,6 +126,68 @@ def test_duplicates_and_mixed_signatures(folder: Any, cli: Callable[..., Any]) -
     second = folder.add("g2d", key="0" * 64)
     refused(cli("table"), str(first.path.name), str(second.path.name))
     refused(cli("compare", "--to", folder.root), "two records for one cell")
+
+
+def test_a_name_with_markup_shows_as_itself(folder: Any, cli: Callable[..., Any]) -> None:
+    name = "a_b & $c$ <script>alert(1)</script> \\x | #1"
+    folder.grid({"random": 0.4, name: 0.6}, seeds=2)
+    assert name in cli("table").stdout
+    latex = cli("table", "--format", "latex").stdout
+    assert r"a\_b \& \$c\$ \textless{}script\textgreater{}" in latex
+    assert "<script>" not in latex
+    for more in ([], ["--summary"]):
+        markdown = cli("table", "--format", "md", *more).stdout
+        assert "<script>" not in markdown
+        assert "&lt;script&gt;" in markdown
+    (edited, *_) = (found.path for found in select(folder.root) if found.cell.encoder == name)
+    assert edited is not None
+    edited.with_suffix(".npz").unlink()
+    assert cli("compare", "--to", folder.root, "--format", "github").exit_code == 0
+
+
+def test_compare_with_broken_folders(
+    folder: Any, other: Any, cli: Callable[..., Any], edit: Edit, tmp_path: Path
+) -> None:
+    """On either side: empty, another schema, a cell twice, another signature."""
+    path = other.add("g2d").path
+    folder.root.mkdir()
+    refused(cli("compare", "--to", other.root), "runs: no records here")
+    refused(cli("compare", "--to", folder.root), "runs: no records here")
+    mine = folder.add("g2d")
+    for number in ("abc", "-1", "nan", "1e3", "%"):
+        refused(cli("compare", "--to", other.root, "--tolerance", number), "--tolerance", "no tolerance")
+    refused(
+        cli("compare", "--to", other.root, "--encoder", "g2d,mgca"), "--encoder: no record of encoder mgca"
+    )
+    edit(mine.path, lambda raw: raw.update(schema_version=2))
+    refused(cli("compare", "--to", other.root), "schema_version: is 2")
+    mine.path.unlink()
+    folder.add("g2d", version="1.1")
+    result = cli("compare", "--to", other.root)
+    assert result.exit_code == 1
+    assert "not comparable, signatures differ: siim-seg@1.0#aaaa -> siim-seg@1.1#aaaa" in result.stdout
+    copy = path.with_name("copy.json")
+    copy.write_bytes(path.read_bytes())
+    refused(cli("compare", "--to", other.root), "two records for one cell", "copy.json")
+
+
+def test_compact_refuses_what_cannot_be_verified(
+    folder: Any, cli: Callable[..., Any], edit: Edit, tmp_path: Path
+) -> None:
+    folder.root.mkdir()
+    refused(cli("compact", folder.root, "git"), "no records here")
+    path = folder.add("g2d").path
+    edit(path, lambda raw: raw["metrics"].update(dice_positive=0.9))
+    refused(cli("compact", folder.root, "git"), "metrics.dice_positive", "only what can be verified")
+    assert not Path("git").exists()
+
+
+def test_reference_names_what_is_not_there(cli: Callable[..., Any]) -> None:
+    refused(cli("reference", "--task", "siim-seg,siim-sge", "--dry-run"), "no task siim-sge", "did you mean")
+    refused(
+        cli("reference", "--fraction", "0.5", "--dry-run"), "--fraction: the reference has no fraction 50 %"
+    )
+    assert not Path("runs").exists()
 
 
 def test_verify_exits_with_1(folder: Any, cli: Callable[..., Any], edit: Edit) -> None:
