@@ -93,8 +93,8 @@ def table(
     "--tolerance",
     default="seeds",
     show_default=True,
-    metavar="seeds|ABS|REL%",
-    help="How far a number may move: by the spread over seeds, by points (0.5) or by a share of itself (2%).",
+    metavar="seeds|Nsd|ABS|REL%",
+    help="How far a number may move: two deviations over seeds, more (4sd), points (0.5), a share (2%).",
 )
 @click.option("--format", "style", type=click.Choice(COMPARE_FORMATS), default="text", show_default=True)
 @click.option("--run", "run_missing", is_flag=True, help="Run the cells that are missing.")

@@ -20,7 +20,7 @@ State = Literal["same", "moved", "missing", "signature"]
 FLOOR = 0.001
 """Smallest tolerance drawn from seeds, as a share: 0.1 points."""
 WIDTH = 2.0
-"""Standard deviations over seeds that a cell may move."""
+"""Standard deviations over seeds that a cell may move unless told otherwise."""
 ROUNDING = 1e-12
 BAD: tuple[State, ...] = ("moved", "missing", "signature")
 
@@ -32,27 +32,29 @@ class Tolerance:
     Attributes:
         rule: ``seeds``, ``absolute`` (points of 100; for a metric that is no share, its own unit) or
             ``relative`` (percent of the reference).
-        amount: of the last two.
+        amount: standard deviations, points, percent.
     """
 
     rule: Literal["seeds", "absolute", "relative"]
-    amount: float = 0.0
+    amount: float = WIDTH
 
     @classmethod
     def parse(cls, text: str) -> Tolerance:
-        """Read ``seeds``, ``0.5`` (points) or ``2%`` (of the reference).
+        """Read ``seeds``, ``4sd`` (deviations over seeds), ``0.5`` (points) or ``2%`` (of the reference).
 
         Raises:
             InputError: anything else.
         """
         if text == "seeds":
             return cls("seeds")
-        match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", text.strip(), re.ASCII)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%|sd|)", text.strip(), re.ASCII)
         if not match:
             raise InputError(
-                f"{text!r} is no tolerance; write seeds, 0.5 (points) or 2%", field="--tolerance"
+                f"{text!r} is no tolerance; write seeds, 4sd, 0.5 (points) or 2%", field="--tolerance"
             )
-        return cls("relative" if match[2] else "absolute", float(match[1]))
+        rules: dict[str, Literal["seeds", "absolute", "relative"]]
+        rules = {"": "absolute", "%": "relative", "sd": "seeds"}
+        return cls(rules[match[2]], float(match[1]))
 
 
 @dataclass(frozen=True)
@@ -180,8 +182,9 @@ def changes(old: Record, new: Record) -> str:
 class _Allowed:
     """Tolerance of a cell's metric, in the metric's unit.
 
-    From seeds: two standard deviations over the reference's seeds, pooled over the encoders of the column
-    (root mean square), since three seeds alone estimate a deviation badly; at least 0.1 points.
+    From seeds: two standard deviations (or as many as wanted) over the reference's seeds, pooled over the
+    encoders of the column (root mean square), since three seeds alone estimate a deviation badly; at least
+    0.1 points.
     """
 
     def __init__(self, reference: Mapping[Cell, Found], tolerance: Tolerance) -> None:
@@ -199,16 +202,18 @@ class _Allowed:
 
     def __call__(self, cell: Cell, metric: str, before: float | None) -> float:
         pooled = self._pooled.get((cell.task, cell.fraction, cell.protocol, metric), 0.0)
-        return limit_of(self._tolerance, metric, before, WIDTH * pooled)
+        return limit_of(self._tolerance, metric, before, pooled)
 
 
-def limit_of(tolerance: Tolerance, metric: str, before: float | None, from_seeds: float) -> float:
-    """Return the tolerance of one number in the metric's unit."""
+def limit_of(
+    tolerance: Tolerance, metric: str, before: float | None, deviation: float, rounding: float = 0.0
+) -> float:
+    """Return the tolerance of one number in the metric's unit, from the deviation over seeds if so wanted."""
     if tolerance.rule == "absolute":
         return tolerance.amount / Line("", metric, "same", None, None, 0.0).scale
     if tolerance.rule == "relative":
         return abs(before or 0.0) * tolerance.amount / 100
-    return max(FLOOR, from_seeds)
+    return max(FLOOR, tolerance.amount * deviation + rounding)
 
 
 STYLES = ("text", "github", "junit")

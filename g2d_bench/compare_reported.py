@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from g2d_bench.compare import WIDTH, Line, State, Tolerance, agree, limit_of
+from g2d_bench.compare import Line, State, Tolerance, agree, limit_of
 from g2d_bench.errors import InputError
 from g2d_bench.plan import DECODER, percent
 from g2d_bench.reported import Quoted
@@ -80,7 +80,7 @@ def _line(
     spread, deviation = (0.0 if math.isnan(one) else one for one in (spread, printed.deviation))
     decimals = len(printed.value.partition(".")[2])
     digit = HALF_DIGIT * 10.0**-decimals / (100.0 if printed.unit == "percent" else 1.0)
-    limit = limit_of(tolerance, metric, printed.number, WIDTH * max(spread, deviation) + digit)
+    limit = limit_of(tolerance, metric, printed.number, max(spread, deviation), digit)
     state: State = "same" if agree(printed.number, mean, limit) else "moved"
     seeds = f"(mean over {len(values)} seed{'s' if len(values) > 1 else ''}; quoted: {printed.protocol})"
     return Line(name, metric, state, printed.number, mean, limit, seeds)

@@ -64,6 +64,16 @@ def test_tolerance_from_seeds_is_twice_the_pooled_deviation(folder: Any, other: 
     assert [line.tolerance for line in made] == pytest.approx([2 * math.sqrt(fmean(squares))] * 6)
 
 
+def test_more_deviations_on_demand(folder: Any, other: Any) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6})
+    other.grid({"random": 0.4, "g2d": 0.6})
+    two, four = (lines(folder, other, Tolerance.parse(text)) for text in ("seeds", "4sd"))
+    assert [line.tolerance for line in four] == pytest.approx(
+        [max(0.001, 2 * line.tolerance) for line in two]
+    )
+    assert min(line.tolerance for line in two) > 0.001
+
+
 def test_one_seed_leaves_the_floor(folder: Any, other: Any) -> None:
     folder.add("g2d", 0.6)
     other.add("g2d", 0.6)
@@ -80,7 +90,7 @@ def test_absolute_and_relative_tolerance(folder: Any, other: Any, text: str, mov
     assert (made.state == "moved") is moved
 
 
-@pytest.mark.parametrize("text", ["", "abc", "-1", "1e3", "1%%", "nan", "inf", "seed", "٣"])
+@pytest.mark.parametrize("text", ["", "abc", "-1", "1e3", "1%%", "nan", "inf", "seed", "sd", "4 sds", "٣"])
 def test_a_tolerance_that_is_no_number(text: str) -> None:
     with pytest.raises(InputError, match="--tolerance"):
         Tolerance.parse(text)
