@@ -161,7 +161,7 @@ def _is_copy(record: Record, path: Path) -> bool:
             read_predictions(path, there)
     except InputError:
         return False
-    changed = {"predictions": None, "notes": {}}
+    changed: dict[str, Any] = {"predictions": None, "notes": {}}
     notes = {name: value for name, value in there.notes.items() if name != LEFT_OUT}
     same = there.model_copy(update=changed) == record.model_copy(update=changed)
     return same and notes == record.notes and (there.predictions is None) == (record.predictions is None)

@@ -64,8 +64,8 @@ def test_the_best_trivial_predictor_stands_for_all() -> None:
             (Value(columns[0], 40.0), Value(columns[1], 0.3), Value(columns[2], missing="undefined")),
         ),
     )
-    rows = tuple(Row(row.name, row.values, "reference") for row in rows)
-    turned = turn(Table("t", columns, rows, True))
+    trivial = tuple(Row(row.name, row.values, "reference") for row in rows)
+    turned = turn(Table("t", columns, trivial, True))
     assert [row.values[0].marks for row in turned.rows] == ["corner", "centre", ""]
     assert turned.rows[2].values[0].missing == "undefined"
 
