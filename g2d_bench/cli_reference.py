@@ -51,12 +51,12 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
     # No user's data, cards or checkpoints: the same cells for everybody.
     bench = Bench(Settings(results=results))
     cells, skipped = reference_cells(bench, wanted)
-    for left in skipped:
-        click.echo(f"left out: {left.encoder}: {left.reason}", err=True)
     if dry_run:
         for line in plan_lines(bench, cells, skipped):
             click.echo(line)
         return
+    for left in skipped:
+        click.echo(f"left out: {left.encoder}: {left.reason}", err=True)
     report = execute(cells, bench, jobs)
     whole, _ = reference_cells(bench, Filter())
     published = publish(finished(cells, bench), results / "phantom", out, whole)
