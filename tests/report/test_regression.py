@@ -15,7 +15,7 @@ from g2d_bench.cards import Catalogue
 from g2d_bench.selection import Filter, select
 
 ROOT = Path(__file__).resolve().parents[2]
-ENCODERS = ("random", "convirt", "g2d")
+ENCODERS = ("convirt", "gloria", "mgca", "g2d")
 
 
 def options(name: str) -> list[str]:
