@@ -56,7 +56,7 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
             click.echo(line)
         return
     for left in skipped:
-        click.echo(f"left out: {left.encoder}: {left.reason}", err=True)
+        click.echo(f"left out: {left.name}: {left.reason}", err=True)
     report = execute(cells, bench, jobs)
     whole, _ = reference_cells(bench, Filter())
     published = publish(finished(cells, bench), results / "phantom", out, whole)

@@ -73,7 +73,7 @@ def table(
         )
         made = [one]
     elif summary:
-        main = _main_metrics(found, configured)
+        main = main_metrics(found, configured)
         made = tables.summary(found, order, main=main, allow_mixed=allow_mixed, quoted=quoted)
     else:
         made = tables.blocks(found, order, metrics={}, allow_mixed=allow_mixed, quoted=quoted)
@@ -238,12 +238,12 @@ def figure_curves(metric: str | None, out: Path | None, results: Path | None, **
         check_suffix(out)
     configured = settings({"results": results})
     found = _select(configured.results, _filter(given))
-    main = _main_metrics(found, configured)
+    main = main_metrics(found, configured)
     panels, names = [], []
     for task in given["tasks"] or sorted({one.cell.task for one in found}):
         mine = [one for one in found if one.cell.task == task]
         if mine:
-            name = metric or main.get(task) or next(iter(mine[0].record.metrics))
+            name = metric or main.get((task, mine[0].cell.protocol)) or next(iter(mine[0].record.metrics))
             panels.append(curves(mine, name, row_order(found)))
             names.append((task, name.replace("/", "-")))
     tasks, metrics = (dict.fromkeys(part) for part in zip(*names, strict=True))
@@ -269,7 +269,7 @@ def compact(source: Path, target: Path, **given: Any) -> None:
     click.echo(f"wrote {len(written)} records to {target}, {size / len(written) / 1024:.1f} KiB per cell")
 
 
-def _main_metrics(found: Sequence[Found], configured: Settings) -> dict[tuple[str, str], str]:
+def main_metrics(found: Sequence[Found], configured: Settings) -> dict[tuple[str, str], str]:
     """Return the main metric per task and protocol whose cards are here."""
     from g2d_bench.cards import Catalogue
 

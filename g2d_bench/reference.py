@@ -27,7 +27,7 @@ def reference_cells(bench: Bench, wanted: Filter) -> tuple[list[Cell], list[Skip
         wanted: which of the cells.
 
     Returns:
-        Cells, cheap ones first, and encoders that are left out because their weights are not there.
+        Cells, cheap ones first, and what is left out, such as encoders without weights.
 
     Raises:
         InputError: no cell is wanted.
@@ -35,7 +35,7 @@ def reference_cells(bench: Bench, wanted: Filter) -> tuple[list[Cell], list[Skip
     cells: list[Cell] = []
     skipped: list[Skipped] = []
     for protocol, tasks in (("clean", ("all",)), ("clean-finetune", FINETUNED)):
-        more, skipped = make_cells(
+        more, left = make_cells(
             bench.catalogue,
             tasks=tasks,
             encoders=(),
@@ -45,6 +45,7 @@ def reference_cells(bench: Bench, wanted: Filter) -> tuple[list[Cell], list[Skip
             weights=bench.weights,
         )
         cells += more
+        skipped += [one for one in left if one not in skipped]
     if word := wanted.unmatched(cells, every=True):
         name, reason = word
         raise InputError(f"the reference has no {reason}", field=f"--{name}")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from g2d_bench.cards import Catalogue
-from g2d_bench.cli_report import row_order
+from g2d_bench.cli_report import main_metrics, row_order
 from g2d_bench.report.embed import embedded
 from g2d_bench.report.evidence import Evidence
 from g2d_bench.report.formats import render
 from g2d_bench.report.model import GENERATED
 from g2d_bench.report.table import summary
 from g2d_bench.selection import select
+from g2d_bench.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = ROOT / "results" / "phantom"
@@ -38,7 +38,7 @@ def test_readme_is_in_step_with_the_records() -> None:
     if not COMMITTED.is_dir():
         pytest.skip("no reference records here; `make reference` makes them")
     found = select(COMMITTED)
-    main = {task.name: task.main for task in Catalogue.open().tasks}
+    main = main_metrics(found, Settings())
     made = render(summary(found, row_order(found), main=main, evidence=Evidence(0)), "md")
     there = embedded(ROOT / "README.md")
     shown, expected = cells(there), cells(made)

@@ -72,7 +72,9 @@ def test_the_best_trivial_predictor_stands_for_all() -> None:
 
 def test_quoted_rows_keep_encoders_below_each_other(folder: Any) -> None:
     folder.grid({"g2d": 0.6}, (0.01, 1.0))
-    (table,) = summary(select(folder.root), main={"siim-seg": "dice_legacy"}, quoted=load_reported())
+    (table,) = summary(
+        select(folder.root), main={("siim-seg", "clean"): "dice_legacy"}, quoted=load_reported()
+    )
     assert any(row.sort == "quoted" for row in table.rows)
     assert not table.turned
     assert render([table], "md").count("| encoder |") == 1
