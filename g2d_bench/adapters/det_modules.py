@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
 from mmengine.evaluator import BaseMetric
-from mmengine.model import BaseDataPreprocessor, BaseModule
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
+from g2d_bench.adapters.backbone import EncoderBackbone, Unprocessed
 from g2d_bench.adapters.mm_ops import install
 from g2d_bench.encoders.features import BATCH, pyramid_features, pyramid_shapes
 from g2d_bench.encoders.load import Encoder
@@ -128,22 +128,6 @@ class BoxRows(Dataset[dict[str, Any]]):
         return {"inputs": self._rows[index], "data_samples": sample}
 
 
-def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Make a batch: row numbers [B] and the list of data samples."""
-    return {
-        "inputs": torch.tensor([item["inputs"] for item in items]),
-        "data_samples": [item["data_samples"] for item in items],
-    }
-
-
-class G2DBenchDetPreprocessor(BaseDataPreprocessor):
-    """Only moves a batch to the device; normalisation belongs to the encoder."""
-
-    def cast_data(self, data: Any) -> Any:
-        """Move a batch; on the CPU it is there, and copying every sample would cost a tenth of a step."""
-        return data if self.device.type == "cpu" else super().cast_data(data)
-
-
 @MODELS.register_module()
 class G2DBenchYOLOHead(YOLOV3Head):
     """mmdet's YOLOv3 head, which finds the targets of each training image once.
@@ -204,61 +188,12 @@ class G2DBenchYOLOHead(YOLOV3Head):
 
 
 @MODELS.register_module()
-class G2DBenchPyramid(BaseModule):
-    """One of our encoders as an mmdet backbone.
+class G2DBenchPyramid(EncoderBackbone):
+    """An encoder as an mmdet backbone: its three coarsest maps on the grids of the head."""
 
-    Its input is row numbers [B]; the images come from a table of letterboxed pixels, or, for a frozen
-    encoder, their maps from a table that was computed once.
-
-    Args:
-        encoder: the loaded encoder.
-        pixels: uint8 images [N, S, S].
-        levels: maps [N, C, H, W] from :func:`dense_levels`, or None to compute them.
-        tuning: ``frozen`` or ``finetune``.
-        batchnorm: ``frozen`` keeps BatchNorm in eval mode.
-    """
-
-    def __init__(
-        self,
-        encoder: Encoder,
-        pixels: NDArray[np.uint8],
-        levels: list[Tensor] | None,
-        tuning: str,
-        batchnorm: str,
-    ) -> None:
-        super().__init__()
-        self.body = encoder.image
-        self._encoder = encoder
-        self._pixels = pixels
-        self._levels = levels
-        self._frozen = tuning == "frozen"
-        self._freeze_norm = batchnorm == "frozen"
-        self.body.requires_grad_(not self._frozen)
-
-    def train(self, mode: bool = True) -> G2DBenchPyramid:
-        """Switch mode; what is frozen stays in eval mode whatever the loop asks for."""
-        if self._frozen and self._freeze_norm:
-            # mmengine asks in every step; going through all modules twice each time would be felt.
-            self.training = mode
-            if self.body.training:
-                self.body.eval()
-            return self
-        super().train(mode)
-        if self._freeze_norm:
-            for module in self.body.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-        return self
-
-    def forward(self, rows: Tensor) -> list[Tensor]:
-        """Return the three maps of the images in ``rows`` [B], fine to coarse."""
-        if self._levels is not None:
-            maps = (level[rows.to(level.device)].to(rows.device) for level in self._levels)
-            return [level.contiguous(memory_format=torch.channels_last) for level in maps]
-        images = torch.from_numpy(self._pixels[rows.cpu().numpy()]).to(rows.device)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
-            pyramid = self.body(self._encoder.preprocess(images)).pyramid
-            return to_grids(pyramid, self._encoder.card.image.size)
+    def read(self, pyramid: list[Tensor]) -> list[Tensor]:
+        """Bring the maps to the grids; see :func:`to_grids`."""
+        return to_grids(pyramid, self.encoder.card.image.size)
 
 
 def yolo_v3(
@@ -276,8 +211,8 @@ def yolo_v3(
     Args:
         encoder: the loaded encoder.
         rule: the protocol's.
-        pixels: see :class:`G2DBenchPyramid`.
-        levels: likewise.
+        pixels: see :class:`~g2d_bench.adapters.backbone.EncoderBackbone`.
+        levels: its ``maps``, of the three that the head reads.
         labels: how many labels there are.
     """
     size = encoder.card.image.size
@@ -293,7 +228,7 @@ def yolo_v3(
             "type": "G2DBenchPyramid",
             "encoder": encoder,
             "pixels": pixels,
-            "levels": levels,
+            "maps": levels,
             "tuning": rule.tuning,
             "batchnorm": rule.batchnorm,
         },
@@ -331,7 +266,7 @@ def yolo_v3(
             nms={"type": "nms", "iou_threshold": rule.nms_iou},
             max_per_img=rule.max_boxes,
         ),
-        data_preprocessor=G2DBenchDetPreprocessor(),
+        data_preprocessor=Unprocessed(),
     )
     # The layout of the maps: convolutions need not turn their weights round in every step.
     model.neck.to(memory_format=torch.channels_last)

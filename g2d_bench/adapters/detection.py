@@ -103,6 +103,7 @@ def run(job: Job) -> Outcome:
         from torch.utils.data import DataLoader
 
         from g2d_bench.adapters import det_modules as modules
+        from g2d_bench.adapters.backbone import collate
         from g2d_bench.encoders.features import frozen_hash
 
     pixels = data.pixels(size)
@@ -124,7 +125,7 @@ def run(job: Job) -> Outcome:
         )
 
     def evaluated(part: str) -> DataLoader[dict[str, Any]]:
-        return DataLoader(rows(part), batch_size=EVAL_BATCH, shuffle=False, collate_fn=modules.collate)
+        return DataLoader(rows(part), batch_size=EVAL_BATCH, shuffle=False, collate_fn=collate)
 
     training = rows("train")
     sampler = InfiniteSampler(training, shuffle=True, seed=job.seed)
@@ -152,9 +153,7 @@ def run(job: Job) -> Outcome:
             model,
             work_dir=Path(folder),
             scope="mmdet",
-            train=DataLoader(
-                training, batch_size=rule.batch_size, sampler=sampler, collate_fn=modules.collate
-            ),
+            train=DataLoader(training, batch_size=rule.batch_size, sampler=sampler, collate_fn=collate),
             val=evaluated("val"),
             test=evaluated("test"),
             val_metric=modules.G2DBenchBoxes(score_val),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from g2d_bench.adapters.base import Job
 from g2d_bench.data.images import DECODE_VERSION, GEOMETRY_VERSION
 from g2d_bench.encoders.features import frozen_hash, pooled_features
+from g2d_bench.encoders.image import hold_batchnorm
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.hashing import digest_json
 from g2d_bench.progress import track
@@ -111,9 +112,7 @@ class Classifier(nn.Module):
         if self._frozen:
             self.body.eval()
         elif self._freeze_norm:
-            for module in self.body.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
+            hold_batchnorm(self.body)
         return self
 
     def forward(self, images: Tensor) -> Tensor:

@@ -9,18 +9,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.evaluator import BaseMetric
-from mmengine.model import BaseDataPreprocessor, BaseModule
 from mmengine.structures import PixelData
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import METRICS, MODELS
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
+from g2d_bench.adapters.backbone import EncoderBackbone
 from g2d_bench.adapters.warp import Warps, warp
 from g2d_bench.encoders.decoder import UNetDecoder
-from g2d_bench.encoders.load import Encoder
 from g2d_bench.rules import VAL_LOSS
 
 
@@ -66,76 +65,18 @@ class Rows(Dataset[dict[str, Any]]):
         return {"inputs": row, "data_samples": sample}
 
 
-def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Make a batch: row numbers [B], or with angle and scale [B, 3], and the list of data samples."""
-    return {
-        "inputs": torch.tensor([item["inputs"] for item in items]),
-        "data_samples": [item["data_samples"] for item in items],
-    }
-
-
-class G2DBenchPreprocessor(BaseDataPreprocessor):
-    """Only moves a batch to the device; normalisation belongs to the encoder."""
-
-
 @MODELS.register_module()
-class G2DBenchEncoder(BaseModule):
-    """One of our encoders as an mmseg backbone.
+class G2DBenchEncoder(EncoderBackbone):
+    """An encoder as an mmseg backbone: the whole pyramid.
 
-    Its input is row numbers [B], or row number, angle and scale [B, 3]; the images come from a table of
-    letterboxed pixels, or, for a frozen encoder, their pyramids from a table that was computed once.
-
-    Args:
-        encoder: the loaded encoder.
-        pixels: uint8 images [N, S, S].
-        pyramids: dense features [N, C, H, W] per level, or None to compute them.
-        tuning: ``frozen`` or ``finetune``.
-        batchnorm: ``frozen`` keeps BatchNorm in eval mode.
+    Beside row numbers there may be angle and scale, [B, 3]: the image is turned and scaled.
     """
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        pixels: NDArray[np.uint8],
-        pyramids: list[Tensor] | None,
-        tuning: str,
-        batchnorm: str,
-    ) -> None:
-        super().__init__()
-        self.body = encoder.image
-        self._encoder = encoder
-        self._pixels = pixels
-        self._pyramids = pyramids
-        self._frozen = tuning == "frozen"
-        self._freeze_norm = batchnorm == "frozen"
-        self.body.requires_grad_(not self._frozen)
-
-    def train(self, mode: bool = True) -> G2DBenchEncoder:
-        """Switch mode; what is frozen stays in eval mode whatever the loop asks for."""
-        if self._frozen and self._freeze_norm:
-            # mmengine asks in every step; going through all modules twice each time would be felt.
-            self.training = mode
-            if self.body.training:
-                self.body.eval()
-            return self
-        super().train(mode)
-        if self._freeze_norm:
-            for module in self.body.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-        return self
-
-    def forward(self, rows: Tensor) -> list[Tensor]:
-        """Return the pyramid of the images in ``rows`` [B] or [B, 3], fine to coarse."""
-        if self._pyramids is not None:
-            maps = (level[rows.to(level.device)].to(rows.device) for level in self._pyramids)
-            return [level.contiguous(memory_format=torch.channels_last) for level in maps]
-        number = (rows[:, 0] if rows.ndim == 2 else rows).long()
-        images = torch.from_numpy(self._pixels[number.cpu().numpy()]).to(rows.device)
-        if rows.ndim == 2:
-            images = warp(images[:, None].float(), rows[:, 1], rows[:, 2])[:, 0].round().to(torch.uint8)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
-            return list(self.body(self._encoder.preprocess(images)).pyramid)
+    def augmented(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Turn and scale images where the rows say how."""
+        if rows.ndim == 1:
+            return images
+        return warp(images[:, None].float(), rows[:, 1], rows[:, 2])[:, 0].round().to(torch.uint8)
 
 
 @MODELS.register_module()

@@ -14,14 +14,13 @@ from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from g2d_bench.adapters.backbone import Unprocessed, collate
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.mm import build_runner, quiet
 from g2d_bench.adapters.seg_modules import (
     G2DBenchLoss,
     G2DBenchMasks,
-    G2DBenchPreprocessor,
     Rows,
-    collate,
 )
 from g2d_bench.adapters.warp import Warps
 from g2d_bench.encoders.decoder import UNetDecoder
@@ -177,7 +176,7 @@ def _model(
                 "type": "G2DBenchEncoder",
                 "encoder": encoder,
                 "pixels": table,
-                "pyramids": pyramids,
+                "maps": pyramids,
                 "tuning": rule.tuning,
                 "batchnorm": rule.batchnorm,
             },
@@ -187,6 +186,6 @@ def _model(
                 "threshold": rule.threshold,
                 "loss": rule.loss,
             },
-            data_preprocessor=G2DBenchPreprocessor(),
+            data_preprocessor=Unprocessed(),
             test_cfg=ConfigDict(mode="whole"),
         )

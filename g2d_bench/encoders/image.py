@@ -134,6 +134,13 @@ def seeded_encoder(
         return ImageEncoder(model, upsample_inside=upsample_inside, options=options)
 
 
+def hold_batchnorm(module: nn.Module) -> None:
+    """Put all BatchNorm layers of a module in eval mode, so that their statistics stay."""
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()
+
+
 def _create(model: str, options: Mapping[str, Any], pretrained: bool) -> Any:
     # TOML gives lists where timm compares tuples.
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}

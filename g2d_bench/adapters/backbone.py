@@ -1,0 +1,94 @@
+"""One of our encoders under a head of mmseg or mmdet, and how batches of row numbers reach it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.model import BaseDataPreprocessor, BaseModule
+from numpy.typing import NDArray
+from torch import Tensor
+
+from g2d_bench.encoders.image import hold_batchnorm
+from g2d_bench.encoders.load import Encoder
+
+
+def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """Make a batch: row numbers [B], or rows with more numbers beside them [B, K], and the data samples."""
+    return {
+        "inputs": torch.tensor([item["inputs"] for item in items]),
+        "data_samples": [item["data_samples"] for item in items],
+    }
+
+
+class Unprocessed(BaseDataPreprocessor):
+    """Only moves a batch to the device; normalisation belongs to the encoder."""
+
+    def cast_data(self, data: Any) -> Any:
+        """Move a batch; on the CPU it is there, and copying every sample would cost a tenth of a step."""
+        return data if self.device.type == "cpu" else super().cast_data(data)
+
+
+class EncoderBackbone(BaseModule):
+    """One of our encoders as a backbone of mmseg or mmdet; a subclass says which of its maps the head reads.
+
+    Its input is row numbers [B]; the images come from a table of letterboxed pixels, or, for a frozen
+    encoder, their maps from a table that was computed once.
+
+    Args:
+        encoder: the loaded encoder.
+        pixels: uint8 images [N, S, S].
+        maps: dense features [N, C, H, W] per level that the head reads, or None to compute them.
+        tuning: ``frozen`` or ``finetune``.
+        batchnorm: ``frozen`` keeps BatchNorm in eval mode.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        pixels: NDArray[np.uint8],
+        maps: list[Tensor] | None,
+        tuning: str,
+        batchnorm: str,
+    ) -> None:
+        super().__init__()
+        self.body = encoder.image
+        self.encoder = encoder
+        self._pixels = pixels
+        self._maps = maps
+        self._frozen = tuning == "frozen"
+        self._freeze_norm = batchnorm == "frozen"
+        self.body.requires_grad_(not self._frozen)
+
+    def train(self, mode: bool = True) -> EncoderBackbone:
+        """Switch mode; what is frozen stays in eval mode whatever the loop asks for."""
+        if self._frozen and self._freeze_norm:
+            # mmengine asks in every step; going through all modules twice each time would be felt.
+            self.training = mode
+            if self.body.training:
+                self.body.eval()
+            return self
+        super().train(mode)
+        if self._freeze_norm:
+            hold_batchnorm(self.body)
+        return self
+
+    def forward(self, rows: Tensor) -> list[Tensor]:
+        """Return the maps of the images in ``rows``, [B] or [B, K] with the number first, fine to coarse."""
+        if self._maps is not None:
+            maps = (level[rows.to(level.device)].to(rows.device) for level in self._maps)
+            return [level.contiguous(memory_format=torch.channels_last) for level in maps]
+        number = (rows[:, 0] if rows.ndim == 2 else rows).long()
+        images = torch.from_numpy(self._pixels[number.cpu().numpy()]).to(rows.device)
+        images = self.augmented(images, rows)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
+            return self.read(list(self.body(self.encoder.preprocess(images)).pyramid))
+
+    def augmented(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Change images [B, S, S] as the numbers beside their rows say; by default nothing."""
+        return images
+
+    def read(self, pyramid: list[Tensor]) -> list[Tensor]:
+        """Choose what the head reads of a pyramid; by default all of it."""
+        return pyramid
