@@ -212,10 +212,11 @@ class Protocol(Card):
             return f"protocol {self.name!r} says nothing about {task.kind}"
         return ""
 
-    @property
-    def digest(self) -> str:
-        """Hash of everything in the protocol that can move a number."""
-        return digest_json(set_fields(self, exclude={"title", "defects"}))
+    def digest(self, kind: Kind) -> str:
+        """Hash of everything in the protocol that can move a number of one kind of task."""
+        others = {"classification", "segmentation", "detection"} - {kind}
+        content = set_fields(self, exclude={"title", "defects", "main"} | others)
+        return digest_json([content, self.main.get(kind)])
 
 
 C = TypeVar("C", TaskCard, Protocol, EncoderCard)

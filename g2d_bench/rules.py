@@ -20,9 +20,12 @@ class Card(BaseModel):
 
 
 class Case(Card):
-    """Other values for one task, up to a share of the labels, as published protocols have them."""
+    """Other values for a task, a scale of encoder, or up to a share of the labels."""
 
-    task: str
+    task: str = ""
+    """Empty: all tasks of the kind."""
+    scale: Literal["phantom", "published"] | None = None
+    """None: encoders of both scales."""
     max_fraction: float = Field(default=1.0, gt=0, le=1)
     learning_rate: float | None = Field(default=None, gt=0)
     batch_size: int | None = Field(default=None, gt=0)
@@ -50,6 +53,9 @@ class Training(Card):
     """Steps between two validations, or one epoch where that is longer."""
     patience: int = Field(gt=0)
     """Validations without a better score before training stops."""
+    settle_steps: int = Field(default=0, ge=0)
+    """Steps before which training does not stop and validations without a better score do not count: a
+    decoder that predicts nothing yet says nothing of whether it will learn."""
     drop_last: bool = False
     """Whether an epoch, and the validation loss, leave out the last batch where it is not full."""
     case: tuple[Case, ...] = ()
@@ -58,15 +64,19 @@ class Training(Card):
     def _schedule(self) -> Self:
         if self.min_steps > self.max_steps:
             raise ValueError(f"min_steps = {self.min_steps} is above max_steps = {self.max_steps}")
-        keys = [(case.task, case.max_fraction) for case in self.case]
-        for task, share in keys:
-            if keys.count((task, share)) > 1:
-                raise ValueError(f"two cases for {task!r} up to {share:g}")
+        keys = [(case.task, case.scale, case.max_fraction) for case in self.case]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ValueError(f"two cases for {key[0] or 'all tasks'!r} up to {key[2]:g}")
         return self
 
-    def of(self, task: str, fraction: float) -> Self:
-        """Return the rule for a task and fraction: of the cases that hold, that for the fewest labels."""
-        fitting = [case for case in self.case if case.task == task and fraction <= case.max_fraction]
+    def of(self, task: str, fraction: float, scale: str) -> Self:
+        """Return the rule for a task, fraction and scale: of the cases that hold, that for the fewest labels."""
+        fitting = [
+            case
+            for case in self.case
+            if case.task in ("", task) and case.scale in (None, scale) and fraction <= case.max_fraction
+        ]
         if not fitting:
             return self
         case = min(fitting, key=lambda case: case.max_fraction)

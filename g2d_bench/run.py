@@ -114,7 +114,7 @@ class Bench:
         return {
             "cell": cell.as_dict(),
             "task": task.digest(protocol.split),
-            "protocol": protocol.digest,
+            "protocol": protocol.digest(task.kind),
             "encoder": card.digest,
             "weights": weights_digest(card, checkpoint, cell.seed),
             **asked,

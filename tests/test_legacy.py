@@ -102,7 +102,7 @@ def test_published_rates_differ_by_task_and_fraction(
 ) -> None:
     rule = catalogue.protocols["legacy"].detection
     assert rule is not None
-    here = rule.of(task, fraction)
+    here = rule.of(task, fraction, "published")
     assert (here.learning_rate, here.batch_size) == expected
 
 
@@ -144,7 +144,7 @@ CASE = {"task": "siim-seg", "batch_size": 4}
         ),
         (
             lambda: SegmentationRule(**changed("clean", "segmentation", max_steps=10)),
-            "min_steps = 120 is above max_steps = 10",
+            "min_steps = 240 is above max_steps = 10",
         ),
         (
             lambda: SegmentationRule(**changed("clean", "segmentation", case=[CASE, CASE])),

@@ -144,7 +144,13 @@ def test_digest_changes_with_what_moves_a_number_only(catalogue: Catalogue) -> N
     protocol = catalogue.protocols["clean"]
     assert protocol.segmentation is not None
     other = protocol.segmentation.model_copy(update={"threshold": 0.4})
-    assert protocol.digest != protocol.model_copy(update={"segmentation": other}).digest
+    changed = protocol.model_copy(update={"segmentation": other})
+    assert protocol.digest("segmentation") != changed.digest("segmentation")
+    # A number of another kind has nothing to do with it.
+    assert protocol.digest("detection") == changed.digest("detection")
+    renamed = protocol.model_copy(update={"main": {"detection": "ap_50"}})
+    assert protocol.digest("detection") != renamed.digest("detection")
+    assert protocol.digest("segmentation") == renamed.digest("segmentation")
 
 
 def test_digest_leaves_out_what_a_card_does_not_say(catalogue: Catalogue) -> None:

@@ -88,7 +88,7 @@ def run(job: Job) -> Outcome:
     if rule is None:
         raise InputError("the protocol says nothing about detection", file=f"{job.protocol.name}.toml")
     data, encoder, task = job.data, job.encoder, job.task
-    rule = rule.of(task.name, data.fraction)
+    rule = rule.of(task.name, data.fraction, encoder.card.scale)
     size = encoder.card.image.size
     select = task.main if rule.select == "main" else rule.select
     ids = {"train": data.train, "val": data.val, "test": data.test}
@@ -163,6 +163,7 @@ def run(job: Job) -> Outcome:
             max_steps=steps,
             validate_every=interval,
             patience=rule.patience,
+            settle_steps=rule.settle_steps,
             select=select,
             seed=job.seed,
         )

@@ -140,7 +140,7 @@ def fine_tune(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data, exclusive = job.data, job.task.exclusive
-    rule = rule.of(job.task.name, job.data.fraction)
+    rule = rule.of(job.task.name, job.data.fraction, job.encoder.card.scale)
     crops, content = crops_of(job, rule)
     encoder = replace(job.encoder, image=copy.deepcopy(job.encoder.image))
     before = frozen_hash(encoder.image)
@@ -208,7 +208,7 @@ def fine_tune(
             score = validate()
             if score > best:
                 best, chosen, kept, waited = score, step, copy.deepcopy(model.trained.state_dict()), 0
-            elif (waited := waited + 1) >= rule.patience:
+            elif (waited := waited + (step >= rule.settle_steps)) >= rule.patience:
                 break
         model.trained.load_state_dict(kept)
         val, test = chances(predict(data.val)), chances(predict(data.test))

@@ -69,6 +69,20 @@ def _steps_shown(steps: int) -> Hook:
     return Steps()
 
 
+def _early_stop(select: str, direction: str, patience: int, settle_steps: int) -> Hook:
+    """Make the hook that ends training when validation no longer gains."""
+    from mmengine.hooks import EarlyStoppingHook
+
+    class EarlyStop(EarlyStoppingHook):
+        def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
+            super().after_val_epoch(runner, metrics)
+            if runner.iter < settle_steps:
+                self.wait_count = 0
+                runner.train_loop.stop_training = False
+
+    return EarlyStop(monitor=select, rule=direction, patience=patience, min_delta=0.0)
+
+
 def build_runner(
     model: torch.nn.Module,
     *,
@@ -87,6 +101,7 @@ def build_runner(
     select: str,
     seed: int,
     lower_is_better: bool = False,
+    settle_steps: int = 0,
 ) -> Runner:
     """Set up mmengine's Runner: AdamW, step-based loop, best checkpoint on validation, early stopping.
 
@@ -107,6 +122,7 @@ def build_runner(
         select: key of the validation metric.
         seed: of mmengine's own random numbers.
         lower_is_better: the direction of ``select``.
+        settle_steps: steps before which the loop does not stop and validations without gain do not count.
     """
     import torch
     from mmengine.optim import AmpOptimWrapper, OptimWrapper
@@ -124,6 +140,7 @@ def build_runner(
         wrapper = OptimWrapper(optimizer=optimiser)
     direction = "less" if lower_is_better else "greater"
     shown = _steps_shown(max_steps)
+    stopper = _early_stop(select, direction, patience, settle_steps)
     with quiet():
         return Runner(
             model=model,
@@ -154,13 +171,7 @@ def build_runner(
                 },
             },
             custom_hooks=[
-                {
-                    "type": "EarlyStoppingHook",
-                    "monitor": select,
-                    "rule": direction,
-                    "patience": patience,
-                    "min_delta": 0.0,
-                },
+                stopper,
                 shown,
             ],
             default_scope=scope,

@@ -47,7 +47,7 @@ def run(job: Job) -> Outcome:
     if rule is None:
         raise InputError("the protocol says nothing about segmentation", file=f"{job.protocol.name}.toml")
     data, encoder = job.data, job.encoder
-    rule = rule.of(job.task.name, data.fraction)
+    rule = rule.of(job.task.name, data.fraction, encoder.card.scale)
     by_loss = rule.select == VAL_LOSS
     size = encoder.card.image.size
     pixels = data.pixels(size)
@@ -107,6 +107,7 @@ def run(job: Job) -> Outcome:
             max_steps=steps,
             validate_every=interval,
             patience=rule.patience,
+            settle_steps=rule.settle_steps,
             select=rule.select,
             seed=job.seed,
             lower_is_better=by_loss,
