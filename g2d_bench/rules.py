@@ -71,7 +71,7 @@ class Training(Card):
         return self
 
     def of(self, task: str, fraction: float, scale: str) -> Self:
-        """Return the rule for a task, fraction and scale: of the cases that hold, that for the fewest labels."""
+        """Return the rule for a task, fraction and scale: of the cases that hold, that for fewest labels."""
         fitting = [
             case
             for case in self.case

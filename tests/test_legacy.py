@@ -46,7 +46,8 @@ def test_nothing_of_the_published_protocols_reaches_clean(catalogue: Catalogue, 
         written["detection"],
         written["classification"].get("training", {}),
     ):
-        assert not {"case", "drop_last", "augmentation", "crop"} & set(rule)
+        assert not {"drop_last", "augmentation", "crop"} & set(rule)
+        assert all(set(case) == {"scale", "learning_rate"} for case in rule.get("case", ()))
 
 
 def test_every_task_of_a_paper_has_a_published_split_with_its_defects(catalogue: Catalogue) -> None:
@@ -116,12 +117,20 @@ def test_the_floor_of_steps_leaves_the_published_schedules_alone(catalogue: Cata
     assert tuned is not None
     assert tuned.training is not None
     assert legacy.classification.training.schedule(187) == (150, 3)
-    assert legacy.segmentation.of("siim-seg", 0.01).schedule(40) == (250, 5)
-    assert legacy.segmentation.of("rsna-seg", 0.01).schedule(160) == (500, 10)
-    assert legacy.detection.of("object-cxr-det", 0.01).schedule(72) == (450, 9)
-    assert legacy.detection.of("rsna-det", 0.01).schedule(160) == (1000, 20)
-    assert legacy.detection.of("rsna-det", 1.0).schedule(16010) == (50000, 1000)
+    assert legacy.segmentation.of("siim-seg", 0.01, "published").schedule(40) == (250, 5)
+    assert legacy.segmentation.of("rsna-seg", 0.01, "published").schedule(160) == (500, 10)
+    assert legacy.detection.of("object-cxr-det", 0.01, "published").schedule(72) == (450, 9)
+    assert legacy.detection.of("rsna-det", 0.01, "published").schedule(160) == (1000, 20)
+    assert legacy.detection.of("rsna-det", 1.0, "published").schedule(16010) == (50000, 1000)
     assert tuned.training.schedule(779) == (600, 12)
+
+
+def test_a_case_may_hold_for_a_scale_alone(catalogue: Catalogue) -> None:
+    rule = catalogue.protocols["clean"].segmentation
+    assert rule is not None
+    small, large = (rule.of("siim-seg", 0.1, scale) for scale in ("phantom", "published"))
+    assert (small.learning_rate, large.learning_rate) == (3e-3, 1e-3)
+    assert large == rule
 
 
 def changed(name: str, kind: str, **values: Any) -> dict[str, Any]:
