@@ -71,6 +71,11 @@ def spread(values: list[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ± {100 * float(np.std(values, ddof=1)):.1f}"
 
 
+def _range(values: list[float]) -> str:
+    low, high = f"{min(values):.1f}", f"{max(values):.1f}"
+    return low if low == high else f"{low} to {high}"
+
+
 def _count(seeds: list[int], word: str) -> str:
     return f"{len(seeds)} {word}{'s' if len(seeds) > 1 else ''} ({', '.join(map(str, seeds))})"
 
@@ -133,9 +138,7 @@ def page(result: dict[str, Any]) -> str:
         "## What it cost",
         "",
         "Minutes of one training: "
-        + ", ".join(
-            f"{m} {' to '.join(sorted({f'{min(v):.1f}', f'{max(v):.1f}'}))}" for m, v in minutes.items()
-        )
+        + ", ".join(f"{m} {_range(v)}" for m, v in minutes.items())
         + ". The machines had two cores and other work beside; `make weights` re-makes the shipped seed.",
         "",
         result["verdict"],
