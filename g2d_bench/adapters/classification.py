@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.finetune import fine_tune
 from g2d_bench.adapters.linear import Heads, fit_heads
-from g2d_bench.data.images import DECODE_VERSION, GEOMETRY_VERSION
+from g2d_bench.data.cache import pixels_content
 from g2d_bench.encoders.features import frozen_hash, pooled_features
 from g2d_bench.errors import InputError
-from g2d_bench.hashing import digest_json
 from g2d_bench.metrics.classification import choose_thresholds
 from g2d_bench.metrics.spec import PER_LABEL, measure, metric_spec
 from g2d_bench.rules import ClassificationRule
@@ -76,7 +75,7 @@ def _probe(jobs: list[Job], rule: ClassificationRule) -> list[Outcome]:
     ids = sorted({i for job in jobs for part in (job.data.train, job.data.val, job.data.test) for i in part})
     size = encoder.card.image.size
     pixels = data.pixels(size)
-    content = digest_json([data.manifest.content_hash, size, DECODE_VERSION, GEOMETRY_VERSION])
+    content = pixels_content(data.manifest, size)
     features = torch.from_numpy(pooled_features(encoder, pixels.pixels, pixels.rows(ids), content=content))
     features, row = features.to(device), {image: place for place, image in enumerate(ids)}
 

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from g2d_bench.adapters.base import Job
-from g2d_bench.data.images import DECODE_VERSION, GEOMETRY_VERSION
+from g2d_bench.data.cache import pixels_content
 from g2d_bench.encoders.features import frozen_hash, pooled_features
 from g2d_bench.encoders.image import hold_batchnorm
 from g2d_bench.encoders.load import Encoder
-from g2d_bench.hashing import digest_json
 from g2d_bench.progress import track
 from g2d_bench.rules import VAL_LOSS, ClassificationTraining
 
@@ -78,9 +77,8 @@ def crops_of(job: Job, rule: ClassificationTraining) -> tuple[Crops, str]:
     """Open the pixels that a rule trains on, and name the content of :attr:`Crops.centres`."""
     size = job.encoder.card.image.size
     side = round(size * CROP_FROM) if rule.crop else size
-    content = [job.data.manifest.content_hash, size, DECODE_VERSION, GEOMETRY_VERSION]
-    name = digest_json([*content, {"centre of": side}] if rule.crop else content)
-    return Crops(job.data.pixels(side).pixels, size), name
+    content = pixels_content(job.data.manifest, size, side if rule.crop else None)
+    return Crops(job.data.pixels(side).pixels, size), content
 
 
 class Classifier(nn.Module):

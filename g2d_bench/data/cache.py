@@ -17,8 +17,21 @@ from g2d_bench.data.base import Dataset, Sample
 from g2d_bench.data.images import DECODE_VERSION, GEOMETRY_VERSION, Letterbox
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_json
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
+
+
+def pixels_content(manifest: Manifest, size: int, cut_from: int | None = None) -> str:
+    """Name the content of a pixel table, for the keys of what is computed from it.
+
+    Args:
+        manifest: of the data set.
+        size: side of the squares in pixels.
+        cut_from: side of the larger squares whose centres they are; None where they are whole images.
+    """
+    content = [manifest.content_hash, size, DECODE_VERSION, GEOMETRY_VERSION]
+    return digest_json(content if cut_from is None else [*content, {"centre of": cut_from}])
 
 
 @dataclass(frozen=True)
