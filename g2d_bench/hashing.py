@@ -47,3 +47,13 @@ def digest_code(*modules: str) -> str:
         source = Path(found.origin).read_bytes() if found is not None and found.origin else b""
         digest.update(hashlib.sha256(source).digest())
     return digest.hexdigest()
+
+
+@cache
+def digest_package(folder: Path) -> str:
+    """Return the sha256 (hex) of the source of all modules of a package, with their places in it."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

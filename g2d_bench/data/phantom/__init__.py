@@ -6,11 +6,9 @@ from g2d_bench.data.phantom.ensure import ensure
 from g2d_bench.data.phantom.generate import Phantom, generate, realise
 from g2d_bench.data.phantom.profile import PROFILES, Profile, profile_of
 from g2d_bench.data.phantom.scene import Finding, Scene
-from g2d_bench.data.phantom.seeds import VERSION
 
 __all__ = [
     "PROFILES",
-    "VERSION",
     "Finding",
     "Phantom",
     "Profile",

@@ -14,9 +14,9 @@ from pathlib import Path
 from g2d_bench.data.base import PHANTOM_MARKER
 from g2d_bench.data.phantom.generate import generate
 from g2d_bench.data.phantom.profile import profile_of
-from g2d_bench.data.phantom.seeds import VERSION
 from g2d_bench.data.phantom.writers import Item, writer_of
 from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_package
 from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
 from g2d_bench.progress import track
 
@@ -47,7 +47,7 @@ def ensure(
         workers: number of processes; as many as this process may use if None. The bytes do not depend on it.
 
     Returns:
-        ``root/<dataset>``. An existing one of the same generator version, seed, count and size is left alone;
+        ``root/<dataset>``. An existing one of the same generator code, seed, count and size is left alone;
         an unmarked folder is never touched.
 
     Raises:
@@ -61,7 +61,8 @@ def ensure(
         raise InputError(f"{size} pixels, want 64 to 2048", field="size")
     folder = root / dataset
     _sweep(root, dataset)
-    marker = {"version": VERSION, "dataset": dataset, "seed": seed, "count": count, "size": size}
+    generator = digest_package(Path(__file__).parent)
+    marker = {"generator": generator, "dataset": dataset, "seed": seed, "count": count, "size": size}
     if folder.exists():
         found = _read_marker(folder)
         if found == marker:

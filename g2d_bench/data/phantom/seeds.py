@@ -7,7 +7,7 @@ from hashlib import blake2b
 import numpy as np
 
 VERSION = "1"
-"""Generator version: raised whenever the same seed gives other bytes."""
+"""Part of every name: another one draws everything anew."""
 
 
 def digest(*parts: str | int, bits: int = 128) -> int:

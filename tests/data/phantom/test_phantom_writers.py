@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,6 @@ import pytest
 from g2d_bench.data.base import PHANTOM_MARKER, Sample
 from g2d_bench.data.phantom import PROFILES, ensure, generate
 from g2d_bench.data.phantom.ensure import ABANDONED, CHUNK
-from g2d_bench.data.phantom.seeds import VERSION
 from g2d_bench.data.phantom.writers import MODULES, writer_of
 from g2d_bench.data.phantom.writers.object_cxr import outline
 from g2d_bench.data.phantom.writers.rsna import opacity_boxes
@@ -26,6 +26,7 @@ from g2d_bench.data.phantom.writers.siim import encode_relative, split_mask
 from g2d_bench.data.registry import dataset_class, dataset_names
 from g2d_bench.data.rle import decode_relative
 from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_package
 
 SIZE = 64
 COUNTS = {"siim": 40, "rsna": 36, "cxr14": 60, "covid-cxr": 36, "object-cxr": 36}
@@ -94,7 +95,9 @@ def test_bytes_do_not_depend_on_processes_or_place(name: str, make: Make, tmp_pa
 def test_marker_and_second_call(make: Make, root: Path) -> None:
     folder = make("siim")
     marker = json.loads((folder / PHANTOM_MARKER).read_text())
-    assert marker == {"version": VERSION, "dataset": "siim", "seed": 0, "count": COUNTS["siim"], "size": SIZE}
+    generator = marker.pop("generator")
+    assert len(generator) == 64
+    assert marker == {"dataset": "siim", "seed": 0, "count": COUNTS["siim"], "size": SIZE}
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert make("siim") == folder
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
@@ -107,6 +110,36 @@ def test_other_parameters_make_it_anew(tmp_path: Path) -> None:
     assert first != second
     assert len([name for name in second if name.endswith(".png")]) == 3
     assert not list(tmp_path.glob(".*"))
+
+
+def test_another_generator_makes_it_anew_and_the_same_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = ensure("cxr14", root=tmp_path, count=3, size=SIZE, workers=1)
+    before, marker = contents(folder), (folder / PHANTOM_MARKER).read_text()
+    (folder / "left.txt").write_text("of the earlier drawing")
+    ensure("cxr14", root=tmp_path, count=3, size=SIZE, workers=1)
+    assert (folder / "left.txt").is_file()
+    monkeypatch.setattr(sys.modules[ensure.__module__], "digest_package", lambda folder: "edited")
+    ensure("cxr14", root=tmp_path, count=3, size=SIZE, workers=1)
+    assert not (folder / "left.txt").exists()
+    assert marker != (folder / PHANTOM_MARKER).read_text()
+    after = contents(folder)
+    assert {k: v for k, v in after.items() if k != PHANTOM_MARKER} == {
+        k: v for k, v in before.items() if k != PHANTOM_MARKER
+    }
+
+
+def test_generator_is_known_by_its_source(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "a.py").write_text("raise RuntimeError('not to be imported')")
+    digests = [digest_package(tmp_path)]
+    for name, text in (("inner/a.py", "pass"), ("b.py", ""), ("note.txt", "nothing")):
+        (tmp_path / name).write_text(text)
+        digest_package.cache_clear()
+        digests.append(digest_package(tmp_path))
+    assert len(set(digests)) == 3
+    assert digests[-1] == digests[-2]
 
 
 def test_prefix_of_a_larger_set_is_the_smaller_set(make: Make, tmp_path: Path) -> None:
