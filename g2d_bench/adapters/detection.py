@@ -103,16 +103,17 @@ def run(job: Job) -> Outcome:
         from torch.utils.data import DataLoader
 
         from g2d_bench.adapters import det_modules as modules
-        from g2d_bench.adapters.backbone import collate
+        from g2d_bench.adapters.backbone import collate, kept_maps, numbered
         from g2d_bench.encoders.features import frozen_hash
 
     pixels = data.pixels(size)
     # The table of the backbone holds this cell's images only: at 1 % most of the data set is not needed.
     used = [i for part in ids.values() for i in part]
     table = np.ascontiguousarray(pixels.pixels[pixels.rows(used)])
-    place = {image: n for n, image in enumerate(used)}
     frozen = rule.tuning == "frozen" and rule.batchnorm == "frozen"
-    levels = modules.dense_levels(encoder, table, budget_bytes=job.memory_budget) if frozen else None
+    levels, place = (
+        kept_maps(job, used, modules.dense_levels, modules.dense_bytes) if frozen else (None, numbered(used))
+    )
     before = frozen_hash(encoder.image)
 
     def rows(part: str) -> BoxRows:

@@ -14,7 +14,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from g2d_bench.adapters.backbone import Unprocessed, collate
+from g2d_bench.adapters.backbone import Unprocessed, collate, kept_maps, numbered
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.mm import build_runner, quiet
 from g2d_bench.adapters.seg_modules import (
@@ -24,7 +24,7 @@ from g2d_bench.adapters.seg_modules import (
 )
 from g2d_bench.adapters.warp import Warps
 from g2d_bench.encoders.decoder import UNetDecoder
-from g2d_bench.encoders.features import frozen_hash, pyramid_features
+from g2d_bench.encoders.features import frozen_hash, pyramid_bytes, pyramid_features
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.segmentation import BATCHED, all_empty, batch_numbers, counts, segmentation_metrics
 from g2d_bench.rules import VAL_LOSS, SegmentationRule
@@ -55,7 +55,6 @@ def run(job: Job) -> Outcome:
     # The table of the backbone holds this cell's images only: at 1 % most of the data set is not needed.
     used = [i for part in ids.values() for i in part]
     table = np.ascontiguousarray(pixels.pixels[pixels.rows(used)])
-    row = {image: n for n, image in enumerate(used)}
     truth = {part: data.mask_bits(part) for part in ids}
     if not by_loss and not truth["val"].any():
         raise InputError(
@@ -63,7 +62,9 @@ def run(job: Job) -> Outcome:
         )
 
     frozen = rule.tuning == "frozen" and rule.batchnorm == "frozen"
-    pyramids = pyramid_features(encoder, table, budget_bytes=job.memory_budget) if frozen else None
+    pyramids, row = (
+        kept_maps(job, used, pyramid_features, pyramid_bytes) if frozen else (None, numbered(used))
+    )
     before = frozen_hash(encoder.image)
     side = job.task.eval_size
     warps = Warps(job.seed) if rule.augmentation != "none" else None

@@ -49,6 +49,8 @@ def small_text() -> TextEncoder:
 class Look(nn.Module):
     """Brightness of 8 x 8 patches, as an image encoder."""
 
+    num_features = 1
+
     def __init__(self) -> None:
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(1))

@@ -19,6 +19,7 @@ from g2d_bench.adapters.base import Job, Outcome, adapter
 from g2d_bench.adapters.detection import Truth, mean_box
 from g2d_bench.adapters.mm import import_quietly
 from g2d_bench.data.images import Letterbox
+from g2d_bench.encoders.dense import forget_all
 from g2d_bench.encoders.features import frozen_hash, pyramid_features
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
@@ -159,6 +160,27 @@ def test_same_seed_same_boxes_and_no_cache_no_difference(job: Job) -> None:
     )
 
 
+def test_cells_of_one_encoder_share_its_maps(
+    modules: Any, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+
+    def counting(encoder: Any, pixels: Any, rows: Any) -> Any:
+        computed.extend(rows.tolist())
+        return pyramid_features(encoder, pixels, rows)
+
+    monkeypatch.setattr(modules, "pyramid_features", counting)
+    forget_all()
+    detection.run(changed(job))
+    images = {*job.data.train, *job.data.val, *job.data.test}
+    assert len(computed) == len(images) == len(set(computed))
+    shared = detection.run(replace(changed(job), seed=1))
+    assert len(computed) == len(images)
+    forget_all()
+    assert same(shared, detection.run(replace(changed(job), seed=1)))
+    assert len(computed) == 2 * len(images)
+
+
 @pytest.mark.parametrize("batchnorm", ["train", "frozen"])
 def test_fine_tuning_moves_the_weights_and_norms_as_told(job: Job, batchnorm: str) -> None:
     body = job.encoder.image
@@ -286,15 +308,13 @@ def test_maps_of_other_sizes_are_resampled(modules: Any) -> None:
 def test_cached_maps_are_those_of_the_pyramid(modules: Any, inside: int | None) -> None:
     model = encoder(resize_inside=inside)
     pixels = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE), dtype=np.uint8)
-    levels = modules.dense_levels(model, pixels, budget_bytes=1 << 30)
-    pyramid = pyramid_features(model, pixels, budget_bytes=1 << 30)
-    assert pyramid is not None
-    assert [tuple(level.shape) for level in levels] == [(5, 16, 8, 8), (5, 16, 4, 4), (5, 24, 2, 2)]
+    rows = np.array([3, 0, 4])
+    levels = modules.dense_levels(model, pixels, rows)
+    pyramid = pyramid_features(model, pixels, rows)
+    assert [tuple(level.shape) for level in levels] == [(3, 16, 8, 8), (3, 16, 4, 4), (3, 24, 2, 2)]
     for level, expected in zip(levels, modules.to_grids(pyramid, SIZE), strict=True):
         assert torch.equal(level, expected)
-    needed = sum(4 * level.numel() for level in levels)
-    assert modules.dense_levels(model, pixels, budget_bytes=needed - 1) is None
-    assert modules.dense_levels(model, pixels, budget_bytes=needed) is not None
+    assert modules.dense_bytes(model) * 3 == sum(4 * level.numel() for level in levels)
 
 
 def test_anchors_grow_with_the_input(modules: Any, job: Job) -> None:
