@@ -115,7 +115,7 @@ Unit = tuple[Cell, ...]
 
 
 ORDER = {"grounding": 0, "phrase": 0, "zero-shot": 1, "classification": 2}
-"""Kinds that keep what they compute, those that keep the most of it first: cells, vectors, pooled features."""
+"""Kinds that keep what they compute, the most of it first: cells, vectors, pooled features."""
 
 
 def units(cells: Sequence[Cell], bench: Bench) -> list[Unit]:

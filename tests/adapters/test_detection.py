@@ -160,9 +160,7 @@ def test_same_seed_same_boxes_and_no_cache_no_difference(job: Job) -> None:
     )
 
 
-def test_cells_of_one_encoder_share_its_maps(
-    modules: Any, job: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cells_of_one_encoder_share_its_maps(modules: Any, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[int] = []
 
     def counting(encoder: Any, pixels: Any, rows: Any) -> Any:
