@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from g2d_bench.adapters.backbone import Unprocessed, collate, kept_maps, numbered
 from g2d_bench.adapters.base import Job, Outcome
-from g2d_bench.adapters.mm import build_runner, quiet
+from g2d_bench.adapters.mm import build_runner, quiet, train_and_test
 from g2d_bench.adapters.seg_modules import (
     G2DBenchLoss,
     G2DBenchMasks,
@@ -114,19 +114,14 @@ def run(job: Job) -> Outcome:
             lower_is_better=by_loss,
         )
         with quiet():
-            runner.train()
-            taken = runner.iter
-            best = runner.message_hub.get_info("best_score")
-            chosen = Path(str(runner.message_hub.get_info("best_ckpt")))
-            runner.load_checkpoint(str(chosen))
-            metrics = runner.test()
+            trained = train_and_test(runner)
     if frozen and frozen_hash(encoder.image) != before:
         raise RuntimeError("the frozen encoder changed while the decoder was trained")
     assert test.bits is not None
     by_batch = BATCHED in job.task.metrics
     common, predicted, true = counts(test.bits, truth["test"])
     return Outcome(
-        metrics={name: float(metrics[name]) for name in job.task.metrics},
+        metrics={name: float(trained.metrics[name]) for name in job.task.metrics},
         references={"all-empty": all_empty(true, names=job.task.metrics, batch=rule.batch_size)},
         predictions={
             "id": np.array(data.test),
@@ -138,9 +133,9 @@ def run(job: Job) -> Outcome:
             "mask": test.bits,
         },
         notes={
-            "steps": taken,
-            "chosen_step": int(chosen.stem.rsplit("_", 1)[-1]),
-            "validation": {rule.select: float(best)},
+            "steps": trained.steps,
+            "chosen_step": trained.chosen_step,
+            "validation": {rule.select: trained.validation},
             "dense_features": "computed once" if pyramids is not None else "computed per step",
             "encoder_frozen": frozen,
             "encoder_state": before,
