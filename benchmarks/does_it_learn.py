@@ -71,11 +71,6 @@ def spread(values: list[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ± {100 * float(np.std(values, ddof=1)):.1f}"
 
 
-def _range(values: list[float]) -> str:
-    low, high = f"{min(values):.1f}", f"{max(values):.1f}"
-    return low if low == high else f"{low} to {high}"
-
-
 def _count(seeds: list[int], word: str) -> str:
     return f"{len(seeds)} {word}{'s' if len(seeds) > 1 else ''} ({', '.join(map(str, seeds))})"
 
@@ -132,14 +127,14 @@ def page(result: dict[str, Any]) -> str:
                 spread(own) + ("" if encoder == "random" else f" (+{spread(gain)})".replace("+-", "−"))
             )
         lines.append(f"| {encoder} | {' | '.join(cells)} |")
-    minutes = {m: [result["seconds"][m][str(s)] / 60 for s in trained_seeds] for m in methods}
+    minutes = {m: result["seconds"][m][str(trained_seeds[0])] / 60 for m in methods}
     lines += [
         "",
         "## What it cost",
         "",
-        "Minutes of one training: "
-        + ", ".join(f"{m} {_range(v)}" for m, v in minutes.items())
-        + ". The machines had two cores and other work beside; `make weights` re-makes the shipped seed.",
+        f"Minutes of the training with seed {trained_seeds[0]} (`make weights`, two cores, little beside): "
+        + ", ".join(f"{m} {v:.1f}" for m, v in minutes.items())
+        + ".",
         "",
         result["verdict"],
         "",
@@ -192,6 +187,7 @@ def main() -> int:
         "trainings": seeds[: options.trainings],
         "methods": list(METHODS),
         "retrieval": {},
+        "val_loss": {},
         "probe": {},
         "seconds": {},
     }
@@ -201,6 +197,8 @@ def main() -> int:
             training = seed if seed < options.trainings else 0
             weights[method], card = trained(method, training, options.runs)
             result["retrieval"].setdefault(method, {})[str(seed)] = card["retrieval"]
+            val_loss = card["losses"]["validation"]["val_loss"]
+            result["val_loss"].setdefault(method, {})[str(seed)] = val_loss
             result["seconds"].setdefault(method, {})[str(seed)] = card["seconds"]
             result |= {
                 "steps": card["steps"],

@@ -30,11 +30,12 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
 
     All tasks, all small encoders, the tasks' fractions, seeds 0 to 2, protocol clean, and cxr14-cls under
     clean-finetune; cheap cells first, always on generated data with the shipped cards and weights. It may be
-    interrupted: finished cells are not run again. Options take a part of it.
+    interrupted: finished cells are not run again, nor those whose records in --out are up to date, wherever
+    they were made. Options take a part of it.
     Example: g2d-bench reference --task siim-seg --fraction 1%
     """
     from g2d_bench.execute.local import execute
-    from g2d_bench.reference import finished, publish, reference_cells
+    from g2d_bench.reference import finished, publish, published_before, reference_cells
     from g2d_bench.report.listing import plan_lines
     from g2d_bench.run import Bench
     from g2d_bench.selection import Filter
@@ -51,13 +52,16 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
     # No user's data, cards or checkpoints: the same cells for everybody.
     bench = Bench(Settings(results=results))
     cells, skipped = reference_cells(bench, wanted)
+    before = published_before(cells, bench, out)
+    missing = [cell for cell in cells if cell not in before]
     if dry_run:
-        for line in plan_lines(bench, cells, skipped):
+        for line in plan_lines(bench, missing, skipped):
             click.echo(line)
+        click.echo(f"{len(before)} more are up to date in {out}")
         return
     for left in skipped:
         click.echo(f"left out: {left.name}: {left.reason}", err=True)
-    report = execute(cells, bench, jobs)
+    report = execute(missing, bench, jobs)
     whole, _ = reference_cells(bench, Filter())
     published = publish(finished(cells, bench), results / "phantom", out, whole)
     for failure in report.failures:

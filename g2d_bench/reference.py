@@ -128,3 +128,17 @@ def finished(cells: Sequence[Cell], bench: Bench) -> list[Found]:
     """Return the records of those cells that are finished, in the same order."""
     found = ((bench.finished(cell), bench.locate(cell)[1]) for cell in cells)
     return [Found(record, path) for record, path in found if record is not None]
+
+
+def published_before(cells: Sequence[Cell], bench: Bench, target: Path) -> frozenset[Cell]:
+    """Return the cells whose records in the target are of today's data, cards, weights and code.
+
+    Elsewhere made, they need not be made again; records in ``bench``'s own folder do not count.
+    """
+    if not target.is_dir():
+        return frozenset()
+    keys = {record.key for _, record in Store(target)}
+    tasks, source = bench.catalogue.tasks, bench.source
+    # Keys need the data, and a look at the plan should generate none.
+    there = (cell for cell in cells if source.state(tasks[cell.task].dataset) != "no")
+    return frozenset(cell for cell in there if bench.locate(cell)[0] in keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,10 @@ from mmengine.model import BaseDataPreprocessor, BaseModule
 from numpy.typing import NDArray
 from torch import Tensor
 
+from g2d_bench.adapters.base import Job
+from g2d_bench.data.cache import pixels_content
+from g2d_bench.encoders.dense import remembered
+from g2d_bench.encoders.features import features_key
 from g2d_bench.encoders.image import hold_batchnorm
 from g2d_bench.encoders.load import Encoder
 
@@ -20,6 +25,41 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
         "inputs": torch.tensor([item["inputs"] for item in items]),
         "data_samples": [item["data_samples"] for item in items],
     }
+
+
+def kept_maps(
+    job: Job,
+    ids: Sequence[str],
+    compute: Callable[[Encoder, NDArray[np.uint8], NDArray[np.int64]], list[Tensor]],
+    bytes_of: Callable[[Encoder], int],
+) -> tuple[list[Tensor] | None, dict[str, int]]:
+    """Return the frozen encoder's maps of some images, as far as they fit the job's memory budget.
+
+    Args:
+        job: the cell.
+        ids: its images.
+        compute: from encoder, pixels and rows to levels [N, C, H, W]; its name tells them from others.
+        bytes_of: the room that the levels of one image take.
+
+    Returns:
+        Levels, or None if they do not fit; and the row of each image in them (or in ``ids``).
+    """
+    if bytes_of(job.encoder) * len(ids) > job.memory_budget:
+        return None, numbered(ids)
+    size = job.encoder.card.image.size
+    table = job.data.pixels(size)
+    levels, places = remembered(
+        f"{compute.__name__} {features_key(job.encoder, pixels_content(job.data.manifest, size))}",
+        table.rows(ids).astype(np.int64),
+        lambda rows: compute(job.encoder, table.pixels, rows),
+        budget_bytes=job.memory_budget,
+    )
+    return levels, dict(zip(ids, places.tolist(), strict=True))
+
+
+def numbered(ids: Sequence[str]) -> dict[str, int]:
+    """Return the row of each image where rows are in the order of ``ids``."""
+    return {image: row for row, image in enumerate(ids)}
 
 
 class Unprocessed(BaseDataPreprocessor):

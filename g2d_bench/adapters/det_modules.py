@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,30 +68,35 @@ def to_grids(pyramid: Sequence[Tensor], size: int) -> list[Tensor]:
     ]
 
 
-def dense_levels(encoder: Encoder, pixels: NDArray[np.uint8], *, budget_bytes: int) -> list[Tensor] | None:
-    """Compute the three maps of all images, if they fit in memory.
+def dense_levels(encoder: Encoder, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> list[Tensor]:
+    """Compute the three maps of some images.
 
     Args:
         encoder: the frozen encoder.
-        pixels: uint8 [N, S, S].
-        budget_bytes: how much the maps may take.
+        pixels: uint8 [M, S, S].
+        rows: which images, in the order of the result.
 
     Returns:
-        float32 [N, C, H, W] per level, fine to coarse, on the CPU; None if they would take more.
+        float32 [N, C, H, W] per level, fine to coarse, on the CPU, N times :func:`dense_bytes` in all.
     """
     size = encoder.card.image.size
-    shapes = [
-        (c, side, side) for (c, _, _), side in zip(pyramid_shapes(encoder)[-3:], grids(size), strict=True)
-    ]
-    if len(pixels) * sum(4 * int(np.prod(shape)) for shape in shapes) > budget_bytes:
-        return None
-    levels = [torch.empty((len(pixels), *s), memory_format=torch.channels_last) for s in shapes]
-    for start in range(0, len(pixels), CHUNK):
-        part = pyramid_features(encoder, pixels[start : start + CHUNK], budget_bytes=sys.maxsize)
-        assert part is not None
+    levels = [torch.empty((len(rows), *s), memory_format=torch.channels_last) for s in _shapes(encoder)]
+    for start in range(0, len(rows), CHUNK):
+        part = pyramid_features(encoder, pixels, rows[start : start + CHUNK])
         for level, maps in zip(levels, to_grids(part, size), strict=True):
             level[start : start + len(maps)] = maps
     return levels
+
+
+def dense_bytes(encoder: Encoder) -> int:
+    """Return the room that the three maps of one image take."""
+    return sum(4 * int(np.prod(shape)) for shape in _shapes(encoder))
+
+
+def _shapes(encoder: Encoder) -> list[tuple[int, int, int]]:
+    """Return [C, H, W] of the three maps."""
+    sides = grids(encoder.card.image.size)
+    return [(c, side, side) for (c, _, _), side in zip(pyramid_shapes(encoder)[-3:], sides, strict=True)]
 
 
 class BoxRows(Dataset[dict[str, Any]]):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome
-from g2d_bench.adapters.mm import build_runner, quiet
+from g2d_bench.adapters.mm import build_runner, quiet, train_and_test
 from g2d_bench.data.images import Letterbox
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
@@ -103,16 +103,17 @@ def run(job: Job) -> Outcome:
         from torch.utils.data import DataLoader
 
         from g2d_bench.adapters import det_modules as modules
-        from g2d_bench.adapters.backbone import collate
+        from g2d_bench.adapters.backbone import collate, kept_maps, numbered
         from g2d_bench.encoders.features import frozen_hash
 
     pixels = data.pixels(size)
     # The table of the backbone holds this cell's images only: at 1 % most of the data set is not needed.
     used = [i for part in ids.values() for i in part]
     table = np.ascontiguousarray(pixels.pixels[pixels.rows(used)])
-    place = {image: n for n, image in enumerate(used)}
     frozen = rule.tuning == "frozen" and rule.batchnorm == "frozen"
-    levels = modules.dense_levels(encoder, table, budget_bytes=job.memory_budget) if frozen else None
+    levels, place = (
+        kept_maps(job, used, modules.dense_levels, modules.dense_bytes) if frozen else (None, numbered(used))
+    )
     before = frozen_hash(encoder.image)
 
     def rows(part: str) -> BoxRows:
@@ -167,22 +168,17 @@ def run(job: Job) -> Outcome:
             select=select,
             seed=job.seed,
         )
-        runner.train()
-        taken = runner.iter
-        best = runner.message_hub.get_info("best_score")
-        chosen = Path(str(runner.message_hub.get_info("best_ckpt")))
-        runner.load_checkpoint(str(chosen))
-        metrics = runner.test()
+        trained = train_and_test(runner)
     if frozen and frozen_hash(encoder.image) != before:
         raise RuntimeError("the frozen encoder changed while the detector was trained")
     return Outcome(
-        metrics={name: float(metrics[name]) for name in task.metrics},
+        metrics={name: float(trained.metrics[name]) for name in task.metrics},
         references={"mean-box": mean_box(truth["train"], truth["test"], names=task.metrics)},
         predictions=predictions | {"patient": np.array(data.patients(data.test))},
         notes={
-            "steps": taken,
-            "chosen_step": int(chosen.stem.rsplit("_", 1)[-1]),
-            "validation": {select: float(best)},
+            "steps": trained.steps,
+            "chosen_step": trained.chosen_step,
+            "validation": {select: trained.validation},
             "dense_features": "computed once" if levels is not None else "computed per step",
             "encoder_frozen": frozen,
             "encoder_state": before,

@@ -7,7 +7,7 @@ import torch
 
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.heat import Heat, Mask, Pairs, judge, letterboxes, mean_region
-from g2d_bench.adapters.text_image import TextImage, chosen, pixels_of
+from g2d_bench.adapters.text_image import TextImage, chosen
 from g2d_bench.errors import InputError
 
 
@@ -67,9 +67,8 @@ def _pairs(job: Job, ids: tuple[str, ...], heats: list[Heat]) -> Pairs:
 def _maps(job: Job, both: TextImage, prompts: tuple[str, ...], ids: tuple[str, ...]) -> list[Heat]:
     """Return the mean over prompts of each image's map, [h, w] in cosines."""
     text = both.embed_texts(prompts)
-    pixels, rows = pixels_of(job, ids)
     heats: list[Heat] = []
-    for _, image in both.embed_images(pixels, rows):
+    for _, image in both.embed_images(job, ids, cells=True):
         count = len(image.vector)
         with torch.inference_mode():
             asked = [

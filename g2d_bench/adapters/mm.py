@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from g2d_bench.progress import Meter
 
@@ -81,6 +81,33 @@ def _early_stop(select: str, direction: str, patience: int, settle_steps: int) -
                 runner.train_loop.stop_training = False
 
     return EarlyStop(monitor=select, rule=direction, patience=patience, min_delta=0.0)
+
+
+class Trained(NamedTuple):
+    """What a Runner did.
+
+    Attributes:
+        steps: optimiser steps taken.
+        chosen_step: step of the checkpoint that validation chose.
+        validation: its score there.
+        metrics: of the test set, with that checkpoint.
+    """
+
+    steps: int
+    chosen_step: int
+    validation: float
+    metrics: dict[str, float]
+
+
+def train_and_test(runner: Runner) -> Trained:
+    """Train, go back to the checkpoint that validation chose, and predict the test set with it."""
+    runner.train()
+    steps = runner.iter
+    best = runner.message_hub.get_info("best_score")
+    chosen = Path(str(runner.message_hub.get_info("best_ckpt")))
+    runner.load_checkpoint(str(chosen))
+    metrics = runner.test()
+    return Trained(steps, int(chosen.stem.rsplit("_", 1)[-1]), float(best), metrics)
 
 
 def build_runner(

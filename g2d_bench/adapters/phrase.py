@@ -10,7 +10,7 @@ import torch
 
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.heat import Heat, Mask, Pairs, judge, letterboxes, mean_region
-from g2d_bench.adapters.text_image import TextImage, chosen, pixels_of
+from g2d_bench.adapters.text_image import TextImage, chosen
 from g2d_bench.data.base import Box, Phrase, Sample
 from g2d_bench.data.images import Letterbox
 from g2d_bench.errors import InputError
@@ -118,9 +118,8 @@ def _maps(job: Job, both: TextImage, asked: Sequence[Query]) -> list[Heat]:
     for n, query in enumerate(asked):
         places.setdefault(query.image, []).append(n)
     images = list(places)
-    pixels, rows = pixels_of(job, images)
     heats: dict[int, Heat] = {}
-    for part, image in both.embed_images(pixels, rows):
+    for part, image in both.embed_images(job, images, cells=True):
         pairs = [(row, n) for row, name in enumerate(images[part]) for n in places[name]]
         texts = list(dict.fromkeys(asked[n].text for _, n in pairs))
         text = chosen(both.embed_texts(texts), torch.tensor([texts.index(asked[n].text) for _, n in pairs]))

@@ -14,9 +14,9 @@ from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from g2d_bench.adapters.backbone import Unprocessed, collate
+from g2d_bench.adapters.backbone import Unprocessed, collate, kept_maps, numbered
 from g2d_bench.adapters.base import Job, Outcome
-from g2d_bench.adapters.mm import build_runner, quiet
+from g2d_bench.adapters.mm import build_runner, quiet, train_and_test
 from g2d_bench.adapters.seg_modules import (
     G2DBenchLoss,
     G2DBenchMasks,
@@ -24,7 +24,7 @@ from g2d_bench.adapters.seg_modules import (
 )
 from g2d_bench.adapters.warp import Warps
 from g2d_bench.encoders.decoder import UNetDecoder
-from g2d_bench.encoders.features import frozen_hash, pyramid_features
+from g2d_bench.encoders.features import frozen_hash, pyramid_bytes, pyramid_features
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.segmentation import BATCHED, all_empty, batch_numbers, counts, segmentation_metrics
 from g2d_bench.rules import VAL_LOSS, SegmentationRule
@@ -55,7 +55,6 @@ def run(job: Job) -> Outcome:
     # The table of the backbone holds this cell's images only: at 1 % most of the data set is not needed.
     used = [i for part in ids.values() for i in part]
     table = np.ascontiguousarray(pixels.pixels[pixels.rows(used)])
-    row = {image: n for n, image in enumerate(used)}
     truth = {part: data.mask_bits(part) for part in ids}
     if not by_loss and not truth["val"].any():
         raise InputError(
@@ -63,7 +62,9 @@ def run(job: Job) -> Outcome:
         )
 
     frozen = rule.tuning == "frozen" and rule.batchnorm == "frozen"
-    pyramids = pyramid_features(encoder, table, budget_bytes=job.memory_budget) if frozen else None
+    pyramids, row = (
+        kept_maps(job, used, pyramid_features, pyramid_bytes) if frozen else (None, numbered(used))
+    )
     before = frozen_hash(encoder.image)
     side = job.task.eval_size
     warps = Warps(job.seed) if rule.augmentation != "none" else None
@@ -113,19 +114,14 @@ def run(job: Job) -> Outcome:
             lower_is_better=by_loss,
         )
         with quiet():
-            runner.train()
-            taken = runner.iter
-            best = runner.message_hub.get_info("best_score")
-            chosen = Path(str(runner.message_hub.get_info("best_ckpt")))
-            runner.load_checkpoint(str(chosen))
-            metrics = runner.test()
+            trained = train_and_test(runner)
     if frozen and frozen_hash(encoder.image) != before:
         raise RuntimeError("the frozen encoder changed while the decoder was trained")
     assert test.bits is not None
     by_batch = BATCHED in job.task.metrics
     common, predicted, true = counts(test.bits, truth["test"])
     return Outcome(
-        metrics={name: float(metrics[name]) for name in job.task.metrics},
+        metrics={name: float(trained.metrics[name]) for name in job.task.metrics},
         references={"all-empty": all_empty(true, names=job.task.metrics, batch=rule.batch_size)},
         predictions={
             "id": np.array(data.test),
@@ -137,9 +133,9 @@ def run(job: Job) -> Outcome:
             "mask": test.bits,
         },
         notes={
-            "steps": taken,
-            "chosen_step": int(chosen.stem.rsplit("_", 1)[-1]),
-            "validation": {rule.select: float(best)},
+            "steps": trained.steps,
+            "chosen_step": trained.chosen_step,
+            "validation": {rule.select: trained.validation},
             "dense_features": "computed once" if pyramids is not None else "computed per step",
             "encoder_frozen": frozen,
             "encoder_state": before,

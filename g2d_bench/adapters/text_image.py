@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from g2d_bench.adapters.base import Job, NotApplicable
-from g2d_bench.encoders.features import BATCH, frozen_hash
+from g2d_bench.data.cache import pixels_content
+from g2d_bench.encoders.embeddings import image_embeddings
+from g2d_bench.encoders.features import frozen_hash
 from g2d_bench.encoders.heads import Heads, ImageEmbedding, TextEmbedding
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.text import TextEncoder
 from g2d_bench.hashing import digest_json
 from g2d_bench.pretrain.objective import bare_sentences
-from g2d_bench.progress import track
 
 BARE = ("gloria", "mgca")
 """Methods that were trained on lower-case words without punctuation."""
@@ -70,27 +68,23 @@ class TextImage:
         return self.heads.embed_text(self.text(tokens), tokens)
 
     def embed_images(
-        self, pixels: NDArray[np.uint8], rows: NDArray[np.integer[Any]]
+        self, job: Job, ids: Sequence[str], *, cells: bool
     ) -> Iterator[tuple[slice, ImageEmbedding]]:
-        """Project images batch by batch.
-
-        Args:
-            pixels: uint8 [M, S, S].
-            rows: which of them, in this order.
+        """Project images of the job's data set, with or without their cells.
 
         Yields:
-            Places in ``rows`` and their embedding. Every batch has the same size before it is cut to its
-            places, as for pooled features, since kernels are chosen by shape.
+            Places in ``ids`` and their embedding; see
+            :func:`~g2d_bench.encoders.embeddings.image_embeddings`.
         """
-        for start in track(range(0, len(rows), BATCH), f"images through {self.encoder.card.name}"):
-            part = rows[start : start + BATCH]
-            full = np.concatenate([part, np.repeat(part[-1:], BATCH - len(part))])
-            images = torch.from_numpy(np.ascontiguousarray(pixels[full])).to(self.encoder.device)
-            with torch.inference_mode():
-                vector, cells = self.heads.embed_image(self.encoder.image(self.encoder.preprocess(images)))
-            count = len(part)
-            cut = ImageEmbedding(vector[:count], None if cells is None else cells[:count])
-            yield slice(start, start + count), cut
+        size = self.encoder.card.image.size
+        table = job.data.pixels(size)
+        return image_embeddings(
+            self.encoder,
+            table.pixels,
+            table.rows(ids),
+            content=pixels_content(job.data.manifest, size),
+            cells=cells,
+        )
 
     def state(self) -> dict[str, str]:
         """Hash what took part, for the record."""
@@ -100,12 +94,6 @@ class TextImage:
             **{name: frozen_hash(module) for name, module in modules.items()},
             "vocabulary": digest_json(vocabulary),
         }
-
-
-def pixels_of(job: Job, ids: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-    """Return the letterboxed images at the encoder's size, and the rows of ``ids``."""
-    table = job.data.pixels(job.encoder.card.image.size)
-    return table.pixels, table.rows(ids)
 
 
 def chosen(text: TextEmbedding, rows: Tensor) -> TextEmbedding:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from g2d_bench.adapters.base import Job, Outcome
-from g2d_bench.adapters.text_image import TextImage, pixels_of
+from g2d_bench.adapters.text_image import TextImage
 from g2d_bench.encoders.heads import unit
 from g2d_bench.metrics.classification import choose_thresholds
 from g2d_bench.metrics.spec import PER_LABEL, measure
@@ -84,9 +84,8 @@ def prompt_vectors(job: Job, both: TextImage) -> tuple[Tensor, dict[str, str]]:
 
 def scores(job: Job, both: TextImage, anchors: Tensor, ids: tuple[str, ...]) -> Values:
     """Return cosine with the positive less cosine with the negative anchor per image and label: [N, C]."""
-    pixels, rows = pixels_of(job, ids)
     table = np.empty((len(ids), len(job.task.labels)))
-    for place, image in both.embed_images(pixels, rows):
+    for place, image in both.embed_images(job, ids, cells=False):
         yes, no = (both.heads.global_similarity(image.vector, anchor).double() for anchor in anchors)
         table[place] = (yes - no).cpu().numpy()
     return table

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import timm
 import torch
-from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from g2d_bench.encoders.checkpoint import tensor_hash
 from g2d_bench.encoders.image import ImageFeatures
 from g2d_bench.encoders.load import Encoder
+from g2d_bench.encoders.tables import Rows, RowTable
 from g2d_bench.hashing import digest_code, digest_json
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
@@ -23,8 +23,12 @@ from g2d_bench.progress import track
 CODE = (
     *("g2d_bench.data.images", "g2d_bench.data.cache"),
     *("g2d_bench.encoders.features", "g2d_bench.encoders.image", "g2d_bench.encoders.load"),
+    "g2d_bench.encoders.tables",
 )
 """Modules through which an image becomes features; their source is part of the key."""
+
+FOLDER = "features"
+"""Where tables lie in the cache folder."""
 
 BATCH = 32
 """Every image is computed in a batch of this size, however many are asked for, so that its features do
@@ -83,62 +87,65 @@ def pooled_features(
     Raises:
         RuntimeError: the encoder's state moved, which must not happen.
     """
-    folder = folder or cache_dir() / "features"
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = np.asarray(rows, dtype=np.int64)
-    if wanted.size and (wanted.min() < 0 or wanted.max() >= len(pixels)):
-        raise IndexError(f"rows must lie in [0, {len(pixels)})")
-    key = features_key(encoder, content)
-    with FileLock(str(folder / f"{key}.lock")):
-        shape = (len(pixels), encoder.image.num_features)
-        table, made = _open(folder / f"{key}.npy", shape, np.float32)
-        done, _ = _open(folder / f"{key}.done.npy", shape[:1], np.bool_)
-        if made:
-            done[:] = False
-        missing = np.setdiff1d(wanted, np.flatnonzero(done))
+    wanted = known_rows(rows, len(pixels))
+    with pooled_table(encoder, len(pixels), content, folder) as table:
+        missing = table.missing(wanted)
         if missing.size:
-            for part, features in _forward(encoder, pixels, missing):
-                table[part] = features.pooled.cpu().numpy()
-            # The mark goes to disk after what it vouches for, so that a crash costs time, not truth.
-            table.flush()
-            done[missing] = True
-            done.flush()
-        return np.array(table[wanted], dtype=np.float32)
+            for part, features in forward(encoder, pixels, missing):
+                table.write(part, features.pooled)
+            table.seal(missing)
+        return table.read(wanted)
+
+
+def pooled_table(encoder: Encoder, count: int, content: str, folder: Path | None = None) -> RowTable:
+    """Return the table of pooled features of a data set's ``count`` images, to be opened."""
+    shape = (encoder.image.num_features,)
+    return RowTable(folder or cache_dir() / FOLDER, features_key(encoder, content), count, shape)
+
+
+def known_rows(rows: Sequence[int] | NDArray[np.integer[Any]], count: int) -> Rows:
+    """Return rows as numbers.
+
+    Raises:
+        IndexError: one is no row of a table of ``count``.
+    """
+    wanted = np.asarray(rows, dtype=np.int64)
+    if wanted.size and (wanted.min() < 0 or wanted.max() >= count):
+        raise IndexError(f"rows must lie in [0, {count})")
+    return wanted
 
 
 def pyramid_features(
-    encoder: Encoder,
-    pixels: NDArray[np.uint8],
-    rows: Sequence[int] | NDArray[np.integer[Any]] | None = None,
-    *,
-    budget_bytes: int,
-) -> list[Tensor] | None:
-    """Compute the dense features of some images, if they fit in memory.
+    encoder: Encoder, pixels: NDArray[np.uint8], rows: Sequence[int] | NDArray[np.integer[Any]]
+) -> list[Tensor]:
+    """Compute the dense features of some images.
 
     Args:
         encoder: the frozen encoder.
         pixels: uint8 [M, S, S].
-        rows: which images, in the order of the result; all if None.
-        budget_bytes: how much the features may take.
+        rows: which images, in the order of the result.
 
     Returns:
-        Per pyramid level float32 [N, C, H, W] on the CPU; None if they would take more than the budget.
+        Per pyramid level float32 [N, C, H, W] on the CPU, N times :func:`pyramid_bytes` in all.
 
     Raises:
         RuntimeError: the encoder's state moved, which must not happen.
     """
-    wanted = np.arange(len(pixels)) if rows is None else np.asarray(rows, dtype=np.int64)
+    wanted = known_rows(rows, len(pixels))
     shapes = pyramid_shapes(encoder)
-    if len(wanted) * sum(4 * int(np.prod(shape)) for shape in shapes) > budget_bytes:
-        return None
     # The layout in which the CPU's convolutions, of encoder and decoder alike, are fastest.
     levels = [torch.empty((len(wanted), *shape), memory_format=torch.channels_last) for shape in shapes]
     start = 0
-    for part, features in _forward(encoder, pixels, wanted):
+    for part, features in forward(encoder, pixels, wanted):
         for level, maps in zip(levels, features.pyramid, strict=True):
             level[start : start + len(part)] = maps.to(level)
         start += len(part)
     return levels
+
+
+def pyramid_bytes(encoder: Encoder) -> int:
+    """Return the room that the dense features of one image take."""
+    return sum(4 * int(np.prod(shape)) for shape in pyramid_shapes(encoder))
 
 
 @torch.inference_mode()
@@ -153,10 +160,17 @@ def pyramid_shapes(encoder: Encoder) -> list[tuple[int, int, int]]:
     return [(int(m.shape[1]), int(m.shape[2]), int(m.shape[3])) for m in maps]
 
 
-def _forward(
-    encoder: Encoder, pixels: NDArray[np.uint8], rows: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.int64], ImageFeatures]]:
-    """Yield rows and their features in batches of one fixed size, in eval mode; see that nothing moves."""
+def forward(encoder: Encoder, pixels: NDArray[np.uint8], rows: Rows) -> Iterator[tuple[Rows, ImageFeatures]]:
+    """Yield rows and their features in batches of one fixed size, in eval mode; see that nothing moves.
+
+    Args:
+        encoder: the frozen encoder.
+        pixels: uint8 [M, S, S].
+        rows: which images, in this order.
+
+    Raises:
+        RuntimeError: the encoder's state moved, which must not happen.
+    """
     image, before = encoder.image, frozen_hash(encoder.image)
     training = image.training
     image.eval()
@@ -170,20 +184,3 @@ def _forward(
     image.train(training)
     if frozen_hash(image) != before:
         raise RuntimeError(f"the frozen encoder {encoder.card.name} changed while its features were computed")
-
-
-def _open(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> tuple[np.memmap[Any, Any], bool]:
-    """Open a stored table, or make one of zeros (which take no room on disk until they are written).
-
-    Returns:
-        The table, and whether it was made.
-    """
-    open_memmap: Any = np.lib.format.open_memmap
-    if path.is_file():
-        try:
-            table = open_memmap(path, mode="r+")
-            if table.shape == shape and table.dtype == dtype:
-                return table, False
-        except ValueError:
-            pass  # cut off when it was made; made anew below
-    return open_memmap(path, mode="w+", dtype=dtype, shape=shape), True

@@ -114,17 +114,26 @@ Unit = tuple[Cell, ...]
 """Cells that one process runs together."""
 
 
+ORDER = {"grounding": 0, "phrase": 0, "zero-shot": 1, "classification": 2}
+"""Kinds that keep what they compute, the most of it first: cells, vectors, pooled features."""
+
+
 def units(cells: Sequence[Cell], bench: Bench) -> list[Unit]:
-    """Group the cells that are cheaper together; the others stay alone. Order is that of the first cells."""
+    """Group the cells that are cheaper together; the others stay alone.
+
+    Order is that of the first cells, after that of the kinds: each finds the features that those before it
+    computed, so that an image passes an encoder once.
+    """
     from g2d_bench.adapters.base import together
 
     groups: dict[tuple[object, ...], list[Cell]] = {}
+    tasks, protocols = bench.catalogue.tasks, bench.catalogue.protocols
     for cell in cells:
-        tasks, protocols = bench.catalogue.tasks, bench.catalogue.protocols
         shared = together(tasks[cell.task], protocols[cell.protocol])
         key = (cell.task, cell.encoder, cell.protocol) if shared else (cell,)
         groups.setdefault(key, []).append(cell)
-    return [tuple(group) for group in groups.values()]
+    ordered = sorted(groups.values(), key=lambda group: ORDER.get(tasks[group[0].task].kind, len(ORDER)))
+    return [tuple(group) for group in ordered]
 
 
 def _outcomes(

@@ -32,12 +32,21 @@ TEXTS = (
 TextEncoderOf = Callable[..., Encoder]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _single_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder for all tests of a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("G2D_BENCH_CACHE", str(folder))
+        yield folder
 
 
 def small_text() -> TextEncoder:
@@ -48,6 +57,8 @@ def small_text() -> TextEncoder:
 
 class Look(nn.Module):
     """Brightness of 8 x 8 patches, as an image encoder."""
+
+    num_features = 1
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
@@ -80,27 +78,13 @@ def write_cxr14(root: Path, count: int = 70) -> None:
         (folder / name).write_text("\n".join(images) + "\n")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def root(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
     """A data root with both releases, and a cache that the tests of this module share."""
     folder = tmp_path_factory.mktemp("data")
     write_covidx(folder)
     write_cxr14(folder)
-    before = os.environ.get("G2D_BENCH_CACHE")
-    os.environ["G2D_BENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield folder
-    if before is None:
-        del os.environ["G2D_BENCH_CACHE"]
-    else:
-        os.environ["G2D_BENCH_CACHE"] = before
+    return folder
 
 
 @pytest.fixture
@@ -373,13 +357,13 @@ def test_features_are_computed_once_for_all_that_ask(
         re.sub(r"labels = \[.*?\]", 'labels = ["Atelectasis"]', shipped, flags=re.S)
     )
     computed: list[int] = []
-    forward = features._forward
+    forward = features.forward
 
     def counting(encoder: Encoder, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Any:
         computed.append(len(rows))
         return forward(encoder, pixels, rows)
 
-    monkeypatch.setattr(features, "_forward", counting)
+    monkeypatch.setattr(features, "forward", counting)
 
     def sweep(where: str, *tasks: str, encoder_dirs: tuple[Path, ...] = (), encoder: str = "convirt") -> int:
         settings = Settings(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from g2d_bench.adapters.base import Job, Outcome, adapter
 from g2d_bench.adapters.detection import Truth, mean_box
 from g2d_bench.adapters.mm import import_quietly
 from g2d_bench.data.images import Letterbox
+from g2d_bench.encoders.dense import forget_all
 from g2d_bench.encoders.features import frozen_hash, pyramid_features
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
@@ -37,14 +37,6 @@ QUICK = {
     "learning_rate": 3e-3,
 }
 SIZE = 64
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +149,25 @@ def test_same_seed_same_boxes_and_no_cache_no_difference(job: Job) -> None:
     assert tight.predictions["box_score"].max() == pytest.approx(
         first.predictions["box_score"].max(), abs=1e-3
     )
+
+
+def test_cells_of_one_encoder_share_its_maps(modules: Any, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[int] = []
+
+    def counting(encoder: Any, pixels: Any, rows: Any) -> Any:
+        computed.extend(rows.tolist())
+        return pyramid_features(encoder, pixels, rows)
+
+    monkeypatch.setattr(modules, "pyramid_features", counting)
+    forget_all()
+    detection.run(changed(job))
+    images = {*job.data.train, *job.data.val, *job.data.test}
+    assert len(computed) == len(images) == len(set(computed))
+    shared = detection.run(replace(changed(job), seed=1))
+    assert len(computed) == len(images)
+    forget_all()
+    assert same(shared, detection.run(replace(changed(job), seed=1)))
+    assert len(computed) == 2 * len(images)
 
 
 @pytest.mark.parametrize("batchnorm", ["train", "frozen"])
@@ -286,15 +297,13 @@ def test_maps_of_other_sizes_are_resampled(modules: Any) -> None:
 def test_cached_maps_are_those_of_the_pyramid(modules: Any, inside: int | None) -> None:
     model = encoder(resize_inside=inside)
     pixels = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE), dtype=np.uint8)
-    levels = modules.dense_levels(model, pixels, budget_bytes=1 << 30)
-    pyramid = pyramid_features(model, pixels, budget_bytes=1 << 30)
-    assert pyramid is not None
-    assert [tuple(level.shape) for level in levels] == [(5, 16, 8, 8), (5, 16, 4, 4), (5, 24, 2, 2)]
+    rows = np.array([3, 0, 4])
+    levels = modules.dense_levels(model, pixels, rows)
+    pyramid = pyramid_features(model, pixels, rows)
+    assert [tuple(level.shape) for level in levels] == [(3, 16, 8, 8), (3, 16, 4, 4), (3, 24, 2, 2)]
     for level, expected in zip(levels, modules.to_grids(pyramid, SIZE), strict=True):
         assert torch.equal(level, expected)
-    needed = sum(4 * level.numel() for level in levels)
-    assert modules.dense_levels(model, pixels, budget_bytes=needed - 1) is None
-    assert modules.dense_levels(model, pixels, budget_bytes=needed) is not None
+    assert modules.dense_bytes(model) * 3 == sum(4 * level.numel() for level in levels)
 
 
 def test_anchors_grow_with_the_input(modules: Any, job: Job) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,16 +57,10 @@ def write_covid(root: Path, count: int = 40) -> None:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Bench:
     root = tmp_path_factory.mktemp("data")
     write_covid(root)
-    before = os.environ.get("G2D_BENCH_CACHE")
-    os.environ["G2D_BENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield Bench(Settings(data_root=root, results=root / "runs"))
-    if before is None:
-        del os.environ["G2D_BENCH_CACHE"]
-    else:
-        os.environ["G2D_BENCH_CACHE"] = before
+    return Bench(Settings(data_root=root, results=root / "runs"))
 
 
 def make_job(bench: Bench, encoder: Encoder) -> Job:

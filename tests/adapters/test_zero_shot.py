@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +90,11 @@ def write_covid(root: Path, count: int = 60) -> None:
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def root(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
     folder = tmp_path_factory.mktemp("data")
     write_rsna(folder)
     write_covid(folder)
-    before = os.environ.get("G2D_BENCH_CACHE")
-    os.environ["G2D_BENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield folder
-    if before is None:
-        del os.environ["G2D_BENCH_CACHE"]
-    else:
-        os.environ["G2D_BENCH_CACHE"] = before
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -208,14 +209,10 @@ def test_legacy_split_of_a_small_release(tmp_path: Path) -> None:
         ("test/patient64741/study2.jpg", "", "x", r"study2\.jpg: image without a row in groundtruth"),
     ],
 )
-def test_malformed(release: Path, file: str, old: str | None, new: str | None, message: str) -> None:
-    path = release / file
-    if old is None or new is None:
-        path.unlink()
-    else:
-        text = FILES.get(file, "")
-        assert old in text
-        path.write_bytes(text.replace(old, new, 1).encode(errors="surrogateescape"))
+def test_malformed(
+    release: Path, spoil: Callable[..., None], file: str, old: str | None, new: str | None, message: str
+) -> None:
+    spoil(release / file, FILES.get(file, ""), old, new)
     with pytest.raises(InputError, match=message) as caught:
         CheXpert(release).samples()
     assert "\n" not in str(caught.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,14 +90,10 @@ def test_two_class_lists(release: Path) -> None:
         ("test/x.png", "", "x", r"test/x\.png: image without a row in test_COVIDx9A"),
     ],
 )
-def test_malformed(release: Path, file: str, old: str | None, new: str | None, message: str) -> None:
-    path = release / file
-    if old is None or new is None:
-        path.unlink()
-    else:
-        text = FILES.get(file, "")
-        assert old in text
-        path.write_bytes(text.replace(old, new, 1).encode(errors="surrogateescape"))
+def test_malformed(
+    release: Path, spoil: Callable[..., None], file: str, old: str | None, new: str | None, message: str
+) -> None:
+    spoil(release / file, FILES.get(file, ""), old, new)
     with pytest.raises(InputError, match=message) as caught:
         Covidx(release).samples()
     assert "\n" not in str(caught.value)

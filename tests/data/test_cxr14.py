@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -138,14 +139,10 @@ def test_boxes_are_optional(release: Path) -> None:
         ("images_002/images/00000001_000.png", "", "x", r"a second file for the same image"),
     ],
 )
-def test_malformed(release: Path, file: str, old: str | None, new: str | None, message: str) -> None:
-    path = release / file
-    if old is None or new is None:
-        path.unlink()
-    else:
-        text = FILES.get(file, "")
-        assert old in text
-        path.write_bytes(text.replace(old, new, 1).encode(errors="surrogateescape"))
+def test_malformed(
+    release: Path, spoil: Callable[..., None], file: str, old: str | None, new: str | None, message: str
+) -> None:
+    spoil(release / file, FILES.get(file, ""), old, new)
     with pytest.raises(InputError, match=message) as caught:
         Cxr14(release).samples()
     assert "\n" not in str(caught.value)

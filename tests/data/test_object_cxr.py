@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,14 +93,10 @@ def test_shapes_past_the_edge_by_little_are_clipped(release: Path) -> None:
         ("dev/08001.jpg", "", "x", r"dev/08001\.jpg: is not an image"),
     ],
 )
-def test_malformed(release: Path, file: str, old: str | None, new: str | None, message: str) -> None:
-    path = release / file
-    if old is None or new is None:
-        path.unlink()
-    else:
-        text = FILES.get(file, "")
-        assert old in text
-        path.write_bytes(text.replace(old, new, 1).encode(errors="surrogateescape"))
+def test_malformed(
+    release: Path, spoil: Callable[..., None], file: str, old: str | None, new: str | None, message: str
+) -> None:
+    spoil(release / file, FILES.get(file, ""), old, new)
     with pytest.raises(InputError, match=message) as caught:
         ObjectCxr(release).samples()
     assert "\n" not in str(caught.value)

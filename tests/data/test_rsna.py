@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,14 +128,10 @@ def test_masks_are_filled_boxes(release: Path) -> None:
         ("stage_2_train_images/p1.png", "", "x", r"p1\.png: a second file for the same image"),
     ],
 )
-def test_malformed(release: Path, file: str, old: str | None, new: str | None, message: str) -> None:
-    path = release / file
-    if old is None or new is None:
-        path.unlink()
-    else:
-        text = FILES.get(file, "")
-        assert old in text
-        path.write_bytes(text.replace(old, new, 1).encode(errors="surrogateescape"))
+def test_malformed(
+    release: Path, spoil: Callable[..., None], file: str, old: str | None, new: str | None, message: str
+) -> None:
+    spoil(release / file, FILES.get(file, ""), old, new)
     with pytest.raises(InputError, match=message) as caught:
         Rsna(release).samples()
     assert "\n" not in str(caught.value)

@@ -18,6 +18,7 @@ from g2d_bench.encoders.features import (
     features_key,
     frozen_hash,
     pooled_features,
+    pyramid_bytes,
     pyramid_features,
     pyramid_shapes,
 )
@@ -67,9 +68,7 @@ def test_numbers_do_not_depend_on_the_company(
     for part in ([50], [50, 3], range(49, 60), range(len(pixels) - 1, 20, -1)):
         alone = pooled_features(encoder, pixels, list(part), content=f"b{len(part)}", folder=tmp_path)
         assert np.array_equal(alone, together[list(part)])
-    levels, some = (pyramid_features(encoder, pixels, rows, budget_bytes=1 << 30) for rows in (None, [9, 50]))
-    assert levels is not None
-    assert some is not None
+    levels, some = (pyramid_features(encoder, pixels, rows) for rows in (range(len(pixels)), [9, 50]))
     for level, two in zip(levels, some, strict=True):
         assert torch.equal(level[[9, 50]], two)
 
@@ -78,13 +77,13 @@ def test_each_image_is_computed_once(
     encoder: Encoder, pixels: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
-    forward = features_module._forward
+    forward = features_module.forward
 
     def counting(encoder: Encoder, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Any:
         computed.extend(rows.tolist())
         return forward(encoder, pixels, rows)
 
-    monkeypatch.setattr(features_module, "_forward", counting)
+    monkeypatch.setattr(features_module, "forward", counting)
     first = pooled_features(encoder, pixels, [1, 2, 3], content="c", folder=tmp_path)
     both = pooled_features(encoder, pixels, [3, 4, 2], content="c", folder=tmp_path)
     again = pooled_features(encoder, pixels, [4, 1], content="c", folder=tmp_path)
@@ -172,14 +171,12 @@ def test_no_rows_and_wrong_rows(encoder: Encoder, pixels: NDArray[np.uint8], tmp
             pooled_features(encoder, pixels, rows, content="c", folder=tmp_path)
 
 
-def test_pyramid_features_and_their_budget(encoder: Encoder, pixels: NDArray[np.uint8]) -> None:
+def test_pyramid_features_and_their_room(encoder: Encoder, pixels: NDArray[np.uint8]) -> None:
     shapes = pyramid_shapes(encoder)
     assert [shape[1:] for shape in shapes] == [(16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
     rows = [5, 80, 5]
-    size = sum(4 * channels * height * width for channels, height, width in shapes) * len(rows)
-    assert pyramid_features(encoder, pixels, rows, budget_bytes=size - 1) is None
-    levels = pyramid_features(encoder, pixels, rows, budget_bytes=size)
-    assert levels is not None
+    levels = pyramid_features(encoder, pixels, rows)
+    assert pyramid_bytes(encoder) * len(rows) == sum(4 * level.numel() for level in levels)
     with torch.inference_mode():
         expected = encoder.image(encoder.preprocess(torch.from_numpy(pixels[rows]))).pyramid
     for level, reference in zip(levels, expected, strict=True):

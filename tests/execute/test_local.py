@@ -72,3 +72,14 @@ def test_a_worker_killed_by_chance_costs_nothing(bench: Bench, monkeypatch: pyte
     monkeypatch.setattr(local, "_work", die_once)
     report = local.execute(CELLS, bench, jobs=2)
     assert [failure.error for failure in report.failures] == [RAN] * 8
+
+
+def test_kinds_that_leave_most_behind_go_first(bench: Bench) -> None:
+    tasks = ("rsna-seg", "rsna-cls", "rsna-zeroshot", "siim-seg", "siim-ground", "rsna-ground")
+    cells = [Cell(task, 1.0, "clean", seed, "g2d") for task in tasks for seed in (0, 1)]
+    work = local.units(cells, bench)
+    assert [unit[0].task for unit in work] == [
+        *("siim-ground", "siim-ground", "rsna-ground", "rsna-ground", "rsna-zeroshot", "rsna-zeroshot"),
+        *("rsna-cls", "rsna-seg", "rsna-seg", "siim-seg", "siim-seg"),
+    ]
+    assert [cell.seed for unit in work for cell in unit] == [0, 1] * len(tasks)

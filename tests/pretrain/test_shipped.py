@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from g2d_bench.encoders.checkpoint import open_checkpoint
@@ -15,6 +17,7 @@ from g2d_bench.pretrain.presets import METHODS, recipe
 from g2d_bench.pretrain.run import pretrain
 
 WEIGHTS = PACKAGE / "weights"
+LEARNED = PACKAGE.parent / "benchmarks" / "results" / "does_it_learn.json"
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +55,29 @@ def test_better_than_chance(cards: dict[str, dict[str, Any]]) -> None:
             assert found[way]["r@10"] > found["chance"]["r@10"] + 4 * 3 / 200, (method, way)
 
 
+def spread(values: list[float], least: float) -> float:
+    """How far two trainings may lie apart: three deviations over seeds, each ``least`` at least."""
+    return 3 * max(float(np.std(values, ddof=1)), least)
+
+
 @pytest.mark.slow
 def test_made_again(cards: dict[str, dict[str, Any]], tmp_path: Path) -> None:
-    """The recorded seed gives the recorded metrics, up to what arithmetic differs between processors."""
-    recorded = cards["convirt"]
+    """The recorded seed gives the recorded metrics, within what they differ between seeds.
+
+    The bits differ between processors and numbers of threads.
+    """
+    recorded, seeds = cards["convirt"], json.loads(LEARNED.read_text())
     made = pretrain("convirt", out=tmp_path, seed=recorded["seed"]).card
     assert made["data"]["hash"] == recorded["data"]["hash"]
     assert made["tokenizer"] == recorded["tokenizer"]
+    losses = [seeds["val_loss"]["convirt"][str(seed)] for seed in seeds["trainings"]]
+    assert len(losses) == 3
     assert made["losses"]["validation"]["val_loss"] == pytest.approx(
-        recorded["losses"]["validation"]["val_loss"], rel=0.05
+        recorded["losses"]["validation"]["val_loss"], abs=spread(losses, 0)
     )
     for way in ("image_to_text", "text_to_image"):
-        # Two standard deviations of a share of 200 pairs.
-        assert made["retrieval"][way]["r@10"] == pytest.approx(recorded["retrieval"][way]["r@10"], abs=0.07)
+        found = [seeds["retrieval"]["convirt"][str(seed)][way]["r@10"] for seed in seeds["trainings"]]
+        # A share of 200 pairs has a deviation of its own; three seeds may agree by luck.
+        share = recorded["retrieval"][way]["r@10"]
+        least = (share * (1 - share) / recorded["retrieval"]["pairs"]) ** 0.5
+        assert made["retrieval"][way]["r@10"] == pytest.approx(share, abs=spread(found, least))

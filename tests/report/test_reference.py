@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,21 @@ def test_the_command_runs_resumes_and_keeps_one_record(
     assert len(by_cell(found)) == 5
     assert (tmp_path / "results" / "phantom" / "g2d" / "covid-cxr-phrase@1.0").is_dir()
     assert not (tmp_path / "elsewhere").exists()
+
+    # What is in git need not be made again on the next machine, if it is of the same data, weights and code.
+    shutil.rmtree(tmp_path / "runs")
+    plan = cli(*arguments, "--dry-run")
+    assert "0 cells, 0 finished, 0 to run" in plan.stdout
+    assert "5 more are up to date in results/phantom" in plan.stdout
+    found[0].path.write_text(found[0].path.read_text().replace(found[0].record.key, "0" * 64))
+    plan = cli(*arguments, "--dry-run")
+    assert f"{found[0].cell}: to run" in plan.stdout
+    assert "4 more are up to date" in plan.stdout
+    before = {one.path: one.path.read_bytes() for one in found[1:]}
+    result = cli(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "results/phantom: 5 of " in result.stdout
+    assert all(path.read_bytes() == content for path, content in before.items())
 
 
 @pytest.mark.usefixtures("small_phantom")

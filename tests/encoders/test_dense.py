@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from g2d_bench.encoders import dense
+from g2d_bench.encoders.dense import forget_all, remembered
+
+ROW = 4 * (2 * 3 * 3 + 5)
+"""Bytes of the maps of one image."""
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    forget_all()
+    yield
+    forget_all()
+
+
+class Source:
+    """Computes maps whose values tell the image, and notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+
+    def __call__(self, rows: NDArray[np.int64]) -> list[Tensor]:
+        self.asked.append(rows.tolist())
+        values = torch.from_numpy(rows).float()[:, None, None, None]
+        return [values.expand(-1, 2, 3, 3).clone(), -values.expand(-1, 5, 1, 1).clone()]
+
+
+def ask(source: Source, rows: list[int], key: str = "a", budget: int = 100 * ROW) -> int:
+    """Check all values; return how many images the levels hold."""
+    levels, places = remembered(key, np.array(rows), source, budget_bytes=budget)
+    for sign, level in zip((1, -1), levels, strict=True):
+        assert level[places].flatten(1).unique(dim=1).squeeze(1).tolist() == [sign * row for row in rows]
+    return len(levels[0])
+
+
+def test_only_what_is_missing_is_computed() -> None:
+    source = Source()
+    assert ask(source, [7, 2, 7]) == 2
+    assert ask(source, [2, 9, 4, 7]) == 4
+    level = remembered("a", np.array([4]), source, budget_bytes=100 * ROW)[0][0]
+    assert level.is_contiguous(memory_format=torch.channels_last)
+    assert ask(source, [4, 2]) == 4
+    assert source.asked == [[2, 7], [4, 9]]
+    assert ask(source, [2], key="b") == 1
+    assert source.asked == [[2, 7], [4, 9], [2]]
+
+
+def test_budget_cuts_to_what_is_wanted_and_drops_the_oldest() -> None:
+    source = Source()
+    ask(source, [1, 2, 3], budget=4 * ROW)
+    # Five do not fit: the two that nobody wants now go.
+    assert ask(source, [3, 4, 5], budget=4 * ROW) == 3
+    assert ask(source, [1], budget=4 * ROW) == 4
+    assert source.asked == [[1, 2, 3], [4, 5], [1]]
+    ask(source, [1, 2], key="b", budget=4 * ROW)
+    assert list(dense._kept) == ["b"], "both together take more"
+    ask(source, [1], key="c", budget=4 * ROW)
+    ask(source, [2], key="b", budget=4 * ROW)
+    ask(source, [1, 2], key="d", budget=4 * ROW)
+    assert list(dense._kept) == ["b", "d"], "c was asked for longest ago"
+    assert source.asked[3:] == [[1, 2], [1], [1, 2]]
+
+
+def test_what_an_earlier_cell_holds_does_not_change() -> None:
+    source = Source()
+    levels, places = remembered("a", np.array([1, 2]), source, budget_bytes=100 * ROW)
+    before = [level[places].clone() for level in levels]
+    ask(source, [3, 4])
+    ask(source, [5], budget=ROW)
+    for level, then in zip(levels, before, strict=True):
+        assert torch.equal(level[places], then)
