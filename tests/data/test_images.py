@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 from collections.abc import Callable
@@ -30,6 +31,8 @@ from pydicom.uid import (
 )
 
 from g2d_bench.data.images import (
+    DECODE_VERSION,
+    GEOMETRY_VERSION,
     Letterbox,
     image_size,
     letterbox,
@@ -564,3 +567,45 @@ def test_a_tiny_mask_does_not_vanish_and_an_empty_one_stays_empty() -> None:
     assert not box.mask_forward(mask).any()
     mask[500, 700] = True
     assert np.argwhere(box.mask_forward(mask)).tolist() == [[500 // 16, 700 // 16]]
+
+
+# Cache keys -------------------------------------------------------------------------------------------------
+
+VALUES = {1: "0d88b2fa409f3126"}
+"""By DECODE_VERSION: digest of what some lossless files decode to."""
+PLACES = {1: "a9cff3fb0c7729e8"}
+"""By GEOMETRY_VERSION: digest of where some pixels go. Factors are whole, so that no rounding differs."""
+
+
+def pattern(rows: int = 64, columns: int = 48) -> NDArray[np.uint8]:
+    """Whole numbers only: the same on every processor."""
+    y, x = np.mgrid[0:rows, 0:columns]
+    return ((3 * y + 5 * x + y * x // 7) % 256).astype(np.uint8)
+
+
+def test_other_values_need_another_decode_version(tmp_path: Path, write_dicom: WriteDicom) -> None:
+    """Caches are named by the version: with the old one, users would go on with old pixels."""
+    deep = pattern().astype(np.uint16) * 61
+    colour = np.stack([pattern(), pattern()[::-1], RAMP.repeat(4, 0).repeat(3, 1)], axis=-1)
+    files = [
+        write_dicom(tmp_path / "plain.dcm", pattern()),
+        write_dicom(tmp_path / "inverted.dcm", pattern(), PhotometricInterpretation="MONOCHROME1"),
+        write_dicom(tmp_path / "deep.dcm", deep),
+        write_dicom(tmp_path / "window.dcm", deep, WindowCenter=6000, WindowWidth=5000),
+        write_dicom(tmp_path / "hounsfield.dcm", deep, RescaleSlope=2, RescaleIntercept=-1024),
+    ]
+    for name, image in (("grey", pattern()), ("deep", deep), ("colour", colour)):
+        files.append(tmp_path / f"{name}.png")
+        Image.fromarray(image).save(files[-1])
+    digest = hashlib.sha256(b"".join(read_image(path).tobytes() for path in files)).hexdigest()
+    assert digest[:16] == VALUES[DECODE_VERSION]
+
+
+def test_other_places_need_another_geometry_version() -> None:
+    digest = hashlib.sha256()
+    for rows, columns, size in ((64, 48, 32), (48, 64, 16), (64, 64, 64)):
+        frame = Letterbox.of((rows, columns), size)
+        digest.update(letterbox(pattern(rows, columns), size).tobytes())
+        digest.update(frame.mask_forward(pattern(rows, columns) > 150).tobytes())
+        digest.update(frame.boxes_forward(np.array([[4.0, 8.0, 16.0, 12.0]])).tobytes())
+    assert digest.hexdigest()[:16] == PLACES[GEOMETRY_VERSION]
