@@ -206,7 +206,7 @@ def test_total_is_alignment_plus_segmentation(variant: str) -> None:
     losses, seen = run(made, encoder, batch, states)
     embedding, attention = made.heads.pool(seen)
     text = made.heads.embed_text(states, {})
-    assert float(losses["alignment"]) == pytest.approx(
+    assert losses["alignment"].item() == pytest.approx(
         literal_alignment(embedding.vector, text.vector, 0.07), rel=1e-9
     )
     masks = pseudo_masks(attention, batch.grey, PseudoMaskConfig(variant))  # type: ignore[arg-type]
