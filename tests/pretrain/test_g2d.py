@@ -182,7 +182,7 @@ def run(
 
 
 def literal_alignment(image: Tensor, text: Tensor, tau: float) -> float:
-    count = len(image)
+    image, text, count = image.detach(), text.detach(), len(image)
     s = [
         [float(image[i] @ text[j] / image[i].norm() / text[j].norm()) / tau for j in range(count)]
         for i in range(count)
@@ -288,7 +288,7 @@ def test_it_learns_what_it_is_shown() -> None:
         optimiser.zero_grad()
         torch.autograd.backward(losses["loss"])
         optimiser.step()
-        curve.append((float(losses["alignment"]), float(losses["segmentation"])))
+        curve.append((losses["alignment"].item(), losses["segmentation"].item()))
     assert curve[-1][0] < 0.5 * curve[0][0]
     assert curve[-1][1] < 0.9 * curve[0][1]
 
