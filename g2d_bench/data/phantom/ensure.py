@@ -6,10 +6,14 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from g2d_bench.data.base import PHANTOM_MARKER
 from g2d_bench.data.phantom.generate import generate
@@ -63,12 +67,42 @@ def ensure(
     _sweep(root, dataset)
     generator = digest_package(Path(__file__).parent)
     marker = {"generator": generator, "dataset": dataset, "seed": seed, "count": count, "size": size}
-    if folder.exists():
-        found = _read_marker(folder)
-        if found == marker:
-            return folder
+    if _is_there(folder, marker):
+        return folder
+    with _alone(root, dataset):
+        # Whoever held the lock before may have made it.
+        if not _is_there(folder, marker):
+            _make(root, folder, marker, workers)
+    return folder
+
+
+def _is_there(folder: Path, marker: Mapping[str, object]) -> bool:
+    return folder.exists() and _read_marker(folder) == marker
+
+
+@contextlib.contextmanager
+def _alone(root: Path, dataset: str) -> Iterator[None]:
+    """Let one process at a time generate a data set; the others wait and find it."""
+    lock = FileLock(str(root / f".{dataset}.lock"))
     try:
         root.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            print(f"{dataset}: another process generates it, waiting", file=sys.stderr, flush=True)
+            lock.acquire()
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", file=root) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make(root: Path, folder: Path, marker: Mapping[str, Any], workers: int | None) -> None:
+    """Write the data set that a marker describes beside its place, then move it there."""
+    dataset, count, size, seed = (marker[name] for name in ("dataset", "count", "size", "seed"))
+    try:
         partial = Path(tempfile.mkdtemp(prefix=f".{dataset}-", dir=root))
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", file=root) from error
@@ -82,12 +116,11 @@ def ensure(
                 unit="img",
             )
         )
-        writer.write_tables(partial, items, seed)
+        writer_of(dataset).write_tables(partial, items, seed)
         (partial / PHANTOM_MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
         _move(partial, folder, marker)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return folder
 
 
 def _sweep(root: Path, dataset: str) -> None:
@@ -117,8 +150,11 @@ def _read_marker(folder: Path) -> dict[str, object]:
     return marker
 
 
-def _move(partial: Path, folder: Path, marker: dict[str, object]) -> None:
-    """Put the finished folder in place; another process may have been faster."""
+def _move(partial: Path, folder: Path, marker: Mapping[str, object]) -> None:
+    """Put the finished folder in place.
+
+    Another process may have been faster where a shared disk keeps no locks.
+    """
     if folder.exists():
         if _read_marker(folder) == marker:
             return

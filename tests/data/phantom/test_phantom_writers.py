@@ -9,8 +9,10 @@ import json
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,11 @@ def contents(folder: Path) -> dict[str, str]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def hidden(root: Path) -> set[str]:
+    """What unfinished work left, lock files excepted."""
+    return {path.name for path in root.glob(".*") if path.suffix != ".lock"}
 
 
 def rows(path: Path) -> list[list[str]]:
@@ -101,7 +108,7 @@ def test_marker_and_second_call(make: Make, root: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert make("siim") == folder
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
-    assert not list(root.glob(".*"))
+    assert not hidden(root)
 
 
 def test_other_parameters_make_it_anew(tmp_path: Path) -> None:
@@ -109,7 +116,7 @@ def test_other_parameters_make_it_anew(tmp_path: Path) -> None:
     second = contents(ensure("cxr14", root=tmp_path, count=3, size=SIZE, seed=1, workers=1))
     assert first != second
     assert len([name for name in second if name.endswith(".png")]) == 3
-    assert not list(tmp_path.glob(".*"))
+    assert not hidden(tmp_path)
 
 
 def test_another_generator_makes_it_anew_and_the_same_does_not(
@@ -148,6 +155,32 @@ def test_prefix_of_a_larger_set_is_the_smaller_set(make: Make, tmp_path: Path) -
     assert images.items() <= contents(large).items()
 
 
+def test_one_generates_and_the_others_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = sys.modules[ensure.__module__]
+    started, go, make = threading.Event(), threading.Event(), module._make
+
+    def slowly(*arguments: object) -> None:
+        assert not started.is_set(), "made twice"
+        started.set()
+        assert go.wait(60)
+        make(*arguments)
+
+    monkeypatch.setattr(module, "_make", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(ensure, "cxr14", root=tmp_path, count=2, size=SIZE, workers=1)]
+        assert started.wait(60)
+        calls.append(pool.submit(ensure, "cxr14", root=tmp_path, count=2, size=SIZE, workers=1))
+        said = ""
+        while "another process generates it, waiting" not in said:
+            time.sleep(0.01)
+            said += capsys.readouterr().err
+        go.set()
+        assert [call.result() for call in calls] == [tmp_path / "cxr14"] * 2
+    assert len(read(tmp_path / "cxr14")) == 2
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "siim").mkdir()
     (tmp_path / "siim" / "train-rle.csv").write_text("mine")
@@ -171,9 +204,8 @@ def test_what_a_killed_run_left_is_swept_and_living_work_is_not(tmp_path: Path) 
     os.utime(unrelated, (past, past))
     for _ in range(2):
         ensure("cxr14", root=tmp_path, count=2, size=SIZE, workers=1)
-        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-            ["cxr14", living.name, other.name, unrelated.name]
-        )
+        assert (tmp_path / "cxr14").is_dir()
+        assert hidden(tmp_path) == {living.name, other.name, unrelated.name}
 
 
 def test_nothing_is_left_of_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +215,8 @@ def test_nothing_is_left_of_a_failure(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(writer_of("siim"), "write_tables", fail)
     with pytest.raises(RuntimeError, match="disc full"):
         ensure("siim", root=tmp_path, count=2, size=SIZE, workers=1)
-    assert not list(tmp_path.iterdir())
+    assert not hidden(tmp_path)
+    assert not (tmp_path / "siim").exists()
 
 
 @pytest.mark.parametrize(
