@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from g2d_bench import __version__, cli_data, cli_encoders, cli_reference, cli_report
+from g2d_bench import __version__, cli_data, cli_encoders, cli_leaderboard, cli_reference, cli_report
 from g2d_bench.cli_options import Group, bench, fractions, options, seeds, settings_options, split
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]
 
 for command in (
     *(cli_report.table, cli_report.compare, cli_report.verify, cli_report.figure, cli_report.compact),
+    cli_leaderboard.leaderboard,
     cli_data.data,
     *(cli_encoders.pretrain, cli_encoders.weights, cli_encoders.doctor, cli_reference.reference),
 ):

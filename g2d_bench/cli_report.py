@@ -237,7 +237,7 @@ def figure_curves(metric: str | None, out: Path | None, results: Path | None, **
     if out is not None:
         check_suffix(out)
     configured = settings({"results": results})
-    found = _select(configured.results, _filter(given))
+    found = chosen(configured.results, given)
     main = main_metrics(found, configured)
     panels, names = [], []
     for task in given["tasks"] or sorted({one.cell.task for one in found}):
@@ -264,7 +264,7 @@ def compact(source: Path, target: Path, **given: Any) -> None:
     """
     from g2d_bench.report.compact import write_compact
 
-    written = write_compact(_select(source, _filter(given)), source, target)
+    written = write_compact(chosen(source, given), source, target)
     size = sum(file.stat().st_size for path in written for file in path.parent.glob(f"{path.stem}.*"))
     click.echo(f"wrote {len(written)} records to {target}, {size / len(written) / 1024:.1f} KiB per cell")
 
@@ -300,6 +300,15 @@ def _filter(given: dict[str, Any]) -> Filter:
         seed=given["seeds"],
         signature=given["signature"],
     )
+
+
+def chosen(root: Path, given: dict[str, Any]) -> list[Found]:
+    """Read the records that pass a command's filter options.
+
+    Raises:
+        InputError: none does, or a file is no record.
+    """
+    return _select(root, _filter(given))
 
 
 def _select(root: Path, wanted: Filter) -> list[Found]:

@@ -24,7 +24,7 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 def to_json(tables: Sequence[Table]) -> str:
     """Write all tables with all that stands around them."""
-    return json.dumps([_table(table) for table in tables], indent=1, ensure_ascii=False)
+    return json.dumps([as_dict(table) for table in tables], indent=1, ensure_ascii=False)
 
 
 def data_of(table: Table, row: Row) -> str:
@@ -69,7 +69,8 @@ def _number(value: Value) -> dict[str, Any]:
     }
 
 
-def _table(table: Table) -> dict[str, Any]:
+def as_dict(table: Table) -> dict[str, Any]:
+    """Return a table with all that stands around it."""
     return {
         "title": table.title,
         "generated": table.generated,

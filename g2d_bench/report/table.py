@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from g2d_bench.cards import UNTRAINED
 from g2d_bench.errors import InputError
 from g2d_bench.plan import percent
+from g2d_bench.progress import track
 from g2d_bench.report.evidence import Evidence
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
@@ -70,7 +71,7 @@ def blocks(
         cell = found.cell
         groups[cell.task, cell.fraction, cell.protocol, found.record.data.kind].append(found)
     made = []
-    for _, group in sorted(groups.items()):
+    for _, group in track(sorted(groups.items()), "bootstrap", unit="table"):
         cell = group[0].cell
         names = metrics.get(cell.task) or dict.fromkeys(name for one in group for name in one.record.metrics)
         columns = [Column(cell.task, cell.fraction, name, cell.protocol, (name,)) for name in names]
@@ -119,7 +120,8 @@ def summary(
             heads = (_PANELS.get(kind, kind), f"{task}, {metric}", *share)
             pairs.append((Column(task, fraction, metric, protocol, heads), part))
         columns_made = [column for column, _ in pairs]
-        filled = [fill(column, part, evidence, allow_mixed=allow_mixed) for column, part in pairs]
+        shown = track(pairs, "bootstrap", unit="column")
+        filled = [fill(column, part, evidence, allow_mixed=allow_mixed) for column, part in shown]
         rows, notes = quoted_rows(columns_made, quoted, _same_convention, _full_name)
         panel = Panel(columns_made, filled, quoted=rows, notes=notes)
         title = f"Main metric per task and share of the labels · protocol {protocol}"

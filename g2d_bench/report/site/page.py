@@ -1,0 +1,184 @@
+"""The leaderboard as a folder of files that any web server, or none, can show."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from g2d_bench import __version__
+from g2d_bench.errors import InputError
+from g2d_bench.plan import percent
+from g2d_bench.provenance import now
+from g2d_bench.report.flat import as_dict
+from g2d_bench.report.model import GENERATED, INTERVAL, Table, Value
+from g2d_bench.report.site.content import Section, anchor_of, copy_of
+from g2d_bench.report.text import name_of
+from g2d_bench.report.turn import turn
+from g2d_bench.selection import Found
+
+DATA, PAGE = "leaderboard.json", "index.html"
+WIDTH = 72
+"""Pixels that a whisker may take."""
+
+
+@dataclass(frozen=True)
+class Whisker:
+    """A value's interval drawn on the range of its column, in pixels from the left."""
+
+    low: float
+    mean: float
+    high: float
+
+
+def render(title: str, made: Sequence[Section], overview: Sequence[Table], made_at: str) -> str:
+    """Write the page: one file, no script or style from elsewhere; it can be read without scripts, too.
+
+    Args:
+        title: heading.
+        made: sections in the order of the page.
+        overview: tables of :func:`g2d_bench.report.table.summary`.
+        made_at: date and time.
+    """
+    environment = Environment(
+        loader=PackageLoader("g2d_bench.report.site", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style, script = (environment.loader.get_source(environment, name)[0] for name in _PARTS)  # type: ignore[union-attr]
+    facets = {
+        name: sorted({getattr(section, name) for section in made})
+        for name in ("data", "protocol", "kind", "task")
+    }
+    facets["fraction"] = list(dict.fromkeys(section.fraction for section in sorted(made, key=_fraction)))
+    return environment.get_template("page.html").render(
+        title=title,
+        version=__version__,
+        made_at=made_at,
+        generated=GENERATED if any(section.data == "generated" for section in made) else "",
+        sections=made,
+        facets=facets,
+        overview=[(table, turn(table)) for table in overview],
+        style=style,
+        script=script,
+        kinds={section.task: section.kind for section in made},
+        percent=percent,
+        interval=INTERVAL,
+        width=WIDTH,
+        whiskers=_whiskers,
+        name_of=name_of,
+        anchor=_anchor,
+        number=_number,
+    )
+
+
+_PARTS = ("style.css", "page.js")
+
+
+def write(
+    out: Path,
+    title: str,
+    made: Sequence[Section],
+    overview: Sequence[Table],
+    found: Sequence[Found],
+    root: Path,
+) -> None:
+    """Write the folder of the leaderboard, whole or not at all.
+
+    Args:
+        out: the folder; an earlier leaderboard there is replaced.
+        title: heading of the page.
+        made: its sections.
+        overview: its first tables.
+        found: the records behind them, which are copied.
+        root: folder below which these lie.
+
+    Raises:
+        InputError: the folder holds something else, or cannot be written.
+    """
+    if out.is_dir() and any(out.iterdir()) and not (out / DATA).is_file():
+        raise InputError("holds something that is no leaderboard; it is left alone", file=out, field="--out")
+    made_at = now()
+    page = render(title, made, overview, made_at)
+    data = json.dumps(_as_data(title, made, made_at), indent=1, ensure_ascii=False, allow_nan=False)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", file=out, field="--out") from error
+    try:
+        draft.chmod(0o755)
+        (draft / PAGE).write_text(page, encoding="utf-8")
+        (draft / DATA).write_text(data + "\n", encoding="utf-8")
+        for one in found:
+            assert one.path is not None
+            copy = draft / copy_of(one, root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(one.path, copy)
+        shutil.rmtree(out, ignore_errors=True)
+        draft.replace(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _as_data(title: str, made: Sequence[Section], made_at: str) -> dict[str, Any]:
+    return {
+        "title": title,
+        "version": __version__,
+        "made": made_at,
+        "sections": [
+            {
+                "task": section.task,
+                "kind": section.kind,
+                "protocol": section.protocol,
+                "fraction": section.table.columns[0].fraction,
+                "main": section.main,
+                **as_dict(section.table),
+                "records": {
+                    encoder: [{"seed": link.seed, "file": link.href} for link in links]
+                    for encoder, links in section.links.items()
+                },
+            }
+            for section in made
+        ],
+    }
+
+
+def _whiskers(section: Section) -> dict[tuple[str, str], Whisker]:
+    """Return row name and metric to the drawing of its interval; each column has a scale of its own."""
+    drawn: dict[tuple[str, str], Whisker] = {}
+    for n, column in enumerate(section.table.columns):
+        values = [(row.name, row.values[n]) for row in section.table.rows if row.values[n].limits]
+        if not values:
+            continue
+        low, high = min(value.low for _, value in values), max(value.high for _, value in values)
+        scale = (WIDTH - 6) / ((high - low) or 1.0)
+        for name, value in values:
+            places = ((number - low) * scale + 3 for number in (value.low, value.mean, value.high))
+            drawn[name, column.metric] = Whisker(*(round(place, 1) for place in places))
+    return drawn
+
+
+def _anchor(table: Table, line: int) -> str:
+    """Name the section that a line of a turned overview sums up."""
+    column = table.columns[line]
+    data = "generated" if table.generated else "real"
+    return anchor_of(column.task, column.fraction, column.protocol, data)
+
+
+def _number(value: Value) -> str:
+    """Return what a column is sorted by, "" where there is no number."""
+    return "" if math.isnan(value.mean) else repr(value.mean)
+
+
+def _fraction(section: Section) -> float:
+    return section.table.columns[0].fraction
