@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from g2d_bench.cards import UNTRAINED
 from g2d_bench.errors import InputError
 from g2d_bench.plan import Cell, percent
 from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
@@ -114,26 +115,28 @@ Unit = tuple[Cell, ...]
 """Cells that one process runs together."""
 
 
-ORDER = {"grounding": 0, "phrase": 0, "zero-shot": 1, "classification": 2}
-"""Kinds that keep what they compute, the most of it first: cells, vectors, pooled features."""
+ORDER = ("grounding", "phrase", "zero-shot", "classification")
+"""Kinds that keep what a frozen encoder gives, the most of it first: cells, vectors, pooled features."""
 
 
 def units(cells: Sequence[Cell], bench: Bench) -> list[Unit]:
     """Group the cells that are cheaper together; the others stay alone.
 
-    Order is that of the first cells, after that of the kinds: each finds the features that those before it
-    computed, so that an image passes an encoder once.
+    Order is that of the first cells, but for the kinds of :data:`ORDER`, which go first: each finds the
+    features that those before it computed, so that an image passes an encoder once.
     """
     from g2d_bench.adapters.base import together
 
-    groups: dict[tuple[object, ...], list[Cell]] = {}
     tasks, protocols = bench.catalogue.tasks, bench.catalogue.protocols
+    groups: dict[tuple[object, ...], list[Cell]] = {}
+    ranks: dict[tuple[object, ...], int] = {}
     for cell in cells:
-        shared = together(tasks[cell.task], protocols[cell.protocol])
+        task = tasks[cell.task]
+        shared = together(task, protocols[cell.protocol])
         key = (cell.task, cell.encoder, cell.protocol) if shared else (cell,)
         groups.setdefault(key, []).append(cell)
-    ordered = sorted(groups.values(), key=lambda group: ORDER.get(tasks[group[0].task].kind, len(ORDER)))
-    return [tuple(group) for group in ordered]
+        ranks[key] = ORDER.index(task.kind) if shared or task.kind in UNTRAINED else len(ORDER)
+    return [tuple(groups[key]) for key in sorted(groups, key=ranks.__getitem__)]
 
 
 def _outcomes(
