@@ -29,6 +29,9 @@ MEDKLIP_THRESHOLD = 0.008
 STEPS = 200
 """Thresholds tried on validation between the lowest and the highest value of its maps."""
 
+FEW = 10
+"""Up to so many thresholds, comparing all values with each is quicker than sorting the values."""
+
 Mask = NDArray[np.bool_]
 
 
@@ -141,9 +144,11 @@ def _above(
     values: NDArray[np.floating[Any]], ascending: Sequence[float] | NDArray[np.floating[Any]]
 ) -> NDArray[np.int64]:
     """Count values above each of ascending thresholds; NaN is above none."""
-    known = values[~np.isnan(values)]
-    below = np.searchsorted(np.asarray(ascending), known, side="left")
-    return np.bincount(below, minlength=len(ascending) + 1)[::-1].cumsum()[::-1][1:]
+    cuts = np.asarray(ascending, np.float64)
+    if len(cuts) <= FEW:
+        return np.array([np.count_nonzero(values > cut) for cut in cuts], np.int64)
+    known = np.sort(values[~np.isnan(values)])
+    return known.size - np.searchsorted(known, cuts, side="right")
 
 
 def _moments(values: Values) -> tuple[float, float]:

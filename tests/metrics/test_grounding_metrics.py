@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import (
+    FEW,
     METRICS,
     THRESHOLDS,
+    _above,
     choose_map_threshold,
     min_max,
     read_map,
@@ -242,3 +244,17 @@ def test_wrong_maps_are_named(heat: Array, truth: Array, says: str) -> None:
 def test_no_maps_at_all() -> None:
     with pytest.raises(InputError, match="no maps"):
         read_maps([], threshold=0.5)
+
+
+@pytest.mark.parametrize("count", [1, FEW, FEW + 1, 200])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_counts_above_thresholds_are_those_of_a_plain_loop(count: int, dtype: type) -> None:
+    rng = np.random.default_rng(count)
+    # Many values lie on a threshold exactly, or as near as single precision gets.
+    cuts = np.sort(np.append(rng.normal(size=count - 1), 0.1))
+    values = np.append(rng.choice(cuts, 60), rng.normal(size=40)).astype(dtype).reshape(10, 10)
+    values[2, :4] = np.nan
+    expected = [sum(float(value) > float(cut) for value in values.ravel()) for cut in cuts]
+    assert _above(values, cuts.tolist()).tolist() == expected
+    assert _above(np.full((2, 2), np.nan, dtype), cuts).tolist() == [0] * count
+    assert _above(np.empty((0,), dtype), cuts).tolist() == [0] * count
