@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from g2d_bench import __version__
 from g2d_bench.errors import InputError
@@ -25,6 +25,8 @@ from g2d_bench.report.turn import turn
 from g2d_bench.selection import Found
 
 DATA, PAGE = "leaderboard.json", "index.html"
+HERE = Path(__file__).parent
+"""Folder of template, style and script."""
 WIDTH = 72
 """Pixels that a whisker may take."""
 
@@ -48,13 +50,13 @@ def render(title: str, made: Sequence[Section], overview: Sequence[Table], made_
         made_at: date and time.
     """
     environment = Environment(
-        loader=PackageLoader("g2d_bench.report.site", "."),
+        loader=FileSystemLoader(HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = (environment.loader.get_source(environment, name)[0] for name in _PARTS)  # type: ignore[union-attr]
+    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
     facets = {
         name: sorted({getattr(section, name) for section in made})
         for name in ("data", "protocol", "kind", "task")
@@ -79,9 +81,6 @@ def render(title: str, made: Sequence[Section], overview: Sequence[Table], made_
         anchor=_anchor,
         number=_number,
     )
-
-
-_PARTS = ("style.css", "page.js")
 
 
 def write(
