@@ -7,7 +7,7 @@ architecture and the initialisation of the same seed; the seed also draws the la
 trainings than seeds, the shipped encoders stand in for the others: the spread is then that of labels and
 initialisation alone.
 
-    python benchmarks/does_it_learn.py [--seeds 3] [--trainings 3] [--runs runs/learn] [--out docs/…md]
+    python benchmarks/does_it_learn.py [--seeds 3] [--trainings 3] [--longer convirt=2400]
 
 Finished trainings and cells are not run again. About half an hour per further seed on two cores. Writes the
 page and benchmarks/results/does_it_learn.json; fails where a method is no better than chance or than the
@@ -28,7 +28,8 @@ import numpy as np
 TASKS = ("rsna-cls", "chexpert-cls", "cxr14-cls")
 FRACTION = 0.1
 CHANCE_DEVIATIONS = 4
-"""By how many binomial standard deviations of one ranking the mean recall must pass chance."""
+"""By how many standard deviations the mean recall over trainings must pass chance. A training that learned
+nothing ranks the 200 pairs by luck, each training anew: deviations are binomial, of all rankings together."""
 
 
 def trained(method: str, seed: int, runs: Path) -> tuple[Path, dict[str, Any]]:
@@ -127,6 +128,18 @@ def page(result: dict[str, Any]) -> str:
                 spread(own) + ("" if encoder == "random" else f" (+{spread(gain)})".replace("+-", "−"))
             )
         lines.append(f"| {encoder} | {' | '.join(cells)} |")
+    for one in result["longer"]:
+        recall = [one["retrieval"][way]["r@10"] for way in ("image_to_text", "text_to_image")]
+        losses = [result["val_loss"][one["method"]][str(trained_seeds[0])], one["val_loss"]]
+        lines += [
+            "",
+            f"Trained longer, {one['method']} goes on learning: {one['steps']} steps (seed "
+            f"{trained_seeds[0]}) give R@10 {100 * recall[0]:.1f} / {100 * recall[1]:.1f}, and the loss on "
+            f"held-out pairs falls from {losses[0]:.2f} to {losses[1]:.2f}."
+            if losses[1] < losses[0] and max(recall) > max(_first(result, one["method"]))
+            else f"Trained longer, {one['method']} gains nothing: {one['steps']} steps give R@10 "
+            f"{100 * recall[0]:.1f} / {100 * recall[1]:.1f}, loss {losses[0]:.2f} to {losses[1]:.2f}.",
+        ]
     minutes = {m: result["seconds"][m][str(trained_seeds[0])] / 60 for m in methods}
     lines += [
         "",
@@ -144,11 +157,34 @@ def page(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _first(result: dict[str, Any], method: str) -> list[float]:
+    """Return both recalls of a method's first training."""
+    found = result["retrieval"][method][str(result["trainings"][0])]
+    return [found[way]["r@10"] for way in ("image_to_text", "text_to_image")]
+
+
+def longer(wanted: list[str], runs: Path) -> list[dict[str, Any]]:
+    """Train methods for more steps (``METHOD=STEPS``) with the first seed."""
+    from g2d_bench.pretrain.run import pretrain
+
+    made = []
+    for text in wanted:
+        method, steps = text.split("=")
+        out = runs / "longer" / f"{method}-{steps}"
+        card = pretrain(method, out=out, seed=0, overrides={"steps": int(steps)}).card
+        val_loss = card["losses"]["validation"]["val_loss"]
+        made.append(
+            {"method": method, "steps": int(steps), "retrieval": card["retrieval"], "val_loss": val_loss}
+        )
+    return made
+
+
 def verdict(result: dict[str, Any]) -> tuple[bool, str]:
     """Say whether every method beats chance and the random encoder."""
     worse = []
     chance = result["chance"]["r@10"]
-    margin = CHANCE_DEVIATIONS * math.sqrt(chance * (1 - chance) / 200)
+    rankings = 200 * len(result["trainings"])
+    margin = CHANCE_DEVIATIONS * math.sqrt(chance * (1 - chance) / rankings)
     for method in result["methods"]:
         for way in ("image_to_text", "text_to_image"):
             mean = np.mean([result["retrieval"][method][str(s)][way]["r@10"] for s in result["trainings"]])
@@ -176,6 +212,7 @@ def main() -> int:
     )
     parser.add_argument("--seeds", type=int, default=3, help="of labelled images and the random encoder")
     parser.add_argument("--trainings", type=int, default=3, help="of these seeds, how many pre-train anew")
+    parser.add_argument("--longer", action="append", default=[], metavar="METHOD=STEPS")
     parser.add_argument("--runs", type=Path, default=Path("runs") / "learn")
     parser.add_argument("--out", type=Path, default=Path("docs") / "does-it-learn.md")
     options = parser.parse_args()
@@ -208,6 +245,7 @@ def main() -> int:
             result["chance"] = card["retrieval"]["chance"]
         for encoder, found in probes(seed, weights, options.runs).items():
             result["probe"].setdefault(encoder, {})[str(seed)] = found
+    result["longer"] = longer(options.longer, options.runs)
     good, result["verdict"] = verdict(result)
     options.out.write_text(page(result), encoding="utf-8")
     record = Path(__file__).parent / "results" / "does_it_learn.json"
