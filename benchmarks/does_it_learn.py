@@ -109,6 +109,18 @@ def page(result: dict[str, Any]) -> str:
             for name in ("r@1", "r@5", "r@10", "mrr")
         ]
         lines.append(f"| {method} | {' | '.join(cells)} |")
+    for one in result["longer"]:
+        recall = [one["retrieval"][way]["r@10"] for way in ("image_to_text", "text_to_image")]
+        losses = [result["val_loss"][one["method"]][str(trained_seeds[0])], one["val_loss"]]
+        lines += [
+            "",
+            f"Trained longer, {one['method']} goes on learning: {one['steps']} steps (seed "
+            f"{trained_seeds[0]}) give R@10 {100 * recall[0]:.1f} / {100 * recall[1]:.1f}, and the loss on "
+            f"held-out pairs falls from {losses[0]:.2f} to {losses[1]:.2f}."
+            if losses[1] < losses[0] and max(recall) > max(_first(result, one["method"]))
+            else f"Trained longer, {one['method']} gains nothing: {one['steps']} steps give R@10 "
+            f"{100 * recall[0]:.1f} / {100 * recall[1]:.1f}, loss {losses[0]:.2f} to {losses[1]:.2f}.",
+        ]
     lines += [
         "",
         f"## A linear probe on frozen features, {100 * FRACTION:g} % of the labels",
@@ -128,18 +140,6 @@ def page(result: dict[str, Any]) -> str:
                 spread(own) + ("" if encoder == "random" else f" (+{spread(gain)})".replace("+-", "−"))
             )
         lines.append(f"| {encoder} | {' | '.join(cells)} |")
-    for one in result["longer"]:
-        recall = [one["retrieval"][way]["r@10"] for way in ("image_to_text", "text_to_image")]
-        losses = [result["val_loss"][one["method"]][str(trained_seeds[0])], one["val_loss"]]
-        lines += [
-            "",
-            f"Trained longer, {one['method']} goes on learning: {one['steps']} steps (seed "
-            f"{trained_seeds[0]}) give R@10 {100 * recall[0]:.1f} / {100 * recall[1]:.1f}, and the loss on "
-            f"held-out pairs falls from {losses[0]:.2f} to {losses[1]:.2f}."
-            if losses[1] < losses[0] and max(recall) > max(_first(result, one["method"]))
-            else f"Trained longer, {one['method']} gains nothing: {one['steps']} steps give R@10 "
-            f"{100 * recall[0]:.1f} / {100 * recall[1]:.1f}, loss {losses[0]:.2f} to {losses[1]:.2f}.",
-        ]
     minutes = {m: result["seconds"][m][str(trained_seeds[0])] / 60 for m in methods}
     lines += [
         "",
@@ -151,7 +151,7 @@ def page(result: dict[str, Any]) -> str:
         "",
         result["verdict"],
         "",
-        "Made by `python benchmarks/does_it_learn.py`.",
+        f"Made by `python benchmarks/does_it_learn.py{result['options']}`.",
         "",
     ]
     return "\n".join(lines)
@@ -200,8 +200,8 @@ def verdict(result: dict[str, Any]) -> tuple[bool, str]:
     if worse:
         return False, "**Not all is well:** " + "; ".join(worse) + "."
     return True, (
-        f"Every method finds its own reports more often than chance (R@10 above "
-        f"{100 * (chance + margin):.1f} %) "
+        f"Every method finds its own reports more often than chance (mean R@10 above "
+        f"{100 * (chance + margin):.1f} %, {CHANCE_DEVIATIONS} standard deviations above it, both ways) "
         "and beats the random encoder on every task with every seed."
     )
 
@@ -246,6 +246,7 @@ def main() -> int:
         for encoder, found in probes(seed, weights, options.runs).items():
             result["probe"].setdefault(encoder, {})[str(seed)] = found
     result["longer"] = longer(options.longer, options.runs)
+    result["options"] = "".join(f" --longer {text}" for text in options.longer)
     good, result["verdict"] = verdict(result)
     options.out.write_text(page(result), encoding="utf-8")
     record = Path(__file__).parent / "results" / "does_it_learn.json"
