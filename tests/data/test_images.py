@@ -582,7 +582,8 @@ PLACES = {1: "a9cff3fb0c7729e8"}
 def pattern(rows: int = 64, columns: int = 48) -> NDArray[np.uint8]:
     """Whole numbers only: the same on every processor."""
     y, x = np.mgrid[0:rows, 0:columns]
-    return ((3 * y + 5 * x + y * x // 7) % 256).astype(np.uint8)
+    image: NDArray[np.uint8] = ((3 * y + 5 * x + y * x // 7) % 256).astype(np.uint8)
+    return image
 
 
 def test_other_values_need_another_decode_version(tmp_path: Path, write_dicom: WriteDicom) -> None:

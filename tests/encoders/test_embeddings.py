@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from g2d_bench.encoders import embeddings as module
+from g2d_bench.encoders import features as features_module
 from g2d_bench.encoders.card import EncoderCard
 from g2d_bench.encoders.embeddings import embeddings_key, image_embeddings
 from g2d_bench.encoders.features import BATCH, pooled_features
@@ -42,7 +43,7 @@ def pixels() -> NDArray[np.uint8]:
 def seen(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The images that went through the encoder, in order."""
     computed: list[int] = []
-    forward = module.forward
+    forward = features_module.forward
 
     def counting(encoder: Encoder, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Any:
         computed.extend(rows.tolist())

@@ -252,7 +252,8 @@ def test_counts_above_thresholds_are_those_of_a_plain_loop(count: int, dtype: ty
     rng = np.random.default_rng(count)
     # Many values lie on a threshold exactly, or as near as single precision gets.
     cuts = np.sort(np.append(rng.normal(size=count - 1), 0.1))
-    values = np.append(rng.choice(cuts, 60), rng.normal(size=40)).astype(dtype).reshape(10, 10)
+    values: npt.NDArray[Any] = np.append(rng.choice(cuts, 60), rng.normal(size=40)).astype(dtype)
+    values = values.reshape(10, 10)
     values[2, :4] = np.nan
     expected = [sum(float(value) > float(cut) for value in values.ravel()) for cut in cuts]
     assert _above(values, cuts.tolist()).tolist() == expected
