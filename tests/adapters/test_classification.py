@@ -316,7 +316,8 @@ def test_units(bench: Bench) -> None:
         cell("covidx-cls", f, s, p) for p in ("clean", "clean-finetune") for f in (0.1, 1.0) for s in (0, 1)
     ]
     found = local.units([*cells, replace(cells[0], task="cxr14-cls")], bench)
-    assert found == [tuple(cells[:4]), *((one,) for one in cells[4:]), (replace(cells[0], task="cxr14-cls"),)]
+    # Fine-tuned cells share nothing: alone, and after all that do.
+    assert found == [tuple(cells[:4]), (replace(cells[0], task="cxr14-cls"),), *((one,) for one in cells[4:])]
     tasks, protocols = bench.catalogue.tasks, bench.catalogue.protocols
     assert not together(tasks["siim-seg"], protocols["clean"])
 
