@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from g2d_bench import __version__
 from g2d_bench.paths import PACKAGE
@@ -45,18 +46,28 @@ def versions() -> dict[str, str]:
     return found
 
 
+MEASURING = ("g2d_bench", "tasks", "baselines")
+"""Folders of a checkout whose content can move a number; results and texts cannot."""
+
+
 @cache
 def commit() -> str:
-    """Git commit of a checkout, ``-dirty`` with uncommitted changes, or "" for an installed wheel."""
-    if not (PACKAGE.parent / ".git").exists():
+    """Git commit of a checkout, or "" for an installed wheel.
+
+    ``-dirty`` stands behind it where something uncommitted could have moved a number.
+    """
+    root = PACKAGE.parent
+    if not (root / ".git").exists():
         return ""
-    described = subprocess.run(
-        ["git", "-C", str(PACKAGE.parent), "describe", "--always", "--dirty", "--abbrev=12"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return described.stdout.strip()
+    described = _git(root, "describe", "--always", "--abbrev=12")
+    changed = described and _git(root, "status", "--porcelain", "--", *MEASURING)
+    return described + ("-dirty" if changed else "")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """Return what git prints, "" where it fails."""
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def hardware() -> dict[str, str | int]:

@@ -1,0 +1,59 @@
+"""What a record says of the code that made it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from g2d_bench import provenance
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    yield
+    provenance.commit.cache_clear()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with code, a card and a result, committed."""
+    for name in ("g2d_bench/run.py", "tasks/a.toml", "baselines/b.toml", "results/phantom/c.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    for command in (
+        "init -q",
+        "add -A",
+        "-c user.name=x -c user.email=x@example.org commit -q -m first",
+    ):
+        subprocess.run(["git", "-C", str(tmp_path), *command.split()], check=True)
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path / "g2d_bench")
+    return tmp_path
+
+
+def said() -> str:
+    provenance.commit.cache_clear()
+    return provenance.commit()
+
+
+def test_results_and_texts_leave_the_commit_clean(checkout: Path) -> None:
+    clean = said()
+    assert len(clean) == 12
+    (checkout / "results/phantom/c.json").write_text("2")
+    (checkout / "results/phantom/d.json").write_text("2")
+    (checkout / "README.md").write_text("2")
+    assert said() == clean
+
+
+@pytest.mark.parametrize("name", ["g2d_bench/run.py", "tasks/a.toml", "baselines/b.toml", "g2d_bench/new.py"])
+def test_what_moves_numbers_does_not(checkout: Path, name: str) -> None:
+    clean = said()
+    (checkout / name).write_text("2")
+    assert said() == f"{clean}-dirty"
+
+
+def test_no_checkout_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path / "g2d_bench")
+    assert said() == ""
