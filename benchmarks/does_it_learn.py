@@ -110,14 +110,15 @@ def page(result: dict[str, Any]) -> str:
         ]
         lines.append(f"| {method} | {' | '.join(cells)} |")
     for one in result["longer"]:
-        recall = [one["retrieval"][way]["r@10"] for way in ("image_to_text", "text_to_image")]
+        recall = _recalls(one["retrieval"])
+        before = _recalls(result["retrieval"][one["method"]][str(trained_seeds[0])])
         losses = [result["val_loss"][one["method"]][str(trained_seeds[0])], one["val_loss"]]
         lines += [
             "",
             f"Trained longer, {one['method']} goes on learning: {one['steps']} steps (seed "
             f"{trained_seeds[0]}) give R@10 {100 * recall[0]:.1f} / {100 * recall[1]:.1f}, and the loss on "
             f"held-out pairs falls from {losses[0]:.2f} to {losses[1]:.2f}."
-            if losses[1] < losses[0] and max(recall) > max(_first(result, one["method"]))
+            if losses[1] < losses[0] and max(recall) > max(before)
             else f"Trained longer, {one['method']} gains nothing: {one['steps']} steps give R@10 "
             f"{100 * recall[0]:.1f} / {100 * recall[1]:.1f}, loss {losses[0]:.2f} to {losses[1]:.2f}.",
         ]
@@ -157,9 +158,8 @@ def page(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _first(result: dict[str, Any], method: str) -> list[float]:
-    """Return both recalls of a method's first training."""
-    found = result["retrieval"][method][str(result["trainings"][0])]
+def _recalls(found: dict[str, Any]) -> list[float]:
+    """Return the recall within rank 10, both ways."""
     return [found[way]["r@10"] for way in ("image_to_text", "text_to_image")]
 
 

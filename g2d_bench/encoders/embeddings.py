@@ -15,6 +15,7 @@ from torch import Tensor
 from g2d_bench.encoders.features import (
     BATCH,
     FOLDER,
+    blank_features,
     features_key,
     forward,
     frozen_hash,
@@ -110,8 +111,9 @@ def _complete(
             return
         for part, features in forward(encoder, pixels, missing):
             pooled.write(part, features.pooled)
+            embedding = _embed(encoder, features)
             for name, table in tables.items():
-                table.write(part, _part(_embed(encoder, features), name))
+                table.write(part, _part(embedding, name))
         for table in (pooled, *tables.values()):
             table.seal(missing)
 
@@ -133,13 +135,7 @@ def _embed(encoder: Encoder, features: ImageFeatures) -> ImageEmbedding:
 
 def _shapes(encoder: Encoder) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Return the shapes [d] and [d, h, w] of one image's embedding."""
-    size = encoder.card.image.size
-    blank = torch.zeros((1, size, size), dtype=torch.uint8, device=encoder.device)
-    training = encoder.image.training
-    encoder.image.eval()
-    with torch.inference_mode():
-        vector, cells = _embed(encoder, encoder.image(encoder.preprocess(blank)))
-    encoder.image.train(training)
+    vector, cells = _embed(encoder, blank_features(encoder))
     return tuple(vector.shape[1:]), None if cells is None else tuple(cells.shape[1:])
 
 

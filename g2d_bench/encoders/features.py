@@ -148,16 +148,22 @@ def pyramid_bytes(encoder: Encoder) -> int:
     return sum(4 * int(np.prod(shape)) for shape in pyramid_shapes(encoder))
 
 
-@torch.inference_mode()
 def pyramid_shapes(encoder: Encoder) -> list[tuple[int, int, int]]:
     """Return [C, H, W] per pyramid level for one image of the card's size."""
+    maps = blank_features(encoder).pyramid
+    return [(int(m.shape[1]), int(m.shape[2]), int(m.shape[3])) for m in maps]
+
+
+@torch.inference_mode()
+def blank_features(encoder: Encoder) -> ImageFeatures:
+    """Return the features of one black image of the card's size, in eval mode; their shapes matter."""
     size = encoder.card.image.size
     blank = torch.zeros((1, size, size), dtype=torch.uint8, device=encoder.device)
     training = encoder.image.training
     encoder.image.eval()
-    maps = encoder.image(encoder.preprocess(blank)).pyramid
+    features: ImageFeatures = encoder.image(encoder.preprocess(blank))
     encoder.image.train(training)
-    return [(int(m.shape[1]), int(m.shape[2]), int(m.shape[3])) for m in maps]
+    return features
 
 
 def forward(encoder: Encoder, pixels: NDArray[np.uint8], rows: Rows) -> Iterator[tuple[Rows, ImageFeatures]]:

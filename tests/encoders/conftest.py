@@ -7,10 +7,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
@@ -18,7 +21,9 @@ from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 from g2d_bench.cards_io import load_card
 from g2d_bench.encoders.card import EncoderCard
 from g2d_bench.encoders.decoder import UNetDecoder
+from g2d_bench.encoders.features import forward
 from g2d_bench.encoders.image import seeded_encoder
+from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.tokenizer import train_tokenizer
 from g2d_bench.paths import shipped
 
@@ -41,6 +46,23 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def forwarded(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType], list[int]]:
+    """List the images that a module sends through an encoder from now on, in order."""
+
+    def watch(module: ModuleType) -> list[int]:
+        computed: list[int] = []
+
+        def counting(encoder: Encoder, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Any:
+            computed.extend(rows.tolist())
+            return forward(encoder, pixels, rows)
+
+        monkeypatch.setattr(module, "forward", counting)
+        return computed
+
+    return watch
 
 
 @pytest.fixture(scope="session")

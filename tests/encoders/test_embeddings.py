@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from g2d_bench.encoders import embeddings as module
-from g2d_bench.encoders import features as features_module
 from g2d_bench.encoders.card import EncoderCard
 from g2d_bench.encoders.embeddings import embeddings_key, image_embeddings
 from g2d_bench.encoders.features import BATCH, pooled_features
@@ -40,17 +40,8 @@ def pixels() -> NDArray[np.uint8]:
 
 
 @pytest.fixture
-def seen(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The images that went through the encoder, in order."""
-    computed: list[int] = []
-    forward = features_module.forward
-
-    def counting(encoder: Encoder, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Any:
-        computed.extend(rows.tolist())
-        return forward(encoder, pixels, rows)
-
-    monkeypatch.setattr(module, "forward", counting)
-    return computed
+def seen(forwarded: Callable[[ModuleType], list[int]]) -> list[int]:
+    return forwarded(module)
 
 
 def joined(

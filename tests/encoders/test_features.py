@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -74,16 +75,12 @@ def test_numbers_do_not_depend_on_the_company(
 
 
 def test_each_image_is_computed_once(
-    encoder: Encoder, pixels: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoder: Encoder,
+    pixels: NDArray[np.uint8],
+    tmp_path: Path,
+    forwarded: Callable[[ModuleType], list[int]],
 ) -> None:
-    computed: list[int] = []
-    forward = features_module.forward
-
-    def counting(encoder: Encoder, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Any:
-        computed.extend(rows.tolist())
-        return forward(encoder, pixels, rows)
-
-    monkeypatch.setattr(features_module, "forward", counting)
+    computed = forwarded(features_module)
     first = pooled_features(encoder, pixels, [1, 2, 3], content="c", folder=tmp_path)
     both = pooled_features(encoder, pixels, [3, 4, 2], content="c", folder=tmp_path)
     again = pooled_features(encoder, pixels, [4, 1], content="c", folder=tmp_path)
