@@ -177,9 +177,10 @@ def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
 
 
 def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]) -> None:
+    from g2d_bench.forecast import Forecast
     from g2d_bench.report.listing import plan_lines
 
-    for line in plan_lines(opened, cells, skipped):
+    for line in plan_lines(opened, cells, skipped, Forecast(record for _, record in opened.store)):
         click.echo(line)
 
 

@@ -35,8 +35,10 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
     Example: g2d-bench reference --task siim-seg --fraction 1%
     """
     from g2d_bench.execute.local import execute
+    from g2d_bench.forecast import Forecast
     from g2d_bench.reference import finished, publish, published_before, reference_cells
     from g2d_bench.report.listing import plan_lines
+    from g2d_bench.results import Store
     from g2d_bench.run import Bench
     from g2d_bench.selection import Filter
     from g2d_bench.settings import Settings
@@ -54,14 +56,15 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
     cells, skipped = reference_cells(bench, wanted)
     before = published_before(cells, bench, out)
     missing = [cell for cell in cells if cell not in before]
+    forecast = Forecast(record for store in (bench.store, Store(out)) for _, record in store)
     if dry_run:
-        for line in plan_lines(bench, missing, skipped):
+        for line in plan_lines(bench, missing, skipped, forecast):
             click.echo(line)
         click.echo(f"{len(before)} more are up to date in {out}")
         return
     for left in skipped:
         click.echo(f"left out: {left.name}: {left.reason}", err=True)
-    report = execute(missing, bench, jobs)
+    report = execute(missing, bench, jobs, forecast)
     whole, _ = reference_cells(bench, Filter())
     published = publish(finished(cells, bench), results / "phantom", out, whole)
     for failure in report.failures:

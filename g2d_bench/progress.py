@@ -69,13 +69,13 @@ class Meter:
         if self.bar is not None:
             self.bar.close()
         elif (now := time.monotonic()) - self.start >= FIRST:
-            self._say(f"in {_clock(now - self.start)}")
+            self._say(f"in {clock(now - self.start)}")
 
     def _left(self, now: float) -> str:
         # The first steps carry the cost of starting: no guess from them.
         if not self.total or 20 * self.done < self.total:
-            return f"after {_clock(now - self.start)}"
-        return f"about {_clock((now - self.start) / self.done * (self.total - self.done))} left"
+            return f"after {clock(now - self.start)}"
+        return f"about {clock((now - self.start) / self.done * (self.total - self.done))} left"
 
     def _say(self, when: str) -> None:
         count = f"{self.done}/{self.total}" if self.total else f"{self.done}"
@@ -129,7 +129,7 @@ def speaking_for(name: str) -> Iterator[None]:
         _on_behalf_of = before
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """Write seconds as ``42 s``, ``3:05 min`` or ``2:07 h``."""
     whole = round(seconds)
     if whole < 100:

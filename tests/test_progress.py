@@ -114,5 +114,5 @@ def test_a_meter_keeps_its_stream(
     ("seconds", "text"),
     [(0.4, "0 s"), (99, "99 s"), (185, "3:05 min"), (5999, "99:59 min"), (7620, "2:07 h")],
 )
-def test_clock(seconds: float, text: str) -> None:
-    assert progress._clock(seconds) == text
+def testclock(seconds: float, text: str) -> None:
+    assert progress.clock(seconds) == text

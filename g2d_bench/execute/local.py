@@ -15,9 +15,10 @@ from typing import Any
 
 from g2d_bench.cards import UNTRAINED
 from g2d_bench.errors import InputError
+from g2d_bench.forecast import Forecast
 from g2d_bench.plan import Cell, percent
 from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
-from g2d_bench.progress import speaking_for
+from g2d_bench.progress import clock, speaking_for
 from g2d_bench.results import Failure, Record
 from g2d_bench.run import Bench, Options, record_failure, run_cell, run_cells
 from g2d_bench.settings import Settings
@@ -38,13 +39,16 @@ class Report:
     reused: int = 0
 
 
-def execute(cells: Sequence[Cell], bench: Bench, jobs: int | None = None) -> Report:
+def execute(
+    cells: Sequence[Cell], bench: Bench, jobs: int | None = None, forecast: Forecast | None = None
+) -> Report:
     """Run what is missing of ``cells``.
 
     Args:
         cells: the plan.
         bench: opened settings.
         jobs: processes; by default one per core, and one where a GPU is used.
+        forecast: what is known of how long cells take; what is found or finished here is added.
 
     Returns:
         All records and failures. A failure leaves a failure record and does not stop the others.
@@ -67,12 +71,30 @@ def execute(cells: Sequence[Cell], bench: Bench, jobs: int | None = None) -> Rep
     if missing or report.reused or len(unreadable) > 1:
         for error, count in unreadable.items():
             print(f"{count} cell{'s' if count > 1 else ''} FAILED: {error}", file=sys.stderr, flush=True)
+    forecast = forecast or Forecast()
+    for before in found.values():
+        if isinstance(before, Record):
+            forecast.learn(before)
     start = time.monotonic()
-    for done, (cell, outcome) in enumerate(_outcomes(missing, bench, jobs), start=1):
+    todo, done = set(missing), list[Cell]()
+    for cell, outcome in _outcomes(missing, bench, jobs):
         found[cell] = outcome
+        todo.remove(cell)
+        if isinstance(outcome, Record):
+            forecast.learn(outcome)
+            done.append(cell)
         # The one thing that went wrong is said at the end, once.
         if len(cells) > 1 or isinstance(outcome, Record) or not outcome.bad_input:
-            _say(cell, outcome, done, len(missing), time.monotonic() - start)
+            elapsed = time.monotonic() - start
+            left = forecast.left(todo, done, elapsed)
+            when = (
+                f", {clock(elapsed)} in all"
+                if not todo
+                else ""
+                if left is None
+                else f", about {clock(left)} left"
+            )
+            _say(cell, outcome, f"{len(missing) - len(todo)}/{len(missing)}{when}")
     for final in found.values():
         if isinstance(final, Record):
             report.records.append(final)
@@ -230,11 +252,9 @@ def _attempt_one(cell: Cell, bench: Bench) -> Record | Failure:
         return record_failure(cell, bench, error)
 
 
-def _say(cell: Cell, outcome: Record | Failure, done: int, total: int, seconds: float) -> None:
-    left = seconds / done * (total - done)
+def _say(cell: Cell, outcome: Record | Failure, when: str) -> None:
     state = _state(outcome.notes) if isinstance(outcome, Record) else f"FAILED: {outcome.error}"
-    eta = f", about {left:.0f} s left" if done < total else f", {seconds:.0f} s in all"
-    print(f"[{done}/{total}{eta}] {cell}: {state}", file=sys.stderr, flush=True)
+    print(f"[{when}] {cell}: {state}", file=sys.stderr, flush=True)
 
 
 def _state(notes: dict[str, Any]) -> str:

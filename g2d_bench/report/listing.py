@@ -6,14 +6,15 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 from g2d_bench.data.cache import pixel_sizes
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.registry import dataset_class, dataset_names
 from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.forecast import Forecast
 from g2d_bench.plan import Cell, Skipped
+from g2d_bench.progress import clock
 from g2d_bench.report.labels import label_rows
 from g2d_bench.run import Bench
 
@@ -171,26 +172,25 @@ def render_description(card: Mapping[str, Any], indent: str = "") -> str:
     return "\n".join(lines)
 
 
-def plan_lines(bench: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]) -> Iterator[str]:
-    """Yield a line per cell with its state, and a summary with the time that is left to expect."""
-    past: dict[tuple[str, str], list[float]] = {}
-    for _, record in bench.store:
-        past.setdefault((record.cell.task, record.cell.encoder), []).append(sum(record.seconds.values()))
+def plan_lines(
+    bench: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped], forecast: Forecast
+) -> Iterator[str]:
+    """Yield a line per cell with its state, and a summary with the time of work that is left to expect."""
     todo, expected, unknown = 0, 0.0, 0
     for cell in cells:
         name = bench.catalogue.tasks[cell.task].dataset
         there = bench.source.state(name) != "no"
         done = there and bench.finished(cell) is not None
-        seconds = past.get((cell.task, cell.encoder))
-        note = "finished" if done else f"about {fmean(seconds):.0f} s" if seconds else "to run"
+        seconds = forecast.seconds(cell)
+        note = "finished" if done else "to run" if seconds is None else f"about {clock(seconds)}"
         if not done:
             todo += 1
-            expected += fmean(seconds) if seconds else 0
-            unknown += not seconds
+            expected += seconds or 0.0
+            unknown += seconds is None
         yield f"{cell}: {note}" + ("" if there else f" (after {name} is generated)")
     for left in skipped:
         yield f"left out: {left.name}: {left.reason}"
-    eta = f"about {expected:.0f} s" if todo > unknown else "time unknown"
+    eta = f"about {clock(expected)} of one process" if todo > unknown else "time unknown"
     more = f" for {todo - unknown} of them, {unknown} never timed" if 0 < unknown < todo else ""
     yield f"{len(cells)} cells, {len(cells) - todo} finished, {todo} to run" + (
         f": {eta}{more}" if todo else ""

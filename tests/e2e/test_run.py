@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,10 @@ def test_run_leaves_a_complete_record_and_a_table(run: Run) -> None:
     planned = run("plan", *CELL)
     assert "finished" in planned.output
     assert "1 cells, 1 finished, 0 to run" in planned.output
+    dearer = run("plan", *CELL, "--seed", "0,1")
+    assert re.search(
+        r"2 cells, 1 finished, 1 to run: about \d+ s of one process$", dearer.output, re.MULTILINE
+    )
 
     forced = run("run", *CELL, "--force")
     assert forced.exit_code == 0
