@@ -10,7 +10,7 @@ from g2d_bench.cards import UNTRAINED, Catalogue
 from g2d_bench.errors import InputError
 from g2d_bench.plan import Cell, Skipped, make_cells
 from g2d_bench.report.compact import write_compact
-from g2d_bench.results import Store
+from g2d_bench.results import Record, Store, key_of
 from g2d_bench.run import Bench
 from g2d_bench.selection import Filter, Found
 
@@ -130,15 +130,25 @@ def finished(cells: Sequence[Cell], bench: Bench) -> list[Found]:
     return [Found(record, path) for record, path in found if record is not None]
 
 
-def published_before(cells: Sequence[Cell], bench: Bench, target: Path) -> frozenset[Cell]:
-    """Return the cells whose records in the target are of today's data, cards, weights and code.
+def published_before(
+    cells: Sequence[Cell], bench: Bench, records: Iterable[Record], *, generate: bool
+) -> frozenset[Cell]:
+    """Return the cells among whose records one is of today's data, cards, weights and code.
 
-    Elsewhere made, they need not be made again; records in ``bench``'s own folder do not count.
+    Wherever it was made, it need not be made again.
+
+    Args:
+        cells: the cells in question.
+        bench: opened on generated data; records in its own folder do not count.
+        records: those of the folder for git.
+        generate: make the data that are not there. Else the records are believed in what they say of them.
     """
-    if not target.is_dir():
-        return frozenset()
-    keys = {record.key for _, record in Store(target)}
-    tasks, source = bench.catalogue.tasks, bench.source
-    # Keys need the data, and a look at the plan should generate none.
-    there = (cell for cell in cells if source.state(tasks[cell.task].dataset) != "no")
-    return frozenset(cell for cell in there if bench.locate(cell)[0] in keys)
+    wanted = set(cells)
+
+    def today(cell: Cell, record: Record) -> bool:
+        known = generate or bench.source.state(record.data.dataset) != "no"
+        return key_of(bench.identity(cell, "" if known else record.data.hash)) == record.key
+
+    return frozenset(
+        cell for record in records if (cell := Found(record).cell) in wanted and today(cell, record)
+    )

@@ -63,9 +63,16 @@ class Source:
         return dataset_class(name)(ensure(name, root=self.phantom))
 
     def state(self, name: str) -> str:
-        """Return ``real``, ``phantom`` or ``no``: what is there of a data set, without making it."""
+        """Return ``real``, ``phantom`` or ``no``: what is there of a data set, without making it.
+
+        Generated data of another generator's code are not there: :meth:`open` makes them anew.
+        """
+        from g2d_bench.data.phantom import is_current
+
         try:
-            return open_dataset(name, self.root or self.phantom).kind
+            if self.root is None:
+                return "phantom" if is_current(name, root=self.phantom) else "no"
+            return open_dataset(name, self.root).kind
         except InputError:
             return "no"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from g2d_bench.data.phantom.ensure import ensure
+from g2d_bench.data.phantom.ensure import ensure, is_current
 from g2d_bench.data.phantom.generate import Phantom, generate, realise
 from g2d_bench.data.phantom.profile import PROFILES, Profile, profile_of
 from g2d_bench.data.phantom.scene import Finding, Scene
@@ -15,6 +15,7 @@ __all__ = [
     "Scene",
     "ensure",
     "generate",
+    "is_current",
     "profile_of",
     "realise",
 ]

@@ -65,8 +65,7 @@ def ensure(
         raise InputError(f"{size} pixels, want 64 to 2048", field="size")
     folder = root / dataset
     _sweep(root, dataset)
-    generator = digest_package(Path(__file__).parent)
-    marker = {"generator": generator, "dataset": dataset, "seed": seed, "count": count, "size": size}
+    marker = _marker(dataset, count, size, seed)
     if _is_there(folder, marker):
         return folder
     with _alone(root, dataset):
@@ -74,6 +73,21 @@ def ensure(
         if not _is_there(folder, marker):
             _make(root, folder, marker, workers)
     return folder
+
+
+def is_current(dataset: str, *, root: Path) -> bool:
+    """Say whether :func:`ensure` would find the generated data set, of default count, size and seed.
+
+    Raises:
+        InputError: unknown data set, or a folder that is no phantom in the way.
+    """
+    writer = writer_of(dataset)
+    return _is_there(root / dataset, _marker(dataset, writer.COUNT, writer.SIZE, 0))
+
+
+def _marker(dataset: str, count: int, size: int, seed: int) -> dict[str, object]:
+    generator = digest_package(Path(__file__).parent)
+    return {"generator": generator, "dataset": dataset, "seed": seed, "count": count, "size": size}
 
 
 def _is_there(folder: Path, marker: Mapping[str, object]) -> bool:

@@ -21,12 +21,13 @@ import pytest
 from g2d_bench.data.base import PHANTOM_MARKER, Sample
 from g2d_bench.data.phantom import PROFILES, ensure, generate
 from g2d_bench.data.phantom.ensure import ABANDONED, CHUNK
-from g2d_bench.data.phantom.writers import MODULES, writer_of
+from g2d_bench.data.phantom.writers import MODULES, cxr14, writer_of
 from g2d_bench.data.phantom.writers.object_cxr import outline
 from g2d_bench.data.phantom.writers.rsna import opacity_boxes
 from g2d_bench.data.phantom.writers.siim import encode_relative, split_mask
 from g2d_bench.data.registry import dataset_class, dataset_names
 from g2d_bench.data.rle import decode_relative
+from g2d_bench.data.task_data import Source
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_package
 
@@ -122,13 +123,22 @@ def test_other_parameters_make_it_anew(tmp_path: Path) -> None:
 def test_another_generator_makes_it_anew_and_the_same_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = ensure("cxr14", root=tmp_path, count=3, size=SIZE, workers=1)
+    source = Source(root=None, phantom=tmp_path)
+    monkeypatch.setattr(cxr14, "COUNT", 3)
+    monkeypatch.setattr(cxr14, "SIZE", SIZE)
+    assert source.state("cxr14") == "no"
+    folder = ensure("cxr14", root=tmp_path, workers=1)
     before, marker = contents(folder), (folder / PHANTOM_MARKER).read_text()
     (folder / "left.txt").write_text("of the earlier drawing")
-    ensure("cxr14", root=tmp_path, count=3, size=SIZE, workers=1)
+    ensure("cxr14", root=tmp_path, workers=1)
     assert (folder / "left.txt").is_file()
+    assert source.state("cxr14") == "phantom"
     monkeypatch.setattr(sys.modules[ensure.__module__], "digest_package", lambda folder: "edited")
-    ensure("cxr14", root=tmp_path, count=3, size=SIZE, workers=1)
+    # What would be made anew is not there, and to ask makes nothing.
+    assert source.state("cxr14") == "no"
+    assert (folder / "left.txt").is_file()
+    ensure("cxr14", root=tmp_path, workers=1)
+    assert source.state("cxr14") == "phantom"
     assert not (folder / "left.txt").exists()
     assert marker != (folder / PHANTOM_MARKER).read_text()
     after = contents(folder)
