@@ -7,20 +7,23 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from g2d_bench.adapters import grounding
+from g2d_bench.adapters import grounding, heat
 from g2d_bench.adapters.base import Job, adapter, run_jobs
 from g2d_bench.adapters.heat import Pairs, enlarge, letterboxes, mean_region
 from g2d_bench.adapters.text_image import TextImage
 from g2d_bench.data.images import Letterbox
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
+from g2d_bench.metrics.grounding import read_maps
 from g2d_bench.plan import Cell
 from g2d_bench.report.evidence import recompute
 from g2d_bench.run import Bench
@@ -89,6 +92,31 @@ def test_who_sees_the_square_finds_it_and_its_negative_does_not(
     assert set(prior) == set(right.metrics) == set(make_job(bench, told(SIDE)).task.metrics)
 
 
+def test_what_looks_at_no_image_is_read_once_for_all_encoders(
+    bench: Bench, told: Callable[..., Encoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heat, "_image_blind", {})
+    read: list[int] = []
+
+    def count(pairs: Pairs, *, threshold: float) -> dict[str, NDArray[Any]]:
+        read.append(len(pairs))
+        return read_maps(pairs, threshold=threshold)
+
+    monkeypatch.setattr(heat, "read_maps", count)
+    first = grounding.run(make_job(bench, told(SIDE)))
+    assert len(read) == 2
+    # Nobody's changes reach the next one.
+    expected = dict(first.references["centre-prior"])
+    first.references["centre-prior"].clear()
+    second = grounding.run(make_job(bench, told(SIDE, wrong=True)))
+    assert len(read) == 3
+    assert second.references == {"centre-prior": expected}
+    # With other metrics it is another task.
+    third = grounding.run(make_job(bench, told(SIDE), metrics=("cnr_signed",)))
+    assert len(read) == 5
+    assert third.references == {"centre-prior": {"cnr_signed": expected["cnr_signed"]}}
+
+
 def test_only_positive_images_count_and_their_boxes_are_the_truth(
     bench: Bench, told: Callable[..., Encoder]
 ) -> None:
@@ -126,7 +154,7 @@ def test_maps_are_the_mean_over_prompts_of_a_plain_loop(bench: Bench, narrow: Ca
     pixels = job.data.pixels(64)
     assert encoder.text is not None
     assert encoder.heads is not None
-    for name, heat in zip(ids, heats, strict=True):
+    for name, found in zip(ids, heats, strict=True):
         image = torch.from_numpy(np.array(pixels.pixels[pixels.rows([name])]))
         with torch.no_grad():
             cells = encoder.heads.embed_image(encoder.image(encoder.preprocess(image))).cells
@@ -142,15 +170,15 @@ def test_maps_are_the_mean_over_prompts_of_a_plain_loop(bench: Bench, narrow: Ca
                     for x in range(total.shape[1]):
                         cell = cells[0, :, y, x]
                         total[y, x] += torch.cosine_similarity(words, cell[None]).mean() / len(prompts)
-        np.testing.assert_allclose(heat, total, atol=2e-5)
+        np.testing.assert_allclose(found, total, atol=2e-5)
 
 
 def test_padding_is_no_part_of_the_map() -> None:
-    heat = np.arange(16, dtype=np.float32).reshape(4, 4)
-    square = enlarge(heat, Letterbox.of((20, 20), 32))
-    expected = interpolate(torch.from_numpy(heat)[None, None], size=(32, 32), mode="bilinear")[0, 0].numpy()
+    cells = np.arange(16, dtype=np.float32).reshape(4, 4)
+    square = enlarge(cells, Letterbox.of((20, 20), 32))
+    expected = interpolate(torch.from_numpy(cells)[None, None], size=(32, 32), mode="bilinear")[0, 0].numpy()
     np.testing.assert_array_equal(square, expected)
-    wide = enlarge(heat, Letterbox.of((10, 20), 32))
+    wide = enlarge(cells, Letterbox.of((10, 20), 32))
     assert np.isnan(wide[:8]).all()
     assert np.isnan(wide[24:]).all()
     np.testing.assert_array_equal(wide[8:24], expected[8:24])
