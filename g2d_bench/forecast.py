@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from statistics import fmean
+from statistics import fmean, median
 
 from g2d_bench.plan import Cell
 from g2d_bench.results import CellPart, Record
@@ -12,7 +12,7 @@ Key = tuple[str | float, ...]
 
 
 class Forecast:
-    """Mean seconds of a cell's kind: of its encoder if that was timed there, else of all encoders.
+    """Median seconds of cells alike: of the same encoder if that was timed, else of all encoders.
 
     Task, protocol and fraction must be the same, for each of them changes the work many times over.
 
@@ -32,7 +32,7 @@ class Forecast:
 
     def seconds(self, cell: Cell) -> float | None:
         """Return the seconds of one process to expect, or None where nothing like the cell was timed."""
-        return next((fmean(self._timed[key]) for key in _keys(cell) if key in self._timed), None)
+        return next((median(self._timed[key]) for key in _keys(cell) if key in self._timed), None)
 
     def left(self, todo: Iterable[Cell], done: Iterable[Cell], elapsed: float) -> float | None:
         """Return the seconds until the end of a run, at the speed that it has had until now.

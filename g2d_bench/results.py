@@ -174,7 +174,7 @@ class Store:
 
         The key is no part of it: a cell has one failure, its last, and that goes when the cell succeeds.
         """
-        return path.with_name(f"{path.stem.rpartition('-')[0]}.failed.json")
+        return path.with_name(path.stem.rpartition("-")[0] + FAILED)
 
     def __iter__(self) -> Iterator[tuple[Path, Record]]:
         """Read all finished records, in the order of their paths.
@@ -182,9 +182,36 @@ class Store:
         Raises:
             InputError: a file is no record or has another schema version.
         """
-        for path in sorted(self.root.rglob("*.json")):
-            if not path.name.endswith(".failed.json"):
+        for path in self.files():
+            if not path.name.endswith(FAILED):
                 yield path, read_record(path)
+
+    def files(self) -> list[Path]:
+        """Return what stands where records do, failures included, by path; it need not be a record.
+
+        That is at their places below the root, be it the whole folder or a part of it such as one encoder's,
+        or directly in it. What else lies there is not ours to read: folders of pre-training, other results.
+        """
+        depths = ("*/" * depth + "*.json" for depth in range(DEPTH))
+        found = (path for pattern in depths for path in self.root.glob(pattern))
+        return sorted(path for path in found if path.parent == self.root or is_place(path))
+
+    def nothing(self) -> InputError:
+        """Return what to tell who expected records here, with the folders below that hold some."""
+        deeper = sorted({path.parents[DEPTH - 1] for path in self.root.rglob("*.json") if is_place(path)})
+        others = [str(folder) for folder in deeper if folder not in (self.root, *self.root.parents)]
+        hint = f"; there are some in {', '.join(others)}" if others else "; `g2d-bench run` makes them"
+        return InputError("no records here" + hint, file=self.root)
+
+
+FAILED = ".failed.json"
+DEPTH = 5
+"""Parts of a record's path below the root."""
+
+
+def is_place(path: Path) -> bool:
+    """Say whether a file lies in the folders of a task (``<task>@<version>``) and a protocol."""
+    return "@" in path.absolute().parts[-3]
 
 
 def read_record(path: Path) -> Record:

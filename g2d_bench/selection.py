@@ -95,9 +95,10 @@ def read_folder(root: Path) -> list[Found]:
     """
     if not root.is_dir():
         raise InputError("no such folder" if not root.exists() else "is not a folder", file=root)
-    found = [Found(record, path) for path, record in Store(root)]
+    store = Store(root)
+    found = [Found(record, path) for path, record in store]
     if not found:
-        raise InputError("no records here; `g2d-bench run` makes them", file=root)
+        raise store.nothing()
     return found
 
 

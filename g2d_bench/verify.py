@@ -9,7 +9,7 @@ from pathlib import Path
 from g2d_bench.errors import InputError
 from g2d_bench.plan import Cell
 from g2d_bench.report.evidence import differences
-from g2d_bench.results import Record, read_predictions, read_record
+from g2d_bench.results import FAILED, Record, Store, read_predictions, read_record
 from g2d_bench.selection import Found
 
 
@@ -50,11 +50,11 @@ def verify(root: Path) -> Checked:
     """
     if not root.is_dir():
         raise InputError("no such folder" if not root.exists() else "is not a folder", file=root)
-    files = sorted(root.rglob("*.json"))
-    failures = [path for path in files if path.name.endswith(".failed.json")]
-    records = [path for path in files if path not in set(failures)]
+    store = Store(root)
+    files = store.files()
+    records = [path for path in files if not path.name.endswith(FAILED)]
     if not records:
-        raise InputError("no records here; `g2d-bench run` makes them", file=root)
+        raise store.nothing()
     problems: list[str] = []
     metrics = unchecked = 0
     seen: dict[tuple[Cell, str], Path] = {}
@@ -74,7 +74,7 @@ def verify(root: Path) -> Checked:
             continue
         metrics += len(record.metrics)
         problems += _recomputed(found)
-    return Checked(len(records), metrics, unchecked, len(failures), tuple(problems))
+    return Checked(len(records), metrics, unchecked, len(files) - len(records), tuple(problems))
 
 
 def _recomputed(found: Found) -> list[str]:
@@ -117,6 +117,4 @@ def _inconsistent(found: Found, root: Path) -> Iterator[str]:
 
 def _place(cell: Cell, record: Record, version: str) -> tuple[str, ...]:
     """Return the last parts of a record's path, as the store chooses them."""
-    from g2d_bench.results import Store
-
     return Store(Path()).path(cell, kind=record.data.kind, version=version, key=record.key).parts

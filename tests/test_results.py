@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,36 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     assert store.find(path, record.key) == record
     assert store.find(path, "another") is None
     assert [p.name for p in path.parent.iterdir() if p.name.startswith(".")] == []
+
+
+def test_only_what_lies_where_records_do_is_read(tmp_path: Path) -> None:
+    store, path, record = _saved(tmp_path)
+    # What a user keeps in the same folder: a pre-training run, other results.
+    others = store.root / "nights" / "first" / path.relative_to(store.root)
+    others.parent.mkdir(parents=True)
+    others.write_text("not looked at")
+    (store.root / "g2d").mkdir()
+    (store.root / "g2d" / "config.json").write_text("{}")
+    assert store.files() == [path]
+    # Each part of the folder alone, down to a folder that holds a record and nothing else.
+    for folder in path.parents[:5]:
+        assert list(Store(folder)) == [(path, record)]
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    shutil.copy(path, flat)
+    assert [read for _, read in Store(flat)] == [record]
+
+
+def test_where_no_records_are_those_below_are_named(tmp_path: Path) -> None:
+    store, *_ = _saved(tmp_path)
+    night = tmp_path / "all" / "nights" / "1"
+    night.parent.mkdir(parents=True)
+    store.root.rename(night)
+    outer = Store(tmp_path / "all")
+    assert outer.files() == []
+    assert str(outer.nothing()) == f"{outer.root}: no records here; there are some in {night}"
+    empty = Store(tmp_path / "nothing")
+    assert str(empty.nothing()) == f"{empty.root}: no records here; `g2d-bench run` makes them"
 
 
 def test_a_success_removes_the_failure_before_it(tmp_path: Path) -> None:
