@@ -41,4 +41,4 @@ def leaderboard(
     tables = blocks(found, order, metrics={}, allow_mixed=allow_mixed, evidence=evidence, quoted=quoted)
     overview = summary(found, order, main=main, allow_mixed=allow_mixed, evidence=evidence)
     write(out, title, sections(tables, found, root, main), overview, found, root)
-    click.echo(f"wrote {out / 'index.html'}: {len(tables)} tables from {len(found)} records")
+    click.echo(f"wrote {out / 'index.html'}: {len(found)} records, tables: {len(tables)}")

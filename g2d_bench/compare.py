@@ -13,7 +13,7 @@ from typing import Literal
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.spec import metric_spec
 from g2d_bench.plan import Cell
-from g2d_bench.results import Record
+from g2d_bench.results import Record, changes
 from g2d_bench.selection import Found
 
 State = Literal["same", "moved", "missing", "signature"]
@@ -157,26 +157,6 @@ def agree(before: float | None, after: float | None, limit: float) -> bool:
 def _differences(old: Record, new: Record) -> str:
     pairs = zip(old.signature.split("|"), new.signature.split("|"), strict=False)
     return ", ".join(f"{a} -> {b}" for a, b in pairs if a != b)
-
-
-def changes(old: Record, new: Record) -> str:
-    """Say in what two records differ that can move a number: code, versions, weights, machine."""
-    changed = []
-    if old.commit != new.commit:
-        changed.append(f"commit {old.commit or 'unknown'} -> {new.commit or 'unknown'}")
-    for what, before, after in (
-        ("weights", old.encoder.weights[:8], new.encoder.weights[:8]),
-        ("encoder card", old.encoder.card_hash[:8], new.encoder.card_hash[:8]),
-    ):
-        if before != after:
-            changed.append(f"{what} {before} -> {after}")
-    for there, here in ((old.versions, new.versions), (old.hardware, new.hardware)):
-        changed += [
-            f"{name} {there.get(name, 'absent')} -> {here.get(name, 'absent')}"
-            for name in sorted({*there, *here})
-            if there.get(name) != here.get(name)
-        ]
-    return ", ".join(changed)
 
 
 class _Allowed:

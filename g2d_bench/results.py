@@ -240,6 +240,26 @@ def read_record(path: Path) -> Record:
         raise InputError(first["msg"], file=path, field=name) from None
 
 
+def changes(old: Record, new: Record) -> str:
+    """Say in what two records differ that can move a number: code, versions, weights, machine."""
+    changed = []
+    if old.commit != new.commit:
+        changed.append(f"commit {old.commit or 'unknown'} -> {new.commit or 'unknown'}")
+    for what, before, after in (
+        ("weights", old.encoder.weights[:8], new.encoder.weights[:8]),
+        ("encoder card", old.encoder.card_hash[:8], new.encoder.card_hash[:8]),
+    ):
+        if before != after:
+            changed.append(f"{what} {before} -> {after}")
+    for there, here in ((old.versions, new.versions), (old.hardware, new.hardware)):
+        changed += [
+            f"{name} {there.get(name, 'absent')} -> {here.get(name, 'absent')}"
+            for name in sorted({*there, *here})
+            if there.get(name) != here.get(name)
+        ]
+    return ", ".join(changed)
+
+
 def read_predictions(path: Path, record: Record) -> dict[str, NDArray[Any]]:
     """Read the arrays beside a record.
 

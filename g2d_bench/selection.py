@@ -8,7 +8,7 @@ from pathlib import Path
 
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.plan import Cell, percent
-from g2d_bench.results import CellPart, Record, Store
+from g2d_bench.results import CellPart, Record, Store, changes
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,10 @@ def by_cell(records: Iterable[Found]) -> dict[Cell, Found]:
     for found in records:
         other = index.setdefault(found.cell, found)
         if other is not found:
+            moved = changes(other.record, found.record)
             raise InputError(
-                f"two records for one cell ({found.cell}): {other.where} and {found.where}; "
-                "remove the one that should not count"
+                f"two records for one cell ({found.cell}): {other.where} and {found.where}"
+                f"{f' ({moved})' if moved else ''}; "
+                "remove the one that should not count, or keep it in another folder"
             )
     return index

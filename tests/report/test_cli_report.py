@@ -125,6 +125,12 @@ def test_duplicates_and_mixed_signatures(folder: Any, cli: Callable[..., Any]) -
     Path(other.path).unlink()
     second = folder.add("g2d", key="0" * 64)
     refused(cli("table"), str(first.path.name), str(second.path.name))
+    # Whoever has to choose learns in what the two differ.
+    Path(second.path).unlink()
+    folder.add("g2d", key="0" * 64, weights="a" * 64, commit="fedcba987654")
+    refused(
+        cli("table"), "(commit fedcba987654 -> 0123456789ab, weights aaaaaaaa -> ffffffff); remove the one"
+    )
     refused(cli("compare", "--to", folder.root), "two records for one cell")
 
 
