@@ -162,6 +162,9 @@ def _panel(axes: Any, points: Sequence[Filled], names: Sequence[str], *, several
         else:
             axes.plot([], [], linestyle="none", label=f"{label}, off the axis")
     axes.set_xscale("log")
+    if len(fractions) == 1:
+        # Else the little shift between encoders would fill the axis.
+        axes.set_xlim(fractions[0] / 2, fractions[0] * 2)
     axes.xaxis.set_major_locator(FixedLocator(fractions))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(fractions, [percent(x / 100) for x in fractions])

@@ -43,6 +43,17 @@ def test_points_intervals_and_words(folder: Any) -> None:
     assert "dice_positive in %" in said
 
 
+def test_encoders_of_one_fraction_stand_together(folder: Any) -> None:
+    folder.grid({"random": 0.4, "mgca": 0.5, "g2d": 0.6}, (0.1,))
+    axes = draw([curves(select(folder.root), "dice_positive")]).axes[0]
+    low, high = axes.transData.transform([(x, 0) for x in axes.get_xlim()])[:, 0]
+    drawn = [bar.lines[0].get_xdata()[0] for bar in axes.containers]
+    first, *_, last = axes.transData.transform([(x, 0) for x in drawn])[:, 0]
+    assert first < last
+    assert abs((first + last) / 2 - (low + high) / 2) < 0.02 * (high - low)
+    assert last - first < 0.1 * (high - low)
+
+
 def test_a_reference_near_the_points_is_drawn(folder: Any) -> None:
     folder.grid({"random": 0.4, "g2d": 0.6}, (0.01, 1.0))
     figure = draw([curves(select(folder.root), "dice_legacy")])
