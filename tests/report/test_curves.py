@@ -47,7 +47,8 @@ def test_encoders_of_one_fraction_stand_together(folder: Any) -> None:
     folder.grid({"random": 0.4, "mgca": 0.5, "g2d": 0.6}, (0.1,))
     axes = draw([curves(select(folder.root), "dice_positive")]).axes[0]
     low, high = axes.transData.transform([(x, 0) for x in axes.get_xlim()])[:, 0]
-    drawn = [bar.lines[0].get_xdata()[0] for bar in axes.containers]
+    containers: list[Any] = list(axes.containers)
+    drawn = [bar.lines[0].get_xdata()[0] for bar in containers]
     first, *_, last = axes.transData.transform([(x, 0) for x in drawn])[:, 0]
     assert first < last
     assert abs((first + last) / 2 - (low + high) / 2) < 0.02 * (high - low)
