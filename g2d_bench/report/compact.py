@@ -115,8 +115,10 @@ def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[
         The written records.
 
     Raises:
-        InputError: a record cannot be verified, or keeps no predictions.
+        InputError: a record cannot be verified, or keeps no predictions, or both folders are one.
     """
+    if source.resolve() == target.resolve():
+        raise InputError("holds the full records; compact copies need a folder of their own", file=target)
     written = []
     for found in records:
         assert found.path is not None

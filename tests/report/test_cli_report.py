@@ -183,6 +183,7 @@ def test_compact_refuses_what_cannot_be_verified(
     folder.root.mkdir()
     refused(cli("compact", folder.root, "git"), "no records here")
     path = folder.add("g2d").path
+    refused(cli("compact", folder.root, folder.root), "compact copies need a folder of their own")
     edit(path, lambda raw: raw["metrics"].update(dice_positive=0.9))
     refused(cli("compact", folder.root, "git"), "metrics.dice_positive", "only what can be verified")
     assert not Path("git").exists()
