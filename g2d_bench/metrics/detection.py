@@ -208,41 +208,69 @@ def average_precision(matches: Matches, weights: Values | None = None) -> Values
 
     Args:
         matches: from :func:`match`.
-        weights: how often each image counts, [images]; once if None. Whole numbers give the same as
+        weights: how often each image counts, [R, images]; once if None. Whole numbers give the same as
             images repeated, so that a bootstrap need not match again.
 
     Returns:
-        [T, K], mean over 101 recalls of the highest precision at that recall or a higher one; NaN for a
-        label whose truths have no weight.
+        [R, T, K], mean over 101 recalls of the highest precision at that recall or a higher one; NaN for a
+        label whose truths have no weight. R is 1 without weights.
     """
-    weights = np.ones(matches.images) if weights is None else weights
-    found = np.full((matches.thresholds, len(matches.labels)), np.nan)
+    weights = np.ones((1, matches.images)) if weights is None else weights
+    found = np.full((len(weights), matches.thresholds, len(matches.labels)), np.nan)
     for k, (image, hits, truth) in enumerate(
         zip(matches.image, matches.hit, matches.true_image, strict=True)
     ):
-        truths = weights[truth].sum()
-        if truths > 0:
-            counted = np.cumsum(weights[image])
-            for t, hit in enumerate(hits):
-                places = np.flatnonzero(hit)
-                found[t, k] = _precision(weights[image[places]], counted[places], truths)
+        truths = weights[:, truth].sum(axis=1)
+        rows = truths > 0
+        # A precision can only rise where a box hits.
+        places = np.flatnonzero(hits.any(axis=0))
+        counted = _running(weights[rows], image, places)
+        right = weights[rows][:, image[places]]
+        for t, hit in enumerate(hits[:, places]):
+            found[rows, t, k] = _precision(right[:, hit], counted[:, hit], truths[rows])
     return found
 
 
-def _precision(right: Values, counted: Values, truths: float) -> float:
-    """Average the precisions of one curve; it can only rise where a box hits.
+def _running(weights: Values, image: Ints, places: Ints) -> Values:
+    """Add up the weights of boxes down to each of some places.
 
     Args:
-        right: weight of each hit, strongest first, [H].
-        counted: weight of all boxes down to that hit, [H].
-        truths: weight of all truths.
+        weights: [R, images].
+        image: image of each box, [P].
+        places: ascending numbers of boxes, [H].
+
+    Returns:
+        [R, H].
     """
-    right = np.cumsum(right)
+    from scipy.sparse import csr_array
+
+    count = places[-1] + 1 if len(places) else 0
+    # A step is the boxes from one place to the next; a sparse matrix says how often it meets each image.
+    step = np.searchsorted(places, np.arange(count))
+    steps = csr_array((np.ones(count), (step, image[:count])), shape=(len(places), weights.shape[1]))
+    return np.cumsum((steps @ weights.T).T, axis=1)
+
+
+def _precision(right: Values, counted: Values, truths: Values) -> Values:
+    """Average the precisions of curves.
+
+    Args:
+        right: weight of each hit, strongest first, [R, H].
+        counted: weight of all boxes down to that hit, [R, H].
+        truths: weight of all truths, [R].
+
+    Returns:
+        [R].
+    """
+    right = np.cumsum(right, axis=1)
     precision = right / (counted + np.spacing(1))
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    # Beyond the highest recall precision is 0.
-    precision = np.append(precision, 0.0)
-    return float(precision[np.searchsorted(right / truths, RECALLS)].mean())
+    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    # A hit is the first to reach some recalls; those beyond the last hit have precision 0.
+    reached = np.searchsorted(RECALLS, right / truths[:, None], side="right")
+    new = np.diff(reached, axis=1, prepend=0, append=len(RECALLS))
+    read = np.repeat(np.pad(precision, ((0, 0), (0, 1))).ravel(), new.ravel())
+    averages: Values = read.reshape(len(right), len(RECALLS)).mean(axis=1)
+    return averages
 
 
 def sensitivities(
@@ -252,25 +280,29 @@ def sensitivities(
 
     Args:
         matches: from :func:`match`; the first threshold is used.
-        rates: false positives per image, all images counted.
+        rates: F false positives per image, all images counted.
         weights: as in :func:`average_precision`.
 
     Returns:
-        [R, K], the share of truths found at the lowest score threshold with no more false positives than
+        [R, F, K], the share of truths found at the lowest score threshold with no more false positives than
         that; boxes of equal score pass a threshold together. NaN for a label whose truths have no weight.
     """
-    weights = np.ones(matches.images) if weights is None else weights
-    found = np.full((len(rates), len(matches.labels)), np.nan)
-    allowed = np.asarray(rates) * weights.sum()
+    weights = np.ones((1, matches.images)) if weights is None else weights
+    found = np.full((len(weights), len(rates), len(matches.labels)), np.nan)
+    allowed = weights.sum(axis=1)[:, None] * np.asarray(rates)
     for k, (image, score, hits, truth) in enumerate(
         zip(matches.image, matches.score, matches.hit, matches.true_image, strict=True)
     ):
-        truths = weights[truth].sum()
-        if truths > 0:
-            ends = np.flatnonzero(np.append(score[1:] != score[:-1], True)[: len(score)])
-            right = np.append(0.0, np.cumsum(hits[0] * weights[image])[ends])
-            wrong = np.append(0.0, np.cumsum(~hits[0] * weights[image])[ends])
-            found[:, k] = right[np.searchsorted(wrong, allowed, side="right") - 1] / truths
+        truths = weights[:, truth].sum(axis=1)
+        rows = truths > 0
+        # Sensitivity rises with a hit only, and that passes with all boxes of its score.
+        ends = np.flatnonzero(np.append(score[1:] != score[:-1], True)[: len(score)])
+        ends = np.unique(ends[np.searchsorted(ends, np.flatnonzero(hits[0]))])
+        all_boxes = _running(weights[rows], image, ends)
+        right = _running(weights[rows], image[hits[0]], np.cumsum(hits[0])[ends] - 1)
+        passed = ((all_boxes - right)[:, :, None] <= allowed[rows][:, None, :]).sum(axis=1)
+        right = np.pad(right, ((0, 0), (1, 0)))
+        found[rows, :, k] = np.take_along_axis(right, passed, axis=1) / truths[rows][:, None]
     return found
 
 
@@ -301,15 +333,18 @@ def _prepared(
         boxes = Detections.read(predictions)
         matches = match(cut(boxes), ious)
 
-        def value(weights: Values) -> float:
-            values = read(matches, weights)
+        def value(values: Values, truths: float) -> float:
             known = values[~np.isnan(values)]
             if known.size:
                 return float(known.mean())
             # With a cut, no image may be left: what is never found surely counts as not found.
-            return 0.0 if weights[boxes.true_image].sum() > 0 else float("nan")
+            return 0.0 if truths > 0 else float("nan")
 
-        return lambda weights: np.array([value(row) for row in weights])
+        def statistic(weights: Values) -> Values:
+            truths = weights[:, boxes.true_image].sum(axis=1)
+            return np.array([value(*row) for row in zip(read(matches, weights), truths, strict=True)])
+
+        return statistic
 
     return prepare
 
