@@ -23,7 +23,7 @@ def worker_pool(
 ) -> Iterator[ProcessPoolExecutor]:
     """Open a pool of fresh processes; whatever ends the block early ends them at once.
 
-    Tasks are to be submitted through :func:`submit_all`.
+    Tasks are to be submitted within :func:`deaf_to_interrupts`, which starts the processes.
 
     Args:
         workers: how many.
