@@ -75,26 +75,13 @@ def execute(
     for before in found.values():
         if isinstance(before, Record):
             forecast.learn(before)
-    start = time.monotonic()
-    todo, done = set(missing), list[Cell]()
+    countdown = _Countdown(missing, forecast)
     for cell, outcome in _outcomes(missing, bench, jobs):
         found[cell] = outcome
-        todo.remove(cell)
-        if isinstance(outcome, Record):
-            forecast.learn(outcome)
-            done.append(cell)
+        countdown.take(cell, outcome)
         # The one thing that went wrong is said at the end, once.
         if len(cells) > 1 or isinstance(outcome, Record) or not outcome.bad_input:
-            elapsed = time.monotonic() - start
-            left = forecast.left(todo, done, elapsed)
-            when = (
-                f", {clock(elapsed)} in all"
-                if not todo
-                else ""
-                if left is None
-                else f", about {clock(left)} left"
-            )
-            _say(cell, outcome, f"{len(missing) - len(todo)}/{len(missing)}{when}")
+            _say(cell, outcome, str(countdown))
     for final in found.values():
         if isinstance(final, Record):
             report.records.append(final)
@@ -102,6 +89,28 @@ def execute(
             report.failures.append(final)
     _raise_common_input_error(report, bench)
     return report
+
+
+class _Countdown:
+    """How many cells of a run are through, and how long the rest may take."""
+
+    def __init__(self, cells: Sequence[Cell], forecast: Forecast) -> None:
+        self._total, self._todo, self._done = len(cells), set(cells), list[Cell]()
+        self._forecast, self._start = forecast, time.monotonic()
+
+    def take(self, cell: Cell, outcome: Record | Failure) -> None:
+        """Note that a cell is through; one that failed says nothing about time."""
+        self._todo.remove(cell)
+        if isinstance(outcome, Record):
+            self._forecast.learn(outcome)
+            self._done.append(cell)
+
+    def __str__(self) -> str:
+        count, elapsed = f"{self._total - len(self._todo)}/{self._total}", time.monotonic() - self._start
+        if not self._todo:
+            return f"{count}, {clock(elapsed)} in all"
+        left = self._forecast.left(self._todo, self._done, elapsed)
+        return count if left is None else f"{count}, about {clock(left)} left"
 
 
 def _raise_common_input_error(report: Report, bench: Bench) -> None:
