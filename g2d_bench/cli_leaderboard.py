@@ -27,6 +27,7 @@ def leaderboard(
     Example: g2d-bench leaderboard --results results/phantom --out site
     """
     from g2d_bench.cli_report import chosen, main_metrics, row_order
+    from g2d_bench.report.ahead import draw_ahead
     from g2d_bench.report.evidence import Evidence
     from g2d_bench.report.site.content import sections
     from g2d_bench.report.site.page import write
@@ -38,6 +39,9 @@ def leaderboard(
     found = chosen(root, given)
     quoted = load_reported() if with_quoted else []
     main, order, evidence = main_metrics(found, configured), row_order(found), Evidence()
+    # What is refused is refused before anything is drawn.
+    blocks(found, order, metrics={}, allow_mixed=allow_mixed, evidence=Evidence(0))
+    draw_ahead(found)
     tables = blocks(found, order, metrics={}, allow_mixed=allow_mixed, evidence=evidence, quoted=quoted)
     overview = summary(found, order, main=main, allow_mixed=allow_mixed, evidence=evidence)
     write(out, title, sections(tables, found, root, main), overview, found, root)

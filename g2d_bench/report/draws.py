@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,6 +60,13 @@ class DrawCache:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or cache_dir() / "draws"
 
+    def holds(self, digest: str, count: int, metrics: Sequence[str]) -> bool:
+        """Say whether draws of these metrics are kept, be they of today's values or not; see :meth:`get`."""
+        return set(metrics) <= set(self._load(self._path(digest, count)))
+
+    def _path(self, digest: str, count: int) -> Path:
+        return self._folder / f"{digest[:32]}-{count}-n{NUMBERS}.npz"
+
     def get(
         self, digest: str, count: int, points: dict[str, float], make: Callable[[str], Values | None]
     ) -> dict[str, Values | None]:
@@ -71,7 +78,7 @@ class DrawCache:
             points: metric to its value on the samples as they are.
             make: draws of a metric that are not there.
         """
-        path = self._folder / f"{digest[:32]}-{count}-n{NUMBERS}.npz"
+        path = self._path(digest, count)
         kept = self._load(path)
         found: dict[str, Values | None] = {}
         fresh = False

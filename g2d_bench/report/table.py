@@ -115,7 +115,7 @@ def summary(
         pairs = []
         for (task, fraction), part in sorted(parts.items(), key=lambda item: _by_kind(*item)):
             kind = part[0].record.kind
-            metric = (main or {}).get((task, protocol)) or next(iter(part[0].record.metrics))
+            metric = main_metric(part[0].record, main or {})
             share = () if kind in UNTRAINED else (percent(fraction),)
             heads = (_PANELS.get(kind, kind), f"{task}, {metric}", *share)
             pairs.append((Column(task, fraction, metric, protocol, heads), part))
@@ -127,6 +127,11 @@ def summary(
         title = f"Main metric per task and share of the labels · protocol {protocol}"
         made.append(replace(assemble(title, [panel], order=order), turned=not rows))
     return made
+
+
+def main_metric(record: Record, main: Mapping[tuple[str, str], str]) -> str:
+    """Return the metric of a record that a summary shows; see :func:`summary`."""
+    return main.get((record.cell.task, record.cell.protocol)) or next(iter(record.metrics))
 
 
 _PANELS = {
