@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -60,10 +61,9 @@ class Evidence:
         if metric in stated:
             number = stated[metric]
             return math.nan if number is None else number
-        if metric not in self._more:
+        if metric not in self._more or not self._checked(found):
             return None
-        predictions = self._read(found)
-        return None if predictions is None else self._point(found, metric, predictions)
+        return self._point(found, metric)
 
     def mean(self, seeds: Sequence[Found], metric: str) -> Drawn | None:
         """Draw the mean over seeds of one metric.
@@ -95,39 +95,46 @@ class Evidence:
         return self._draws[key]
 
     def _draw(self, found: Found, metric: str) -> Values | None:
-        predictions = self._read(found) if self._count else None
-        if predictions is None:
+        kept = found.record.predictions
+        if not self._count or kept is None or not self._checked(found):
             return None
-        assert found.record.predictions is not None
-        point = self._point(found, metric, predictions)
+        point = self._point(found, metric)
         if point is None:
             return None
-        return self._cache.get(
-            found.record.predictions.sha256,
-            self._count,
-            {metric: point},
-            lambda name: draw(name, predictions, self._count),
-        )[metric]
+        make = partial(self._fresh, found)
+        return self._cache.get(kept.sha256, self._count, {metric: point}, make)[metric]
 
-    def _read(self, found: Found) -> Predictions | None:
-        """Read the arrays of a record; those of the last one are kept, since columns ask record by record."""
+    def _fresh(self, found: Found, metric: str) -> Values | None:
+        return draw(metric, self._read(found), self._count)
+
+    def _checked(self, found: Found) -> bool:
+        """Look once whether a record's predictions give its metrics; False where there are none to look at.
+
+        The values are kept, since a table asks for a column at a time, and the arrays of all its records are
+        too many to hold.
+        """
         record = found.record
         if found.path is None or record.predictions is None:
-            return None
-        if self._open[0] != id(record):
-            predictions = read_predictions(found.path, record)
-            if id(record) not in self._samples:
-                self._kept.append(found)  # An id is only good as long as its object lives.
-                _refuse_edited(found, predictions)
-                self._samples[id(record)] = _sample(predictions)
-            self._open = (id(record), predictions)
+            return False
+        if id(record) not in self._samples:
+            self._kept.append(found)  # An id is only good as long as its object lives.
+            predictions = self._read(found)
+            _refuse_edited(found, predictions, self._values.setdefault(id(record), {}))
+            self._samples[id(record)] = _sample(predictions)
+        return True
+
+    def _read(self, found: Found) -> Predictions:
+        """Read the arrays of a record; those of the last one are kept."""
+        assert found.path is not None
+        if self._open[0] != id(found.record):
+            self._open = (id(found.record), read_predictions(found.path, found.record))
         return self._open[1]
 
-    def _point(self, found: Found, metric: str, predictions: Predictions) -> float | None:
+    def _point(self, found: Found, metric: str) -> float | None:
         points = self._values.setdefault(id(found.record), {})
         if metric not in points:
             with suppress(InputError, KeyError):
-                points[metric] = recompute(metric, predictions)
+                points[metric] = recompute(metric, self._read(found))
         return points.get(metric)
 
 
@@ -148,8 +155,15 @@ def recompute(metric: str, predictions: Predictions) -> float:
     return segmentation_metrics(common, predicted, true, names=(metric,))[metric]
 
 
-def differences(found: Found, predictions: Predictions) -> list[tuple[str, float, float]]:
+def differences(
+    found: Found, predictions: Predictions, computed: dict[str, float] | None = None
+) -> list[tuple[str, float, float]]:
     """Compute the metrics again and return those that the record states otherwise.
+
+    Args:
+        found: the record.
+        predictions: its arrays.
+        computed: takes up what was computed, metric by metric.
 
     Returns:
         Metric, recorded and recomputed value; NaN for an undefined one.
@@ -164,14 +178,16 @@ def differences(found: Found, predictions: Predictions) -> list[tuple[str, float
             again = recompute(metric, predictions)
         except KeyError as error:
             raise InputError(f"the array {error} is missing", file=found.where, field="predictions") from None
+        if computed is not None:
+            computed[metric] = again
         if math.isnan(stated) != math.isnan(again) or abs(stated - again) > EDITED:
             moved.append((metric, stated, again))
     return moved
 
 
-def _refuse_edited(found: Found, predictions: Predictions) -> None:
+def _refuse_edited(found: Found, predictions: Predictions, computed: dict[str, float]) -> None:
     try:
-        moved = differences(found, predictions)
+        moved = differences(found, predictions, computed)
     except InputError:
         return  # A metric that is not computed here, of somebody's own adapter: it stands without interval.
     for metric, stated, again in moved:
