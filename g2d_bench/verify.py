@@ -8,7 +8,7 @@ from pathlib import Path
 
 from g2d_bench.errors import InputError
 from g2d_bench.plan import Cell
-from g2d_bench.report.evidence import differences
+from g2d_bench.report.evidence import differences, recomputed
 from g2d_bench.results import FAILED, Record, Store, read_predictions, read_record
 from g2d_bench.selection import Found
 
@@ -80,7 +80,7 @@ def verify(root: Path) -> Checked:
 def _recomputed(found: Found) -> list[str]:
     assert found.path is not None
     try:
-        moved = differences(found, read_predictions(found.path, found.record))
+        moved = differences(found, recomputed(found, read_predictions(found.path, found.record)))
     except InputError as error:
         return [str(error)]
     except Exception as error:  # An archive that cannot be unpacked raises whatever numpy and zlib raise.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from g2d_bench.errors import InputError
 from g2d_bench.report.compact_boxes import reduce_boxes
 from g2d_bench.report.compact_scores import reduce_scores
-from g2d_bench.report.evidence import differences
+from g2d_bench.report.evidence import differences, recomputed
 from g2d_bench.results import Predictions, Record, read_predictions, read_record, to_json, write_atomically
 from g2d_bench.selection import Found, select
 
@@ -77,7 +77,7 @@ def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str
 
 
 def _refuse(found: Found, predictions: Mapping[str, NDArray[Any]]) -> None:
-    for metric, stated, again in differences(found, predictions):
+    for metric, stated, again in differences(found, recomputed(found, predictions)):
         raise InputError(
             f"says {stated:.6g}, its predictions give {again:.6g}; only what can be verified is made compact",
             file=found.where,

@@ -20,9 +20,6 @@ LARGE = 5000
 """Test samples from which metrics that are no mean over samples get a quarter of the draws: each draw then
 takes as long as the whole metric."""
 
-RECENT = 128
-"""Files whose draws are held, for a table asks for a column at a time: each some metrics of 8 KB."""
-
 
 def draw(metric: str, predictions: Predictions, count: int = REPLICATES) -> Values | None:
     """Bootstrap one metric over the patients of the test set.
@@ -62,7 +59,8 @@ class DrawCache:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or cache_dir() / "draws"
-        self._recent: dict[Path, dict[str, Values]] = {}
+        # Read once: the draws that are given out are parts of these arrays.
+        self._loaded: dict[Path, dict[str, Values]] = {}
 
     def holds(self, digest: str, count: int, metrics: Sequence[str]) -> bool:
         """Say whether draws of these metrics are kept, be they of today's values or not; see :meth:`get`."""
@@ -83,11 +81,9 @@ class DrawCache:
             make: draws of a metric that are not there.
         """
         path = self._path(digest, count)
-        if path not in self._recent:
-            if len(self._recent) >= RECENT:
-                self._recent.clear()
-            self._recent[path] = self._load(path)
-        kept = self._recent[path]
+        if path not in self._loaded:
+            self._loaded[path] = self._load(path)
+        kept = self._loaded[path]
         found: dict[str, Values | None] = {}
         fresh = False
         for metric, point in points.items():

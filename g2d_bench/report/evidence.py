@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -101,11 +100,12 @@ class Evidence:
         point = self._point(found, metric)
         if point is None:
             return None
-        make = partial(self._fresh, found)
-        return self._cache.get(kept.sha256, self._count, {metric: point}, make)[metric]
-
-    def _fresh(self, found: Found, metric: str) -> Values | None:
-        return draw(metric, self._read(found), self._count)
+        return self._cache.get(
+            kept.sha256,
+            self._count,
+            {metric: point},
+            lambda name: draw(name, self._read(found), self._count),
+        )[metric]
 
     def _checked(self, found: Found) -> bool:
         """Look once whether a record's predictions give its metrics; False where there are none to look at.
@@ -119,7 +119,10 @@ class Evidence:
         if id(record) not in self._samples:
             self._kept.append(found)  # An id is only good as long as its object lives.
             predictions = self._read(found)
-            _refuse_edited(found, predictions, self._values.setdefault(id(record), {}))
+            # A metric that is not computed here, of somebody's own adapter, stands without interval.
+            with suppress(InputError):
+                self._values[id(record)] = recomputed(found, predictions)
+            _refuse_edited(found, self._values.get(id(record), {}))
             self._samples[id(record)] = _sample(predictions)
         return True
 
@@ -155,42 +158,35 @@ def recompute(metric: str, predictions: Predictions) -> float:
     return segmentation_metrics(common, predicted, true, names=(metric,))[metric]
 
 
-def differences(
-    found: Found, predictions: Predictions, computed: dict[str, float] | None = None
-) -> list[tuple[str, float, float]]:
-    """Compute the metrics again and return those that the record states otherwise.
-
-    Args:
-        found: the record.
-        predictions: its arrays.
-        computed: takes up what was computed, metric by metric.
-
-    Returns:
-        Metric, recorded and recomputed value; NaN for an undefined one.
+def recomputed(found: Found, predictions: Predictions) -> dict[str, float]:
+    """Compute the metrics that a record states again, NaN for an undefined one.
 
     Raises:
         InputError: a metric is unknown, or the arrays do not allow to compute it.
     """
+    try:
+        return {metric: recompute(metric, predictions) for metric in found.record.metrics}
+    except KeyError as error:
+        raise InputError(f"the array {error} is missing", file=found.where, field="predictions") from None
+
+
+def differences(found: Found, computed: Mapping[str, float]) -> list[tuple[str, float, float]]:
+    """Return the computed metrics that the record states otherwise.
+
+    Returns:
+        Metric, recorded and computed value; NaN for an undefined one.
+    """
     moved = []
-    for metric, value in found.record.metrics.items():
+    for metric, again in computed.items():
+        value = found.record.metrics[metric]
         stated = math.nan if value is None else value
-        try:
-            again = recompute(metric, predictions)
-        except KeyError as error:
-            raise InputError(f"the array {error} is missing", file=found.where, field="predictions") from None
-        if computed is not None:
-            computed[metric] = again
         if math.isnan(stated) != math.isnan(again) or abs(stated - again) > EDITED:
             moved.append((metric, stated, again))
     return moved
 
 
-def _refuse_edited(found: Found, predictions: Predictions, computed: dict[str, float]) -> None:
-    try:
-        moved = differences(found, predictions, computed)
-    except InputError:
-        return  # A metric that is not computed here, of somebody's own adapter: it stands without interval.
-    for metric, stated, again in moved:
+def _refuse_edited(found: Found, computed: Mapping[str, float]) -> None:
+    for metric, stated, again in differences(found, computed):
         raise InputError(
             f"says {stated:.6g}, its predictions give {again:.6g} (off by {stated - again:+.6g}): edited, "
             "see `g2d-bench verify`",
