@@ -105,6 +105,16 @@ class Failure(_Part):
     created: str
 
 
+FAILED = ".failed.json"
+DEPTH = 5
+"""Parts of a record's path below the root."""
+
+
+def is_place(path: Path) -> bool:
+    """Say whether a file lies in the folders of a task (``<task>@<version>``) and a protocol."""
+    return "@" in path.absolute().parts[-3]
+
+
 class Store:
     """Records in a folder: ``<kind>/<encoder>/<task>@<version>/<protocol>/<fraction>-s<seed>-<key>.json``,
     and ``<fraction>-s<seed>.failed.json`` where the cell failed.
@@ -198,20 +208,12 @@ class Store:
 
     def nothing(self) -> InputError:
         """Return what to tell who expected records here, with the folders below that hold some."""
-        deeper = sorted({path.parents[DEPTH - 1] for path in self.root.rglob("*.json") if is_place(path)})
-        others = [str(folder) for folder in deeper if folder not in (self.root, *self.root.parents)]
+        deeper = (
+            path for path in self.root.rglob("*.json") if len(path.relative_to(self.root).parts) > DEPTH
+        )
+        others = sorted({str(path.parents[DEPTH - 1]) for path in deeper if is_place(path)})
         hint = f"; there are some in {', '.join(others)}" if others else "; `g2d-bench run` makes them"
         return InputError("no records here" + hint, file=self.root)
-
-
-FAILED = ".failed.json"
-DEPTH = 5
-"""Parts of a record's path below the root."""
-
-
-def is_place(path: Path) -> bool:
-    """Say whether a file lies in the folders of a task (``<task>@<version>``) and a protocol."""
-    return "@" in path.absolute().parts[-3]
 
 
 def read_record(path: Path) -> Record:

@@ -107,6 +107,17 @@ def test_where_no_records_are_those_below_are_named(tmp_path: Path) -> None:
     assert str(empty.nothing()) == f"{empty.root}: no records here; `g2d-bench run` makes them"
 
 
+def test_where_all_failed_there_are_no_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, path, _ = _saved(tmp_path)
+    path.rename(store.failure_path(path))
+    monkeypatch.chdir(store.root / "phantom")
+    for folder in (store.root, Path(CELL.encoder), Path()):
+        there = Store(folder)
+        assert [one.name for one in there.files()] == [store.failure_path(path).name]
+        assert list(there) == []
+        assert str(there.nothing()).endswith("no records here; `g2d-bench run` makes them")
+
+
 def test_a_success_removes_the_failure_before_it(tmp_path: Path) -> None:
     store, path, record = _saved(tmp_path)
     failure = Failure(
