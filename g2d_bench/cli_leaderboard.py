@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from g2d_bench.cli_options import PATH, filter_options, results_option, settings
+
+if TYPE_CHECKING:
+    from g2d_bench.report.evidence import Evidence
+    from g2d_bench.report.model import Table
 
 
 @click.command()
@@ -27,8 +31,7 @@ def leaderboard(
     Example: g2d-bench leaderboard --results results/phantom --out site
     """
     from g2d_bench.cli_report import chosen, main_metrics, row_order
-    from g2d_bench.report.ahead import draw_ahead
-    from g2d_bench.report.evidence import Evidence
+    from g2d_bench.report.ahead import drawn_ahead
     from g2d_bench.report.site.content import sections
     from g2d_bench.report.site.page import write
     from g2d_bench.report.table import blocks, summary
@@ -38,11 +41,14 @@ def leaderboard(
     root = configured.results
     found = chosen(root, given)
     quoted = load_reported() if with_quoted else []
-    main, order, evidence = main_metrics(found, configured), row_order(found), Evidence()
-    # What is refused is refused before anything is drawn.
-    blocks(found, order, metrics={}, allow_mixed=allow_mixed, evidence=Evidence(0))
-    draw_ahead(found)
-    tables = blocks(found, order, metrics={}, allow_mixed=allow_mixed, evidence=evidence, quoted=quoted)
-    overview = summary(found, order, main=main, allow_mixed=allow_mixed, evidence=evidence)
+    main, order = main_metrics(found, configured), row_order(found)
+
+    def make(evidence: Evidence) -> tuple[list[Table], list[Table]]:
+        return (
+            blocks(found, order, metrics={}, allow_mixed=allow_mixed, evidence=evidence, quoted=quoted),
+            summary(found, order, main=main, allow_mixed=allow_mixed, evidence=evidence),
+        )
+
+    tables, overview = drawn_ahead(make, found)
     write(out, title, sections(tables, found, root, main), overview, found, root)
     click.echo(f"wrote {out / 'index.html'}: {len(found)} records, tables: {len(tables)}")

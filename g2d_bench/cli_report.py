@@ -52,8 +52,7 @@ def table(
     not significantly worse than the best. Example: g2d-bench table --paper g2d-table1 --format latex
     """
     from g2d_bench.report import table as tables
-    from g2d_bench.report.ahead import draw_ahead
-    from g2d_bench.report.evidence import Evidence
+    from g2d_bench.report.ahead import drawn_ahead
     from g2d_bench.report.formats import render
     from g2d_bench.reported import load_reported
 
@@ -76,14 +75,20 @@ def table(
         made = [one]
     elif summary:
         main = main_metrics(found, configured)
-        # What is refused is refused before anything is drawn.
-        tables.summary(found, order, main=main, allow_mixed=allow_mixed, evidence=Evidence(0))
-        draw_ahead(found, lambda record: [tables.main_metric(record, main)])
-        made = tables.summary(found, order, main=main, allow_mixed=allow_mixed, quoted=quoted)
+        made = drawn_ahead(
+            lambda evidence: tables.summary(
+                found, order, main=main, allow_mixed=allow_mixed, evidence=evidence, quoted=quoted
+            ),
+            found,
+            lambda record: [tables.main_metric(record, main)],
+        )
     else:
-        tables.blocks(found, order, metrics={}, allow_mixed=allow_mixed, evidence=Evidence(0))
-        draw_ahead(found)
-        made = tables.blocks(found, order, metrics={}, allow_mixed=allow_mixed, quoted=quoted)
+        made = drawn_ahead(
+            lambda evidence: tables.blocks(
+                found, order, metrics={}, allow_mixed=allow_mixed, evidence=evidence, quoted=quoted
+            ),
+            found,
+        )
     _emit(render(made, style), out, into)
 
 

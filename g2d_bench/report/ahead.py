@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from g2d_bench.errors import InputError
 from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
@@ -16,6 +17,8 @@ from g2d_bench.results import Record, read_record
 from g2d_bench.selection import Found
 from g2d_bench.statistics import REPLICATES
 
+T = TypeVar("T")
+
 FEW = 24
 """Up to so many records are drawn quicker than processes start."""
 
@@ -23,6 +26,23 @@ FEW = 24
 def all_metrics(record: Record) -> Sequence[str]:
     """Return the metrics that a record states."""
     return tuple(record.metrics)
+
+
+def drawn_ahead(
+    make: Callable[[Evidence], T],
+    found: Sequence[Found],
+    metrics: Callable[[Record], Sequence[str]] = all_metrics,
+) -> T:
+    """Make tables twice: first without draws, so that what is refused is refused at once.
+
+    Args:
+        make: makes the tables from where draws come from.
+        found: their records, with their files.
+        metrics: which of a record's metrics they ask for.
+    """
+    make(Evidence(0))
+    draw_ahead(found, metrics)
+    return make(Evidence())
 
 
 def draw_ahead(found: Sequence[Found], metrics: Callable[[Record], Sequence[str]] = all_metrics) -> None:
@@ -35,13 +55,15 @@ def draw_ahead(found: Sequence[Found], metrics: Callable[[Record], Sequence[str]
         found: records, with their files.
         metrics: which of a record's metrics will be asked for.
     """
+    if len(found) <= FEW or cores() == 1:
+        return
     cache = DrawCache()
     work: list[tuple[Path, Sequence[str]]] = []
     for one in found:
         kept, names = one.record.predictions, metrics(one.record)
         if one.path is not None and kept is not None and not cache.holds(kept.sha256, REPLICATES, names):
             work.append((one.path, names))
-    if len(work) <= FEW or cores() == 1:
+    if len(work) <= FEW:
         return
     with worker_pool(min(cores(), len(work))) as pool:
         with deaf_to_interrupts():

@@ -64,7 +64,9 @@ class DrawCache:
 
     def holds(self, digest: str, count: int, metrics: Sequence[str]) -> bool:
         """Say whether draws of these metrics are kept, be they of today's values or not; see :meth:`get`."""
-        return set(metrics) <= set(self._load(self._path(digest, count)))
+        with suppress(Exception), np.load(self._path(digest, count), allow_pickle=False) as arrays:
+            return {_stored(metric) for metric in metrics} <= set(arrays.files)
+        return False
 
     def _path(self, digest: str, count: int) -> Path:
         return self._folder / f"{digest[:32]}-{count}-n{NUMBERS}.npz"
@@ -106,8 +108,12 @@ class DrawCache:
 
     def _save(self, path: Path, kept: dict[str, Values]) -> None:
         buffer = io.BytesIO()
-        # A slash in a name ("auroc/Edema") would become a folder of the archive.
-        np.savez(buffer, allow_pickle=False, **{name.replace("/", "\\"): part for name, part in kept.items()})
+        np.savez(buffer, allow_pickle=False, **{_stored(name): part for name, part in kept.items()})
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, buffer.getvalue())
+
+
+def _stored(metric: str) -> str:
+    """Name an array of the archive; a slash ("auroc/Edema") would become a folder there."""
+    return metric.replace("/", "\\")
