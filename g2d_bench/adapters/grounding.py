@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from g2d_bench.adapters.base import Job, Outcome
-from g2d_bench.adapters.heat import Heat, Mask, Pairs, judge, letterboxes, mean_region
+from g2d_bench.adapters.heat import Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
 from g2d_bench.adapters.text_image import TextImage, chosen
 from g2d_bench.errors import InputError
 
@@ -35,14 +35,18 @@ def run(job: Job) -> Outcome:
         parts[part] = tuple(i for i in ids if data.samples[i].labels.get(task.labels[0]) == 1)
         if not parts[part]:
             raise InputError(f"no {part} image shows {task.labels[0]!r}", file=f"{task.name}.toml")
-    prior = mean_region((_region(job, i) for i in parts["train"]), task.eval_size)
     val, test = (_pairs(job, parts[part], _maps(job, both, prompts.positive, parts[part])) for part in _ASKED)
+
+    def image_blind() -> Blind:
+        prior = mean_region((_region(job, i) for i in parts["train"]), task.eval_size)
+        return {"centre-prior": ([prior] * len(val), [prior] * len(test))}
+
     return judge(
         job,
         val,
         test,
         {"id": np.array(parts["test"]), "patient": np.array(data.patients(parts["test"]))},
-        {"centre-prior": ([prior] * len(val), [prior] * len(test))},
+        image_blind,
         {
             "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
             "images": {part: len(ids) for part, ids in parts.items()},

@@ -19,6 +19,8 @@ from g2d_bench.metrics.spec import measure
 
 Heat = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Blind = dict[str, tuple[Sequence[Heat], Sequence[Heat]]]
+"""Name of a predictor that looks at no image to its maps on validation and test."""
 
 
 def enlarge(heat: Heat, box: Letterbox) -> Heat:
@@ -98,7 +100,7 @@ def judge(
     val: Pairs,
     test: Pairs,
     extra: dict[str, NDArray[Any]],
-    references: dict[str, tuple[Sequence[Heat], Sequence[Heat]]],
+    references: Callable[[], Blind],
     notes: dict[str, Any],
 ) -> Outcome:
     """Score the maps of the test set at the threshold from validation.
@@ -108,7 +110,7 @@ def judge(
         val: maps and regions of validation.
         test: of the test set.
         extra: arrays to keep beside the reduced maps; ``id`` and ``patient`` at least.
-        references: name of an image-blind predictor to its maps on validation and test.
+        references: makes the maps of image-blind predictors; asked for the first encoder only.
         notes: facts for the record.
     """
 
@@ -121,7 +123,7 @@ def judge(
     if key not in _image_blind:
         _image_blind[key] = {
             name: measure(reduced(val.asked(first), test.asked(second))[0], job.task.metrics)
-            for name, (first, second) in references.items()
+            for name, (first, second) in references().items()
         }
     return Outcome(
         metrics=measure(stored, job.task.metrics),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from g2d_bench.adapters.base import Job, Outcome
-from g2d_bench.adapters.heat import Heat, Mask, Pairs, judge, letterboxes, mean_region
+from g2d_bench.adapters.heat import Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
 from g2d_bench.adapters.text_image import TextImage, chosen
 from g2d_bench.data.base import Box, Phrase, Sample
 from g2d_bench.data.images import Letterbox
@@ -46,15 +46,25 @@ def run(job: Job) -> Outcome:
         asked[part] = [query for i in ids for query in queries(data.samples[i], task.labels)]
         if not asked[part]:
             raise InputError(f"no {part} image has a phrase", file=f"{task.name}.toml", field="split")
-    train = _pairs(job, asked["train"], [])
-    regions = [(query.category, train.regions(n)) for n, query in enumerate(asked["train"])]
-    everywhere = mean_region((region for _, region in regions), size)
-    by_category = {
-        label: mean_region((region for category, region in regions if category == label), size)
-        for label in task.labels
-    }
     val, test = (_pairs(job, asked[part], _maps(job, both, asked[part])) for part in ("val", "test"))
     images = tuple(query.image for query in asked["test"])
+
+    def image_blind() -> Blind:
+        train = _pairs(job, asked["train"], [])
+        regions = [(query.category, train.regions(n)) for n, query in enumerate(asked["train"])]
+        everywhere = mean_region((region for _, region in regions), size)
+        by_category = {
+            label: mean_region((region for category, region in regions if category == label), size)
+            for label in task.labels
+        }
+        return {
+            "centre-prior": ([everywhere] * len(val), [everywhere] * len(test)),
+            "category-prior": (
+                [by_category[query.category] for query in asked["val"]],
+                [by_category[query.category] for query in asked["test"]],
+            ),
+        }
+
     return judge(
         job,
         val,
@@ -65,13 +75,7 @@ def run(job: Job) -> Outcome:
             "category": np.array([query.category for query in asked["test"]]),
             "text": np.array([query.text for query in asked["test"]]),
         },
-        {
-            "centre-prior": ([everywhere] * len(val), [everywhere] * len(test)),
-            "category-prior": (
-                [by_category[query.category] for query in asked["val"]],
-                [by_category[query.category] for query in asked["test"]],
-            ),
-        },
+        image_blind,
         {
             "phrases": {part: len(found) for part, found in asked.items()},
             "encoder_state": both.state(),
