@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from g2d_bench.metrics.detection import IOUS_COCO, Detections, average_precision, match
+from g2d_bench.metrics.boxes import Detections, match
+from g2d_bench.metrics.detection import IOUS_COCO, average_precision
 
 REPEATS = 3
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.metrics.detection import LEGACY_CONFIDENCE, Detections, match
+from g2d_bench.metrics.boxes import Detections, match
+from g2d_bench.metrics.detection import LEGACY_CONFIDENCE
 
 IOUS = tuple(float(iou) for iou in np.round(np.arange(0.40, 0.951, 0.05), 2))
 """All overlaps that any metric asks for."""

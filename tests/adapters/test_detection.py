@@ -22,7 +22,7 @@ from g2d_bench.encoders.dense import forget_all
 from g2d_bench.encoders.features import frozen_hash, pyramid_features
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
-from g2d_bench.metrics.detection import Detections, pair_iou
+from g2d_bench.metrics.boxes import Detections, pair_iou
 from g2d_bench.plan import Cell
 from g2d_bench.report.evidence import recompute
 from g2d_bench.run import Bench

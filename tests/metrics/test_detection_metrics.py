@@ -11,15 +11,13 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from g2d_bench.metrics.boxes import Detections, match, pair_iou
 from g2d_bench.metrics.detection import (
     IOUS_COCO,
     IOUS_MGCA,
     METRICS,
-    Detections,
     average_precision,
     detection_metrics,
-    match,
-    pair_iou,
     published,
 )
 
