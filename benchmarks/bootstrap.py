@@ -26,8 +26,8 @@ import sklearn
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from g2d_bench.metrics.spec import metric_spec
-from g2d_bench.statistics import clusters, general_replicates, interval, paired_p, patient_weights
+from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.metrics.resample import clusters, general_replicates, interval, paired_p, patient_weights
 
 LABELS, IMAGES, PATIENTS = 14, 25_596, 2_797
 GOAL_SECONDS = 10.0

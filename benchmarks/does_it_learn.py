@@ -36,7 +36,7 @@ def trained(method: str, seed: int, runs: Path) -> tuple[Path, dict[str, Any]]:
     """Return weights and model card of a method's encoder: the shipped one, or one that is trained here."""
     from g2d_bench.encoders.checkpoint import open_checkpoint
     from g2d_bench.paths import PACKAGE
-    from g2d_bench.pretrain.run import pretrain
+    from g2d_bench.pretrain.pretrain import pretrain
 
     shipped = PACKAGE / "weights" / f"{method}.safetensors"
     card = dict(open_checkpoint(shipped).metadata)
@@ -48,10 +48,10 @@ def trained(method: str, seed: int, runs: Path) -> tuple[Path, dict[str, Any]]:
 
 def probes(seed: int, weights: dict[str, Path], runs: Path) -> dict[str, dict[str, float]]:
     """Fit linear heads: encoder to task to AUROC on the test images."""
-    from g2d_bench.execute.local import execute
-    from g2d_bench.plan import Cell
-    from g2d_bench.run import Bench
-    from g2d_bench.settings import Settings
+    from g2d_bench.cells.bench import Bench
+    from g2d_bench.cells.settings import Settings
+    from g2d_bench.cells.workers import execute
+    from g2d_bench.records.cell import Cell
 
     bench = Bench(Settings(results=runs / f"seed{seed}" / "cells", checkpoints=weights))
     cells = [Cell(t, FRACTION, "clean", seed, encoder) for encoder in ("random", *weights) for t in TASKS]
@@ -165,7 +165,7 @@ def _recalls(found: dict[str, Any]) -> list[float]:
 
 def longer(wanted: list[str], runs: Path) -> list[dict[str, Any]]:
     """Train methods for more steps (``METHOD=STEPS``) with the first seed."""
-    from g2d_bench.pretrain.run import pretrain
+    from g2d_bench.pretrain.pretrain import pretrain
 
     made = []
     for text in wanted:

@@ -40,11 +40,11 @@ TASK, ENCODER = "rsna-cls", "random"
 def open_jobs(folder: Path, images: int, workers: int) -> list[Any]:
     """Generate a data set, decode it, and open the 15 cells; one encoder for all, as with trained weights."""
     from g2d_bench.adapters.base import Job
-    from g2d_bench.data.phantom import ensure
+    from g2d_bench.cells.bench import Bench
+    from g2d_bench.cells.settings import Settings
     from g2d_bench.encoders.load import load_encoder
-    from g2d_bench.plan import Cell
-    from g2d_bench.run import Bench
-    from g2d_bench.settings import Settings
+    from g2d_bench.phantom import ensure
+    from g2d_bench.records.cell import Cell
 
     ensure("rsna", root=folder / "data", count=images, size=128, workers=workers)
     bench = Bench(Settings(data_root=folder / "data", results=folder / "runs"))

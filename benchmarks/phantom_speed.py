@@ -11,7 +11,7 @@ import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-from g2d_bench.data.phantom import generate, profile_of
+from g2d_bench.phantom import generate, profile_of
 
 
 def burn(task: tuple[int, int, int]) -> tuple[int, float]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import click
 import pytest
 
-from g2d_bench.cli import main
+from g2d_bench.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "docs" / "workflow-example.yml"]

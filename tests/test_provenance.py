@@ -20,7 +20,7 @@ def _forget() -> Iterator[None]:
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with code, a card and a result, committed."""
-    for name in ("g2d_bench/run.py", "tasks/a.toml", "baselines/b.toml", "results/phantom/c.json"):
+    for name in ("g2d_bench/cells/run.py", "tasks/a.toml", "baselines/b.toml", "results/phantom/c.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
     for command in (
@@ -47,7 +47,9 @@ def test_results_and_texts_leave_the_commit_clean(checkout: Path) -> None:
     assert said() == clean
 
 
-@pytest.mark.parametrize("name", ["g2d_bench/run.py", "tasks/a.toml", "baselines/b.toml", "g2d_bench/new.py"])
+@pytest.mark.parametrize(
+    "name", ["g2d_bench/cells/run.py", "tasks/a.toml", "baselines/b.toml", "g2d_bench/new.py"]
+)
 def test_what_moves_numbers_does_not(checkout: Path, name: str) -> None:
     clean = said()
     (checkout / name).write_text("2")

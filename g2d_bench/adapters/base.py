@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from g2d_bench.adapters.mm import import_quietly
+from g2d_bench.adapters.mm.runner import import_quietly
 from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
-    from g2d_bench.cards import Protocol, TaskCard
+    from g2d_bench.cards.protocol import Protocol
+    from g2d_bench.cards.task import TaskCard
     from g2d_bench.data.task_data import TaskData
     from g2d_bench.encoders.load import Encoder
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.finetune import fine_tune
 from g2d_bench.adapters.linear import Heads, fit_heads
+from g2d_bench.cards.protocol import ClassificationRule
 from g2d_bench.data.cache import pixels_content
 from g2d_bench.encoders.features import frozen_hash, pooled_features
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.classification import choose_thresholds
-from g2d_bench.metrics.spec import PER_LABEL, measure, metric_spec
-from g2d_bench.rules import ClassificationRule
+from g2d_bench.metrics.registry import measure, metric_spec
+from g2d_bench.metrics.spec import PER_LABEL
 
 Values = NDArray[np.float64]
 

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome
-from g2d_bench.adapters.mm import build_runner, quiet, train_and_test
-from g2d_bench.data.images import Letterbox
+from g2d_bench.adapters.mm.runner import build_runner, quiet, train_and_test
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.detection import detection_metrics
+from g2d_bench.readers.images import Letterbox
 
 if TYPE_CHECKING:
     # mmdet takes seconds to import; computing metrics again must not wait for it.
-    from g2d_bench.adapters.det_modules import BoxRows, FoundBoxes
+    from g2d_bench.adapters.mm.detection import BoxRows, FoundBoxes
 
 EVAL_BATCH = 32
 
@@ -102,8 +102,8 @@ def run(job: Job) -> Outcome:
         from mmengine.registry import DefaultScope
         from torch.utils.data import DataLoader
 
-        from g2d_bench.adapters import det_modules as modules
-        from g2d_bench.adapters.backbone import collate, kept_maps, numbered
+        from g2d_bench.adapters.mm import detection as modules
+        from g2d_bench.adapters.mm.backbone import collate, kept_maps, numbered
         from g2d_bench.encoders.features import frozen_hash
 
     pixels = data.pixels(size)

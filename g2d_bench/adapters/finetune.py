@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from g2d_bench.adapters.base import Job
+from g2d_bench.cards.protocol import VAL_LOSS, ClassificationTraining
 from g2d_bench.data.cache import pixels_content
 from g2d_bench.encoders.features import frozen_hash, pooled_features
 from g2d_bench.encoders.image import hold_batchnorm
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.progress import track
-from g2d_bench.rules import VAL_LOSS, ClassificationTraining
 
 EVAL_BATCH = 64
 CROP_FROM = 256 / 224

@@ -14,7 +14,7 @@ from g2d_bench.errors import InputError
 def run(job: Job) -> Outcome:
     """Ask each positive test image for the finding; validation chooses nothing but the threshold.
 
-    The map is the mean over the positive prompts of :meth:`~g2d_bench.encoders.heads.Heads.local_map`.
+    The map is the mean over the positive prompts of :meth:`~g2d_bench.encoders.heads.base.Heads.local_map`.
 
     Returns:
         The task's metrics over the images that show the finding; those of the mean training region, a map

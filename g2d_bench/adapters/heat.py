@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from g2d_bench.adapters.base import Job, Outcome
-from g2d_bench.data.images import Letterbox
 from g2d_bench.metrics.grounding import choose_map_threshold, read_maps
-from g2d_bench.metrics.spec import measure
+from g2d_bench.metrics.registry import measure
+from g2d_bench.readers.images import Letterbox
 
 Heat = NDArray[np.float32]
 Mask = NDArray[np.bool_]

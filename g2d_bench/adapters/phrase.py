@@ -11,10 +11,10 @@ import torch
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.heat import Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
 from g2d_bench.adapters.text_image import TextImage, chosen
-from g2d_bench.data.base import Box, Phrase, Sample
-from g2d_bench.data.images import Letterbox
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import union_mask
+from g2d_bench.readers.base import Box, Phrase, Sample
+from g2d_bench.readers.images import Letterbox
 
 
 @dataclass(frozen=True)

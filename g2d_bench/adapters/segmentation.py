@@ -14,20 +14,16 @@ from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from g2d_bench.adapters.backbone import Unprocessed, collate, kept_maps, numbered
 from g2d_bench.adapters.base import Job, Outcome
-from g2d_bench.adapters.mm import build_runner, quiet, train_and_test
-from g2d_bench.adapters.seg_modules import (
-    G2DBenchLoss,
-    G2DBenchMasks,
-    Rows,
-)
+from g2d_bench.adapters.mm.backbone import Unprocessed, collate, kept_maps, numbered
+from g2d_bench.adapters.mm.runner import build_runner, quiet, train_and_test
+from g2d_bench.adapters.mm.segmentation import G2DBenchLoss, G2DBenchMasks, Rows
 from g2d_bench.adapters.warp import Warps
+from g2d_bench.cards.protocol import VAL_LOSS, SegmentationRule
 from g2d_bench.encoders.decoder import UNetDecoder
 from g2d_bench.encoders.features import frozen_hash, pyramid_bytes, pyramid_features
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.segmentation import BATCHED, all_empty, batch_numbers, counts, segmentation_metrics
-from g2d_bench.rules import VAL_LOSS, SegmentationRule
 
 EVAL_BATCH = 32
 

@@ -12,11 +12,11 @@ from g2d_bench.adapters.base import Job, NotApplicable
 from g2d_bench.data.cache import pixels_content
 from g2d_bench.encoders.embeddings import image_embeddings
 from g2d_bench.encoders.features import frozen_hash
-from g2d_bench.encoders.heads import Heads, ImageEmbedding, TextEmbedding
+from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.text import TextEncoder
+from g2d_bench.encoders.words import bare_sentences
 from g2d_bench.hashing import digest_json
-from g2d_bench.pretrain.objective import bare_sentences
 
 BARE = ("gloria", "mgca")
 """Methods that were trained on lower-case words without punctuation."""

@@ -12,9 +12,10 @@ from torch.nn.functional import normalize
 
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.text_image import TextImage
-from g2d_bench.encoders.heads import unit
+from g2d_bench.encoders.heads.base import unit
 from g2d_bench.metrics.classification import choose_thresholds
-from g2d_bench.metrics.spec import PER_LABEL, measure
+from g2d_bench.metrics.registry import measure
+from g2d_bench.metrics.spec import PER_LABEL
 
 Values = NDArray[np.float64]
 

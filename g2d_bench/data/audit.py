@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from g2d_bench.data.audit_facts import RELEASE, Audit, DatasetAudit, PartFacts, SharedFacts, SplitAudit
-from g2d_bench.data.base import Dataset, Sample
 from g2d_bench.data.crossings import crossings
+from g2d_bench.data.divide import OFFICIAL, apply_rule, divide, leak_pixels, positive_ids, usable
 from g2d_bench.data.leaks import find_leaks
 from g2d_bench.data.legacy_splits import legacy_split
 from g2d_bench.data.manifest import Manifest
-from g2d_bench.data.registry import dataset_names, find_dataset
 from g2d_bench.data.splits import Split, read_id_list
-from g2d_bench.data.task_data import OFFICIAL, apply_rule, divide, leak_pixels, positive_ids, usable
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.progress import track
+from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.registry import dataset_names, find_dataset
 
 if TYPE_CHECKING:
-    from g2d_bench.cards import SplitRule, TaskCard
-    from g2d_bench.run import Bench
+    from g2d_bench.cards.task import SplitRule, TaskCard
+    from g2d_bench.cells.bench import Bench
 
 
 def audit(bench: Bench, names: Sequence[str], tables: Sequence[Path] = ()) -> Audit:

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.data.base import Dataset, Sample
-from g2d_bench.data.images import DECODE_VERSION, GEOMETRY_VERSION, Letterbox
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_json
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
+from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.images import DECODE_VERSION, GEOMETRY_VERSION, Letterbox
 
 
 def pixels_content(manifest: Manifest, size: int, cut_from: int | None = None) -> str:

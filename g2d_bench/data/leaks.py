@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.data.cache import PixelCache
-from g2d_bench.data.images import Letterbox
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.splits import PARTS, Split
 from g2d_bench.errors import InputError
+from g2d_bench.readers.images import Letterbox
 
 Kind = Literal["id", "patient", "file", "near-duplicate"]
 

@@ -16,9 +16,9 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from g2d_bench.data.base import Dataset
 from g2d_bench.data.splits import PARTS
 from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.readers.base import Dataset
 
 T = TypeVar("T")
 
@@ -193,7 +193,7 @@ def chexpert_5x200(labels: Sequence[Sequence[float]], frontal: Sequence[bool], s
     Returns:
         Per row whether it is drawn. Where fewer than 200 rows qualify, a tenth of them is drawn.
     """
-    from g2d_bench.data.chexpert import COMPETITION, LABELS
+    from g2d_bench.readers.chexpert import COMPETITION, LABELS
 
     values = np.nan_to_num(np.asarray(labels, dtype=np.float64), nan=0.0)
     chosen = np.zeros(len(values), dtype=bool)
@@ -248,7 +248,7 @@ def _choose(names: Sequence[str], count: int, seed: int) -> tuple[str, ...]:
 
 def _rsna(split: Callable[[Sequence[str]], LegacySplit]) -> Callable[[Dataset], LegacySplit]:
     def apply(dataset: Dataset) -> LegacySplit:
-        from g2d_bench.data.rsna import Rsna
+        from g2d_bench.readers.rsna import Rsna
 
         return split([sample.id for sample in cast(Rsna, dataset).table_samples()])
 
@@ -257,8 +257,8 @@ def _rsna(split: Callable[[Sequence[str]], LegacySplit]) -> Callable[[Dataset], 
 
 def _siim(split: Callable[[Sequence[str]], LegacySplit]) -> Callable[[Dataset], LegacySplit]:
     def apply(dataset: Dataset) -> LegacySplit:
-        from g2d_bench.data.siim import Siim
-        from g2d_bench.data.tables import read_table
+        from g2d_bench.readers.siim import Siim
+        from g2d_bench.readers.tables import read_table
 
         rows = [row["ImageId"] for row in read_table(cast(Siim, dataset).table, ("ImageId",))]
         return split(rows if split is siim_rows else _unique(rows))
@@ -268,9 +268,9 @@ def _siim(split: Callable[[Sequence[str]], LegacySplit]) -> Callable[[Dataset], 
 
 def _lists(split: Callable[[Sequence[str], Sequence[str]], LegacySplit]) -> Callable[[Dataset], LegacySplit]:
     def apply(dataset: Dataset) -> LegacySplit:
-        from g2d_bench.data.covidx import Covidx
-        from g2d_bench.data.cxr14 import Cxr14
-        from g2d_bench.data.object_cxr import ObjectCxr
+        from g2d_bench.readers.covidx import Covidx
+        from g2d_bench.readers.cxr14 import Cxr14
+        from g2d_bench.readers.object_cxr import ObjectCxr
 
         if isinstance(dataset, Cxr14):
             samples = dataset.table_samples(lists=True)
@@ -291,7 +291,7 @@ def _all(dataset: Dataset) -> LegacySplit:
 
 
 def _chexpert(dataset: Dataset) -> LegacySplit:
-    from g2d_bench.data.chexpert import LABELS, CheXpert
+    from g2d_bench.readers.chexpert import LABELS, CheXpert
 
     samples = cast(CheXpert, dataset).table_samples()
     train = [sample for sample in samples if sample.split == "train"]
@@ -354,8 +354,8 @@ def partial_masks(function: str, dataset: Dataset) -> dict[str, dict[str, tuple[
     """
     if function != "siim_rows":
         return {}
-    from g2d_bench.data.siim import Siim
-    from g2d_bench.data.tables import read_table
+    from g2d_bench.readers.siim import Siim
+    from g2d_bench.readers.tables import read_table
 
     rows = read_table(cast(Siim, dataset).table, ("ImageId", "EncodedPixels"))
     return siim_row_masks([(row.text("ImageId"), row.text("EncodedPixels")) for row in rows])

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.data.base import Box, Dataset, Phrase, Sample
-from g2d_bench.data.images import image_size
 from g2d_bench.errors import InputError
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
+from g2d_bench.readers.base import Box, Dataset, Phrase, Sample
+from g2d_bench.readers.images import image_size
 
 FORMAT = 1
 """Version of the cache file."""

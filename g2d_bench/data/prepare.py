@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from g2d_bench.data.base import Dataset
 from g2d_bench.data.cache import MaskCache, PixelCache
+from g2d_bench.data.divide import LEAK_SIZE, divide, positive_ids, usable
 from g2d_bench.data.manifest import Manifest
-from g2d_bench.data.registry import dataset_class, open_dataset
-from g2d_bench.data.tables import locate, unpacked
-from g2d_bench.data.task_data import LEAK_SIZE, divide, positive_ids, usable
 from g2d_bench.errors import InputError
+from g2d_bench.readers.base import Dataset
+from g2d_bench.readers.registry import dataset_class, open_dataset
+from g2d_bench.readers.tables import locate, unpacked
 
 if TYPE_CHECKING:
-    from g2d_bench.run import Bench
+    from g2d_bench.cells.bench import Bench
 
 
 IMAGES = (".dcm", ".png", ".jpg", ".jpeg")

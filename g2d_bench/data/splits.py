@@ -18,8 +18,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from g2d_bench.data.base import Sample
 from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.readers.base import Sample
 
 PARTS = ("train", "val", "test")
 """The parts of a split, in this order everywhere."""

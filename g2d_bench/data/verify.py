@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from g2d_bench.data.divide import usable
 from g2d_bench.data.leaks import find_leaks
-from g2d_bench.data.registry import dataset_class
-from g2d_bench.data.task_data import TaskData, usable
+from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
+from g2d_bench.readers.registry import dataset_class
 
 if TYPE_CHECKING:
-    from g2d_bench.run import Bench
+    from g2d_bench.cells.bench import Bench
 
 
 def verify(bench: Bench, names: Sequence[str]) -> Iterator[tuple[str, bool]]:
@@ -24,7 +25,7 @@ def verify(bench: Bench, names: Sequence[str]) -> Iterator[tuple[str, bool]]:
     Raises:
         InputError: a file cannot be read, or an unknown name.
     """
-    from g2d_bench.data.registry import dataset_names
+    from g2d_bench.readers.registry import dataset_names
 
     for name in names:
         dataset_class(name)

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from g2d_bench.encoders.card import Layout, Part
+from g2d_bench.cards.encoder import Layout, Part
 from g2d_bench.encoders.safe_pickle import load_pickle
 from g2d_bench.errors import InputError
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from g2d_bench.encoders.tables import Rows
+from g2d_bench.encoders.row_table import Rows
 
 
 @dataclass(frozen=True)

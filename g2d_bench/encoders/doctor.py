@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from g2d_bench.encoders.card import EncoderCard, Layout
+from g2d_bench.cards.encoder import EncoderCard, Layout
 from g2d_bench.encoders.checkpoint import LoadReport
 from g2d_bench.encoders.doctor_text import Check, TextFindings, listed, look_at_text, render_text
 from g2d_bench.encoders.features import frozen_hash

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from g2d_bench.encoders.card import LOCAL, EncoderCard
+from g2d_bench.cards.encoder import LOCAL, EncoderCard
 from g2d_bench.encoders.checkpoint import LoadReport
-from g2d_bench.encoders.heads import Heads
+from g2d_bench.encoders.heads.base import Heads
 from g2d_bench.encoders.image import ImageFeatures
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.published import initial_heads, initial_text

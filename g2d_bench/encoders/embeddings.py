@@ -22,16 +22,16 @@ from g2d_bench.encoders.features import (
     known_rows,
     pooled_table,
 )
-from g2d_bench.encoders.heads import Heads, ImageEmbedding
+from g2d_bench.encoders.heads.base import Heads, ImageEmbedding
 from g2d_bench.encoders.image import ImageFeatures
 from g2d_bench.encoders.load import Encoder
-from g2d_bench.encoders.tables import Rows, RowTable
+from g2d_bench.encoders.row_table import Rows, RowTable
 from g2d_bench.hashing import digest_code, digest_json
 from g2d_bench.paths import cache_dir
 
 CODE = (
-    *("g2d_bench.encoders.embeddings", "g2d_bench.encoders.heads"),
-    *("g2d_bench.encoders.heads_biovil", "g2d_bench.encoders.heads_g2d"),
+    *("g2d_bench.encoders.embeddings", "g2d_bench.encoders.heads.base"),
+    *("g2d_bench.encoders.heads.biovil", "g2d_bench.encoders.heads.g2d"),
 )
 """Modules through which features become embeddings; their source is part of the key."""
 

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from g2d_bench.encoders.checkpoint import tensor_hash
 from g2d_bench.encoders.image import ImageFeatures
 from g2d_bench.encoders.load import Encoder
-from g2d_bench.encoders.tables import Rows, RowTable
+from g2d_bench.encoders.row_table import Rows, RowTable
 from g2d_bench.hashing import digest_code, digest_json
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
 
 CODE = (
-    *("g2d_bench.data.images", "g2d_bench.data.cache"),
+    *("g2d_bench.readers.images", "g2d_bench.data.cache"),
     *("g2d_bench.encoders.features", "g2d_bench.encoders.image", "g2d_bench.encoders.load"),
-    "g2d_bench.encoders.tables",
+    "g2d_bench.encoders.row_table",
 )
 """Modules through which an image becomes features; their source is part of the key."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from g2d_bench.encoders.card import TIMM, EncoderCard, Layout
+from g2d_bench.cards.encoder import TIMM, EncoderCard, Layout
 from g2d_bench.encoders.checkpoint import LoadReport, load_into, match_any, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
 from g2d_bench.encoders.weights import download_timm, weights_digest, weights_file, weights_state
@@ -17,7 +17,7 @@ from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
     from g2d_bench.encoders.decoder import UNetDecoder
-    from g2d_bench.encoders.heads import Heads
+    from g2d_bench.encoders.heads.base import Heads
     from g2d_bench.encoders.text import TextEncoder
 
 __all__ = ["Encoder", "load_encoder", "own_layout", "weights_digest", "weights_file", "weights_state"]
@@ -108,7 +108,7 @@ def load_encoder(
         encoder.report = match_any(opened, [*card.checkpoint, own_layout(image)], image.body)
         load_into(image.body, encoder.report)
         if encoder.report.layout == OWN:
-            from g2d_bench.encoders.companions import load_companions
+            from g2d_bench.encoders.own import load_companions
 
             parts = load_companions(opened, image)
             encoder.text, encoder.heads, encoder.decoder = parts.text, parts.heads, parts.decoder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from g2d_bench.encoders.card import FOLDER, EncoderCard, Layout, Part
+from g2d_bench.cards.encoder import FOLDER, EncoderCard, Layout, Part
 from g2d_bench.encoders.checkpoint import Checkpoint, LoadReport, load_into, match_part, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.text_folder import absent, download_folder, folder_weights, text_folder
@@ -17,7 +17,7 @@ from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
     from g2d_bench.encoders.decoder import UNetDecoder
-    from g2d_bench.encoders.heads import Heads
+    from g2d_bench.encoders.heads.base import Heads
     from g2d_bench.encoders.text import TextEncoder
 
 
@@ -125,7 +125,7 @@ def initial_heads(card: EncoderCard, image: ImageEncoder, text_width: int, seed:
     Raises:
         InputError: the card names no known heads or an unknown option.
     """
-    from g2d_bench.encoders.heads import make_heads
+    from g2d_bench.encoders.heads.make import make_heads
 
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
-from g2d_bench.encoders.card import HUB, LOCAL
+from g2d_bench.cards.encoder import HUB, LOCAL
 from g2d_bench.encoders.tokenizer import CONTINUES, PAD, PADS, load_tokenizer
 from g2d_bench.encoders.weights import WEIGHTS_FILES, first_line
 from g2d_bench.encoders.words import word_index

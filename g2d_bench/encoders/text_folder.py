@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from g2d_bench.encoders.card import FOLDER, HUB, LOCAL, SHIPPED, EncoderCard
+from g2d_bench.cards.encoder import FOLDER, HUB, LOCAL, SHIPPED, EncoderCard
 from g2d_bench.encoders.weights import WEIGHTS_FILES, file_hash, first_line, in_hub_cache
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_json

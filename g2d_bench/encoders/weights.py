@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from g2d_bench.encoders.card import TIMM, EncoderCard
+from g2d_bench.cards.encoder import TIMM, EncoderCard
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file, digest_json
 from g2d_bench.paths import PACKAGE

@@ -7,8 +7,15 @@ the outcome: for each token the number of its word, -1 for padding; 0 is ``[CLS]
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    pass
 
 
 def word_index(starts: Tensor, mask: Tensor) -> Tensor:
@@ -47,3 +54,14 @@ def word_sums(values: Tensor, index: Tensor) -> Tensor:
     sums = values.new_zeros((batch * words + 1, *values.shape[2:]))
     sums = sums.index_add(0, rows.flatten(), values.flatten(0, 1))
     return sums[:-1].reshape(batch, words, *values.shape[2:])
+
+
+def bare_sentences(sentences: Sequence[str]) -> list[str]:
+    r"""Reduce sentences to lower-case words (``\w+``), as the released GLoRIA and MGCA do.
+
+    Sentences of one word are dropped unless nothing else is left, sentences without a word unless there is
+    no other.
+    """
+    bare = [re.findall(r"\w+", sentence.lower()) for sentence in sentences]
+    kept = [one for one in bare if len(one) > 1] or [one for one in bare if one] or [[]]
+    return [" ".join(one) for one in kept]

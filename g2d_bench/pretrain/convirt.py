@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from g2d_bench.encoders.heads import Embeddings
+from g2d_bench.encoders.heads.base import Embeddings
 from g2d_bench.pretrain.objective import Objective, TextRecipe, alignment_loss, gather
 
 TEMPERATURE = 0.1
@@ -44,7 +44,7 @@ class ConVIRT(Objective):
     """ConVIRT's objective. No code was released: both variants are the paper's.
 
     Args:
-        heads: :class:`~g2d_bench.encoders.heads.ConVIRTHeads`.
+        heads: :class:`~g2d_bench.encoders.heads.convirt.ConVIRTHeads`.
         temperature: tau.
         image_weight: lambda.
         gather_negatives: contrast with the pairs of all processes; the paper's batch lies on one device.

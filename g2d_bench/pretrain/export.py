@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from g2d_bench.encoders.checkpoint import METADATA_KEY
+from g2d_bench.encoders.words import bare_sentences
 from g2d_bench.errors import InputError
 from g2d_bench.pretrain.augment import plain
-from g2d_bench.pretrain.objective import bare_sentences
 from g2d_bench.pretrain.pairs import PairData
 from g2d_bench.pretrain.presets import Recipe
 from g2d_bench.pretrain.train import Model

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from g2d_bench.encoders.decoder import UNetDecoder
-from g2d_bench.encoders.heads import widened
-from g2d_bench.encoders.heads_g2d import G2DHeads, make_g2d_heads
+from g2d_bench.encoders.heads.base import widened
+from g2d_bench.encoders.heads.g2d import G2DHeads, make_g2d_heads
 from g2d_bench.errors import InputError
 from g2d_bench.pretrain.objective import Batch, Objective, TextRecipe, Variant, alignment_loss, gather
 from g2d_bench.pretrain.pseudo_mask import PseudoMaskConfig, pseudo_masks
@@ -126,7 +126,7 @@ class G2D(Objective):
     """G2D's objective: ``L_VLA + L_PA``.
 
     Args:
-        heads: :class:`~g2d_bench.encoders.heads_g2d.G2DHeads`.
+        heads: :class:`~g2d_bench.encoders.heads.g2d.G2DHeads`.
         decoder: over the image encoder's pyramid, to the input's size.
         temperature: tau.
         gather_negatives: contrast with the pairs of all processes.

@@ -14,16 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from g2d_bench.encoders.heads import EPS, Embeddings
-from g2d_bench.pretrain.objective import (
-    Objective,
-    TextRecipe,
-    Variant,
-    alignment_loss,
-    bare_sentences,
-    diagonal_loss,
-    gather,
-)
+from g2d_bench.encoders.heads.base import EPS, Embeddings
+from g2d_bench.encoders.words import bare_sentences
+from g2d_bench.pretrain.objective import Objective, TextRecipe, Variant, alignment_loss, diagonal_loss, gather
 
 ATTENTION_SCALE = 4.0
 """temp1: by which a cell's share of a word is multiplied before the softmax over cells."""
@@ -135,7 +128,7 @@ class GLoRIA(Objective):
     The variants differ in their negatives alone: of all processes (``paper``), or, as released, of one.
 
     Args:
-        heads: :class:`~g2d_bench.encoders.heads.GLoRIAHeads`.
+        heads: :class:`~g2d_bench.encoders.heads.gloria.GLoRIAHeads`.
         attention_scale: temp1.
         word_scale: temp2.
         score_scale: temp3.

@@ -10,15 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from g2d_bench.encoders.heads import Embeddings, unit
-from g2d_bench.pretrain.objective import (
-    Objective,
-    TextRecipe,
-    Variant,
-    alignment_loss,
-    bare_sentences,
-    gather,
-)
+from g2d_bench.encoders.heads.base import Embeddings, unit
+from g2d_bench.encoders.words import bare_sentences
+from g2d_bench.pretrain.objective import Objective, TextRecipe, Variant, alignment_loss, gather
 
 ITA_TEMPERATURE = 0.07
 """tau_1, of whole images and reports."""
@@ -157,7 +151,7 @@ class MGCA(Objective):
     token, padding in batch statistics and among the negatives of words, negatives and Sinkhorn per process.
 
     Args:
-        heads: :class:`~g2d_bench.encoders.heads.MGCAHeads`.
+        heads: :class:`~g2d_bench.encoders.heads.mgca.MGCAHeads`.
         prototypes: K.
         weights: lambda_1 to lambda_3, of ITA, CTA and CPA.
         ita_temperature: tau_1.

@@ -11,7 +11,6 @@ the processes send back, so the average is the gradient that one process with th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -23,7 +22,8 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
-from g2d_bench.encoders.heads import Embeddings, make_heads, unit, widened
+from g2d_bench.encoders.heads.base import Embeddings, unit, widened
+from g2d_bench.encoders.heads.make import make_heads
 from g2d_bench.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -207,17 +207,6 @@ def diagonal_loss(scores: Tensor, rows: float = 1.0, columns: float = 1.0) -> Te
     target = torch.arange(len(scores), device=scores.device)
     row_loss = functional.cross_entropy(scores, target)
     return rows * row_loss + columns * functional.cross_entropy(scores.T, target)
-
-
-def bare_sentences(sentences: Sequence[str]) -> list[str]:
-    r"""Reduce sentences to lower-case words (``\w+``), as the released GLoRIA and MGCA do.
-
-    Sentences of one word are dropped unless nothing else is left, sentences without a word unless there is
-    no other.
-    """
-    bare = [re.findall(r"\w+", sentence.lower()) for sentence in sentences]
-    kept = [one for one in bare if len(one) > 1] or [one for one in bare if one] or [[]]
-    return [" ".join(one) for one in kept]
 
 
 def gather(part: Tensor) -> Tensor:

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.data.images import DECODE_VERSION, GEOMETRY_VERSION, letterbox, read_image
-from g2d_bench.data.reports import Report, impression_and_findings, read_report
 from g2d_bench.errors import InputError
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
+from g2d_bench.readers.images import DECODE_VERSION, GEOMETRY_VERSION, letterbox, read_image
+from g2d_bench.readers.reports import Report, impression_and_findings, read_report
 
 PARTS = ("train", "val", "held")
 """Training pairs; validation pairs, for tuning; held-out pairs, for the retrieval of the model card."""
@@ -97,7 +97,7 @@ def read_pairs(
     elif Path(data).is_dir():
         read = _folder(Path(data), strict=strict is not False)
     else:
-        from g2d_bench.data.registry import dataset_names
+        from g2d_bench.readers.registry import dataset_names
 
         if data not in dataset_names():
             names = ", ".join(dataset_names())
@@ -206,7 +206,7 @@ def _parts(pairs: Sequence[Pair]) -> NDArray[np.str_]:
 
 
 def _phantom(count: int | None, *, strict: bool) -> Read:
-    from g2d_bench.data import phantom
+    from g2d_bench import phantom
 
     root = cache_dir() / "phantom-pretrain"  # apart from the tasks' data, whose size may differ
     folder = phantom.ensure("mimic-cxr", root=root, count=count)
@@ -214,7 +214,7 @@ def _phantom(count: int | None, *, strict: bool) -> Read:
 
 
 def _dataset(name: str, data_root: Path, *, strict: bool, folder: Path | None = None) -> Read:
-    from g2d_bench.data.registry import dataset_class, open_dataset
+    from g2d_bench.readers.registry import dataset_class, open_dataset
 
     dataset = dataset_class(name)(folder) if folder is not None else open_dataset(name, data_root)
     skipped: Counter[str] = Counter()
@@ -304,7 +304,7 @@ def _files(folder: Path) -> Iterator[_Row]:
 
 def _table(path: Path) -> Iterator[_Row]:
     """Yield the rows of ``pairs.csv``."""
-    from g2d_bench.data.tables import read_table
+    from g2d_bench.readers.tables import read_table
 
     table = read_table(path, ("image", "report"))
     for row in table:

@@ -26,11 +26,11 @@ from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.text import TextEncoder
 from g2d_bench.errors import InputError
 from g2d_bench.pretrain.augment import Augment, apply, draw, mix
-from g2d_bench.pretrain.checkpoint import RunFolder
 from g2d_bench.pretrain.distributed import World, parallel
 from g2d_bench.pretrain.objective import Batch, Objective
 from g2d_bench.pretrain.pairs import PairData
 from g2d_bench.pretrain.presets import Recipe
+from g2d_bench.pretrain.run_folder import RunFolder
 from g2d_bench.progress import track
 
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from g2d_bench.errors import InputError
-from g2d_bench.plan import percent
-from g2d_bench.report.evidence import Drawn, Evidence
+from g2d_bench.metrics.resample import Candidate, best_set, deviation, interval, mean_sd
+from g2d_bench.records.cell import percent
+from g2d_bench.records.evidence import Drawn, Evidence
+from g2d_bench.records.selection import Found, by_cell
 from g2d_bench.report.model import Column, Missing, Value
-from g2d_bench.selection import Found, by_cell
-from g2d_bench.statistics import Candidate, best_set, deviation, interval, mean_sd
 
 NOT_APPLICABLE = "n/a"
 """Note of a record that says why an encoder has no numbers in a task."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from g2d_bench.errors import InputError
-from g2d_bench.metrics.spec import MetricSpec, metric_spec
+from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.metrics.spec import MetricSpec
 
 GENERATED = (
     "GENERATED DATA (phantom): compares encoders trained on phantom with each other, "
@@ -136,7 +137,7 @@ class Table:
         notes: footnotes (why n/a, marks, remarks on quoted numbers).
         signatures: of all measured values.
         turned: whether readers are shown it with encoders side by side; see
-            :func:`g2d_bench.report.turn.turn`.
+            :func:`g2d_bench.report.formats.turn.turn`.
         stub: heading of the rows' names.
     """
 

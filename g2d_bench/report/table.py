@@ -6,18 +6,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from g2d_bench.cards import UNTRAINED
+from g2d_bench.cards.task import UNTRAINED
 from g2d_bench.errors import InputError
-from g2d_bench.plan import percent
 from g2d_bench.progress import track
-from g2d_bench.report.evidence import Evidence
+from g2d_bench.records.cell import percent
+from g2d_bench.records.evidence import Evidence
+from g2d_bench.records.quoted import Quoted
+from g2d_bench.records.record import Record
+from g2d_bench.records.selection import Found
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
 from g2d_bench.report.papers import LAYOUTS, PAPER, PaperColumn
-from g2d_bench.report.quoted import ON_PHANTOM, fraction_of, quoted_rows
-from g2d_bench.reported import Quoted
-from g2d_bench.results import Record
-from g2d_bench.selection import Found
+from g2d_bench.report.quoted_rows import ON_PHANTOM, fraction_of, quoted_rows
 
 PUBLISHED = "split_defects"
 """Note of a record that was measured on a published split: what is wrong with it."""

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from g2d_bench.cards import Catalogue
-from g2d_bench.encoders.card import EncoderCard
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.encoders.checkpoint import METADATA_KEY
-from g2d_bench.encoders.heads import Heads, ImageEmbedding, TextEmbedding, make_heads
+from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding
+from g2d_bench.encoders.heads.make import make_heads
 from g2d_bench.encoders.image import ImageFeatures, seeded_encoder
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.text import TextEncoder

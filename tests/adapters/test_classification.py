@@ -19,18 +19,20 @@ from sklearn.metrics import roc_auc_score
 
 from g2d_bench.adapters import classification
 from g2d_bench.adapters.base import Job, Outcome, adapter, run_jobs, together
-from g2d_bench.cards import Protocol, TaskCard
-from g2d_bench.data.cxr14 import LABELS as FINDINGS
+from g2d_bench.cards.protocol import Protocol
+from g2d_bench.cards.task import TaskCard
+from g2d_bench.cells import workers as local
+from g2d_bench.cells.bench import Bench, Options
+from g2d_bench.cells.run import run_cell
+from g2d_bench.cells.settings import Settings
 from g2d_bench.encoders import features
 from g2d_bench.encoders.features import frozen_hash, pooled_features
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
-from g2d_bench.execute import local
-from g2d_bench.plan import Cell
-from g2d_bench.report.evidence import recompute
-from g2d_bench.results import Failure, Record, read_predictions
-from g2d_bench.run import Bench, Options, run_cell
-from g2d_bench.settings import Settings
+from g2d_bench.readers.cxr14 import LABELS as FINDINGS
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.recompute import recompute
+from g2d_bench.records.record import Failure, Record, read_predictions
 
 CLASSES = ("normal", "pneumonia", "COVID-19")
 

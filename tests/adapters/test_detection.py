@@ -16,17 +16,17 @@ from PIL import Image
 from g2d_bench.adapters import detection
 from g2d_bench.adapters.base import Job, Outcome, adapter
 from g2d_bench.adapters.detection import Truth, mean_box
-from g2d_bench.adapters.mm import import_quietly
-from g2d_bench.data.images import Letterbox
+from g2d_bench.adapters.mm.runner import import_quietly
+from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.settings import Settings
 from g2d_bench.encoders.dense import forget_all
 from g2d_bench.encoders.features import frozen_hash, pyramid_features
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.boxes import Detections, pair_iou
-from g2d_bench.plan import Cell
-from g2d_bench.report.evidence import recompute
-from g2d_bench.run import Bench
-from g2d_bench.settings import Settings
+from g2d_bench.readers.images import Letterbox
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.recompute import recompute
 
 QUICK = {
     "batch_size": 8,
@@ -41,7 +41,7 @@ SIZE = 64
 
 @pytest.fixture(scope="module")
 def modules() -> Any:
-    return import_quietly("g2d_bench.adapters.det_modules")
+    return import_quietly("g2d_bench.adapters.mm.detection")
 
 
 @pytest.fixture(scope="module")

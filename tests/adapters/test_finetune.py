@@ -15,21 +15,14 @@ from PIL import Image
 
 from g2d_bench.adapters import classification
 from g2d_bench.adapters.base import Job
-from g2d_bench.adapters.finetune import (
-    Classifier,
-    Crops,
-    batches,
-    fine_tune,
-    masked_loss,
-    mean_batch_loss,
-)
-from g2d_bench.cards import Catalogue
+from g2d_bench.adapters.finetune import Classifier, Crops, batches, fine_tune, masked_loss, mean_batch_loss
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cards.protocol import ClassificationTraining
+from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.settings import Settings
 from g2d_bench.encoders.features import frozen_hash
 from g2d_bench.encoders.load import load_encoder
-from g2d_bench.plan import Cell
-from g2d_bench.rules import ClassificationTraining
-from g2d_bench.run import Bench
-from g2d_bench.settings import Settings
+from g2d_bench.records.cell import Cell
 
 WORDS = ("normal", "pneumonia", "COVID-19")
 

@@ -20,14 +20,14 @@ from g2d_bench.adapters import grounding, heat
 from g2d_bench.adapters.base import Job, adapter, run_jobs
 from g2d_bench.adapters.heat import Pairs, enlarge, letterboxes, mean_region
 from g2d_bench.adapters.text_image import TextImage
-from g2d_bench.data.images import Letterbox
+from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.settings import Settings
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import read_maps
-from g2d_bench.plan import Cell
-from g2d_bench.report.evidence import recompute
-from g2d_bench.run import Bench
-from g2d_bench.settings import Settings
+from g2d_bench.readers.images import Letterbox
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.recompute import recompute
 
 SIDE = 64
 CELL = Cell(task="rsna-ground", fraction=1.0, protocol="clean", seed=0, encoder="convirt")

@@ -16,14 +16,14 @@ from PIL import Image
 from g2d_bench.adapters import phrase
 from g2d_bench.adapters.base import Job, adapter, run_jobs
 from g2d_bench.adapters.text_image import TextImage
-from g2d_bench.data.base import Box, Phrase, Sample
-from g2d_bench.data.images import Letterbox
+from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.settings import Settings
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
-from g2d_bench.plan import Cell
-from g2d_bench.report.evidence import recompute
-from g2d_bench.run import Bench
-from g2d_bench.settings import Settings
+from g2d_bench.readers.base import Box, Phrase, Sample
+from g2d_bench.readers.images import Letterbox
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.recompute import recompute
 
 WIDE, HIGH = 64, 48
 CELL = Cell(task="covid-cxr-phrase", fraction=1.0, protocol="clean", seed=0, encoder="convirt")

@@ -18,16 +18,17 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from g2d_bench.adapters import zero_shot
 from g2d_bench.adapters.base import Job, NotApplicable, adapter, run_jobs
 from g2d_bench.adapters.text_image import TextImage
+from g2d_bench.cells import workers as local
+from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.plan import make_cells
+from g2d_bench.cells.settings import Settings
 from g2d_bench.encoders.load import Encoder, load_encoder
-from g2d_bench.execute import local
-from g2d_bench.plan import Cell, make_cells
-from g2d_bench.report.evidence import recompute
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.recompute import recompute
+from g2d_bench.records.record import read_predictions, read_record
+from g2d_bench.records.selection import Found
+from g2d_bench.records.verify import verify
 from g2d_bench.report.table import blocks
-from g2d_bench.results import read_predictions, read_record
-from g2d_bench.run import Bench
-from g2d_bench.selection import Found
-from g2d_bench.settings import Settings
-from g2d_bench.verify import verify
 
 SIDE = 64
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.settings import Settings
 from g2d_bench.data.audit import audit
 from g2d_bench.data.audit_facts import Audit, Crossing, PartFacts, SplitAudit
 from g2d_bench.data.audit_text import render_audit
 from g2d_bench.data.crossings import image_key
 from g2d_bench.errors import InputError
-from g2d_bench.run import Bench
-from g2d_bench.settings import Settings
 
 
 def of(found: Audit, task: str, split: str) -> SplitAudit:
@@ -161,7 +161,7 @@ def test_release_split_and_images_of_another_data_set(tmp_path: Path) -> None:
 
 def test_chexpert_by_position(tmp_path: Path) -> None:
     """Rows of the retrieval set are dropped, then rows are drawn by position and dropped by label."""
-    from g2d_bench.data.chexpert import LABELS
+    from g2d_bench.readers.chexpert import LABELS
 
     folder = tmp_path / "chexpert"
     folder.mkdir()
@@ -201,7 +201,7 @@ def test_a_copied_film_is_found(tiny_root: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_root, tmp_path / "data")
     bench = Bench(Settings(data_root=tmp_path / "data"))
     dataset, manifest = bench.dataset("covid-cxr")
-    from g2d_bench.data.task_data import divide, usable
+    from g2d_bench.data.divide import divide, usable
 
     card = bench.catalogue.tasks["covid-cxr-seg"]
     split = divide(card, "clean", usable(manifest.samples, card), dataset)
@@ -217,7 +217,7 @@ def test_a_copied_film_is_found(tiny_root: Path, tmp_path: Path) -> None:
 
 
 def test_generated_data_follow_the_rule(tmp_path: Path) -> None:
-    from g2d_bench.data.phantom import ensure
+    from g2d_bench.phantom import ensure
 
     ensure("siim", root=tmp_path, count=30, size=64)
     found = audit(Bench(Settings(data_root=tmp_path)), ["siim-seg"])

@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from g2d_bench.data.base import Dataset, Sample
 from g2d_bench.data.cache import MaskCache, PixelCache
-from g2d_bench.data.images import Letterbox, letterbox
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
+from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.images import Letterbox, letterbox
 
 LABELS = {"a": 1.0, "b": 0.0, "c": float("nan"), "d": 1.0, "e": -1.0}
 SHAPES = {"a": (30, 20), "b": (17, 40), "c": (25, 25), "d": (64, 48), "e": (9, 9)}

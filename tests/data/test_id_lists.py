@@ -8,16 +8,17 @@ from typing import Any, cast
 
 import pytest
 
-from g2d_bench.cards import Catalogue, SplitRule, TaskCard
-from g2d_bench.cards_io import load_card
-from g2d_bench.data.base import PHANTOM_MARKER, Dataset, Sample
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cards.io import load_card
+from g2d_bench.cards.task import SplitRule, TaskCard
+from g2d_bench.data.divide import apply_rule, divide, usable
 from g2d_bench.data.manifest import Manifest
-from g2d_bench.data.registry import open_dataset
-from g2d_bench.data.rsna import Rsna
 from g2d_bench.data.splits import Split, read_id_list, write_id_list
-from g2d_bench.data.task_data import apply_rule, divide, usable
 from g2d_bench.errors import InputError
 from g2d_bench.paths import shipped
+from g2d_bench.readers.base import PHANTOM_MARKER, Dataset, Sample
+from g2d_bench.readers.registry import open_dataset
+from g2d_bench.readers.rsna import Rsna
 
 LISTS = shipped("tasks") / "splits"
 LISTED = {

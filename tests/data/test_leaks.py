@@ -10,10 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from g2d_bench.data.base import Sample
 from g2d_bench.data.cache import PixelCache
-from g2d_bench.data.covid_cxr import CovidCxr
-from g2d_bench.data.images import letterbox
 from g2d_bench.data.leaks import (
     NEAR_DUPLICATE,
     Leak,
@@ -25,6 +22,9 @@ from g2d_bench.data.leaks import (
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.splits import Split, make_split
 from g2d_bench.errors import InputError
+from g2d_bench.readers.base import Sample
+from g2d_bench.readers.covid_cxr import CovidCxr
+from g2d_bench.readers.images import letterbox
 
 Grey = NDArray[np.uint8]
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from g2d_bench.data import legacy_splits as legacy
-from g2d_bench.data.chexpert import COMPETITION, LABELS
-from g2d_bench.data.covidx import Covidx, read_list
-from g2d_bench.data.cxr14 import Cxr14
-from g2d_bench.data.rsna import Rsna, read_labels
-from g2d_bench.data.siim import Siim
-from g2d_bench.data.tables import read_table
 from g2d_bench.errors import InputError
+from g2d_bench.readers.chexpert import COMPETITION, LABELS
+from g2d_bench.readers.covidx import Covidx, read_list
+from g2d_bench.readers.cxr14 import Cxr14
+from g2d_bench.readers.rsna import Rsna, read_labels
+from g2d_bench.readers.siim import Siim
+from g2d_bench.readers.tables import read_table
 
 
 def sizes(split: legacy.LegacySplit) -> tuple[int, int, int]:

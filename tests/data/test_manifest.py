@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from g2d_bench.data.base import PHANTOM_MARKER, Box, Dataset, Phrase, Sample
-from g2d_bench.data.covid_cxr import CovidCxr
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
+from g2d_bench.readers.base import PHANTOM_MARKER, Box, Dataset, Phrase, Sample
+from g2d_bench.readers.covid_cxr import CovidCxr
 
 
 class Plain(Dataset):

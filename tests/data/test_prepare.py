@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from g2d_bench.data.base import Sample
-from g2d_bench.data.covid_cxr import CovidCxr
+from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.settings import Settings
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.prepare import find_source, prepare, size_text
-from g2d_bench.data.rsna import Rsna
 from g2d_bench.data.splits import read_id_list
 from g2d_bench.errors import InputError
 from g2d_bench.paths import shipped
-from g2d_bench.run import Bench
-from g2d_bench.settings import Settings
+from g2d_bench.readers.base import Sample
+from g2d_bench.readers.covid_cxr import CovidCxr
+from g2d_bench.readers.rsna import Rsna
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_counts_of_a_release_that_has_shrunk(
 ) -> None:
     import numpy as np
 
-    from g2d_bench.data.registry import open_dataset
+    from g2d_bench.readers.registry import open_dataset
 
     dataset = open_dataset("siim", real_pack / "annotations")
     samples = Manifest.of_tables(dataset).samples[:12000]

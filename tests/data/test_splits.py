@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2d_bench.data.base import Sample
 from g2d_bench.data.splits import (
     PARTS,
     Split,
@@ -19,6 +18,7 @@ from g2d_bench.data.splits import (
     write_id_list,
 )
 from g2d_bench.errors import InputError
+from g2d_bench.readers.base import Sample
 
 
 def samples(count: int, positive: float = 0.2, per_patient: int = 3) -> list[Sample]:

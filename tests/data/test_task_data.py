@@ -10,12 +10,15 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from g2d_bench.cards import Catalogue, Protocol, SplitRule, TaskCard
-from g2d_bench.data.base import Dataset, Sample
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cards.protocol import Protocol
+from g2d_bench.cards.task import SplitRule, TaskCard
+from g2d_bench.data.divide import divide, usable
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.splits import hold_out
-from g2d_bench.data.task_data import TaskData, divide, usable
+from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
+from g2d_bench.readers.base import Dataset, Sample
 
 NAN = math.nan
 PROTOCOL = Protocol(name="clean", version="1.0", title="x", split="clean")
@@ -146,7 +149,7 @@ def test_val_share_needs_an_official_split() -> None:
 def test_clean_split_of_the_real_covidx_lists(real_pack: Path, tmp_path: Path) -> None:
     import gzip
 
-    from g2d_bench.data.covidx import Covidx
+    from g2d_bench.readers.covidx import Covidx
 
     for name in ("train_COVIDx9A.txt", "test_COVIDx9A.txt"):
         packed = real_pack / "annotations" / "covidx" / f"{name}.gz"

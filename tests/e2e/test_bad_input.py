@@ -17,8 +17,8 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from g2d_bench.cli import main
-from g2d_bench.data.rle import encode_relative
+from g2d_bench.cli.main import main
+from g2d_bench.readers.rle import encode_relative
 
 
 @pytest.fixture(scope="module")

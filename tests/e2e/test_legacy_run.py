@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from g2d_bench.cli import main
-from g2d_bench.results import Store, read_predictions
+from g2d_bench.cli.main import main
+from g2d_bench.records.record import read_predictions
+from g2d_bench.records.store import Store
 
 PROTOCOLS = Path(__file__).resolve().parents[2] / "g2d_bench" / "protocols"
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from g2d_bench.cli import main
-from g2d_bench.results import Store, read_predictions
+from g2d_bench.cli.main import main
+from g2d_bench.records.record import read_predictions
+from g2d_bench.records.store import Store
 
 Run = Callable[..., Result]
 
@@ -86,10 +87,11 @@ def test_run_leaves_a_complete_record_and_a_table(run: Run) -> None:
 
 
 def test_a_failing_cell_does_not_stop_the_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from g2d_bench.execute import local
-    from g2d_bench.plan import Cell
-    from g2d_bench.results import Record
-    from g2d_bench.run import Bench, run_cell
+    from g2d_bench.cells import workers as local
+    from g2d_bench.cells.bench import Bench
+    from g2d_bench.cells.run import run_cell
+    from g2d_bench.records.cell import Cell
+    from g2d_bench.records.record import Record
 
     real = run_cell
 
@@ -128,10 +130,11 @@ def test_data_that_are_missing_do_not_stop_the_others(run: Run) -> None:
 
 
 def test_an_interrupted_run_keeps_what_is_finished(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from g2d_bench.execute import local
-    from g2d_bench.plan import Cell
-    from g2d_bench.results import Record
-    from g2d_bench.run import Bench, run_cell
+    from g2d_bench.cells import workers as local
+    from g2d_bench.cells.bench import Bench
+    from g2d_bench.cells.run import run_cell
+    from g2d_bench.records.cell import Cell
+    from g2d_bench.records.record import Record
 
     def interrupted(cell: Cell, bench: Bench) -> Record:
         if cell.seed == 1:
@@ -187,7 +190,7 @@ def test_a_leak_stops_the_run_unless_a_reason_is_given(
 
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from g2d_bench.cli import main; main(['--help'], standalone_mode=False); "
+        "import sys; from g2d_bench.cli.main import main; main(['--help'], standalone_mode=False); "
         "heavy = {'torch', 'pandas', 'pydantic', 'numpy', 'mmengine'} & set(sys.modules); "
         "assert not heavy, heavy"
     )
@@ -202,7 +205,7 @@ def test_a_finished_run_does_not_import_torch(
         "run", *CELL, "--data-root", str(tiny_root), "--protocols-dir", str(quick_protocols)
     ]  # fmt: skip
     code = (
-        f"import sys; from g2d_bench.cli import main; main({arguments!r}, standalone_mode=False); "
+        f"import sys; from g2d_bench.cli.main import main; main({arguments!r}, standalone_mode=False); "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

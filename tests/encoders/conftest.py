@@ -18,8 +18,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
-from g2d_bench.cards_io import load_card
-from g2d_bench.encoders.card import EncoderCard
+from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.io import load_card
 from g2d_bench.encoders.decoder import UNetDecoder
 from g2d_bench.encoders.features import forward
 from g2d_bench.encoders.image import seeded_encoder

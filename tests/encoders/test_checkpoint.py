@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from g2d_bench.cards_io import load_card
-from g2d_bench.encoders.card import EncoderCard, Layout
+from g2d_bench.cards.encoder import EncoderCard, Layout
+from g2d_bench.cards.io import load_card
 from g2d_bench.encoders.checkpoint import (
     Checkpoint,
     load_into,

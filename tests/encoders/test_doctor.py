@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.encoders import doctor
-from g2d_bench.encoders.card import EncoderCard
 from g2d_bench.encoders.doctor import diagnose, render
 from g2d_bench.encoders.load import load_encoder
 from g2d_bench.errors import InputError

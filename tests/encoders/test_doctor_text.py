@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from g2d_bench.cards_io import load_cards
+from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.io import load_cards
 from g2d_bench.encoders import doctor_text
-from g2d_bench.encoders.card import EncoderCard
 from g2d_bench.encoders.doctor import diagnose, render
 from g2d_bench.encoders.load import load_encoder
 from g2d_bench.paths import shipped

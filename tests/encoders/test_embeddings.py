@@ -10,11 +10,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.encoders import embeddings as module
-from g2d_bench.encoders.card import EncoderCard
 from g2d_bench.encoders.embeddings import embeddings_key, image_embeddings
 from g2d_bench.encoders.features import BATCH, pooled_features
-from g2d_bench.encoders.heads import ImageEmbedding, MGCAHeads
+from g2d_bench.encoders.heads.base import ImageEmbedding
+from g2d_bench.encoders.heads.mgca import MGCAHeads
 from g2d_bench.encoders.load import Encoder, load_encoder
 
 SIDE = 32

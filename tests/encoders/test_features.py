@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.encoders import features as features_module
-from g2d_bench.encoders.card import EncoderCard
 from g2d_bench.encoders.features import (
     BATCH,
     features_key,

@@ -7,8 +7,8 @@ import pytest
 import timm
 import torch
 
-from g2d_bench.cards_io import load_card
-from g2d_bench.encoders.card import EncoderCard
+from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.io import load_card
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
 from g2d_bench.encoders.load import build_image
 from g2d_bench.errors import InputError

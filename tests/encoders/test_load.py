@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 
+from g2d_bench.cards.encoder import EncoderCard, ImageInput
 from g2d_bench.encoders import weights as weights_module
-from g2d_bench.encoders.card import EncoderCard, ImageInput
 from g2d_bench.encoders.checkpoint import open_checkpoint
 from g2d_bench.encoders.decoder import UNetDecoder
-from g2d_bench.encoders.heads import make_heads
+from g2d_bench.encoders.heads.make import make_heads
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
 from g2d_bench.encoders.load import build_image, load_encoder
 from g2d_bench.encoders.text import TextEncoder
@@ -225,8 +225,8 @@ def test_imagenet_weights_come_from_the_hub_cache(
 def test_state_of_weights_is_told_without_torch() -> None:
     code = (
         "import sys, pathlib\n"
-        "from g2d_bench.cards_io import load_cards\n"
-        "from g2d_bench.encoders.card import EncoderCard\n"
+        "from g2d_bench.cards.io import load_cards\n"
+        "from g2d_bench.cards.encoder import EncoderCard\n"
         "from g2d_bench.encoders.weights import weights_state\n"
         "from g2d_bench.paths import shipped\n"
         "for card in load_cards(shipped('baselines'), EncoderCard).values():\n"
@@ -336,6 +336,6 @@ def test_own_file_without_its_tokenizer(
 ) -> None:
     card = small_card("convirt")
     path = _own_file(tmp_path, card)
-    monkeypatch.setattr("g2d_bench.encoders.companions.PACKAGE", tmp_path / "nowhere")
+    monkeypatch.setattr("g2d_bench.encoders.own.PACKAGE", tmp_path / "nowhere")
     (tmp_path / "tokenizer.json").unlink()
     assert "tokenizer.json is missing" in refusal(lambda: load_encoder(card, checkpoint=path))

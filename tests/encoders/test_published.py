@@ -16,8 +16,8 @@ from transformers import BertConfig, BertModel
 
 from g2d_bench.adapters.base import NotApplicable
 from g2d_bench.adapters.text_image import TextImage
-from g2d_bench.cards_io import load_cards
-from g2d_bench.encoders.card import EncoderCard
+from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.io import load_cards
 from g2d_bench.encoders.checkpoint import match_part, open_checkpoint
 from g2d_bench.encoders.doctor import diagnose, render
 from g2d_bench.encoders.image import ImageEncoder

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from g2d_bench.cli import main
-from g2d_bench.data.phantom import ensure
+from g2d_bench.cli.main import main
 from g2d_bench.paths import shipped
-from g2d_bench.results import Store
+from g2d_bench.phantom import ensure
+from g2d_bench.records.store import Store
 
 MakeRelease = Callable[..., Any]
 
@@ -25,7 +25,7 @@ def test_published_text_side_runs_zero_shot_and_grounding(
     for dataset in ("rsna", "siim"):
         ensure(dataset, root=tmp_path / "data", count=60, size=64, workers=1)
     # Threads cost more than they give on models this small.
-    monkeypatch.setattr("g2d_bench.run.fix_threads", lambda _: None)
+    monkeypatch.setattr("g2d_bench.cells.run.fix_threads", lambda _: None)
     names = ("gloria.chexpert-r50", "g2d.r50")
     made = {name: release(name) for name in names}
     cards = tmp_path / "cards"

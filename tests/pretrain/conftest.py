@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from g2d_bench.pretrain.run import Pretrained, pretrain
+from g2d_bench.pretrain.pretrain import Pretrained, pretrain
 
 TINY: dict[str, Any] = {
     "options": {"channels": [8, 8, 16, 16], "stem_type": "deep", "stem_width": 8},

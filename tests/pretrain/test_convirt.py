@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from g2d_bench.encoders.heads import Embeddings
+from g2d_bench.encoders.heads.base import Embeddings
 from g2d_bench.encoders.image import ImageEncoder, ImageFeatures
 from g2d_bench.encoders.text import TextEncoder, TextStates
 from g2d_bench.encoders.tokenizer import train_tokenizer
+from g2d_bench.encoders.words import bare_sentences
 from g2d_bench.pretrain.convirt import ConVIRT, convirt_loss
-from g2d_bench.pretrain.objective import Batch, alignment_loss, bare_sentences, make_objective
+from g2d_bench.pretrain.objective import Batch, alignment_loss, make_objective
 
 
 def loop_loss(image: Tensor, text: Tensor, tau: float = 0.1, lam: float = 0.75) -> Tensor:

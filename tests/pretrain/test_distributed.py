@@ -37,7 +37,7 @@ CHANGES: dict[str, Any] = {
 SCRIPT = """
 import json, sys, torch
 from pathlib import Path
-from g2d_bench.pretrain.run import pretrain
+from g2d_bench.pretrain.pretrain import pretrain
 torch.set_num_threads(1)
 method, data, out, cache, changes = sys.argv[1:]
 pretrain(method, data, out=Path(out), overrides=json.loads(changes), device="cpu", cache=Path(cache))

@@ -11,19 +11,19 @@ import torch
 from safetensors import safe_open
 
 from g2d_bench.encoders.checkpoint import METADATA_KEY, open_checkpoint
-from g2d_bench.encoders.companions import load_companions
 from g2d_bench.encoders.image import ImageEncoder
+from g2d_bench.encoders.own import load_companions
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
 from g2d_bench.pretrain import export as module
-from g2d_bench.pretrain import run
+from g2d_bench.pretrain import pretrain as run
 from g2d_bench.pretrain.augment import plain
-from g2d_bench.pretrain.checkpoint import RunFolder
 from g2d_bench.pretrain.distributed import World
 from g2d_bench.pretrain.export import export, retrieval, similarities
 from g2d_bench.pretrain.pairs import PairData, read_pairs
 from g2d_bench.pretrain.presets import METHODS, recipe
-from g2d_bench.pretrain.run import Pretrained, make_all, summary
+from g2d_bench.pretrain.pretrain import Pretrained, make_all, summary
+from g2d_bench.pretrain.run_folder import RunFolder
 
 
 class Go(Protocol):

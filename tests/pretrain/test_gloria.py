@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from g2d_bench.encoders.heads import Embeddings, GLoRIAHeads
+from g2d_bench.encoders.heads.base import Embeddings
+from g2d_bench.encoders.heads.gloria import GLoRIAHeads
 from g2d_bench.pretrain.gloria import GLoRIA, local_similarity, word_attention
 
 

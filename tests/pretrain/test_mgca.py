@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from g2d_bench.encoders.heads import Embeddings
+from g2d_bench.encoders.heads.base import Embeddings
 from g2d_bench.pretrain.mgca import MGCA, prototype_loss, sinkhorn, token_loss
 
 TAU = 0.1

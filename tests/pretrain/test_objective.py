@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
-from g2d_bench.encoders.heads import Embeddings
+from g2d_bench.encoders.heads.base import Embeddings
 from g2d_bench.pretrain.convirt import ConVIRT
 from g2d_bench.pretrain.gloria import GLoRIA
 from g2d_bench.pretrain.mgca import MGCA

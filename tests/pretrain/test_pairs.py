@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from g2d_bench.data.images import letterbox, read_image
-from g2d_bench.data.mimic_cxr import MimicCxr
 from g2d_bench.errors import InputError
 from g2d_bench.pretrain.pairs import PARTS, Pair, PairData, Read, read_pairs
+from g2d_bench.readers.images import letterbox, read_image
+from g2d_bench.readers.mimic_cxr import MimicCxr
 
 
 def write_image(path: Path, value: int = 100, shape: tuple[int, int] = (20, 30)) -> Path:
@@ -156,9 +156,9 @@ def test_nothing_left(tmp_path: Path) -> None:
 
 @pytest.fixture
 def mimic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    from g2d_bench.data import registry
+    from g2d_bench.readers import registry
 
-    monkeypatch.setitem(registry._READERS, "mimic-cxr", "g2d_bench.data.mimic_cxr:MimicCxr")
+    monkeypatch.setitem(registry._READERS, "mimic-cxr", "g2d_bench.readers.mimic_cxr:MimicCxr")
     return write_mimic(tmp_path / "root" / "mimic-cxr")
 
 

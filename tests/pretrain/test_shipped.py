@@ -14,7 +14,7 @@ from g2d_bench.hashing import digest_file
 from g2d_bench.paths import PACKAGE
 from g2d_bench.pretrain.export import MAX_BYTES
 from g2d_bench.pretrain.presets import METHODS, recipe
-from g2d_bench.pretrain.run import pretrain
+from g2d_bench.pretrain.pretrain import pretrain
 
 WEIGHTS = PACKAGE / "weights"
 LEARNED = PACKAGE.parent / "benchmarks" / "results" / "does_it_learn.json"

@@ -13,13 +13,14 @@ import pytest
 import torch
 
 from g2d_bench.errors import InputError
-from g2d_bench.pretrain import run, train
-from g2d_bench.pretrain.checkpoint import RunFolder, differences
+from g2d_bench.pretrain import pretrain as run
+from g2d_bench.pretrain import train
 from g2d_bench.pretrain.distributed import World
 from g2d_bench.pretrain.objective import Objective
 from g2d_bench.pretrain.pairs import PairData, read_pairs
 from g2d_bench.pretrain.presets import METHODS, PRESETS, Recipe, recipe
-from g2d_bench.pretrain.run import Pretrained
+from g2d_bench.pretrain.pretrain import Pretrained
+from g2d_bench.pretrain.run_folder import RunFolder, differences
 from g2d_bench.pretrain.train import Batches, Plateau, learning_rate, total_steps
 
 ALONE = World(0, 1, torch.device("cpu"))

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from g2d_bench.metrics.segmentation import all_empty, segmentation_metrics
-from g2d_bench.plan import Cell
-from g2d_bench.results import CellPart, DataPart, EncoderPart, Record, Store, key_of
-from g2d_bench.selection import Found
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.record import CellPart, DataPart, EncoderPart, Record, key_of
+from g2d_bench.records.selection import Found
+from g2d_bench.records.store import Store
 
 SEGMENTATION = ("dice_positive", "iou_positive", "specificity_empty", "dice_legacy")
 
@@ -144,7 +145,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
     """The commands of this part, called as a user does; returns click's result."""
     from click.testing import CliRunner
 
-    from g2d_bench.cli import main
+    from g2d_bench.cli.main import main
 
     monkeypatch.chdir(tmp_path)
     for name in ("G2D_BENCH_RESULTS", "G2D_BENCH_DATA", "G2D_BENCH_CONFIG"):

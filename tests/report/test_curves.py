@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from g2d_bench.records.selection import select
 from g2d_bench.report.curves import SUFFIXES, curves, draw, write
 from g2d_bench.report.model import GENERATED
-from g2d_bench.selection import select
 
 
 def texts(figure: Any) -> str:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from g2d_bench.cli_report import main_metrics, row_order
-from g2d_bench.report.embed import embedded
-from g2d_bench.report.evidence import Evidence
-from g2d_bench.report.formats import render
+from g2d_bench.cells.settings import Settings
+from g2d_bench.cli.report import main_metrics, row_order
+from g2d_bench.records.evidence import Evidence
+from g2d_bench.records.selection import select
+from g2d_bench.report.formats.embed import embedded
+from g2d_bench.report.formats.render import render
 from g2d_bench.report.model import GENERATED
 from g2d_bench.report.table import summary
-from g2d_bench.selection import select
-from g2d_bench.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = ROOT / "results" / "phantom"

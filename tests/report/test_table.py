@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 
 from g2d_bench.errors import InputError
-from g2d_bench.report.draws import DrawCache, draw
-from g2d_bench.report.evidence import Evidence, recompute
+from g2d_bench.records.draws import DrawCache, draw
+from g2d_bench.records.evidence import Evidence
+from g2d_bench.records.quoted import load_reported
+from g2d_bench.records.recompute import recompute
+from g2d_bench.records.record import read_predictions
+from g2d_bench.records.selection import Found, select
 from g2d_bench.report.fill import fill
 from g2d_bench.report.model import Column, Row, Table, Value
 from g2d_bench.report.table import blocks, paper_table, summary
-from g2d_bench.reported import load_reported
-from g2d_bench.results import read_predictions
-from g2d_bench.selection import Found, select
 
 METRICS = {"siim-seg": ("dice_positive", "specificity_empty", "dice_legacy")}
 COLUMN = Column("siim-seg", 0.01, "dice_positive", "clean", ("dice_positive",))
@@ -367,7 +368,7 @@ def test_plain_numbers_have_three_digits() -> None:
 def test_draws_are_kept_and_the_same_from_the_cache(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.grid({"random": 0.4, "g2d": 0.6})
     first = blocks(select(folder.root), metrics=METRICS)
-    monkeypatch.setattr("g2d_bench.report.evidence.draw", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr("g2d_bench.records.evidence.draw", lambda *_: pytest.fail("drawn again"))
     assert blocks(select(folder.root), metrics=METRICS) == first
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from g2d_bench.plan import percent
+from g2d_bench.records.cell import percent
+from g2d_bench.records.record import Record
+from g2d_bench.records.selection import Found
 from g2d_bench.report.model import Row, Table
-from g2d_bench.results import Record
-from g2d_bench.selection import Found
 
 RECORDS = "records"
 """Folder of the page in which copies of the records lie."""

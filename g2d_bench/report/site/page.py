@@ -15,14 +15,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from g2d_bench import __version__
 from g2d_bench.errors import InputError
-from g2d_bench.plan import percent
 from g2d_bench.provenance import now
-from g2d_bench.report.flat import as_dict
+from g2d_bench.records.cell import percent
+from g2d_bench.records.selection import Found
+from g2d_bench.report.formats.flat import as_dict
+from g2d_bench.report.formats.text import name_of
+from g2d_bench.report.formats.turn import turn
 from g2d_bench.report.model import GENERATED, INTERVAL, Table, Value
 from g2d_bench.report.site.content import Section, anchor_of, copy_of
-from g2d_bench.report.text import name_of
-from g2d_bench.report.turn import turn
-from g2d_bench.selection import Found
 
 DATA, PAGE = "leaderboard.json", "index.html"
 HERE = Path(__file__).parent

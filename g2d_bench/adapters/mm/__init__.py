@@ -1,0 +1,1 @@
+"""What the dense kinds share: runner, backbone and modules for mmseg and mmdet."""

@@ -1,0 +1,209 @@
+"""What mmengine, mmseg and mmdet need to know of us, and what we keep them from printing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import uuid
+import warnings
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from g2d_bench.progress import Meter
+
+if TYPE_CHECKING:
+    import torch
+    from mmengine.evaluator import BaseMetric
+    from mmengine.hooks import Hook
+    from mmengine.runner import Runner
+    from torch.utils.data import DataLoader
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Swallow what the libraries print while they work; exceptions pass."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def import_quietly(name: str) -> ModuleType:
+    """Import a module of the stack without its notices about absent optional parts."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    with quiet():
+        from g2d_bench.adapters.mm.ops import install
+
+        # mmseg brings mmdet along, and mmdet looks for mmcv's compiled operators once, when it is imported.
+        install()
+        return import_module(name)
+
+
+def _steps_shown(steps: int) -> Hook:
+    """Make the hook that shows how far training is."""
+    from mmengine.hooks import Hook
+
+    # Made here, where stderr is still the user's.
+    meter = Meter("training", steps, "steps")
+
+    class Steps(Hook):
+        def after_train_iter(self, *_: Any, **__: Any) -> None:
+            meter.step()
+
+        def after_train(self, runner: Runner) -> None:
+            meter.close()
+
+    return Steps()
+
+
+def _early_stop(select: str, direction: str, patience: int, settle_steps: int) -> Hook:
+    """Make the hook that ends training when validation no longer gains."""
+    from mmengine.hooks import EarlyStoppingHook
+
+    class EarlyStop(EarlyStoppingHook):
+        def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
+            super().after_val_epoch(runner, metrics)
+            if runner.iter < settle_steps:
+                self.wait_count = 0
+                runner.train_loop.stop_training = False
+
+    return EarlyStop(monitor=select, rule=direction, patience=patience, min_delta=0.0)
+
+
+class Trained(NamedTuple):
+    """What a Runner did.
+
+    Attributes:
+        steps: optimiser steps taken.
+        chosen_step: step of the checkpoint that validation chose.
+        validation: its score there.
+        metrics: of the test set, with that checkpoint.
+    """
+
+    steps: int
+    chosen_step: int
+    validation: float
+    metrics: dict[str, float]
+
+
+def train_and_test(runner: Runner) -> Trained:
+    """Train, go back to the checkpoint that validation chose, and predict the test set with it."""
+    runner.train()
+    steps = runner.iter
+    best = runner.message_hub.get_info("best_score")
+    chosen = Path(str(runner.message_hub.get_info("best_ckpt")))
+    runner.load_checkpoint(str(chosen))
+    metrics = runner.test()
+    return Trained(steps, int(chosen.stem.rsplit("_", 1)[-1]), float(best), metrics)
+
+
+def build_runner(
+    model: torch.nn.Module,
+    *,
+    work_dir: Path,
+    scope: str,
+    train: DataLoader[Any],
+    val: DataLoader[Any],
+    test: DataLoader[Any],
+    val_metric: BaseMetric,
+    test_metric: BaseMetric,
+    learning_rate: float,
+    weight_decay: float,
+    max_steps: int,
+    validate_every: int,
+    patience: int,
+    select: str,
+    seed: int,
+    lower_is_better: bool = False,
+    settle_steps: int = 0,
+) -> Runner:
+    """Set up mmengine's Runner: AdamW, step-based loop, best checkpoint on validation, early stopping.
+
+    Args:
+        model: an mmengine model; parameters without gradient are left out of the optimiser.
+        work_dir: where checkpoints go.
+        scope: the registry scope (``mmseg`` or ``mmdet``).
+        train: endless training batches.
+        val: validation batches.
+        test: test batches.
+        val_metric: gives the selection score on validation.
+        test_metric: gives the result on test.
+        learning_rate: of AdamW, constant.
+        weight_decay: of AdamW.
+        max_steps: optimiser steps at most.
+        validate_every: steps between validations.
+        patience: validations without gain before the loop stops.
+        select: key of the validation metric.
+        seed: of mmengine's own random numbers.
+        lower_is_better: the direction of ``select``.
+        settle_steps: steps before which the loop does not stop and validations without gain do not count.
+    """
+    import torch
+    from mmengine.optim import AmpOptimWrapper, OptimWrapper
+    from mmengine.runner import Runner
+
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    # One kernel for all parameters: one call per parameter and term costs small heads a fifth of a step.
+    # On a GPU torch chooses well by itself.
+    fused = None if torch.cuda.is_available() else True
+    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=fused)
+    wrapper: Any
+    if torch.cuda.is_available():
+        wrapper = AmpOptimWrapper(dtype="bfloat16", optimizer=optimiser)
+    else:
+        wrapper = OptimWrapper(optimizer=optimiser)
+    direction = "less" if lower_is_better else "greater"
+    shown = _steps_shown(max_steps)
+    stopper = _early_stop(select, direction, patience, settle_steps)
+    with quiet():
+        return Runner(
+            model=model,
+            work_dir=str(work_dir),
+            train_dataloader=train,
+            val_dataloader=val,
+            test_dataloader=test,
+            train_cfg={
+                "type": "IterBasedTrainLoop",
+                "max_iters": max_steps,
+                "val_interval": validate_every,
+            },
+            val_cfg={"type": "ValLoop"},
+            test_cfg={"type": "TestLoop"},
+            val_evaluator=[val_metric],
+            test_evaluator=[test_metric],
+            optim_wrapper=wrapper,
+            default_hooks={
+                "logger": None,
+                "checkpoint": {
+                    "type": "CheckpointHook",
+                    "interval": -1,
+                    "by_epoch": False,
+                    "save_best": select,
+                    "rule": direction,
+                    "save_optimizer": False,
+                    "save_param_scheduler": False,
+                },
+            },
+            custom_hooks=[
+                stopper,
+                shown,
+            ],
+            default_scope=scope,
+            # Two Runners of one name would share one registry scope.
+            experiment_name=uuid.uuid4().hex,
+            randomness={"seed": seed},
+            log_level="ERROR",
+        )

@@ -1,0 +1,165 @@
+"""Task cards: what is measured, on which data, with which labels and metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from g2d_bench.cards.base import Card
+from g2d_bench.cards.prompts import PromptSet, load_prompts
+from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.hashing import digest_json, set_fields
+from g2d_bench.metrics.registry import metric_names
+from g2d_bench.paths import shipped
+
+Kind = Literal["classification", "segmentation", "detection", "zero-shot", "grounding", "phrase"]
+
+
+ASKED = ("zero-shot", "grounding")
+"""Kinds whose tasks ask an encoder with prompts; phrases come with the data."""
+
+
+UNTRAINED = ("zero-shot", "grounding", "phrase")
+"""Kinds that train nothing: fraction and seed of a cell do not move their numbers."""
+
+
+Certain = Literal[0, 1, "ignore"]
+"""Absent, present, or left out of training and of the metrics."""
+
+
+def _require_metric(name: str) -> None:
+    allowed = metric_names()
+    if name not in allowed:
+        raise ValueError(f"unknown metric {name!r}; {did_you_mean(name, allowed)}")
+
+
+class SplitRule(Card):
+    """How the images of a data set are divided into train, validation and test."""
+
+    by: Literal["patient"] = "patient"
+    ratios: tuple[float, float, float] | None = None
+    """Train, validation and test share of the patients."""
+    official: bool = False
+    """Use the split that the release assigns."""
+    val_share: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the official training images that validates, where the release assigns no validation part."""
+    ids: Path | None = None
+    """Id list that holds for real data: a path from the card's folder, or a shipped one."""
+    function: str = ""
+    """A published split with its defects, by its name in `g2d_bench.data.legacy_splits`."""
+    balance: bool = False
+    """Train on as many images without a finding as with one; before the fraction is drawn."""
+    defects: tuple[str, ...] = ()
+
+    @field_validator("ids")
+    @classmethod
+    def _beside_the_card(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is None:
+            return None
+        # A copy of a shipped card may lie anywhere: what it names is then looked for among the shipped.
+        own = Path((info.context or {}).get("folder", "")) / value
+        for path in (own, shipped("tasks") / value):
+            if path.is_file():
+                return path
+        raise ValueError(f"no such id list: {own}")
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> SplitRule:
+        chosen = [self.ratios is not None, self.official, bool(self.function)]
+        if sum(chosen) != 1:
+            raise ValueError("give exactly one of ratios, official = true, function")
+        if self.function and self.ids is not None:
+            raise ValueError("a published split is made by its function; leave ids out")
+        if self.val_share is not None and not self.official:
+            raise ValueError("val_share goes with official = true")
+        if self.balance and not self.function:
+            raise ValueError("balance goes with function: only published splits are rebalanced")
+        if self.ratios is not None and (min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-6):
+            raise ValueError("ratios must be three positive shares that add up to 1")
+        return self
+
+
+class TaskCard(Card):
+    """What is measured: data set, kind, labels, metrics, version."""
+
+    name: str
+    version: str = Field(pattern=r"^\d+\.\d+$")
+    title: str
+    kind: Kind
+    dataset: str
+    labels: tuple[str, ...] = Field(min_length=1)
+    exclusive: bool = False
+    """Whether every image shows exactly one of the labels."""
+    where: dict[str, str] = Field(default_factory=dict)
+    """Only images of which the data set says this, such as ``view = "frontal"``."""
+    uncertain: dict[str, Certain] = Field(default_factory=dict)
+    """What an uncertain label (-1) counts as, by label or for all others as ``default``."""
+    unmentioned: Certain = "ignore"
+    """What a label that is not mentioned (NaN) counts as."""
+    metrics: tuple[str, ...] = Field(min_length=1)
+    main: str
+    fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
+    eval_size: int = Field(default=256, gt=0)
+    """Side in pixels of the square on which masks are compared."""
+    prompts: PromptSet | None = None
+    """What zero-shot and grounding tasks ask with; a card names the file, see :mod:`g2d_bench.cards.prompts`."""
+    split: dict[str, SplitRule]
+    papers: tuple[str, ...] = ()
+    counts: dict[str, int] = Field(default_factory=dict)
+    """What the complete public release holds; checked by `g2d-bench data verify`."""
+    notes: tuple[str, ...] = ()
+
+    @field_validator("dataset")
+    @classmethod
+    def _known_dataset(cls, value: str) -> str:
+        from g2d_bench.readers.registry import dataset_names
+
+        if value not in dataset_names():
+            raise ValueError(f"unknown data set {value!r}; {did_you_mean(value, dataset_names())}")
+        return value
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            _require_metric(name)
+        return value
+
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _read_prompts(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return load_prompts(value, (info.context or {}).get("folder"))
+        except InputError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TaskCard:
+        if (self.prompts is None) == (self.kind in ASKED):
+            raise ValueError(f"kind {self.kind!r} {'needs' if self.kind in ASKED else 'takes no'} prompts")
+        for label in self.labels:
+            if self.prompts is not None and label not in self.prompts.label:
+                raise ValueError(f"prompts {self.prompts.name!r} have none for {label!r}")
+        if self.main not in self.metrics:
+            raise ValueError(f"main = {self.main!r} is not among metrics ({', '.join(self.metrics)})")
+        for label in self.uncertain:
+            if label != "default" and label not in self.labels:
+                raise ValueError(f"uncertain names {label!r}; {did_you_mean(label, self.labels)}")
+        if "clean" not in self.split:
+            raise ValueError("split.clean is missing")
+        if any(not 0 < fraction <= 1 for fraction in self.fractions):
+            raise ValueError("fractions must lie above 0 and at most at 1")
+        return self
+
+    def digest(self, split: str) -> str:
+        """Hash of everything in the card that can move a number under one of its splits."""
+        prose = {"title", "papers", "notes", "counts", "fractions"}
+        content = set_fields(self, exclude=prose | {"split", "prompts"})
+        rule = self.split.get(split)
+        # The list stays out: a signature has the hash of the split itself.
+        parts = [content, set_fields(rule, exclude={"defects", "ids"}) if rule else None]
+        return digest_json([*parts, self.prompts.digest(self.labels)] if self.prompts else parts)

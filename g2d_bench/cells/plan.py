@@ -1,0 +1,132 @@
+"""From what a user asks for to the ordered cells that answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.task import UNTRAINED, TaskCard
+from g2d_bench.errors import InputError
+from g2d_bench.records.cell import DECODER, Cell, encoder_order
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An encoder, or of `all` a task, that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+def make_cells(
+    catalogue: Catalogue,
+    *,
+    tasks: Sequence[str],
+    encoders: Sequence[str],
+    fractions: Sequence[float],
+    seeds: Sequence[int],
+    protocol: str,
+    weights: Callable[[EncoderCard], tuple[bool, str]],
+) -> tuple[list[Cell], list[Skipped]]:
+    """Lay out the grid.
+
+    Tasks that train nothing have one cell per encoder: no fraction and no seed moves their numbers.
+
+    Args:
+        catalogue: all cards.
+        tasks: task names; ``all`` means every card.
+        encoders: encoder names; empty means all whose weights are there, see :func:`_default_encoders`.
+        fractions: label fractions; empty means those on the task's card.
+        seeds: seeds.
+        protocol: protocol name.
+        weights: says of an encoder card whether its weights can be loaded, and if not, why.
+
+    Returns:
+        Cells in the order of work (cheap fractions first), and what is left out.
+
+    Raises:
+        InputError: a name is unknown, a named task is none of the protocol's, or nothing is left to run.
+    """
+    rule = catalogue.protocols[protocol]
+    cards = [
+        catalogue.tasks[name] for name in (catalogue.tasks.names if "all" in tasks else dict.fromkeys(tasks))
+    ]
+    refused = {card.name: reason for card in cards if (reason := rule.refusal(card))}
+    for name, reason in refused.items():
+        if "all" not in tasks:
+            raise InputError(reason, file=f"{name}.toml", field="--protocol")
+    cards = [card for card in cards if card.name not in refused]
+    named = list(dict.fromkeys(encoders))
+    for name in named:
+        card = catalogue.encoders[name.removesuffix(DECODER)]
+        usable, reason = weights(card)
+        if not usable:
+            raise InputError(reason, file=f"{card.name}.toml", field="weights")
+        if name.endswith(DECODER) and not card.decoder:
+            raise InputError(f"encoder {card.name!r} has no pre-trained decoder", field="--encoder")
+    skipped = [Skipped(name, reason) for name, reason in refused.items()]
+    if not named:
+        named, without_weights = _default_encoders(catalogue, weights)
+        skipped += without_weights
+    cells = [
+        Cell(task=task.name, fraction=fraction, protocol=rule.name, seed=seed, encoder=encoder)
+        for task in cards
+        for fraction in ((1.0,) if task.kind in UNTRAINED else sorted(fractions or task.fractions))
+        for seed in (seeds[:1] if task.kind in UNTRAINED else seeds)
+        for encoder in named
+        if takes(task, encoder)
+    ]
+    if not cells:
+        if not cards:
+            raise InputError(f"protocol {protocol!r} fits no task", field="--protocol")
+        raise InputError("no encoder with usable weights is left to run", field="--encoder")
+    return cells, skipped
+
+
+def _default_encoders(
+    catalogue: Catalogue, weights: Callable[[EncoderCard], tuple[bool, str]]
+) -> tuple[list[str], list[Skipped]]:
+    """Choose the encoders of a run that names none.
+
+    These are the small encoders that ship with the package and the published ones for which the user
+    gave a checkpoint; the controls of published scale (random, ImageNet) join when a pre-trained
+    encoder of the same architecture is there. Encoders with a decoder appear with and without it.
+    """
+    state = {card.name: weights(card) for card in catalogue.encoders}
+    trained = [
+        card
+        for card in catalogue.encoders
+        if state[card.name][0] and (card.scale == "phantom" or card.objective not in CONTROLS)
+    ]
+    architectures = {card.image.model for card in trained if card.scale == "published"}
+    controls = [
+        card
+        for card in catalogue.encoders
+        if card.scale == "published"
+        and card.objective in CONTROLS
+        and state[card.name][0]
+        and card.image.model in architectures
+    ]
+    names = [name for card in (*trained, *controls) for name in variants(card)]
+    skipped = [
+        Skipped(card.name, state[card.name][1])
+        for card in catalogue.encoders
+        if card.scale == "phantom" and not state[card.name][0]
+    ]
+    return sorted(names, key=encoder_order), skipped
+
+
+CONTROLS = ("none", "supervised")
+"""Objectives that are no vision-language pre-training: random and ImageNet initialisation."""
+
+
+def variants(card: EncoderCard) -> tuple[str, ...]:
+    """Return the names under which a card runs: with its decoder, too, where it has one."""
+    return (card.name, card.name + DECODER) if card.decoder else (card.name,)
+
+
+def takes(task: TaskCard, encoder: str) -> bool:
+    """Say whether an encoder variant is meaningful for a task: decoders only segment."""
+    return task.kind == "segmentation" or not encoder.endswith(DECODER)

@@ -1,0 +1,166 @@
+"""Where this run looks and writes: flags before environment before config file before defaults."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from g2d_bench.cards.io import load_card
+from g2d_bench.errors import InputError
+from g2d_bench.paths import cache_dir
+
+CONFIG_NAME = "g2d-bench.toml"
+
+
+class ConfigFile(BaseModel):
+    """What a config file may say; relative paths start at the file's folder."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    data_root: Path | None = None
+    results: Path | None = None
+    tasks_dir: tuple[Path, ...] = ()
+    encoders_dir: tuple[Path, ...] = ()
+    protocols_dir: tuple[Path, ...] = ()
+    weights_dir: Path | None = None
+    checkpoints: dict[str, Path] = {}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Resolved settings.
+
+    Attributes:
+        data_root: the user's real data, or None for generated data.
+        results: folder of records.
+        task_dirs: folders with the user's task cards.
+        encoder_dirs: folders with the user's encoder cards.
+        protocol_dirs: folders with the user's protocol cards.
+        checkpoints: encoder name to checkpoint file.
+        weights_dir: folder in which `<encoder>.<any checkpoint suffix>` is looked for.
+    """
+
+    data_root: Path | None = None
+    results: Path = Path("runs")
+    task_dirs: tuple[Path, ...] = ()
+    encoder_dirs: tuple[Path, ...] = ()
+    protocol_dirs: tuple[Path, ...] = ()
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    weights_dir: Path | None = None
+
+    @property
+    def phantom_root(self) -> Path:
+        """Where generated data are kept."""
+        return cache_dir() / "phantom"
+
+    def checkpoint(self, encoder: str) -> Path | None:
+        """Return the user's checkpoint for an encoder, or None."""
+        if encoder in self.checkpoints:
+            return self.checkpoints[encoder]
+        if self.weights_dir is not None:
+            found = sorted(
+                path
+                for path in self.weights_dir.glob(f"{encoder}.*")
+                if path.suffix in CHECKPOINT_SUFFIXES and path.stem == encoder
+            )
+            return found[0] if found else None
+        return None
+
+
+CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
+
+
+def resolve(
+    *,
+    data_root: Path | None = None,
+    phantom: bool = False,
+    results: Path | None = None,
+    task_dirs: tuple[Path, ...] = (),
+    encoder_dirs: tuple[Path, ...] = (),
+    protocol_dirs: tuple[Path, ...] = (),
+    checkpoints: Mapping[str, Path] | None = None,
+    weights_dir: Path | None = None,
+) -> Settings:
+    """Combine flags, environment (``G2D_BENCH_*``) and config file.
+
+    The config file is ``G2D_BENCH_CONFIG``, else ``g2d-bench.toml`` in the working folder, else
+    ``~/.config/g2d-bench/g2d-bench.toml``.
+
+    Args:
+        data_root: flag ``--data-root``.
+        phantom: flag ``--phantom``: generated data, whatever else is configured.
+        results: flag ``--results``.
+        task_dirs: flag ``--tasks-dir``.
+        encoder_dirs: flag ``--encoders-dir``.
+        protocol_dirs: flag ``--protocols-dir``.
+        checkpoints: flag ``--checkpoint NAME=FILE``.
+        weights_dir: flag ``--weights-dir``.
+
+    Raises:
+        InputError: a config file is wrong, or a data root or checkpoint does not exist.
+    """
+    config = _config()
+    root = None if phantom else data_root or _env_path("G2D_BENCH_DATA") or config.data_root
+    if root is not None:
+        _require_readable_folder(root, "--data-root" if data_root else "data root")
+    weights = weights_dir or _env_path("G2D_BENCH_WEIGHTS") or config.weights_dir
+    if weights is not None:
+        _require_readable_folder(weights, "weights folder")
+    files = {**config.checkpoints, **(checkpoints or {})}
+    for name, path in files.items():
+        if not path.exists():
+            raise InputError("no such checkpoint", file=path, field=f"checkpoint of {name}")
+    return Settings(
+        data_root=root,
+        results=results or _env_path("G2D_BENCH_RESULTS") or config.results or Path("runs"),
+        task_dirs=(*config.tasks_dir, *task_dirs),
+        encoder_dirs=(*config.encoders_dir, *encoder_dirs),
+        protocol_dirs=(*config.protocols_dir, *protocol_dirs),
+        checkpoints=files,
+        weights_dir=weights,
+    )
+
+
+def _env_path(name: str) -> Path | None:
+    value = os.environ.get(name)
+    return Path(value).expanduser() if value else None
+
+
+def _config() -> ConfigFile:
+    named = _env_path("G2D_BENCH_CONFIG")
+    if named is not None and not named.is_file():
+        raise InputError("no such file", file=named, field="G2D_BENCH_CONFIG")
+    candidates = (
+        [named] if named else [Path(CONFIG_NAME), Path("~/.config/g2d-bench").expanduser() / CONFIG_NAME]
+    )
+    for path in candidates:
+        if path.is_file():
+            config = load_card(path, ConfigFile)
+            base = path.parent
+
+            def at(value: Path | None, base: Path = base) -> Path | None:
+                return None if value is None else base / value.expanduser()
+
+            return ConfigFile(
+                data_root=at(config.data_root),
+                results=at(config.results),
+                tasks_dir=tuple(base / p.expanduser() for p in config.tasks_dir),
+                encoders_dir=tuple(base / p.expanduser() for p in config.encoders_dir),
+                protocols_dir=tuple(base / p.expanduser() for p in config.protocols_dir),
+                weights_dir=at(config.weights_dir),
+                checkpoints={name: base / p.expanduser() for name, p in config.checkpoints.items()},
+            )
+    return ConfigFile()
+
+
+def _require_readable_folder(path: Path, field_name: str) -> None:
+    if not path.exists():
+        raise InputError("no such folder", file=path, field=field_name)
+    if not path.is_dir():
+        raise InputError("is not a folder", file=path, field=field_name)
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise InputError("cannot be read (permissions)", file=path, field=field_name)

@@ -1,0 +1,112 @@
+"""Commands about encoders: pre-train them, re-make the shipped ones, look whether weights load."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from g2d_bench.cli.options import PATH
+from g2d_bench.errors import InputError
+
+
+@click.command()
+@click.option("--encoder", "method", required=True, help="convirt, gloria, mgca or g2d.")
+@click.option(
+    "--data",
+    default="phantom",
+    show_default=True,
+    help="phantom, mimic-cxr, covid-cxr, or a folder with images and same-named .txt files or a pairs.csv.",
+)
+@click.option("--out", type=PATH, required=True, help="Folder of the run; an interrupted one goes on.")
+@click.option("--variant", type=click.Choice(["paper", "released"]), default="paper", show_default=True)
+@click.option("--preset", type=click.Choice(["paper", "phantom"]), default="phantom", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--data-root", type=PATH, help="Folder with real data (or G2D_BENCH_DATA).")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a field of the recipe.")
+@click.option("--device", help="cpu or cuda.  [default: the accelerator if there is one]")
+@click.option("--save-every", type=click.IntRange(min=1), default=200, show_default=True, help="Steps.")
+@click.option("--tensorboard", is_flag=True, help="Write the log for TensorBoard, too.")
+def pretrain(
+    method: str,
+    data: str,
+    out: Path,
+    variant: str,
+    preset: str,
+    seed: int,
+    data_root: Path | None,
+    changes: tuple[str, ...],
+    device: str | None,
+    save_every: int,
+    tensorboard: bool,
+) -> None:
+    """Pre-train an encoder on paired images and reports.
+
+    Several GPUs: torchrun --nproc-per-node 8 -m g2d_bench pretrain ...
+    """
+    from g2d_bench.cells.settings import resolve
+    from g2d_bench.pretrain.pretrain import pretrain as run
+    from g2d_bench.pretrain.pretrain import summary
+
+    made = run(
+        method,
+        data,
+        out=out,
+        variant=variant,
+        preset=preset,
+        seed=seed,
+        data_root=resolve(data_root=data_root).data_root,
+        overrides=_changes(changes),
+        device=device,
+        save_every=save_every,
+        tensorboard=tensorboard,
+    )
+    click.echo(summary(made.card))
+    click.echo(f"weights: {made.weights}")
+
+
+@click.command()
+@click.option("--out", type=PATH, help="Where the files go.  [default: into the package]")
+@click.option("--runs", type=PATH, default=Path("runs") / "pretrain", show_default=True, help="Work folder.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--method", "methods", multiple=True, help="Only these.")
+def weights(out: Path | None, runs: Path, seed: int, methods: tuple[str, ...]) -> None:
+    """Make the shipped phantom-scale encoders again, all on equal terms."""
+    from g2d_bench.paths import PACKAGE
+    from g2d_bench.pretrain.presets import METHODS
+    from g2d_bench.pretrain.pretrain import make_all
+
+    make_all(out or PACKAGE / "weights", runs=runs, seed=seed, methods=methods or METHODS)
+
+
+@click.command()
+@click.option("--encoder", "name", required=True, help="Encoder name.")
+@click.option("--checkpoint", type=PATH, help="Weights file; otherwise what the card or the settings say.")
+@click.option("--encoders-dir", "encoder_dirs", type=PATH, multiple=True, help="Folder with your own cards.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the initialisation.")
+def doctor(name: str, checkpoint: Path | None, encoder_dirs: tuple[Path, ...], seed: int) -> None:
+    """Say whether an encoder's weights load, and what it does with an image."""
+    from g2d_bench.cards.catalogue import Catalogue
+    from g2d_bench.cells.settings import resolve
+    from g2d_bench.encoders.doctor import diagnose, render
+
+    settings = resolve(encoder_dirs=encoder_dirs)
+    card = Catalogue.open(encoder_dirs=settings.encoder_dirs).encoders[name]
+    report = diagnose(card, checkpoint or settings.checkpoint(name), seed=seed)
+    click.echo(render(report))
+    if not report.ok:
+        sys.exit(1)
+
+
+def _changes(texts: tuple[str, ...]) -> dict[str, object]:
+    """Read KEY=VALUE pairs; values are TOML, so numbers are numbers."""
+    import tomllib
+
+    changes: dict[str, object] = {}
+    for text in texts:
+        try:
+            changes |= tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"{text!r} is not KEY=VALUE ({error})", field="--set") from None
+    return changes

@@ -1,0 +1,198 @@
+"""What there is and what would be done, as rows for the terminal or JSON."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.plan import Skipped
+from g2d_bench.cli.labels import label_rows
+from g2d_bench.data.cache import pixel_sizes
+from g2d_bench.data.manifest import Manifest
+from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.progress import clock
+from g2d_bench.readers.registry import dataset_class, dataset_names
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.forecast import Forecast
+
+Row = dict[str, Any]
+
+
+def listing(what: str, bench: Bench) -> list[Row]:
+    """Return one row per task, encoder, data set, protocol or label."""
+    catalogue = bench.catalogue
+    if what == "tasks":
+        return [
+            {
+                "task": card.name,
+                "version": card.version,
+                "kind": card.kind,
+                "data set": card.dataset,
+                "main metric": card.main,
+                "title": card.title,
+            }
+            for card in catalogue.tasks
+        ]
+    if what == "encoders":
+        return [
+            {
+                "encoder": card.name,
+                "scale": card.scale,
+                "usable": "yes" if usable else "no",
+                "title": card.title,
+                "why not": reason,
+            }
+            for card in catalogue.encoders
+            for usable, reason in [bench.weights(card)]
+        ]
+    if what == "protocols":
+        return [
+            {"protocol": card.name, "version": card.version, "title": card.title}
+            for card in catalogue.protocols
+        ]
+    if what == "labels":
+        return label_rows(catalogue)
+    return data_rows(bench)
+
+
+def data_rows(bench: Bench) -> list[Row]:
+    """Return one row per data set: what is there and how to get it."""
+    rows = []
+    for name in dataset_names():
+        found = dataset_class(name)
+        rows.append(
+            {
+                "data set": name,
+                "there": bench.source.state(name),
+                "licence": found.licence,
+                "title": found.title,
+                "access": found.access,
+            }
+        )
+    return rows
+
+
+def status_rows(bench: Bench) -> list[Row]:
+    """Return one row per data set: what is there, whether it is prepared, and where or how to get it."""
+    rows = []
+    for name in dataset_names():
+        reader = dataset_class(name)
+        there = bench.source.state(name)
+        dataset = bench.source.open(name) if there != "no" else None
+        manifest = Manifest.cached(dataset) if dataset is not None else None
+        sizes = pixel_sizes(manifest) if manifest is not None else []
+        rows.append(
+            {
+                "data set": name,
+                "there": there,
+                "images": len(manifest.samples) if manifest else None,
+                "patients": len({sample.patient for sample in manifest.samples}) if manifest else None,
+                "prepared": ", ".join(f"{size} px" for size in sizes) or ("tables" if manifest else "no"),
+                "folder": str(dataset.root) if dataset is not None else "",
+                "licence": reader.licence,
+                "access": reader.access,
+            }
+        )
+    return rows
+
+
+def describe(name: str, bench: Bench) -> Row:
+    """Return everything that is known of a task, encoder, protocol or data set.
+
+    Raises:
+        InputError: nothing has this name.
+    """
+    catalogue = bench.catalogue
+    for what, cards in (
+        ("task", catalogue.tasks),
+        ("encoder", catalogue.encoders),
+        ("protocol", catalogue.protocols),
+    ):
+        if name in cards.names:
+            return {what: name, **cards[name].model_dump(mode="json", exclude={"name"})}
+    if name in dataset_names():
+        found = dataset_class(name)
+        return {
+            "data set": name,
+            "title": found.title,
+            "licence": found.licence,
+            "citation": found.citation,
+            "access": found.access,
+            "folders": list(found.folders),
+            "labels": list(found.labels),
+            "there": bench.source.state(name),
+        }
+    known = [*catalogue.tasks.names, *catalogue.encoders.names, *catalogue.protocols.names, *dataset_names()]
+    raise InputError(f"nothing is called {name!r}; {did_you_mean(name, known)}")
+
+
+def render_listing(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Lay rows out in columns, or one below the other on a terminal that is too narrow for that."""
+    if not rows:
+        return "(none)"
+    rows = [{name: "" if value is None else value for name, value in row.items()} for row in rows]
+    columns = [name for name in rows[0] if any(str(row[name]) for row in rows)]
+    widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in columns}
+    before = sum(widths[name] + 2 for name in columns[:-1])
+    # What goes into a file or a pipe is searched line by line.
+    room = shutil.get_terminal_size().columns - before if sys.stdout.isatty() else sys.maxsize
+    if room < 30:
+        return "\n\n".join(render_description(row) for row in rows)
+    lines = ["  ".join(name.ljust(widths[name]) for name in columns).rstrip()]
+    for row in rows:
+        text = str(row[columns[-1]])
+        first, *rest = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+        lines.append(
+            "  ".join([*(str(row[name]).ljust(widths[name]) for name in columns[:-1]), first]).rstrip()
+        )
+        lines += [" " * before + part for part in rest]
+    return "\n".join(lines)
+
+
+def render_description(card: Mapping[str, Any], indent: str = "") -> str:
+    """Lay out a nested card as indented lines; empty values are left out."""
+    lines: list[str] = []
+    for key, value in card.items():
+        if value in ("", None, [], {}):
+            continue
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{key}:", render_description(value, indent + "  ")]
+        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            for item in value:
+                lines += [f"{indent}{key}:", render_description(item, indent + "  ")]
+        elif isinstance(value, list) and any(isinstance(item, str) and len(item) > 60 for item in value):
+            lines += [f"{indent}{key}:", *(f"{indent}  - {item}" for item in value)]
+        elif isinstance(value, list):
+            lines.append(f"{indent}{key}: {', '.join(str(item) for item in value)}")
+        else:
+            lines.append(f"{indent}{key}: {value}")
+    return "\n".join(lines)
+
+
+def plan_lines(
+    bench: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped], forecast: Forecast
+) -> Iterator[str]:
+    """Yield a line per cell with its state, and a summary with the time of work that is left to expect."""
+    todo, expected, unknown = 0, 0.0, 0
+    for cell in cells:
+        name = bench.catalogue.tasks[cell.task].dataset
+        there = bench.source.state(name) != "no"
+        done = there and bench.finished(cell) is not None
+        seconds = forecast.seconds(cell)
+        note = "finished" if done else "to run" if seconds is None else f"about {clock(seconds)}"
+        if not done:
+            todo += 1
+            expected += seconds or 0.0
+            unknown += seconds is None
+        yield f"{cell}: {note}" + ("" if there else f" (after {name} is generated)")
+    for left in skipped:
+        yield f"left out: {left.name}: {left.reason}"
+    eta = f"about {clock(expected)} of one process" if todo > unknown else "time unknown"
+    more = f" for {todo - unknown} of them, {unknown} never timed" if 0 < unknown < todo else ""
+    yield f"{len(cells)} cells, {len(cells) - todo} finished, {todo} to run" + (
+        f": {eta}{more}" if todo else ""
+    )

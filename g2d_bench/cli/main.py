@@ -1,0 +1,199 @@
+"""The command `g2d-bench`. Parses, calls, prints; everything heavy is imported when a command needs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from g2d_bench import __version__
+from g2d_bench.cli import data as cli_data
+from g2d_bench.cli import encoders as cli_encoders
+from g2d_bench.cli import leaderboard as cli_leaderboard
+from g2d_bench.cli import reference as cli_reference
+from g2d_bench.cli import report as cli_report
+from g2d_bench.cli.options import Group, bench, fractions, options, seeds, settings_options, split
+
+if TYPE_CHECKING:
+    from g2d_bench.cells.bench import Bench
+    from g2d_bench.cells.plan import Skipped
+    from g2d_bench.records.cell import Cell
+    from g2d_bench.records.record import Record
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="g2d-bench")
+def main() -> None:
+    """Compare medical vision-language pre-training on chest X-rays, honestly.
+
+    Without configured data everything runs on generated radiographs ("phantom"), and says so.
+    """
+
+
+_grid_options = options(
+    click.option(
+        "--task",
+        "tasks",
+        multiple=True,
+        required=True,
+        callback=split,
+        help="Task name; repeat, use commas, or 'all'.",
+    ),
+    click.option(
+        "--encoder",
+        "encoders",
+        multiple=True,
+        callback=split,
+        help="Encoder name; NAME+decoder for its decoder, too.  [default: all with usable weights]",
+    ),
+    click.option(
+        "--fraction",
+        "fractions",
+        multiple=True,
+        callback=fractions,
+        help="Share of the labels: 0.01 or 1%.  [default: those of the task]",
+    ),
+    click.option(
+        "--seed",
+        "seeds",
+        multiple=True,
+        default=["0"],
+        show_default=True,
+        callback=seeds,
+        help="Seed: 0, 0,1,2 or 0-4.",
+    ),
+    click.option("--protocol", default="clean", show_default=True, help="Protocol name."),
+)
+
+
+def _cells(opened: Bench, given: dict[str, Any]) -> tuple[list[Cell], list[Skipped]]:
+    from g2d_bench.cells.plan import make_cells
+
+    return make_cells(
+        opened.catalogue,
+        tasks=given["tasks"],
+        encoders=given["encoders"],
+        fractions=given["fractions"],
+        seeds=given["seeds"],
+        protocol=given["protocol"],
+        weights=opened.weights,
+    )
+
+
+@main.command()
+@_grid_options
+@settings_options
+@click.option("--force", is_flag=True, help="Run cells again that are finished.")
+@click.option("--dry-run", is_flag=True, help="Only show the plan.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: as the cores allow]")
+@click.option(
+    "--allow-leaks",
+    metavar="REASON",
+    default="",
+    help="Run in spite of a leak; the reason goes into the record.",
+)
+def run(force: bool, dry_run: bool, jobs: int | None, allow_leaks: str, **given: Any) -> None:
+    """Run a task with encoders at label fractions and print the table.
+
+    Finished cells are not run again. Example: g2d-bench run --task siim-seg --fraction 0.01
+    """
+    opened = bench(given, force=force, allow_leaks=allow_leaks)
+    cells, skipped = _cells(opened, given)
+    if dry_run:
+        _print_plan(opened, cells, skipped)
+        return
+    from g2d_bench.cells.workers import execute
+    from g2d_bench.records.cell import Cell
+
+    report = execute(cells, opened, jobs)
+    for left in skipped:
+        click.echo(f"left out: {left.name}: {left.reason}", err=True)
+    _print_tables(opened, report.records)
+    if report.reused:
+        click.echo(
+            f"\n{report.reused} of {len(cells)} cells were finished before (run with --force to repeat them)."
+        )
+    if report.failures:
+        click.echo(
+            f"\n{len(report.failures)} of {len(cells)} cells failed (run again: only these):", err=True
+        )
+        for failure in report.failures:
+            cell = Cell(**failure.cell.model_dump())
+            click.echo(f"  {cell}: {failure.error}", err=True)
+            if not failure.bad_input:
+                click.echo(f"    traceback in {opened.locate_failure(cell)[1]}", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@_grid_options
+@settings_options
+def plan(**given: Any) -> None:
+    """Show the cells that `run` would run, what is finished, and about how long the rest takes."""
+    opened = bench(given)
+    _print_plan(opened, *_cells(opened, given))
+
+
+@main.command("list")
+@click.argument("what", type=click.Choice(["tasks", "encoders", "datasets", "protocols", "labels"]))
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@settings_options
+def list_(what: str, as_json: bool, **given: Any) -> None:
+    """List what there is: tasks, encoders, datasets, protocols or labels."""
+    from g2d_bench.cli.listing import listing, render_listing
+
+    opened = bench(given)
+    rows = listing(what, opened)
+    click.echo(json.dumps(rows, indent=1, ensure_ascii=False) if as_json else render_listing(rows))
+    if what == "labels" and not as_json:
+        from g2d_bench.cli.labels import label_summary
+
+        click.echo("\n" + label_summary(opened.catalogue))
+
+
+@main.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@settings_options
+def show(name: str, as_json: bool, **given: Any) -> None:
+    """Show the card of a task, encoder, protocol or data set."""
+    from g2d_bench.cli.listing import describe, render_description
+
+    card = describe(name, bench(given))
+    click.echo(json.dumps(card, indent=1, ensure_ascii=False) if as_json else render_description(card))
+
+
+def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
+    from g2d_bench.records.cell import Cell
+    from g2d_bench.records.selection import Found
+    from g2d_bench.report.formats.render import render
+    from g2d_bench.report.table import blocks
+
+    found = [Found(record, opened.locate(Cell(**record.cell.model_dump()))[1]) for record in records]
+    tasks, protocols = opened.catalogue.tasks, opened.catalogue.protocols
+    metrics = {
+        cell.task: protocols[cell.protocol].view(tasks[cell.task]).metrics
+        for cell in (record.cell for record in records)
+    }
+    if found:
+        click.echo(render(blocks(found, cli_report.row_order(found), metrics=metrics)))
+
+
+def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]) -> None:
+    from g2d_bench.cli.listing import plan_lines
+    from g2d_bench.records.forecast import Forecast
+
+    for line in plan_lines(opened, cells, skipped, Forecast(record for _, record in opened.store)):
+        click.echo(line)
+
+
+for command in (
+    *(cli_report.table, cli_report.compare, cli_report.verify, cli_report.figure, cli_report.compact),
+    cli_leaderboard.leaderboard,
+    cli_data.data,
+    *(cli_encoders.pretrain, cli_encoders.weights, cli_encoders.doctor, cli_reference.reference),
+):
+    main.add_command(command)

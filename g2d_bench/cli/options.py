@@ -1,0 +1,165 @@
+"""Options that several commands share; importing this is quick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from g2d_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from g2d_bench.cells.bench import Bench
+    from g2d_bench.cells.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
+
+
+class Group(click.Group):
+    """Prints what is wrong in one line and exits with 2; ends quietly with 130 when interrupted."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            click.echo(f"g2d-bench: {error}", err=True)
+            ctx.exit(2)
+        except click.UsageError as error:
+            # Newer versions of click ask for a command's help with an error.
+            if type(error).__name__ == "NoArgsIsHelpError" or error.ctx is None:
+                raise
+            message = " ".join(error.format_message().split())
+            click.echo(f"g2d-bench: {message} (see g2d-bench {_command(error.ctx)}--help)", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            # The terminal has echoed ^C on the line.
+            click.echo("\ng2d-bench: interrupted; the same command takes up what is not finished", err=True)
+            ctx.exit(130)
+
+
+def _command(ctx: click.Context) -> str:
+    """Name the command of a context as it is typed after ``g2d-bench``, with a blank at the end."""
+    return f"{_command(ctx.parent)}{ctx.info_name} " if ctx.parent is not None else ""
+
+
+def split(_: click.Context, option: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
+    """Options that repeat also take commas."""
+    found: list[str] = []
+    for value in values:
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not parts:
+            raise InputError("is empty", field=option.opts[0])
+        found += parts
+    return tuple(found)
+
+
+def fractions(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[float, ...]:
+    """Read ``0.01`` or ``1%``."""
+    from g2d_bench.data.splits import parse_fraction
+
+    return tuple(parse_fraction(text) for text in split(ctx, param, values))
+
+
+def seeds(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[int, ...]:
+    """Read ``0``, ``0,1,2`` or ``0-4``."""
+    found: list[int] = []
+    for text in split(ctx, param, values):
+        first, dash, last = text.partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise InputError(f"{text!r} is not a seed; write 0, 0,1,2 or 0-4", field="--seed")
+        found.extend(range(int(first), int(last or first) + 1))
+    return tuple(dict.fromkeys(found))
+
+
+def checkpoints(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, Path]:
+    """Read ``NAME=FILE``."""
+    files = {}
+    for text in values:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path:
+            raise InputError(f"{text!r} is not NAME=FILE", field="--checkpoint")
+        files[name] = Path(path).expanduser()
+    return files
+
+
+def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Bundle options into one decorator."""
+
+    def wrap(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return wrap
+
+
+settings_options = options(
+    click.option(
+        "--data-root",
+        type=PATH,
+        help="Folder with real data, one sub-folder per data set (or G2D_BENCH_DATA).",
+    ),
+    click.option("--phantom", is_flag=True, help="Use generated data, whatever is configured."),
+    click.option("--results", type=PATH, help="Folder of records (or G2D_BENCH_RESULTS).  [default: runs]"),
+    click.option(
+        "--tasks-dir", "task_dirs", type=PATH, multiple=True, help="Folder with your own task cards."
+    ),
+    click.option(
+        "--encoders-dir",
+        "encoder_dirs",
+        type=PATH,
+        multiple=True,
+        help="Folder with your own encoder cards.",
+    ),
+    click.option(
+        "--protocols-dir",
+        "protocol_dirs",
+        type=PATH,
+        multiple=True,
+        help="Folder with your own protocol cards.",
+    ),
+    click.option(
+        "--checkpoint",
+        "checkpoints",
+        multiple=True,
+        metavar="NAME=FILE",
+        callback=checkpoints,
+        help="Weights of an encoder.",
+    ),
+    click.option(
+        "--weights-dir", type=PATH, help="Folder with weights named after encoders (or G2D_BENCH_WEIGHTS)."
+    ),
+)
+results_option = click.option(
+    "--results", type=PATH, help="Folder of records (or G2D_BENCH_RESULTS).  [default: runs]"
+)
+filter_options = options(
+    click.option("--task", "tasks", multiple=True, callback=split, help="Only these tasks."),
+    click.option("--encoder", "encoders", multiple=True, callback=split, help="Only these encoders."),
+    click.option("--fraction", "fractions", multiple=True, callback=fractions, help="Only these fractions."),
+    click.option("--seed", "seeds", multiple=True, callback=seeds, help="Only these seeds: 0, 0,1,2 or 0-4."),
+    click.option("--protocol", "protocols", multiple=True, callback=split, help="Only these protocols."),
+)
+"""Which records of a folder; :func:`g2d_bench.records.selection.Filter` takes them."""
+
+
+def settings(given: dict[str, Any]) -> Settings:
+    """Combine the options of :data:`settings_options` with environment and config file."""
+    from g2d_bench.cells.settings import resolve
+
+    names = (
+        *("data_root", "phantom", "results", "task_dirs", "encoder_dirs", "protocol_dirs"),
+        *("checkpoints", "weights_dir"),
+    )
+    return resolve(**{name: given[name] for name in names if name in given})
+
+
+def bench(given: dict[str, Any], **run_options: Any) -> Bench:
+    """Open what cells share, from the options of :data:`settings_options`."""
+    from g2d_bench.cells.bench import Bench, Options
+
+    return Bench(settings(given), Options(**run_options))

@@ -1,0 +1,356 @@
+"""Commands that read records: tables, comparisons, checks, figures, compact copies."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from g2d_bench.cli.options import PATH, bench, filter_options, results_option, settings, settings_options
+from g2d_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from g2d_bench.cells.settings import Settings
+    from g2d_bench.records.compare import Line
+    from g2d_bench.records.record import Record
+    from g2d_bench.records.selection import Filter, Found
+
+# As literals, so that importing this module reads no table code; a test compares them with the source.
+PAPERS = ("g2d-table1", "g2d-table2a", "g2d-table2b", "g2d-table3", "g2d-table4")
+TABLE_FORMATS = ("text", "md", "latex", "csv", "json")
+COMPARE_FORMATS = ("text", "github", "junit")
+
+
+@click.command()
+@filter_options
+@click.option("--signature", default="", help="Only signatures that contain this text.")
+@click.option("--paper", type=click.Choice(PAPERS), help="A table of the G2D paper, in its own shape.")
+@click.option("--summary", is_flag=True, help="One table: the main metric of each task at each fraction.")
+@click.option("--format", "style", type=click.Choice(TABLE_FORMATS), default="text", show_default=True)
+@click.option("--with-quoted", is_flag=True, help="Add numbers quoted from papers, in marked rows.")
+@click.option("--allow-mixed", is_flag=True, help="Let different signatures share a column, marked.")
+@click.option("--out", type=PATH, help="Write into this file.")
+@click.option("--into", type=PATH, help="Replace what stands between the marker lines of this Markdown file.")
+@results_option
+def table(
+    paper: str | None,
+    summary: bool,
+    style: str,
+    with_quoted: bool,
+    allow_mixed: bool,
+    out: Path | None,
+    into: Path | None,
+    results: Path | None,
+    **given: Any,
+) -> None:
+    """Print the tables of a results folder.
+
+    Mean and standard deviation over seeds, a 95 % bootstrap interval by patient, and marked or bold what is
+    not significantly worse than the best. Example: g2d-bench table --paper g2d-table1 --format latex
+    """
+    from g2d_bench.records.ahead import drawn_ahead
+    from g2d_bench.records.quoted import load_reported
+    from g2d_bench.report import table as tables
+    from g2d_bench.report.formats.render import render
+
+    if paper is not None and summary:
+        raise InputError("a paper's table has its own shape", field="--summary")
+    if into is not None and (style != "md" or out is not None):
+        raise InputError("goes with --format md and without --out", field="--into")
+    quoted = load_reported() if with_quoted else []
+    wanted = _filter(given)
+    configured = settings({"results": results})
+    # Without records a paper's table can still show what was printed.
+    printed_only = paper is not None and with_quoted and not configured.results.exists()
+    found = [] if printed_only else _select(configured.results, wanted)
+    order = row_order(found)
+    if paper is not None:
+        protocols = wanted.protocol
+        one = tables.paper_table(
+            paper, found, order, protocols=protocols, allow_mixed=allow_mixed, quoted=quoted
+        )
+        made = [one]
+    elif summary:
+        main = main_metrics(found, configured)
+        made = drawn_ahead(
+            lambda evidence: tables.summary(
+                found, order, main=main, allow_mixed=allow_mixed, evidence=evidence, quoted=quoted
+            ),
+            found,
+            lambda record: [tables.main_metric(record, main)],
+        )
+    else:
+        made = drawn_ahead(
+            lambda evidence: tables.blocks(
+                found, order, metrics={}, allow_mixed=allow_mixed, evidence=evidence, quoted=quoted
+            ),
+            found,
+        )
+    _emit(render(made, style), out, into)
+
+
+@click.command()
+@click.option(
+    "--to",
+    required=True,
+    metavar="DIR|reported",
+    help="Records to compare with, or numbers quoted from papers.",
+)
+@filter_options
+@click.option("--signature", default="", help="Only signatures that contain this text.")
+@click.option(
+    "--tolerance",
+    default="seeds",
+    show_default=True,
+    metavar="seeds|Nsd|ABS|REL%",
+    help="How far a number may move: two deviations over seeds, more (4sd), points (0.5), a share (2%).",
+)
+@click.option("--format", "style", type=click.Choice(COMPARE_FORMATS), default="text", show_default=True)
+@click.option("--run", "run_missing", is_flag=True, help="Run the cells that are missing.")
+@click.option("--allow-missing", is_flag=True, help="Cells that were not measured are no failure.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes of --run.  [default: as the cores allow]")
+@settings_options
+def compare(
+    to: str,
+    tolerance: str,
+    style: str,
+    run_missing: bool,
+    allow_missing: bool,
+    jobs: int | None,
+    **given: Any,
+) -> None:
+    """Say which numbers moved, by how much and since which versions; exit 1 if one did.
+
+    Example: g2d-bench compare --to results/phantom --task siim-seg --fraction 0.01 --run
+    """
+    from g2d_bench.records.compare import BAD, Tolerance, render
+
+    allowed = Tolerance.parse(tolerance)
+    wanted = _filter(given)
+    if to == "reported":
+        if run_missing:
+            raise InputError("quoted numbers are no cells to run", field="--run")
+        lines = _against_papers(wanted, allowed, settings(given).results)
+    else:
+        lines = _against_folder(_folder(to), wanted, allowed, run_missing, jobs, given)
+    left = [line for line in lines if line.state == "missing"]
+    if allow_missing:
+        lines = [line for line in lines if line.state != "missing"]
+    click.echo(render(lines, style))
+    if allow_missing and left:
+        click.echo(f"{len(left)} cells of the reference were not measured", err=True)
+    if any(line.state in BAD for line in lines):
+        sys.exit(1)
+
+
+def _against_papers(wanted: Filter, allowed: Any, root: Path) -> list[Line]:
+    from g2d_bench.records.compare_quoted import compare_reported
+    from g2d_bench.records.quoted import load_reported
+
+    found = _select(root, wanted)
+    real = sum(one.record.data.kind == "real" for one in found)
+    lines = compare_reported(found, load_reported(), allowed, root)
+    if real < len(found):
+        click.echo(f"{len(found) - real} records on generated data were left out", err=True)
+    return lines
+
+
+def _against_folder(
+    folder: Path, wanted: Filter, allowed: Any, run_missing: bool, jobs: int | None, given: dict[str, Any]
+) -> list[Line]:
+    from g2d_bench.records.compare import compare as compare_cells
+    from g2d_bench.records.selection import Found, by_cell, read_folder
+
+    everything = read_folder(folder)
+    chosen = [one for one in everything if wanted.passes(one.record)]
+    # A word that the reference does not have would be a check that never fails.
+    if word := wanted.unmatched([one.record.cell for one in everything], every=True):
+        name, reason = word
+        raise InputError(f"no record of {reason}", file=folder, field=f"--{name}")
+    if not chosen:
+        raise wanted.explain(everything, folder)
+    # Another signature of the same cell is another reference; only the chosen ones can be in one index.
+    index = by_cell(one for one in everything if wanted.signature in one.record.signature)
+    cells = [one.cell for one in chosen]
+    if run_missing:
+        phantom = all(one.record.data.kind == "phantom" for one in chosen)
+        measured = by_cell(
+            Found(one) for one in _run(cells, given | ({"phantom": True} if phantom else {}), jobs)
+        )
+    else:
+        root = settings(given).results
+        measured = by_cell(_repeats(read_folder(root), [one.record for one in chosen]))
+        if not measured:
+            raise InputError(f"none of the {len(cells)} cells of {folder} is here; add --run", file=root)
+    return compare_cells(index, measured, allowed, cells)
+
+
+def _repeats(measured: Sequence[Found], reference: Sequence[Record]) -> list[Found]:
+    """Choose the records of the reference's cells.
+
+    A folder that grows keeps records of older protocols, too: where a cell has records with the signature of
+    the reference, only they count.
+    """
+    signatures = {one.cell: one.signature for one in reference}
+    mine = [one for one in measured if one.record.cell in signatures]
+    alike = [one for one in mine if one.record.signature == signatures[one.record.cell]]
+    served = {one.record.cell for one in alike}
+    return [*alike, *(one for one in mine if one.record.cell not in served)]
+
+
+def _run(cells: Sequence[Any], given: dict[str, Any], jobs: int | None) -> list[Record]:
+    """Run what is not finished; failures are named and leave their cells missing."""
+    from g2d_bench.cells.workers import execute
+
+    report = execute(cells, bench(given), jobs)
+    for failure in report.failures:
+        click.echo(f"failed: {failure.cell.task} {failure.cell.encoder}: {failure.error}", err=True)
+    return list(report.records)
+
+
+@click.command()
+@click.argument("folder", type=PATH, required=False)
+def verify(folder: Path | None) -> None:
+    """Check a results folder: schema, hashes, and every metric computed again from the predictions.
+
+    Exit 1 if anything is not as recorded. FOLDER is by default the one of `run`.
+    """
+    from g2d_bench.records.verify import verify as check
+
+    checked = check(folder or settings({}).results)
+    for problem in checked.problems:
+        click.echo(problem)
+    click.echo(str(checked))
+    if checked.problems:
+        sys.exit(1)
+
+
+@click.group()
+def figure() -> None:
+    """Draw figures from a results folder."""
+
+
+@figure.command("curves")
+@filter_options
+@click.option("--signature", default="", help="Only signatures that contain this text.")
+@click.option("--metric", help="On the vertical axis.  [default: the main one of each task]")
+@click.option("--out", type=PATH, help="A .png, .svg or .pdf file.  [default: TASKS-METRIC.png]")
+@results_option
+def figure_curves(metric: str | None, out: Path | None, results: Path | None, **given: Any) -> None:
+    """Draw the score against the label fraction, one line per encoder, with intervals; one panel per task.
+
+    Example: g2d-bench figure curves --task siim-seg --metric dice_positive --out siim.pdf
+    """
+    from g2d_bench.report.curves import check_suffix, curves, draw, write
+
+    if out is not None:
+        check_suffix(out)
+    configured = settings({"results": results})
+    found = chosen(configured.results, given)
+    main = main_metrics(found, configured)
+    panels, names = [], []
+    for task in given["tasks"] or sorted({one.cell.task for one in found}):
+        mine = [one for one in found if one.cell.task == task]
+        if mine:
+            name = metric or main.get((task, mine[0].cell.protocol)) or next(iter(mine[0].record.metrics))
+            panels.append(curves(mine, name, row_order(found)))
+            names.append((task, name.replace("/", "-")))
+    tasks, metrics = (dict.fromkeys(part) for part in zip(*names, strict=True))
+    out = out or Path("-".join([*tasks, *metrics]) + ".png")
+    write(draw(panels), out)
+    click.echo(f"wrote {out}")
+
+
+@click.command()
+@click.argument("source", type=PATH)
+@click.argument("target", type=PATH)
+@filter_options
+@click.option("--signature", default="", help="Only signatures that contain this text.")
+def compact(source: Path, target: Path, **given: Any) -> None:
+    """Copy records small enough for git: predictions keep only what the metrics are computed from.
+
+    Every record is verified before and after; running it again changes nothing.
+    """
+    from g2d_bench.records.compact import write_compact
+
+    written = write_compact(chosen(source, given), source, target)
+    size = sum(file.stat().st_size for path in written for file in path.parent.glob(f"{path.stem}.*"))
+    click.echo(f"wrote {len(written)} records to {target}, {size / len(written) / 1024:.1f} KiB per cell")
+
+
+def main_metrics(found: Sequence[Found], configured: Settings) -> dict[tuple[str, str], str]:
+    """Return the main metric per task and protocol whose cards are here."""
+    from g2d_bench.cards.catalogue import Catalogue
+
+    cards = Catalogue.open(configured.task_dirs, protocol_dirs=configured.protocol_dirs)
+    pairs = {(one.record.cell.task, one.record.cell.protocol) for one in found}
+    return {
+        (task, protocol): cards.protocols[protocol].view(cards.tasks[task]).main
+        for task, protocol in pairs
+        if task in cards.tasks.names and protocol in cards.protocols.names
+    }
+
+
+def row_order(found: Iterable[Found]) -> list[str]:
+    """Return encoder names in the order of tables: controls first, then as the field published them."""
+    from g2d_bench.records.cell import encoder_order
+
+    return sorted({one.record.cell.encoder for one in found}, key=encoder_order)
+
+
+def _filter(given: dict[str, Any]) -> Filter:
+    from g2d_bench.records.selection import Filter
+
+    return Filter(
+        task=given["tasks"],
+        encoder=given["encoders"],
+        fraction=given["fractions"],
+        protocol=given["protocols"],
+        seed=given["seeds"],
+        signature=given["signature"],
+    )
+
+
+def chosen(root: Path, given: dict[str, Any]) -> list[Found]:
+    """Read the records that pass a command's filter options.
+
+    Raises:
+        InputError: none does, or a file is no record.
+    """
+    return _select(root, _filter(given))
+
+
+def _select(root: Path, wanted: Filter) -> list[Found]:
+    from g2d_bench.records.selection import select
+
+    return select(root, wanted)
+
+
+def _folder(name: str) -> Path:
+    """Find a reference folder: as given, else among what ships with the suite."""
+    from g2d_bench.paths import shipped
+
+    path = Path(name).expanduser()
+    inside = shipped("results") / path.relative_to("results") if path.parts[:1] == ("results",) else path
+    return inside if not path.exists() and inside.is_dir() else path
+
+
+def _emit(text: str, out: Path | None, into: Path | None) -> None:
+    if into is not None:
+        from g2d_bench.report.formats.embed import embed
+
+        changed = embed(into, text)
+        click.echo(f"{into}: {'wrote the table' if changed else 'the table was up to date'}", err=True)
+        return
+    if out is None:
+        click.echo(text)
+        return
+    from g2d_bench.records.record import write_atomically
+
+    if not out.parent.is_dir():
+        raise InputError("no such folder", file=out.parent, field="--out")
+    write_atomically(out, (text + "\n").encode())
+    click.echo(f"wrote {out}", err=True)

@@ -1,0 +1,58 @@
+"""Where data come from: the user's folders, or the generated ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from g2d_bench.errors import InputError
+from g2d_bench.readers.base import Dataset
+from g2d_bench.readers.registry import dataset_class, open_dataset
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where data come from.
+
+    Attributes:
+        root: the user's folder of real data, or None for generated data.
+        phantom: the folder under which generated data are kept.
+    """
+
+    root: Path | None
+    phantom: Path
+
+    @property
+    def kind(self) -> str:
+        """``real`` when a root is configured, else ``phantom``."""
+        return "phantom" if self.root is None else "real"
+
+    def open(self, name: str) -> Dataset:
+        """Open a data set; generated ones are made on first use.
+
+        Raises:
+            InputError: the root lacks the data set.
+        """
+        if self.root is not None:
+            return open_dataset(name, self.root)
+        from g2d_bench.phantom import ensure
+
+        return dataset_class(name)(ensure(name, root=self.phantom))
+
+    def state(self, name: str) -> str:
+        """Return ``real``, ``phantom`` or ``no``: what is there of a data set, without making it.
+
+        Generated data of another generator's code are not there: :meth:`open` makes them anew.
+        """
+        from g2d_bench.phantom import is_current
+
+        try:
+            if self.root is None:
+                return "phantom" if is_current(name, root=self.phantom) else "no"
+            return open_dataset(name, self.root).kind
+        except InputError:
+            return "no"

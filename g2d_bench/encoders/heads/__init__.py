@@ -1,0 +1,1 @@
+"""Projection heads: one module per method."""

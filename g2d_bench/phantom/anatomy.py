@@ -1,0 +1,208 @@
+"""The curves of one chest: where lungs, heart, mediastinum and diaphragm lie on the image.
+
+Lengths are in image sides. "Right" and "left" are the patient's; the patient's right is the image's left,
+sign -1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from g2d_bench.phantom.scene import Scene
+from g2d_bench.phantom.seeds import stream
+
+SIGNS = {"right": -1.0, "left": 1.0}
+Curve = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Lung:
+    """One lung.
+
+    Attributes:
+        sign: -1 patient's right, 1 left.
+        apex: y of the top.
+        dome: y of the top of the diaphragm.
+        dome_x: lateral position of the dome's top.
+        drop: how far below the dome the costophrenic angle lies.
+        width: greatest distance of the chest wall from the midline.
+        inner: distance of the spine-side limit from the midline.
+    """
+
+    sign: float
+    apex: float
+    dome: float
+    dome_x: float
+    drop: float
+    width: float
+    inner: float
+
+    @property
+    def bottom(self) -> float:
+        """y of the costophrenic angle."""
+        return self.dome + self.drop
+
+    def wall(self, y: Curve) -> Curve:
+        """Distance of the chest wall from the midline at heights ``y``; 0 above the apex."""
+        t = (y - self.apex) / (self.bottom - self.apex)
+        rise = np.minimum(np.maximum(1 - t / 0.72, 0), 1)
+        shape = (1 - rise**2.4) ** (1 / 2.1)
+        taper = 1 - 0.05 * np.minimum(np.maximum((t - 0.72) / 0.28, 0), 1) ** 2
+        return np.where(t > 0, self.width * shape * taper, 0.0)
+
+    def floor(self, lateral: Curve) -> Curve:
+        """y of the diaphragm at distances ``lateral`` from the midline."""
+        outward = np.minimum(np.maximum((lateral - self.dome_x) / (self.width * 0.965 - self.dome_x), 0), 1.2)
+        inward = np.minimum(np.maximum(1 - lateral / self.dome_x, 0), 1.5)
+        y: Curve = self.dome + self.drop * outward**2.2 + 0.03 * inward**2
+        return y
+
+    def place(self, u: float, v: float) -> tuple[float, float]:
+        """Map lung coordinates (u from spine to wall, v from apex to diaphragm) to lateral distance and y."""
+        middle = 0.5 * (self.inner + self.width)
+        low = float(self.floor(np.array(middle)))
+        y = self.apex + v * (low - self.apex)
+        lateral = self.inner + u * (float(self.wall(np.array(y))) - self.inner)
+        low = float(self.floor(np.array(lateral)))
+        y = self.apex + v * (low - self.apex)
+        return self.inner + u * max(float(self.wall(np.array(y))) - self.inner, 0.02), y
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """All curves of one chest.
+
+    Attributes:
+        lungs: by side.
+        middle: x of the midline at y = 0.5.
+        tilt: change of the midline's x over the height of the image.
+        heart: centre (lateral to the left, y), half axes (long, short) and angle of the long axis.
+        knob: (y, bulge) of the aortic knob.
+        mediastinum: half width of the upper mediastinum.
+        carina: y.
+        torso: half width of the body below the axillae.
+        shoulder: y of the shoulders at the edge of the image.
+        neck: half width.
+        fat: 0 (thin) to 1 (obese).
+        bedside: taken AP.
+    """
+
+    lungs: dict[str, Lung]
+    middle: float
+    tilt: float
+    heart: tuple[float, float, float, float, float]
+    knob: tuple[float, float]
+    mediastinum: float
+    carina: float
+    torso: float
+    shoulder: float
+    neck: float
+    fat: float
+    bedside: bool
+
+    def midline(self, y: Curve) -> Curve:
+        """x of the midline at heights ``y``."""
+        return self.middle + self.tilt * (y - 0.5)
+
+    @property
+    def heart_half(self) -> float:
+        """Half of the heart's width on the image."""
+        _, _, a, b, angle = self.heart
+        return float(np.sqrt((a * np.cos(angle)) ** 2 + (b * np.sin(angle)) ** 2))
+
+    @property
+    def ctr(self) -> float:
+        """Cardiothoracic ratio: width of the heart over the inner width of the thorax."""
+        return 2 * self.heart_half / (self.lungs["right"].width + self.lungs["left"].width)
+
+
+def make_anatomy(scene: Scene) -> Anatomy:
+    """Derive the curves from patient, technique and the findings that change geometry."""
+    body, technique = scene.patient.body, scene.technique
+    rng = stream("anatomy", scene.namespace, scene.seed, scene.patient.number)
+    own = rng.normal(size=12)
+    bedside = technique.view != "PA"
+    zoom = technique.zoom
+    breath = technique.inspiration
+    severity: dict[str, float] = {}
+    for finding in scene.findings:
+        severity[finding.label] = max(severity.get(finding.label, 0.0), finding.severity)
+    emphysema = severity.get("Emphysema", 0.0)
+    breath += 2.6 * emphysema + (0.6 if "Emphysema" in severity else 0.0)
+    fat = float(np.clip(0.42 + 0.22 * body.habitus, 0.05, 1.0))
+
+    width = zoom * (0.392 + 0.012 * body.breadth - 0.006 * own[0] + 0.004 * breath)
+    apex = 0.5 - zoom * (0.42 + 0.006 * body.stature + (0.0 if bedside else 0.006)) + technique.shift[1]
+    height = zoom * (
+        0.645 + 0.018 * body.stature + 0.026 * breath - (0.04 if bedside else 0.0) - 0.03 * (fat - 0.4)
+    )
+    flat = float(np.clip(1 - 0.75 * emphysema - (0.15 if "Emphysema" in severity else 0), 0.15, 1))
+    lungs = {}
+    for side, sign in SIGNS.items():
+        lift = 0.0 if side == "right" else 0.012 + 0.004 * own[1]
+        for finding in scene.findings:
+            if finding.side in (side, "bilateral"):
+                if finding.label == "Atelectasis":
+                    lift -= (0.035 if finding.pattern == "plate" else 0.07) * finding.severity
+                if finding.label == "Fibrosis":
+                    lift -= 0.06 * finding.severity
+                if finding.label == "Pneumothorax" and finding.pattern == "tension":
+                    lift += 0.03
+        skew = 1 + 0.035 * technique.yaw * sign
+        lungs[side] = Lung(
+            sign=sign,
+            apex=apex + 0.004 * own[2] * sign,
+            dome=apex + height + lift,
+            dome_x=zoom * (0.16 + 0.012 * own[3]),
+            drop=(0.115 + 0.012 * own[4]) * zoom * flat,
+            width=width * skew,
+            inner=zoom * 0.034,
+        )
+
+    ratio = 0.425 + 0.022 * body.heart + (0.035 if bedside else 0.0) - 0.012 * breath
+    if "Cardiomegaly" in severity:
+        ratio = max(ratio, 0.515 if bedside else 0.495) + 0.015 + 0.12 * severity["Cardiomegaly"]
+    else:
+        # A normal heart looks larger on bedside films: it lies nearer to the tube.
+        ratio = min(ratio, 0.525 if bedside else 0.5)
+    ratio = float(np.clip(ratio, 0.33, 0.74))
+    half = ratio * width
+    angle = float(np.clip(0.62 + 0.06 * own[5] - 0.06 * breath * 0.5, 0.4, 0.85)) * (
+        0.9 if ratio > 0.55 else 1.0
+    )
+    aspect = 0.74 + 0.02 * own[6]
+    long = half / np.sqrt(np.cos(angle) ** 2 + (aspect * np.sin(angle)) ** 2)
+    short = long * aspect
+    vertical = float(np.sqrt((long * np.sin(angle)) ** 2 + (short * np.cos(angle)) ** 2))
+    floor = min(lungs["left"].dome, lungs["right"].dome + 0.02)
+    push = 0.0
+    for finding in scene.findings:
+        if finding.label == "Pneumothorax" and finding.pattern == "tension":
+            push += (0.03 + 0.05 * finding.severity) * -SIGNS[finding.side]
+        if finding.label == "Effusion" and finding.side in SIGNS and finding.severity > 0.7:
+            push += 0.03 * -SIGNS[finding.side]
+        if finding.label == "Atelectasis" and finding.side in SIGNS and finding.pattern == "basal":
+            push += 0.025 * finding.severity * SIGNS[finding.side]
+    # About a third of the heart lies right of the midline; the rest, with the apex, left.
+    heart_x = half * (0.36 + 0.04 * own[7]) + 0.02 * technique.yaw * zoom + push
+    heart_y = floor + 0.035 * zoom - vertical * 0.86
+    wide = severity.get("Enlarged Cardiomediastinum", 0.0)
+    extra = (0.01 + 0.035 * wide) if "Enlarged Cardiomediastinum" in severity else 0.0
+    mediastinum = zoom * (0.07 + 0.006 * own[8] + 0.006 * fat + (0.006 if bedside else 0.0) + extra)
+    return Anatomy(
+        lungs=lungs,
+        middle=technique.shift[0] + 0.01 * technique.yaw,
+        tilt=technique.tilt,
+        heart=(heart_x, heart_y, long, short, angle),
+        knob=(apex + 0.235 * zoom, zoom * (0.018 + 0.026 * body.tortuosity)),
+        mediastinum=mediastinum,
+        carina=apex + 0.285 * zoom,
+        torso=width + zoom * (0.035 + 0.11 * fat**1.3),
+        shoulder=apex + zoom * (0.035 - 0.05 * fat + 0.02 * own[9] - (0.02 if bedside else 0)),
+        neck=zoom * (0.1 + 0.025 * fat),
+        fat=fat,
+        bedside=bedside,
+    )

@@ -1,0 +1,189 @@
+"""Findings of the pleural space: effusion, pneumothorax, thickening; and skin folds, which imitate them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from g2d_bench.phantom.labels import OPAQUE
+from g2d_bench.phantom.render.canvas import Canvas, LungField
+from g2d_bench.phantom.render.raster import Array, cover, limit, noise, smooth, spline
+from g2d_bench.phantom.scene import Finding
+from g2d_bench.phantom.seeds import stream
+
+
+def draw_effusion(canvas: Canvas, number: int, finding: Finding) -> None:
+    """Fluid: a meniscus that climbs the wall, or a veil when the patient lies."""
+    for place, field in enumerate(canvas.sides(finding)):
+        rng = stream("effusion", finding.key, place)
+        severity = float(np.clip(finding.severity * (1 if place == 0 else rng.uniform(0.6, 1.1)), 0.03, 1))
+        lung = field.lung
+        span = lung.bottom - lung.apex
+        faint = 0.8 if finding.subtle else 1.0
+        if finding.pattern == "layering":
+            veil = smooth(field.v, 0.15 + 0.35 * (1 - severity), 1.0) * field.cov
+            blunt = (
+                smooth(field.to_floor + field.to_wall * np.float32(0.5), 0.06 + 0.07 * severity, 0.01)
+                * field.cov
+            )
+            field.aeration *= 1 - veil * np.float32((0.28 + 0.4 * severity) * faint)
+            field.aeration *= 1 - blunt * np.float32(0.6 * faint)
+            canvas.mark(number, field.grid, np.maximum(veil * np.float32(0.9), blunt), 0.45)
+            continue
+        # Height of the fluid at the wall and, lower, towards the mediastinum.
+        level = lung.bottom - span * (0.06 + 0.5 * severity**1.35)
+        climb = 0.035 + 0.06 * severity
+        lateral = np.clip(field.lateral / np.float32(lung.width), 0, 1.1)
+        line = np.float32(level) + np.float32(climb * 1.6) * (1 - lateral**3)
+        line -= np.float32(0.018) * smooth(lateral, 0.3, 0.12)
+        area = cover(field.grid.y - line, 0.012) * field.cov
+        field.fill(area, 0.93 * faint)
+        field.added += area * np.float32(0.1)
+        canvas.mark(number, field.grid, area)
+
+
+def pneumothorax_gap(field: LungField, finding: Finding) -> Array:
+    """Width of the air rim as a field, in image sides: how far the lung has come off the wall."""
+    rng = stream("pneumothorax", finding.key)
+    s = finding.severity
+    wobble = 1 + np.float32(0.12) * np.sin(
+        field.v * np.float32(rng.uniform(5, 9)) + np.float32(rng.uniform(0, 6))
+    ).astype(np.float32)
+    if finding.pattern == "apical":
+        depth, reach = 0.042 + 0.095 * s, 0.46 + 0.5 * s
+        profile = smooth(field.v, reach, 0.02)
+    elif finding.pattern == "lateral":
+        depth, reach = 0.03 + 0.088 * s, 0.7 + 0.3 * s
+        profile = smooth(field.v, reach + 0.2, 0.1) * np.float32(0.75) + np.float32(0.25)
+    elif finding.pattern == "basal":
+        depth = 0.03 + 0.06 * s
+        profile = smooth(field.v, 0.45, 0.95)
+    else:
+        depth = 0.11 + 0.1 * s
+        profile = smooth(field.v, -1.0, -0.5)
+    gap: Array = np.float32(depth) * profile * wobble
+    return gap
+
+
+def draw_pneumothorax(canvas: Canvas, number: int, finding: Finding) -> None:
+    """Air between lung and wall: no vessels, darker, bounded by the hair line of the visceral pleura."""
+    for field in canvas.sides(finding):
+        gap = pneumothorax_gap(field, finding)
+        # At the apex the lung sinks as well as shrinking sideways.
+        distance = field.to_wall
+        if finding.pattern == "basal":
+            distance = np.minimum(distance, field.to_floor * np.float32(1.4))
+        elif finding.pattern == "tension":
+            distance = np.minimum(distance, field.to_floor * np.float32(1.3) + np.float32(0.02))
+        beyond = gap - distance
+        # Nothing of it is seen through the mediastinum.
+        seen = field.cov * (1 - field.grid.of(canvas.shadow)) * cover(gap - np.float32(0.006), 0.004)
+        rim = cover(beyond, 0.006) * seen
+        faint = 0.75 if finding.subtle else 1.0
+        field.vessels *= 1 - rim
+        # Whatever ails the lung went with it, away from the wall.
+        field.aeration += rim * (1 - field.aeration)
+        field.added *= 1 - rim
+        for other, mask in canvas.masks.items():
+            if canvas.scene.findings[other].label in OPAQUE:
+                field.grid.of(mask)[...] &= rim < 0.5
+        # The air is as deep as the thorax there, also at its edge, where lung is thin.
+        field.depth += rim * np.maximum(np.float32(0.98) - field.depth, 0) * np.float32(0.85 * faint)
+        line = np.exp(-((beyond * np.float32(1 / 0.0029)) ** 2)) * seen
+        field.added += line * np.float32(0.13 * faint)
+        # The lung that is left is compressed, so a little denser.
+        rest = (1 - rim) * np.float32(0.05 + 0.16 * finding.severity)
+        if finding.pattern == "tension":
+            rest = rest + (1 - rim) * np.float32(0.12)
+        field.aeration *= 1 - rest
+        canvas.mark(number, field.grid, rim)
+
+
+def draw_thickening(canvas: Canvas, number: int, finding: Finding) -> None:
+    """Pleural thickening: an apical cap, a band along the wall, or a blunted angle; sometimes calcified."""
+    for place, field in enumerate(canvas.sides(finding)):
+        rng = stream("thickening", finding.key, place)
+        thick = 0.016 + 0.024 * finding.severity
+        rough = noise(field.grid, "cloud", rng) * np.float32(0.2)
+        if finding.zone == "apical":
+            profile = smooth(field.v, 0.26 + 0.1 * finding.severity, 0.06)
+        elif finding.zone == "basal":
+            profile = smooth(field.v, 0.68, 0.92)
+        else:
+            middle = rng.uniform(0.4, 0.65)
+            profile = smooth(np.abs(field.v - np.float32(middle)), 0.36, 0.12)
+        gap = np.float32(thick) * profile * (1 + rough)
+        inside = gap - field.to_wall
+        area = cover(inside, 0.007) * field.cov * cover(gap - np.float32(0.004), 0.004)
+        field.added += area * np.float32((0.28 + 0.1 * finding.severity) * (0.75 if finding.subtle else 1.0))
+        field.vessels *= 1 - np.float32(0.7) * area
+        if rng.random() < 0.25:
+            field.added += area * smooth(noise(field.grid, "grain", rng), 0.6, 1.6) * np.float32(0.2)
+        canvas.mark(number, field.grid, area)
+
+
+def draw_skin_fold(canvas: Canvas) -> None:
+    """A fold of the back's skin: an edge along the lateral lung like a pleural line, vessels beyond it."""
+    rng = canvas.rng("fold")
+    field = canvas.lungs["right" if rng.random() < 0.5 else "left"]
+    a = canvas.anatomy
+    points = [
+        field.point(a, rng.uniform(0.5, 0.75), 0.08),
+        field.point(a, rng.uniform(0.62, 0.85), 0.45),
+        field.point(a, rng.uniform(0.7, 0.95), 0.95),
+    ]
+    curve = spline(points, 50)
+    x = np.interp(field.grid.y[:, 0], curve[:, 1], curve[:, 0])[:, None]
+    # Not a line but a step: the fold is dense on its inner side and fades medially.
+    inner = np.float32(field.lung.sign) * (x.astype(np.float32) - field.grid.x)
+    low, high = float(curve[:, 1].min()), float(curve[:, 1].max())
+    ends = smooth(field.grid.y, low - 0.01, low + 0.08) * smooth(field.grid.y, high + 0.02, high - 0.08)
+    step = cover(inner, 0.006) * np.exp(-limit(inner) / np.float32(0.035))
+    field.added += step * ends * np.float32(0.075) * limit(field.cov + 0.3)
+
+
+def draw_companion(canvas: Canvas) -> None:
+    """Companion shadow: a smooth soft-tissue band along the upper ribs, like a thin pneumothorax or a cap."""
+    rng = canvas.rng("companion")
+    for field in canvas.lungs.values():
+        distance = np.abs(field.to_wall - np.float32(rng.uniform(0.008, 0.014)))
+        band = np.exp(-((distance * np.float32(1 / 0.003)) ** 2)) * smooth(field.v, 0.3, 0.1)
+        field.added += band * field.cov * np.float32(0.06)
+
+
+def draw_nipples(canvas: Canvas) -> None:
+    """Nipple shadows: like nodules, but on both sides and at one height."""
+    rng = canvas.rng("nipple")
+    v = rng.uniform(0.68, 0.82)
+    for field in canvas.lungs.values():
+        x, y = field.point(canvas.anatomy, rng.uniform(0.5, 0.62), v + rng.uniform(-0.02, 0.02))
+        field.ink.dots(*(np.array([value]) for value in (x, y, 0.0065, 0.1)))
+
+
+def draw_overlap(canvas: Canvas) -> None:
+    """A faint shadow of clothing or bedding over part of one lung: opacity without disease."""
+    rng = canvas.rng("overlap")
+    field = canvas.lungs["right" if rng.random() < 0.5 else "left"]
+    x, y = field.point(canvas.anatomy, rng.uniform(0.3, 0.9), rng.uniform(0.3, 0.9))
+    part = canvas.grid.part(x - 0.2, y - 0.2, x + 0.2, y + 0.2)
+    dx, dy = part.x - np.float32(x), part.y - np.float32(y)
+    angle = rng.uniform(0, np.pi)
+    across = np.abs(dx * np.float32(np.cos(angle)) + dy * np.float32(np.sin(angle)))
+    along = np.abs(dy * np.float32(np.cos(angle)) - dx * np.float32(np.sin(angle)))
+    band = cover(np.float32(rng.uniform(0.02, 0.05)) - across, 0.02) * smooth(along, 0.19, 0.1)
+    part.of(canvas.attenuation)[...] += band * np.float32(rng.uniform(0.03, 0.07))
+
+
+PAINTERS = {
+    "Pneumothorax": draw_pneumothorax,
+    "Effusion": draw_effusion,
+    "Pleural_Thickening": draw_thickening,
+}
+"""Label to the function that draws it, in the order of drawing: fluid gathers below air."""
+
+DECOYS = {
+    "skin fold": draw_skin_fold,
+    "companion shadow": draw_companion,
+    "nipple": draw_nipples,
+    "overlap": draw_overlap,
+}
+"""Look-alike to the function that draws it."""

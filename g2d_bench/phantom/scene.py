@@ -1,0 +1,229 @@
+"""The parameters of one generated image: who, how taken, what is to be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from g2d_bench.phantom.seeds import digest, stream
+
+BLOCK = 12
+"""Images are dealt to patients in blocks of this many, so that image k needs nothing but its own block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to be seen.
+
+    Attributes:
+        label: one of :data:`labels.DRAWN`.
+        side: "right", "left" (the patient's), "bilateral" or "".
+        zone: a region such as "apical", "upper", "mid", "lower", "basal", "perihilar", or "".
+        severity: 0 (just there) to 1 (extreme); size and density follow from it.
+        subtle: drawn faint on purpose.
+        pattern: the variant of its drawing, such as "plate" or "lobar" for an atelectasis.
+        key: seed of the details of its shape.
+        change: against the prior study: "new", "unchanged", "larger", "smaller", or "" without prior.
+    """
+
+    label: str
+    side: str = ""
+    zone: str = ""
+    severity: float = 0.5
+    subtle: bool = False
+    pattern: str = ""
+    key: int = 0
+    change: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A patient's anatomy, as numbers around 0 (standard deviations) or in 0..1.
+
+    Attributes:
+        habitus: fat and muscle, -2 thin to 2 obese.
+        stature: lung height.
+        breadth: thorax width.
+        heart: heart width.
+        tortuosity: how unfolded the aorta is, 0..1.
+        ribs: seed of the rib cage and of the vessel tree.
+    """
+
+    habitus: float
+    stature: float
+    breadth: float
+    heart: float
+    tortuosity: float
+    ribs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """Who: an identity that no two data sets or seeds share.
+
+    Attributes:
+        namespace: the data set.
+        number: running number in the data set.
+        uid: unique word: hash of namespace and seed, then the number.
+        sex: "M" or "F".
+        age: years at the first study.
+        body: the anatomy.
+        images: how many images this patient has.
+    """
+
+    namespace: str
+    number: int
+    uid: str
+    sex: str
+    age: int
+    body: Body
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Technique:
+    """How the image was taken.
+
+    Attributes:
+        view: "PA", "AP" or "AP supine".
+        inspiration: -2 (poor) to 2 (deep).
+        yaw: rotation of the patient, about -1..1.
+        tilt: slope of the midline.
+        shift: (x, y) of the patient on the image, in image sides.
+        zoom: size of the chest on the image.
+        exposure: brightness offset.
+        contrast: slope of the film curve.
+        noise: standard deviation of the quantum noise at 256 px, in grey shares.
+        blur: standard deviation of the blur in image sides.
+        collimation: width of the black margins (left, top, right, bottom), in image sides.
+        marker: letter of the side marker, or "".
+    """
+
+    view: str
+    inspiration: float
+    yaw: float
+    tilt: float
+    shift: tuple[float, float]
+    zoom: float
+    exposure: float
+    contrast: float
+    noise: float
+    blur: float
+    collimation: tuple[float, float, float, float]
+    marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Everything that a renderer and a reporter need to know of one image.
+
+    Attributes:
+        namespace: the data set.
+        index: number of the image in it.
+        seed: of the data set.
+        patient: who.
+        order: number of this image among the patient's, from 0.
+        technique: how.
+        findings: what is to be seen (devices and objects included), in the order of drawing.
+        decoys: look-alikes that are no finding: "skin fold", "companion shadow", "nipple", "overlap".
+        resolved: labels of the prior study that are gone.
+        notes: further free facts for the writers.
+    """
+
+    namespace: str
+    index: int
+    seed: int
+    patient: Patient
+    order: int
+    technique: Technique
+    findings: tuple[Finding, ...] = ()
+    decoys: tuple[str, ...] = ()
+    resolved: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def has(self, label: str) -> bool:
+        """Whether a finding of that label is present."""
+        return any(finding.label == label for finding in self.findings)
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """All labels present."""
+        return frozenset(finding.label for finding in self.findings)
+
+    @property
+    def supine(self) -> bool:
+        """Whether the patient lies."""
+        return self.technique.view == "AP supine"
+
+
+def locate(namespace: str, seed: int, index: int, shares: tuple[float, ...]) -> tuple[int, int, int]:
+    """Find the patient of an image.
+
+    Args:
+        namespace: the data set.
+        seed: its seed.
+        index: number of the image.
+        shares: share of patients with 1, 2, ... images.
+
+    Returns:
+        Number of the patient, number of the image among the patient's, and how many the patient has.
+    """
+    if len(shares) == 1:
+        return index, 0, 1
+    block, place = divmod(index, BLOCK)
+    rng = stream("block", namespace, seed, block)
+    weights = np.cumsum(shares) / sum(shares)
+    first, number = 0, 0
+    while True:
+        count = min(int(np.searchsorted(weights, rng.random(), side="right")) + 1, BLOCK - first)
+        if place < first + count:
+            return block * BLOCK + number, place - first, count
+        first, number = first + count, number + 1
+
+
+def make_patient(namespace: str, seed: int, number: int, images: int) -> Patient:
+    """Draw a patient."""
+    rng = stream("patient", namespace, seed, number)
+    sex = "M" if rng.random() < 0.54 else "F"
+    age = int(np.clip(rng.normal(57, 18), 16, 94))
+    normal = rng.normal(size=4)
+    body = Body(
+        habitus=float(np.clip(normal[0] + 0.2, -1.8, 2.2)),
+        stature=float(np.clip(normal[1] + (0.35 if sex == "M" else -0.35), -2, 2)),
+        breadth=float(np.clip(normal[2] + (0.3 if sex == "M" else -0.3), -2, 2)),
+        heart=float(np.clip(normal[3], -2, 1.6)),
+        tortuosity=float(np.clip((age - 40) / 45 + rng.normal(0, 0.2), 0, 1)),
+        ribs=int(rng.integers(2**62)),
+    )
+    uid = f"{digest('namespace', namespace, seed, bits=32):08x}{number:06d}"
+    return Patient(namespace, number, uid, sex, age, body, images)
+
+
+def make_technique(rng: np.random.Generator, view: str, patient: Patient) -> Technique:
+    """Draw how an image is taken: bedside films are worse in every respect."""
+    bedside = view != "PA"
+    sloppy = 1.6 if bedside else 1.0
+    margins = np.where(rng.random(4) < (0.3 if bedside else 0.18), rng.uniform(0.0, 0.045, 4), 0.0)
+    return Technique(
+        view=view,
+        inspiration=float(np.clip(rng.normal(-0.8 if bedside else 0.2, 0.8), -2, 2)),
+        yaw=float(np.clip(rng.normal(0, 0.35 * sloppy), -1.2, 1.2)),
+        tilt=float(rng.normal(0, 0.02 * sloppy)),
+        shift=(float(rng.normal(0, 0.012 * sloppy)), float(rng.normal(0, 0.012 * sloppy))),
+        zoom=float(np.clip(rng.normal(1.0 if not bedside else 0.97, 0.04), 0.88, 1.1)),
+        exposure=float(rng.normal(0, 0.9)),
+        contrast=float(np.clip(rng.normal(1.0 if not bedside else 0.88, 0.16), 0.6, 1.45)),
+        noise=float(
+            rng.uniform(0.006, 0.016) * (1.4 if bedside else 1.0) * (1 + 0.2 * max(0, patient.body.habitus))
+        ),
+        blur=float(rng.uniform(0.0016, 0.0034 if bedside else 0.0026)),
+        collimation=(float(margins[0]), float(margins[1]), float(margins[2]), float(margins[3])),
+        marker=str(rng.choice(["L", "R", "L", ""])),
+    )
+
+
+def with_findings(scene: Scene, findings: tuple[Finding, ...]) -> Scene:
+    """Return the same patient and technique with other findings; for paired examples and tests."""
+    return replace(scene, findings=findings, decoys=(), resolved=())

@@ -1,0 +1,275 @@
+"""From a method's name to a trained encoder: what `g2d-bench pretrain` and `make weights` call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from g2d_bench import __version__
+from g2d_bench.encoders.image import ImageEncoder
+from g2d_bench.encoders.text import TextEncoder
+from g2d_bench.encoders.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
+from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_file
+from g2d_bench.pretrain.augment import mix
+from g2d_bench.pretrain.distributed import World, world
+from g2d_bench.pretrain.export import MAX_BYTES, RANKS, evaluate_retrieval, export
+from g2d_bench.pretrain.objective import make_objective
+from g2d_bench.pretrain.pairs import PairData, read_pairs
+from g2d_bench.pretrain.presets import METHODS, Recipe, recipe
+from g2d_bench.pretrain.run_folder import RunFolder
+from g2d_bench.pretrain.train import Batches, Model, fit
+from g2d_bench.provenance import commit, hardware, now, versions
+
+TOKENIZER, WEIGHTS, RESULT = "tokenizer.json", "encoder.safetensors", "result.json"
+PHANTOM_COUNT = 6000
+"""Images generated for pre-training at phantom scale."""
+MIN_RETRIEVAL = 10
+"""Fewer held-out pairs say nothing about retrieval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """What a finished run left.
+
+    Attributes:
+        weights: the safetensors file; its tokenizer lies beside it.
+        card: its model card.
+    """
+
+    weights: Path
+    card: Mapping[str, Any]
+
+
+def pretrain(
+    method: str,
+    data: str = "phantom",
+    *,
+    out: Path,
+    variant: str = "paper",
+    preset: str = "phantom",
+    seed: int = 0,
+    data_root: Path | None = None,
+    count: int = PHANTOM_COUNT,
+    strict: bool | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    save_every: int = 200,
+    tensorboard: bool = False,
+    cache: Path | None = None,
+) -> Pretrained:
+    """Pre-train one encoder; go on where an interrupted run in the same folder stopped.
+
+    Args:
+        method: ``convirt``, ``gloria``, ``mgca`` or ``g2d``.
+        data: ``phantom``, ``mimic-cxr``, ``covid-cxr`` or a folder; see
+            :func:`~g2d_bench.pretrain.pairs.read_pairs`.
+        out: folder of the run: configuration, log, checkpoint, tokenizer, weights, result.
+        variant: ``paper`` or ``released``.
+        preset: ``paper`` or ``phantom``.
+        seed: of initialisation, order, augmentation, drawn sentences and dropout.
+        data_root: where named data sets lie.
+        count: how many phantom images to generate.
+        strict: whether incomplete pairs raise; see :func:`~g2d_bench.pretrain.pairs.read_pairs`.
+        overrides: fields of the recipe to change.
+        device: ``cpu`` or ``cuda``; by default the accelerator if there is one.
+        save_every: steps between checkpoints.
+        tensorboard: write the log for TensorBoard too.
+        cache: folder of decoded images; the user's cache by default.
+
+    Raises:
+        InputError: bad data, recipe or folder, a folder of another run, or a loss that is not finite.
+    """
+    made = recipe(method, preset=preset, variant=variant, overrides=overrides)
+    with world(device) as here:
+        if not here.first:
+            here.barrier()  # the first process generates and decodes, the others find it done
+        read = read_pairs(data, data_root=data_root, count=count, strict=strict)
+        pairs = PairData(read, made.store, cache=cache, strict=strict is not False)
+        source = {"source": pairs.source, "hash": pairs.hash, "pairs": len(pairs)}
+        folder = RunFolder(out, {"recipe": made.as_json(), "seed": seed, "data": source})
+        if here.first:
+            here.barrier()
+        try:
+            return _run(made, pairs, folder, here, seed, save_every=save_every, tensorboard=tensorboard)
+        except InputError:
+            if here.first:
+                folder.abandon(TOKENIZER)
+            raise
+
+
+def make_all(
+    out: Path, *, runs: Path, seed: int = 0, count: int = PHANTOM_COUNT, methods: tuple[str, ...] = METHODS
+) -> list[Pretrained]:
+    """Make the shipped encoders one after the other; finished ones are not made again.
+
+    Args:
+        out: folder of the shipped files: ``<method>.safetensors`` and ``tokenizer.json``.
+        runs: folder for the runs, one below it per method.
+        seed: the same for all.
+        count: how many phantom images to generate.
+        methods: which ones.
+
+    Raises:
+        InputError: see :func:`pretrain`; a file larger than may be shipped.
+    """
+    made = []
+    for method in methods:
+        found = pretrain(method, out=runs / method, seed=seed, count=count)
+        size = found.weights.stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(f"{size:,} bytes, {MAX_BYTES:,} may be shipped", file=found.weights)
+        out.mkdir(parents=True, exist_ok=True)
+        for source, name in (
+            (found.weights, f"{method}.safetensors"),
+            (found.weights.with_name(TOKENIZER), TOKENIZER),
+        ):
+            draft = out / f".{name}.tmp"
+            draft.write_bytes(source.read_bytes())
+            draft.replace(out / name)
+        made.append(found)
+        print(summary(found.card), flush=True)
+    return made
+
+
+def summary(card: Mapping[str, Any]) -> str:
+    """Say in one line what a run reached; "" for the empty card of a process that is not the first."""
+    if not card:
+        return ""
+    first, last = card["losses"]["first"]["loss"], card["losses"]["last"]["loss"]
+    minutes = card["seconds"] / 60
+    line = f"{card['method']}: {card['steps']} steps in {minutes:.1f} min, loss {first:.2f} -> {last:.2f}"
+    found = card.get("retrieval")
+    if not found:
+        return f"{line}; too few held-out pairs for retrieval"
+    ways, chance = (found["image_to_text"], found["text_to_image"]), found["chance"]
+    recalls = ", ".join(
+        f"R@{rank} {ways[0][f'r@{rank}']:.3f}/{ways[1][f'r@{rank}']:.3f} (chance {chance[f'r@{rank}']:.3f})"
+        for rank in RANKS
+    )
+    return f"{line}; own report among {found['pairs']}, image to text/text to image: {recalls}"
+
+
+def build(made: Recipe, pairs: PairData, folder: RunFolder, here: World, seed: int) -> Model:
+    """Make tokenizer, encoders and objective, initialised by the seed alone: alike for all methods."""
+    with torch.random.fork_rng(devices=[]):
+        if made.text == "small":
+            path = folder.path / TOKENIZER
+            if here.first and not path.is_file():
+                texts = [line for index in pairs.part("train") for line in pairs.sentences[index]]
+                save_tokenizer(train_tokenizer(texts), path)
+            here.barrier()
+            torch.default_generator.manual_seed(mix("text", seed))
+            text = TextEncoder.small(load_tokenizer(path), **made.text_options)
+        else:
+            text = TextEncoder.open(made.text, layers=made.text_layers)
+        text.freeze(made.frozen_layers, embeddings=made.freeze_embeddings)
+        torch.default_generator.manual_seed(mix("image", seed))
+        image = ImageEncoder(
+            made.model,
+            upsample_inside=made.resize_inside,
+            options=made.options,
+            pretrained=made.pretrained,
+        )
+        torch.default_generator.manual_seed(mix("heads", seed))
+        objective = make_objective(
+            made.method,
+            variant=made.variant,
+            channels=image.channels,
+            strides=image.strides,
+            num_features=image.num_features,
+            text_width=text.width,
+            heads=made.heads,
+            **made.constants,
+        )
+    return Model(image, text, objective, made).to(here.device)
+
+
+def _run(
+    made: Recipe,
+    pairs: PairData,
+    folder: RunFolder,
+    here: World,
+    seed: int,
+    *,
+    save_every: int,
+    tensorboard: bool,
+) -> Pretrained:
+    weights, result = folder.path / WEIGHTS, folder.path / RESULT
+    if result.is_file() and weights.is_file():
+        return Pretrained(weights, json.loads(result.read_text()))
+    model = build(made, pairs, folder, here, seed)
+    fit(
+        model,
+        Batches(pairs, made, model.objective, model.text, seed, here),
+        folder,
+        save_every=save_every,
+        tensorboard=tensorboard,
+    )
+    if not here.first:
+        return Pretrained(weights, {})
+    entries = folder.entries()
+    card = {
+        "seed": seed,
+        "preset": "phantom" if made.text == "small" else "paper",
+        "variant": made.variant,
+        "recipe": made.as_json(),
+        "data": {
+            "source": pairs.source,
+            "kind": pairs.kind,
+            "hash": pairs.hash,
+            "skipped": pairs.skipped,
+            "pairs": {name: len(indices) for name, indices in pairs.parts.items()},
+        },
+        "steps": len(entries),
+        "losses": {
+            "first": _mean(entries[:20]),
+            "last": _mean(entries[-100:]),
+            "validation": _validation(entries),
+        },
+        "seconds": round(sum(entry["seconds"] for entry in entries), 1),
+        "parameters": _sizes(model),
+        "made": {
+            "by": f"g2d-bench {__version__}",
+            "commit": commit(),
+            "at": now(),
+            "versions": versions(),
+            "hardware": hardware(),
+        },
+    }
+    if made.text == "small":
+        card["tokenizer"] = digest_file(folder.path / TOKENIZER)
+    if len(pairs.parts["held"]) >= MIN_RETRIEVAL:
+        card["retrieval"] = evaluate_retrieval(model, pairs, made)
+    card = export(model, made, card, weights)
+    folder.write(RESULT, json.dumps(card, indent=1, sort_keys=True) + "\n")
+    return Pretrained(weights, card)
+
+
+def _mean(entries: list[dict[str, Any]]) -> dict[str, float]:
+    """Average the losses of some log lines."""
+    skip = {"step", "epoch", "lr", "grad_norm", "seconds"}
+    names = (
+        [name for name in entries[0] if name not in skip and not name.startswith("val_")] if entries else []
+    )
+    return {name: float(np.mean([entry[name] for entry in entries if name in entry])) for name in names}
+
+
+def _validation(entries: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the last validation losses."""
+    for entry in reversed(entries):
+        if "val_loss" in entry:
+            return {name: value for name, value in entry.items() if name.startswith("val_")}
+    return {}
+
+
+def _sizes(model: Model) -> dict[str, int]:
+    """Count the parameters of each part."""
+    parts = {"image": model.image, "text": model.text, "objective": model.objective}
+    return {name: sum(p.numel() for p in module.parameters()) for name, module in parts.items()}

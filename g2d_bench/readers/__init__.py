@@ -1,0 +1,1 @@
+"""Readers: one module per public data set, and the file formats that they share."""

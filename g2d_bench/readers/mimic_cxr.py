@@ -1,0 +1,162 @@
+"""MIMIC-CXR-JPG: chest radiographs of one hospital with their reports."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import ClassVar
+
+from g2d_bench.errors import InputError
+from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.tables import Row, locate, read_table, require
+
+FRONTAL = ("PA", "AP")
+"""Values of ``ViewPosition`` (``meta["view"]``) of the frontal images, the ones that pre-training uses."""
+
+_TABLE = "mimic-cxr-2.0.0-{}.csv"
+_SECTIONED = "mimic_cxr_sectioned.csv"
+_REPORT_FOLDERS = ("", "reports", "mimic-cxr-reports")
+_SPLITS = ("train", "validate", "test")
+
+
+class MimicCxr(Dataset):
+    """MIMIC-CXR-JPG with the reports of MIMIC-CXR unpacked beside the images.
+
+    Layout: ``mimic-cxr-2.0.0-{metadata,split,chexpert}.csv`` (or ``.csv.gz``),
+    ``files/p10/p10000032/s50414267/<dicom>.jpg``, and the reports as ``files/p10/p10000032/s50414267.txt``
+    (at the root, or below ``reports/`` or ``mimic-cxr-reports/``), or all of them in
+    ``mimic_cxr_sectioned.csv``, which is preferred. An image of the tables may be missing on disk, and a
+    study may have no report: then ``Sample.report`` is "". The table of labels is optional.
+    """
+
+    name: ClassVar[str] = "mimic-cxr"
+    title: ClassVar[str] = "MIMIC-CXR-JPG"
+    licence: ClassVar[str] = "PhysioNet Credentialed Health Data License 1.5.0"
+    citation: ClassVar[str] = "Johnson et al., MIMIC-CXR-JPG, arXiv 1901.07042, 2019"
+    access: ClassVar[str] = (
+        "Credentialed access at https://physionet.org/content/mimic-cxr-jpg/ and, for the reports,"
+        " https://physionet.org/content/mimic-cxr/."
+    )
+    folders: ClassVar[tuple[str, ...]] = ("mimic-cxr", "mimic-cxr-jpg")
+    labels: ClassVar[tuple[str, ...]] = (
+        "Atelectasis",
+        "Cardiomegaly",
+        "Consolidation",
+        "Edema",
+        "Enlarged Cardiomediastinum",
+        "Fracture",
+        "Lung Lesion",
+        "Lung Opacity",
+        "No Finding",
+        "Pleural Effusion",
+        "Pleural Other",
+        "Pneumonia",
+        "Pneumothorax",
+        "Support Devices",
+    )
+
+    def samples(self) -> list[Sample]:
+        """Parse the tables and read the reports; see :meth:`Dataset.samples`.
+
+        ``labels`` are those of the CheXpert labeller on the report (1, 0, -1, NaN), ``split`` is the
+        official ``train``, ``validate`` or ``test``, ``meta`` has ``view``, ``study`` and ``row``.
+
+        Raises:
+            InputError: a table or column is missing; an id is not a number or stands twice; a split or a
+                label has an unknown value; an image of the metadata is not in the split table; a report is
+                not UTF-8.
+        """
+        return sorted(self._samples(self._sectioned(), files=True), key=lambda sample: sample.id)
+
+    def table_samples(self) -> list[Sample]:
+        """Make samples of the tables alone, without reports; see :meth:`Dataset.table_samples`."""
+        return self._samples({}, files=False)
+
+    def _samples(self, reports: dict[str, str], *, files: bool) -> list[Sample]:
+        splits = self._splits()
+        labels = self._labels()
+        table = read_table(self._path("metadata"), ("dicom_id", "subject_id", "study_id", "ViewPosition"))
+        samples = []
+        texts: dict[str, str] = {}
+        for dicom, row in table.by_id("dicom_id").items():
+            subject, study = _digits(row, "subject_id"), _digits(row, "study_id")
+            if dicom not in splits:
+                raise row.error(f"{dicom!r} is not in {_TABLE.format('split')}", "dicom_id")
+            folder = f"files/p{subject[:2]}/p{subject}"
+            if study not in texts:
+                read_file = files and not reports
+                texts[study] = self._report(f"{folder}/s{study}.txt") if read_file else reports.get(study, "")
+            samples.append(
+                Sample(
+                    id=dicom,
+                    patient=subject,
+                    path=self.root / folder / f"s{study}" / f"{dicom}.jpg",
+                    labels=labels.get((subject, study), {}),
+                    split=splits[dicom],
+                    report=texts[study],
+                    meta={"view": row["ViewPosition"], "study": study, "row": str(row.line)},
+                )
+            )
+        return samples
+
+    def _path(self, name: str) -> Path:
+        return require(self.root, (_TABLE.format(name),), "it is part of every release of MIMIC-CXR-JPG")
+
+    def _splits(self) -> dict[str, str]:
+        table = read_table(self._path("split"), ("dicom_id", "split"))
+        return {dicom: row.choice("split", _SPLITS) for dicom, row in table.by_id("dicom_id").items()}
+
+    def _labels(self) -> dict[tuple[str, str], dict[str, float]]:
+        path = locate(self.root, (_TABLE.format("chexpert"),))
+        if path is None:
+            return {}
+        table = read_table(path, ("subject_id", "study_id", *self.labels))
+        # Numbered for the whole release, so a study has one row.
+        return {
+            (_digits(row, "subject_id"), study): {label: _label(row, label) for label in self.labels}
+            for study, row in table.by_id("study_id").items()
+        }
+
+    def _sectioned(self) -> dict[str, str]:
+        """Reports of the sectioned table by study number, put back under their headings."""
+        path = locate(self.root, (_SECTIONED,))
+        if path is None:
+            return {}
+        reports = {}
+        table = read_table(path, ("study", "impression", "findings"))
+        for study, row in table.by_id("study").items():
+            parts = [f"{name.upper()}:\n{row[name]}" for name in ("findings", "impression") if row[name]]
+            if not parts and "last_paragraph" in table.columns:
+                parts = [row["last_paragraph"]]
+            reports[study.removeprefix("s")] = "\n\n".join(parts)
+        return reports
+
+    def _report(self, relative: str) -> str:
+        for folder in _REPORT_FOLDERS:
+            path = os.path.join(self.root, folder, relative)  # noqa: PTH118 - half a million of them
+            try:
+                with open(path, encoding="utf-8") as file:  # noqa: PTH123
+                    return file.read()
+            except FileNotFoundError:
+                continue
+            except UnicodeDecodeError as error:
+                message = f"byte 0x{error.object[error.start]:02x} at {error.start} is not utf-8"
+                raise InputError(message, file=path) from None
+            except OSError as error:
+                raise InputError(f"cannot read the report: {error.strerror}", file=path) from error
+        return ""
+
+
+def _digits(row: Row, column: str) -> str:
+    value = row.text(column)
+    if not value.isdigit():
+        raise row.error(f"{value!r} is not a number", column)
+    return value
+
+
+def _label(row: Row, label: str) -> float:
+    value = row.number(label, required=False)
+    if value not in (1.0, 0.0, -1.0) and not math.isnan(value):
+        raise row.error(f"{row[label]!r} is none of 1, 0, -1 or empty", label)
+    return value

@@ -1,0 +1,392 @@
+"""Reading the tables of a release: every complaint names file, row and column.
+
+The `csv` module is used rather than pandas because a message must point to the physical line of the file, and
+because several releases have headers (`Bbox [x,y,w,h],,,`) that only make sense cell by cell.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import math
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.readers.base import Box, Sample
+
+MISSING = frozenset({"", "nan", "NaN", "NA", "null", "None"})
+"""Spellings of an empty cell in the public tables."""
+
+HAND_DRAWN = 0.02
+"""Share of the longer image side by which a hand-drawn box may pass the edge; it is clipped there."""
+
+PACKINGS = ("", ".gz", ".zip")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: cells by column name, and its place for complaints.
+
+    Attributes:
+        table: the table that it stands in.
+        line: physical line in the file, from 1.
+        cells: the text of the cells, stripped.
+    """
+
+    table: Table
+    line: int
+    cells: Sequence[str]
+
+    def __getitem__(self, column: str) -> str:
+        position = self.table.columns[column]
+        return self.cells[position] if position < len(self.cells) else ""
+
+    def error(self, message: str, column: str | None = None) -> InputError:
+        """Make the one-line complaint about this row."""
+        return InputError(message, file=f"{self.table.path}:{self.line}", field=column)
+
+    def text(self, column: str) -> str:
+        """Return a cell that must not be empty.
+
+        Raises:
+            InputError: the cell is empty.
+        """
+        value = self[column]
+        if value in MISSING:
+            raise self.error("is empty", column)
+        return value
+
+    def number(self, column: str, *, required: bool = True) -> float:
+        """Return a cell as a finite number, NaN for an empty one that may be empty.
+
+        Raises:
+            InputError: the cell is not a number, infinite, or empty though required.
+        """
+        value = self[column]
+        if value in MISSING:
+            if required:
+                raise self.error("is empty, a number is needed", column)
+            return math.nan
+        try:
+            number = float(value)
+        except ValueError:
+            raise self.error(f"{value!r} is not a number", column) from None
+        if not math.isfinite(number):
+            raise self.error(f"{value!r} is not a finite number", column)
+        return number
+
+    def choice(self, column: str, allowed: Sequence[str], value: str | None = None) -> str:
+        """Return a cell (or a part of it) that must be one of ``allowed``.
+
+        Raises:
+            InputError: it is another word; the text offers the nearest one.
+        """
+        word = self[column] if value is None else value
+        if word not in allowed:
+            raise self.error(f"unknown value {word!r}, {did_you_mean(word, list(allowed))}", column)
+        return word
+
+
+class Table:
+    """A parsed table.
+
+    Attributes:
+        path: the file.
+        columns: column name to position.
+        rows: all rows, in the order of the file.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path = path
+        self.columns = {name: position for position, name in enumerate(columns)}
+        self.rows: list[Row] = []
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def by_id(self, column: str) -> dict[str, Row]:
+        """Index the rows by a column that must be filled and unique.
+
+        Raises:
+            InputError: an id is empty or repeated.
+        """
+        index: dict[str, Row] = {}
+        for row in self.rows:
+            key = row.text(column)
+            if key in index:
+                raise row.error(f"duplicate id {key!r}, first on row {index[key].line}", column)
+            index[key] = row
+        return index
+
+
+def locate(root: Path, names: Sequence[str], *, needed: str | None = None) -> Path | None:
+    """Find a table, plain or packed (``.gz``, ``.zip``), directly below a folder.
+
+    Args:
+        root: the folder of the release.
+        names: file names that releases use, the preferred first.
+        needed: when given, a missing table is an error, and this says how to get it.
+
+    Raises:
+        InputError: nothing found though needed.
+    """
+    for name in names:
+        for packing in PACKINGS:
+            path = root / (name + packing)
+            if path.is_file():
+                return path
+    if needed is None:
+        return None
+    raise InputError(f"table not found (also looked for .gz and .zip); {needed}", file=root / names[0])
+
+
+def require(root: Path, names: Sequence[str], needed: str) -> Path:
+    """:func:`locate` for a table without which nothing works."""
+    path = locate(root, names, needed=needed)
+    assert path is not None
+    return path
+
+
+def unpacked(path: Path) -> bytes:
+    """Read a file, unpacking ``.gz`` and one-member ``.zip`` files.
+
+    Raises:
+        InputError: it cannot be read or unpacked.
+    """
+    try:
+        if path.suffix == ".gz":
+            return gzip.decompress(path.read_bytes())
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                members = [name for name in archive.namelist() if not name.startswith("__MACOSX")]
+                if len(members) != 1:
+                    raise InputError(f"archive holds {len(members)} files, one table is needed", file=path)
+                return archive.read(members[0])
+        return path.read_bytes()
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"cannot be read: {reason}", file=path) from error
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+
+
+def read_text(path: Path, delimiter: str = ",", names: Sequence[str] | None = None) -> str:
+    """Read a text file as UTF-8 (or UTF-16 with its mark), without the byte order mark.
+
+    Raises:
+        InputError: a byte does not belong to the encoding; the text names row and column.
+    """
+    data = unpacked(path)
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        start = data.rfind(b"\n", 0, error.start) + 1
+        header = data.split(b"\n", 1)[0].decode("latin-1")
+        before = data[start : error.start].decode("latin-1") + "?"
+        line = data.count(b"\n", 0, error.start) + 1
+        column, names = len(_cells(before, delimiter)) - 1, names or _cells(header, delimiter)
+        raise InputError(
+            f"byte 0x{data[error.start]:02x} is not {encoding.removesuffix('-sig')}: mixed encodings",
+            file=f"{path}:{line}",
+            field=names[column] if 0 <= column < len(names) else f"column {column + 1}",
+        ) from None
+
+
+def read_table(
+    path: Path, required: Sequence[str], *, delimiter: str = ",", names: Sequence[str] | None = None
+) -> Table:
+    """Read a delimited table.
+
+    Packed files, a byte order mark, blanks around header names and values, quoted cells, Windows line ends
+    and empty cells at the end of a row are put up with. Nothing else is.
+
+    Args:
+        path: the file.
+        required: columns that must be there.
+        delimiter: what separates the cells.
+        names: the column names of a file without a header; every row then has exactly these cells.
+
+    Raises:
+        InputError: unreadable file, wrong encoding, missing or repeated column, a header in the middle,
+            a row with too many or too few cells.
+    """
+    reader = csv.reader(io.StringIO(read_text(path, delimiter, names), newline=""), delimiter=delimiter)
+    table: Table | None = Table(path, names) if names is not None else None
+    header = list(names or ())
+    try:
+        for raw in reader:
+            cells = [cell.strip() for cell in raw]
+            while cells and not cells[-1]:
+                cells.pop()
+            if not cells:
+                continue
+            if table is None:
+                table, header = Table(path, cells), cells
+                _check_header(path, cells, required)
+                continue
+            row = Row(table, reader.line_num, cells)
+            if cells == header:
+                raise row.error("a header row among the data, remove it", header[0])
+            if len(cells) > len(header) or (names is not None and len(cells) < len(header)):
+                raise row.error(f"has {len(cells)} cells, {len(header)} are needed ({', '.join(header)})")
+            table.rows.append(row)
+    except csv.Error as error:
+        raise InputError(f"is not a table: {error}", file=f"{path}:{reader.line_num}") from None
+    if table is None or not table.rows:
+        raise InputError("holds no rows", file=path)
+    return table
+
+
+def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
+    for column in required:
+        if column not in header:
+            raise InputError(
+                f"column is missing from the header, {did_you_mean(column, list(header))}",
+                file=f"{path}:1",
+                field=column,
+            )
+    for position, column in enumerate(header):
+        if column and column in header[:position]:
+            raise InputError("column stands twice in the header", file=f"{path}:1", field=column)
+
+
+def make_box(
+    row: Row,
+    label: str,
+    xywh: tuple[float, float, float, float],
+    size: tuple[float, float] | None,
+    columns: tuple[str, str, str, str],
+    slack: float = 0.0,
+) -> Box:
+    """Make a box after checking that it has a size and lies on the image.
+
+    Args:
+        row: where it was read.
+        label: what it encloses.
+        xywh: left, top, width, height in raw pixels.
+        size: (width, height) of the image in pixels, None where the table does not tell.
+        columns: the columns of the four values, for the complaint.
+        slack: pixels by which hand-drawn boxes may pass the edge; what passes is clipped.
+
+    Raises:
+        InputError: no extent, or outside the image.
+    """
+    x, y, w, h = xywh
+    for extent, column in ((w, columns[2]), (h, columns[3])):
+        if not extent > 0:
+            raise row.error(f"box of size {extent:g}, it must be positive", column)
+    limits = size or (math.inf, math.inf)
+    for start, extent, limit, column in ((x, w, limits[0], columns[0]), (y, h, limits[1], columns[1])):
+        if start < -slack or start + extent > limit + slack:
+            raise row.error(
+                f"box from {start:g} to {start + extent:g} lies outside the image (0 to {limit:g})", column
+            )
+    if x >= 0 and y >= 0 and x + w <= limits[0] and y + h <= limits[1]:
+        return Box(label, x, y, w, h)
+    left, top = max(x, 0.0), max(y, 0.0)
+    return Box(label, left, top, min(x + w, limits[0]) - left, min(y + h, limits[1]) - top)
+
+
+def find_files(root: Path, suffixes: Sequence[str], folders: Sequence[str] = ("",)) -> list[str]:
+    """List image files below some folders of a release by one directory walk.
+
+    Args:
+        root: the release.
+        suffixes: lower-case endings, with the dot.
+        folders: where to look, relative to ``root``; missing ones are skipped.
+
+    Returns:
+        Sorted POSIX paths relative to ``root``; hidden files and ``__MACOSX`` are left out.
+    """
+    found: list[str] = []
+    for folder in folders:
+        for directory, below, names in os.walk(root / folder):
+            below[:] = [name for name in below if not name.startswith((".", "__MACOSX"))]
+            prefix = Path(directory).relative_to(root).as_posix()
+            prefix = "" if prefix == "." else prefix + "/"
+            found += [prefix + n for n in names if n.lower().endswith(tuple(suffixes)) and n[0] != "."]
+    return sorted(found)
+
+
+def by_path(path: str) -> str:
+    """Key of :func:`attach_images`: the whole relative path."""
+    return path
+
+
+def by_name(path: str) -> str:
+    """Key of :func:`attach_images`: the file name, for releases that spread images over numbered folders."""
+    return path.rsplit("/", 1)[-1]
+
+
+def by_stem(path: str) -> str:
+    """Key of :func:`attach_images`: the file name without its ending."""
+    return PurePosixPath(path).stem
+
+
+def attach_images(
+    samples: Sequence[Sample],
+    root: Path,
+    files: Sequence[str],
+    table: Path,
+    column: str,
+    key: Callable[[str], str] = by_path,
+) -> list[Sample]:
+    """Give every sample its file, and every file its sample.
+
+    Args:
+        samples: with ``path`` relative to ``root`` as the table has it, and ``meta["row"]``.
+        root: the release.
+        files: from :func:`find_files`.
+        table: the table that names the images.
+        column: its column of image names.
+        key: which part of a path identifies an image.
+
+    Returns:
+        The samples with complete paths, sorted by id.
+
+    Raises:
+        InputError: an id without an image, an image without an id, or two files for one id.
+    """
+    places: dict[str, str] = {}
+    for file in files:
+        if places.setdefault(key(file), file) != file:
+            raise InputError(
+                f"a second file for the same image, beside {places[key(file)]}", file=root / file
+            )
+    done: list[Sample] = []
+    absent: list[Sample] = []
+    for sample in samples:
+        place = places.pop(key(sample.path.as_posix()), None)
+        if place is None:
+            absent.append(sample)
+        else:
+            done.append(replace(sample, path=root / place))
+    if absent:
+        row = f"{table}:{absent[0].meta['row']}" if "row" in absent[0].meta else table
+        raise InputError(
+            f"no image {absent[0].path} below {root}{_others(len(absent), len(samples), 'ids')}",
+            file=row,
+            field=column,
+        )
+    if places:
+        first = min(places.values())
+        raise InputError(
+            f"image without a row in {table.name}{_others(len(places), len(files), 'files')}",
+            file=root / first,
+        )
+    return sorted(done, key=lambda sample: sample.id)
+
+
+def _others(count: int, total: int, noun: str) -> str:
+    return f" ({count} of {total} {noun})" if count > 1 else ""

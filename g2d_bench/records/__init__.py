@@ -1,0 +1,1 @@
+"""Records and what is said of them: store, selection, verification, comparison."""

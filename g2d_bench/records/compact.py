@@ -1,0 +1,187 @@
+"""Records small enough for git: predictions without what no metric reads."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from g2d_bench.errors import InputError
+from g2d_bench.records.compact_boxes import reduce_boxes
+from g2d_bench.records.compact_scores import reduce_scores
+from g2d_bench.records.recompute import differences, recomputed
+from g2d_bench.records.record import (
+    Predictions,
+    Record,
+    read_predictions,
+    read_record,
+    to_json,
+    write_atomically,
+)
+from g2d_bench.records.selection import Found, select
+
+LEFT_OUT = "left_out_of_predictions"
+"""Note of a compact record: which arrays it lacks."""
+ALWAYS = ("id", "patient", "label")
+"""What is kept although no metric reads it: intervals and paired tests need it."""
+
+
+class _Watched(Mapping[str, NDArray[Any]]):
+    """Arrays that remember which of them were asked for."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._arrays = arrays
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        self.read.add(name)
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
+
+def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Keep what the record's metrics are computed from, in the smallest types that hold it exactly.
+
+    Boxes and classification scores are reduced to what metrics can tell apart, see :mod:`.compact_boxes` and
+    :mod:`.compact_scores`.
+
+    Args:
+        record: of the cell.
+        predictions: all its arrays.
+
+    Returns:
+        The arrays to keep; `g2d-bench verify` finds the same metrics in them.
+
+    Raises:
+        InputError: the metrics do not follow from the predictions, before or after.
+    """
+    watched = _Watched(predictions)
+    found = Found(record)
+    _refuse(found, watched)
+    if record.kind == "detection":
+        predictions = reduce_boxes(predictions)
+    elif "scores" in predictions:
+        predictions = reduce_scores(predictions)
+    kept = {
+        name: _smallest(array)
+        for name, array in predictions.items()
+        if name in watched.read or name in ALWAYS
+    }
+    _refuse(found, kept)
+    return kept
+
+
+def _refuse(found: Found, predictions: Mapping[str, NDArray[Any]]) -> None:
+    for metric, stated, again in differences(found, recomputed(found, predictions)):
+        raise InputError(
+            f"says {stated:.6g}, its predictions give {again:.6g}; only what can be verified is made compact",
+            file=found.where,
+            field=f"metrics.{metric}",
+        )
+
+
+def _smallest(array: NDArray[Any]) -> NDArray[Any]:
+    """Choose the smallest type that holds every value exactly."""
+    if not array.size or array.dtype.kind not in "iuf":
+        return array
+    if array.dtype.kind == "f":
+        types: tuple[type[np.generic], ...] = (np.float16, np.float32)
+    else:
+        types = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
+    for smaller in types:
+        if np.dtype(smaller).itemsize >= array.dtype.itemsize:
+            break
+        with np.errstate(over="ignore"):
+            tried = array.astype(smaller)
+        if np.array_equal(tried.astype(array.dtype), array, equal_nan=array.dtype.kind == "f"):
+            return tried
+    return array
+
+
+def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[Path]:
+    """Write compact copies of records into another folder, at the same places.
+
+    Args:
+        records: with their files below ``source``.
+        source: the folder of the records.
+        target: the folder to write; files that are there already with the same content stay untouched.
+
+    Returns:
+        The written records.
+
+    Raises:
+        InputError: a record cannot be verified, or keeps no predictions, or both folders are one.
+    """
+    if source.resolve() == target.resolve():
+        raise InputError("holds the full records; compact copies need a folder of their own", file=target)
+    written = []
+    for found in records:
+        assert found.path is not None
+        path = target / found.path.relative_to(source)
+        written.append(path)
+        if _is_copy(found.record, path):
+            continue
+        if found.record.predictions is None and set(found.record.metrics.values()) <= {None}:
+            # The task does not apply to the encoder; there is no number and nothing to prove it with.
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, to_json(found.record))
+            continue
+        predictions = read_predictions(found.path, found.record)
+        try:
+            kept = compact(found.record, predictions)
+        except InputError as error:
+            raise InputError(str(error), file=found.path) from None
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **kept)
+        arrays = path.with_suffix(".npz")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(arrays, buffer.getvalue())
+        left = sorted(set(predictions) - set(kept))
+        left += ["boxes that hit nothing: coordinates and exact scores"] * (found.record.kind == "detection")
+        if "scores" in kept and kept["scores"].dtype != predictions["scores"].dtype:
+            left.append("last digits of the scores")
+        record = found.record.model_copy(
+            update={
+                "predictions": Predictions(file=arrays.name, sha256=_digest(buffer.getvalue())),
+                "notes": found.record.notes | ({LEFT_OUT: left} if left else {}),
+            }
+        )
+        write_atomically(path, to_json(record))
+    return written
+
+
+def _is_copy(record: Record, path: Path) -> bool:
+    """Say whether ``path`` is the compact copy of this very record, predictions beside it."""
+    try:
+        there = read_record(path)
+        if there.predictions is not None:
+            read_predictions(path, there)
+    except InputError:
+        return False
+    changed: dict[str, Any] = {"predictions": None, "notes": {}}
+    notes = {name: value for name, value in there.notes.items() if name != LEFT_OUT}
+    same = there.model_copy(update=changed) == record.model_copy(update=changed)
+    return same and notes == record.notes and (there.predictions is None) == (record.predictions is None)
+
+
+def _digest(content: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(content).hexdigest()
+
+
+def compact_folder(source: Path, target: Path) -> list[Path]:
+    """Write compact copies of all records of a folder; see :func:`write_compact`."""
+    return write_compact(select(source), source, target)

@@ -1,0 +1,261 @@
+"""Has a number moved? Cells of one results folder against those of another."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Literal
+
+from g2d_bench.errors import InputError
+from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.record import Record, changes
+from g2d_bench.records.selection import Found
+
+State = Literal["same", "moved", "missing", "signature"]
+FLOOR = 0.001
+"""Smallest tolerance drawn from seeds, as a share: 0.1 points."""
+WIDTH = 2.0
+"""Standard deviations over seeds that a cell may move unless told otherwise."""
+ROUNDING = 1e-12
+BAD: tuple[State, ...] = ("moved", "missing", "signature")
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a metric may move.
+
+    Attributes:
+        rule: ``seeds``, ``absolute`` (points of 100; for a metric that is no share, its own unit) or
+            ``relative`` (percent of the reference).
+        amount: standard deviations, points, percent.
+    """
+
+    rule: Literal["seeds", "absolute", "relative"]
+    amount: float = WIDTH
+
+    @classmethod
+    def parse(cls, text: str) -> Tolerance:
+        """Read ``seeds``, ``4sd`` (deviations over seeds), ``0.5`` (points) or ``2%`` (of the reference).
+
+        Raises:
+            InputError: anything else.
+        """
+        if text == "seeds":
+            return cls("seeds")
+        match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%|sd|)", text.strip(), re.ASCII)
+        if not match:
+            raise InputError(
+                f"{text!r} is no tolerance; write seeds, 4sd, 0.5 (points) or 2%", field="--tolerance"
+            )
+        rules: dict[str, Literal["seeds", "absolute", "relative"]]
+        rules = {"": "absolute", "%": "relative", "sd": "seeds"}
+        return cls(rules[match[2]], float(match[1]))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric on both sides.
+
+    Attributes:
+        where: the cell in words.
+        metric: its name.
+        state: ``same``, ``moved``, ``missing`` (on the measured side) or ``signature`` (not comparable).
+        before: in the metric's unit (shares as 0 to 1), None where undefined or missing.
+        after: likewise.
+        tolerance: in the same unit.
+        since: what changed between the two records, or how their signatures differ.
+    """
+
+    where: str
+    metric: str
+    state: State
+    before: float | None
+    after: float | None
+    tolerance: float
+    since: str = ""
+
+    @property
+    def scale(self) -> float:
+        """100 where the metric is a share and shown in percent."""
+        try:
+            return 100.0 if metric_spec(self.metric).share else 1.0
+        except InputError:
+            return 100.0
+
+    @property
+    def moved_by(self) -> float:
+        """Points of 100, or the metric's own unit; NaN where one side has no number."""
+        if self.before is None or self.after is None:
+            return math.nan
+        return self.scale * (self.after - self.before)
+
+    def __str__(self) -> str:
+        if self.state == "missing":
+            return f"{self.where}: not measured"
+        if self.state == "signature":
+            return f"{self.where}: not comparable, signatures differ: {self.since}"
+        where = f"{self.where}: {self.metric}"
+        before, after = (
+            "n/a" if number is None else f"{self.scale * number:.2f}" for number in (self.before, self.after)
+        )
+        by = "" if math.isnan(self.moved_by) else f"{self.moved_by:+.2f}, "
+        text = f"{where}: {before} -> {after} ({by}tolerance {self.scale * self.tolerance:.2f})"
+        return text + (f" {self.since}" if self.state == "moved" and self.since else "")
+
+
+def compare(
+    reference: Mapping[Cell, Found],
+    measured: Mapping[Cell, Found],
+    tolerance: Tolerance,
+    cells: Collection[Cell] | None = None,
+) -> list[Line]:
+    """Compare cells of the reference with their repeats.
+
+    Args:
+        reference: the numbers to keep; tolerances are drawn from all of them.
+        measured: the numbers of now; cells that the reference lacks are not compared.
+        tolerance: how far a metric may move.
+        cells: which cells to compare; all of the reference if None.
+
+    Returns:
+        One line per metric and cell, and one per cell that was not measured or cannot be compared.
+    """
+    allowed = _Allowed(reference, tolerance)
+    lines: list[Line] = []
+    for cell in sorted(reference if cells is None else cells):
+        old, found = reference[cell].record, measured.get(cell)
+        if found is None:
+            lines.append(Line(str(cell), "all metrics", "missing", None, None, 0.0))
+            continue
+        new = found.record
+        if new.signature != old.signature:
+            since = _differences(old, new)
+            lines.append(Line(str(cell), "all metrics", "signature", None, None, 0.0, since))
+            continue
+        for metric, before in old.metrics.items():
+            limit = allowed(cell, metric, before)
+            after = new.metrics.get(metric)
+            state: State = "same" if agree(before, after, limit) else "moved"
+            changed = changes(old, new)
+            since = f"since {changed}" if changed else "with nothing changed that a record knows of"
+            lines.append(Line(str(cell), metric, state, before, after, limit, since))
+    return lines
+
+
+def agree(before: float | None, after: float | None, limit: float) -> bool:
+    """Say whether two numbers lie within a tolerance; undefined agrees with undefined only."""
+    if before is None or after is None:
+        return before is after
+    return abs(after - before) <= limit + ROUNDING
+
+
+def _differences(old: Record, new: Record) -> str:
+    pairs = zip(old.signature.split("|"), new.signature.split("|"), strict=False)
+    return ", ".join(f"{a} -> {b}" for a, b in pairs if a != b)
+
+
+class _Allowed:
+    """Tolerance of a cell's metric, in the metric's unit.
+
+    From seeds: two standard deviations (or as many as wanted) over the reference's seeds, pooled over the
+    encoders of the column (root mean square), since three seeds alone estimate a deviation badly; at least
+    0.1 points.
+    """
+
+    def __init__(self, reference: Mapping[Cell, Found], tolerance: Tolerance) -> None:
+        self._tolerance = tolerance
+        rows: dict[tuple[str, float, str, str, str], list[float]] = defaultdict(list)
+        for cell, found in reference.items():
+            for metric, value in found.record.metrics.items():
+                if value is not None:
+                    rows[cell.task, cell.fraction, cell.protocol, metric, cell.encoder].append(value)
+        spreads: dict[tuple[str, float, str, str], list[float]] = defaultdict(list)
+        for (task, fraction, protocol, metric, _), values in rows.items():
+            if len(values) > 1:
+                spreads[task, fraction, protocol, metric].append(stdev(values) ** 2)
+        self._pooled = {column: math.sqrt(fmean(squares)) for column, squares in spreads.items()}
+
+    def __call__(self, cell: Cell, metric: str, before: float | None) -> float:
+        pooled = self._pooled.get((cell.task, cell.fraction, cell.protocol, metric), 0.0)
+        return limit_of(self._tolerance, metric, before, pooled)
+
+
+def limit_of(
+    tolerance: Tolerance, metric: str, before: float | None, deviation: float, rounding: float = 0.0
+) -> float:
+    """Return the tolerance of one number in the metric's unit, from the deviation over seeds if so wanted."""
+    if tolerance.rule == "absolute":
+        return tolerance.amount / Line("", metric, "same", None, None, 0.0).scale
+    if tolerance.rule == "relative":
+        return abs(before or 0.0) * tolerance.amount / 100
+    return max(FLOOR, tolerance.amount * deviation + rounding)
+
+
+STYLES = ("text", "github", "junit")
+
+
+def render(lines: Sequence[Line], style: str = "text") -> str:
+    """Write the lines that are not the same, and a count.
+
+    Args:
+        lines: of :func:`compare`.
+        style: ``text``, ``github`` (workflow annotations) or ``junit`` (XML, all lines).
+    """
+    bad = [line for line in lines if line.state in BAD]
+    if style == "junit":
+        return _junit(lines)
+    if style == "github":
+        shown = [f"::error title={_TITLES[line.state]}::{_github(str(line))}" for line in bad]
+    else:
+        shown = [str(line) for line in bad]
+    return "\n".join([*shown, summary(lines)])
+
+
+_TITLES = {"moved": "number moved", "missing": "number missing", "signature": "not comparable"}
+
+
+def _github(text: str) -> str:
+    """Escape the data of a workflow command as the runner expects it."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def summary(lines: Sequence[Line]) -> str:
+    """Count the lines in one sentence."""
+    words = {"moved": "moved", "missing": "not measured", "signature": "with another signature"}
+    counts = {state: sum(line.state == state for line in lines) for state in words}
+    compared = len(lines) - counts["missing"] - counts["signature"]
+    if not any(counts.values()):
+        return f"{compared} numbers compared, none moved"
+    for state in ("missing", "signature"):
+        words[state] = f"cell{'s' if counts[state] > 1 else ''} {words[state]}"
+    return f"{compared} numbers compared: " + ", ".join(
+        f"{n} {words[state]}" for state, n in counts.items() if n
+    )
+
+
+def _junit(lines: Sequence[Line]) -> str:
+    from xml.etree import ElementTree
+
+    suite = ElementTree.Element(
+        "testsuite",
+        name="g2d-bench compare",
+        tests=str(len(lines)),
+        failures=str(sum(line.state in BAD for line in lines)),
+    )
+    for line in lines:
+        case = ElementTree.SubElement(suite, "testcase", classname=_xml(line.where), name=_xml(line.metric))
+        if line.state in BAD:
+            failure = ElementTree.SubElement(case, "failure", type=line.state, message=_xml(str(line)))
+            failure.text = _xml(str(line))
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def _xml(text: str) -> str:
+    """Drop control characters, which XML cannot hold even escaped."""
+    return "".join(letter for letter in text if letter >= " " or letter in "\t\n")

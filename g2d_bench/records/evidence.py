@@ -1,0 +1,143 @@
+"""Bootstrap draws of table cells, from the predictions beside the records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_json
+from g2d_bench.metrics.resample import REPLICATES, Values
+from g2d_bench.metrics.spec import Predictions
+from g2d_bench.records.draws import DrawCache, draw
+from g2d_bench.records.recompute import _refuse_edited, recompute, recomputed
+from g2d_bench.records.record import read_predictions
+from g2d_bench.records.selection import Found
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Draws of one encoder's value in a column.
+
+    Attributes:
+        draws: mean over seeds per draw of patients, [R].
+        sample: the test samples that were drawn from; only equal ones can be compared in pairs.
+    """
+
+    draws: Values
+    sample: str
+
+
+class Evidence:
+    """Reads predictions once per record and draws from them.
+
+    Args:
+        count: draws per value; with 0 there are neither intervals nor tests.
+        more: metrics to compute from the predictions although the records do not state them
+            (``auroc/Edema`` where they state ``auroc``).
+    """
+
+    def __init__(self, count: int = REPLICATES, *, more: Sequence[str] = ()) -> None:
+        self._count = count
+        self._more = tuple(more)
+        self._values: dict[int, dict[str, float]] = {}
+        self._draws: dict[tuple[int, str], Values | None] = {}
+        self._open: tuple[int, Predictions] = (0, {})
+        self._samples: dict[int, str] = {}
+        self._kept: list[Found] = []
+        self._cache = DrawCache()
+
+    def value(self, found: Found, metric: str) -> float | None:
+        """Return a record's metric as a share, NaN where it is undefined, None where there is none."""
+        stated = found.record.metrics
+        if metric in stated:
+            number = stated[metric]
+            return math.nan if number is None else number
+        if metric not in self._more or not self._checked(found):
+            return None
+        return self._point(found, metric)
+
+    def mean(self, seeds: Sequence[Found], metric: str) -> Drawn | None:
+        """Draw the mean over seeds of one metric.
+
+        Args:
+            seeds: records of one cell but for the seed.
+            metric: its name.
+
+        Returns:
+            None where a record keeps no predictions, the metric cannot be drawn, or the seeds were tested
+            on different samples.
+
+        Raises:
+            InputError: predictions were changed, or do not give the recorded metric.
+        """
+        parts = [self._of(found, metric) for found in seeds]
+        samples = {self._samples.get(id(found.record)) for found in seeds}
+        known = [part for part in parts if part is not None]
+        if len(known) < len(seeds) or len(samples) != 1:
+            return None
+        (sample,) = samples
+        assert sample is not None
+        return Drawn(np.mean(known, axis=0), sample)
+
+    def _of(self, found: Found, metric: str) -> Values | None:
+        key = (id(found.record), metric)
+        if key not in self._draws:
+            self._draws[key] = self._draw(found, metric)
+        return self._draws[key]
+
+    def _draw(self, found: Found, metric: str) -> Values | None:
+        kept = found.record.predictions
+        if not self._count or kept is None or not self._checked(found):
+            return None
+        point = self._point(found, metric)
+        if point is None:
+            return None
+        return self._cache.get(
+            kept.sha256,
+            self._count,
+            {metric: point},
+            lambda name: draw(name, self._read(found), self._count),
+        )[metric]
+
+    def _checked(self, found: Found) -> bool:
+        """Look once whether a record's predictions give its metrics; False where there are none to look at.
+
+        The values are kept, since a table asks for a column at a time, and the arrays of all its records are
+        too many to hold.
+        """
+        record = found.record
+        if found.path is None or record.predictions is None:
+            return False
+        if id(record) not in self._samples:
+            self._kept.append(found)  # An id is only good as long as its object lives.
+            predictions = self._read(found)
+            # A metric that is not computed here, of somebody's own adapter, stands without interval.
+            with suppress(InputError):
+                self._values[id(record)] = recomputed(found, predictions)
+            _refuse_edited(found, self._values.get(id(record), {}))
+            self._samples[id(record)] = _sample(predictions)
+        return True
+
+    def _read(self, found: Found) -> Predictions:
+        """Read the arrays of a record; those of the last one are kept."""
+        assert found.path is not None
+        if self._open[0] != id(found.record):
+            self._open = (id(found.record), read_predictions(found.path, found.record))
+        return self._open[1]
+
+    def _point(self, found: Found, metric: str) -> float | None:
+        points = self._values.setdefault(id(found.record), {})
+        if metric not in points:
+            with suppress(InputError, KeyError):
+                points[metric] = recompute(metric, self._read(found))
+        return points.get(metric)
+
+
+def _sample(predictions: Predictions) -> str:
+    """Return a digest of the test samples and their patients, in order."""
+    return digest_json([predictions[name].tolist() for name in ("id", "patient") if name in predictions])

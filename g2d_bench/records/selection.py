@@ -1,0 +1,136 @@
+"""Which records of a results folder a command looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.records.cell import Cell, percent
+from g2d_bench.records.record import CellPart, Record, changes
+from g2d_bench.records.store import Store
+
+
+@dataclass(frozen=True)
+class Found:
+    """A record and the file in which it stands (None for one that is not written)."""
+
+    record: Record
+    path: Path | None = None
+
+    @property
+    def cell(self) -> Cell:
+        """The record's cell."""
+        return Cell(**self.record.cell.model_dump())
+
+    @property
+    def where(self) -> str:
+        """The file, or the key of a record without one."""
+        return str(self.path) if self.path is not None else f"key {self.record.key[:8]}"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What to look at; an empty field lets everything pass.
+
+    Attributes:
+        task: task names.
+        encoder: encoder names, ``+decoder`` included.
+        fraction: shares of the labels.
+        protocol: protocol names.
+        seed: seeds.
+        signature: text that the signature must contain.
+    """
+
+    task: tuple[str, ...] = ()
+    encoder: tuple[str, ...] = ()
+    fraction: tuple[float, ...] = ()
+    protocol: tuple[str, ...] = ()
+    seed: tuple[int, ...] = ()
+    signature: str = ""
+
+    def passes(self, record: Record) -> bool:
+        """Say whether a record passes."""
+        return self.signature in record.signature and self.takes(record.cell)
+
+    def takes(self, cell: Cell | CellPart) -> bool:
+        """Say whether a cell passes, whatever the signature of its record."""
+        return all(not wanted or getattr(cell, name) in wanted for name, wanted in self._wanted())
+
+    def _wanted(self) -> list[tuple[str, Sequence[object]]]:
+        return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "signature"]
+
+    def explain(self, records: Sequence[Found], root: Path) -> InputError:
+        """Say why no record passed: the first wanted word that no record has."""
+        if word := self.unmatched([found.record.cell for found in records]):
+            name, reason = word
+            return InputError(f"no record of {reason}", file=root, field=f"--{name}")
+        if self.signature and not any(self.signature in found.record.signature for found in records):
+            return InputError(f"no signature contains {self.signature!r}", file=root, field="--signature")
+        return InputError("no record passes all filters together", file=root)
+
+    def unmatched(self, cells: Sequence[Cell | CellPart], *, every: bool = False) -> tuple[str, str] | None:
+        """Return an option and its first word that no cell has, with what is there.
+
+        Args:
+            cells: that are there.
+            every: whether each word must be there, or one of an option's words is enough.
+        """
+        for name, wanted in self._wanted():
+            there = sorted({getattr(cell, name) for cell in cells})
+            lacking = [word for word in wanted if word not in there]
+            if lacking and (every or len(lacking) == len(wanted)):
+                words = [percent(x) if isinstance(x, float) else str(x) for x in there]
+                shown = percent(lacking[0]) if isinstance(lacking[0], float) else str(lacking[0])
+                hint = did_you_mean(shown, words) if name != "seed" else f"there are {', '.join(words)}"
+                return name, f"{name} {shown}; {hint}"
+        return None
+
+
+def read_folder(root: Path) -> list[Found]:
+    """Read all records of a folder.
+
+    Raises:
+        InputError: no such folder, no record in it, or a file that is no record of this schema.
+    """
+    if not root.is_dir():
+        raise InputError("no such folder" if not root.exists() else "is not a folder", file=root)
+    store = Store(root)
+    found = [Found(record, path) for path, record in store]
+    if not found:
+        raise store.nothing()
+    return found
+
+
+def select(root: Path, wanted: Filter | None = None) -> list[Found]:
+    """Read the records of a folder that pass a filter.
+
+    Raises:
+        InputError: see :func:`read_folder`, or no record passes.
+    """
+    wanted = wanted or Filter()
+    everything = read_folder(root)
+    chosen = [found for found in everything if wanted.passes(found.record)]
+    if not chosen:
+        raise wanted.explain(everything, root)
+    return chosen
+
+
+def by_cell(records: Iterable[Found]) -> dict[Cell, Found]:
+    """Index records by cell.
+
+    Raises:
+        InputError: one cell has two records; both files are named.
+    """
+    index: dict[Cell, Found] = {}
+    for found in records:
+        other = index.setdefault(found.cell, found)
+        if other is not found:
+            moved = changes(other.record, found.record)
+            raise InputError(
+                f"two records for one cell ({found.cell}): {other.where} and {found.where}"
+                f"{f' ({moved})' if moved else ''}; "
+                "remove the one that should not count, or keep it in another folder"
+            )
+    return index

@@ -1,0 +1,37 @@
+"""The string that says whether two numbers may share a column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from g2d_bench.cards.protocol import Protocol
+    from g2d_bench.cards.task import TaskCard
+
+NUMBERS = 1
+"""Raised by one with every change of code that moves a number; see "numbers that change" in CHANGELOG.md."""
+
+
+def signature(task: TaskCard, protocol: Protocol, *, data_kind: str, data_hash: str, split_hash: str) -> str:
+    """Return the signature of a cell's numbers, without encoder, fraction and seed.
+
+    Args:
+        task: name, version and content enter.
+        protocol: name, version and what it says of the task's kind enter.
+        data_kind: ``phantom`` or ``real``.
+        data_hash: content hash of the data set.
+        split_hash: hash of the id lists.
+
+    Returns:
+        For example ``siim-seg@1.0#1a2b|phantom:siim#0a1b2c3d|split:clean#4d5e6f70|clean@1.0#8a9b|n1``;
+        a metric's own signature has its convention's name appended.
+    """
+    return "|".join(
+        (
+            f"{task.name}@{task.version}#{task.digest(protocol.split)[:4]}",
+            f"{data_kind}:{task.dataset}#{data_hash[:8]}",
+            f"split:{protocol.split}#{split_hash[:8]}",
+            f"{protocol.name}@{protocol.version}#{protocol.digest(task.kind)[:4]}",
+            f"n{NUMBERS}",
+        )
+    )

@@ -1,0 +1,127 @@
+"""Records: what a finished cell leaves, and the folder that keeps them."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_file
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.record import Failure, Predictions, Record, read_record, to_json, write_atomically
+
+FAILED = ".failed.json"
+DEPTH = 5
+"""Parts of a record's path below the root."""
+
+
+def is_place(path: Path) -> bool:
+    """Say whether a file lies in the folders of a task (``<task>@<version>``) and a protocol."""
+    return "@" in path.absolute().parts[-3]
+
+
+class Store:
+    """Records in a folder: ``<kind>/<encoder>/<task>@<version>/<protocol>/<fraction>-s<seed>-<key>.json``,
+    and ``<fraction>-s<seed>.failed.json`` where the cell failed.
+
+    Args:
+        root: the folder; it is made on the first write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def require_writable(self) -> None:
+        """Find out, without making anything, whether records can be written at the end of long work.
+
+        Raises:
+            InputError: they cannot.
+        """
+        place = next(
+            folder for folder in (self.root.absolute(), *self.root.absolute().parents) if folder.exists()
+        )
+        if not place.is_dir():
+            raise InputError("is not a folder", file=place, field="results")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise InputError("cannot be written to (permissions)", file=place, field="results")
+
+    def path(self, cell: Cell, *, kind: str, version: str, key: str) -> Path:
+        """Return where the record of a cell belongs."""
+        folder = self.root / kind / cell.encoder / f"{cell.task}@{version}" / cell.protocol
+        return folder / f"{cell.fraction:g}-s{cell.seed}-{key[:8]}.json"
+
+    def find(self, path: Path, key: str) -> Record | None:
+        """Return the finished record at ``path`` if its key is the wanted one."""
+        if not path.is_file():
+            return None
+        record = read_record(path)
+        return record if record.key == key else None
+
+    def save(self, path: Path, record: Record, predictions: dict[str, NDArray[Any]]) -> Record:
+        """Write predictions, then the record, each atomically.
+
+        Returns:
+            The record with the predictions' name and hash, where there are any.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        complete = record
+        if predictions:
+            arrays = path.with_suffix(".npz")
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, allow_pickle=False, **predictions)
+            write_atomically(arrays, buffer.getvalue())
+            complete = record.model_copy(
+                update={"predictions": Predictions(file=arrays.name, sha256=digest_file(arrays))}
+            )
+        write_atomically(path, to_json(complete))
+        self.failure_path(path).unlink(missing_ok=True)
+        return complete
+
+    def fail(self, path: Path, failure: Failure) -> None:
+        """Write a failure record; see :meth:`failure_path`."""
+        write_atomically(path, to_json(failure))
+
+    @staticmethod
+    def failure_path(path: Path) -> Path:
+        """Return where a cell's failure belongs, given where its record does.
+
+        The key is no part of it: a cell has one failure, its last, and that goes when the cell succeeds.
+        """
+        return path.with_name(path.stem.rpartition("-")[0] + FAILED)
+
+    def __iter__(self) -> Iterator[tuple[Path, Record]]:
+        """Read all finished records, in the order of their paths.
+
+        Raises:
+            InputError: a file is no record or has another schema version.
+        """
+        for path in self.files():
+            if not path.name.endswith(FAILED):
+                yield path, read_record(path)
+
+    def files(self) -> list[Path]:
+        """Return what stands where records do, failures included, by path; it need not be a record.
+
+        That is at their places below the root, be it the whole folder or a part of it such as one encoder's,
+        or directly in it. What else lies there is not ours to read: folders of pre-training, other results.
+        """
+        depths = ("*/" * depth + "*.json" for depth in range(DEPTH))
+        found = (path for pattern in depths for path in self.root.glob(pattern))
+        return sorted(path for path in found if path.parent == self.root or is_place(path))
+
+    def nothing(self) -> InputError:
+        """Return what to tell who expected records here, with the folders below that hold some."""
+        deeper = (
+            path for path in self.root.rglob("*.json") if len(path.relative_to(self.root).parts) > DEPTH
+        )
+        others = sorted({str(path.parents[DEPTH - 1]) for path in deeper if is_place(path)})
+        hint = f"; there are some in {', '.join(others)}" if others else "; `g2d-bench run` makes them"
+        return InputError("no records here" + hint, file=self.root)

@@ -1,0 +1,1 @@
+"""Formats of a table: one module each."""

@@ -1,0 +1,149 @@
+r"""A table as LaTeX: booktabs, every name escaped; wide ones need `graphicx`, very wide ones `rotating`."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from g2d_bench.report.formats.text import name_of
+from g2d_bench.report.model import GENERATED, Table, Value
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    "±": r"$\pm$",
+    "·": r"$\cdot$",
+    "–": "--",
+    "—": "---",
+    "→": r"$\to$",
+    "≥": r"$\ge$",
+    "≤": r"$\le$",
+    "×": r"$\times$",
+    "…": r"\dots{}",
+    "†": r"\textdagger{}",
+}
+WIDE = 4
+"""Columns from which a table is scaled to the width of the text."""
+SIDEWAYS = 8
+"""Columns from which a table lies on its side: across a page its numbers could not be read."""
+PREAMBLE = r"""% \usepackage[T1]{fontenc} \usepackage{textcomp,booktabs,graphicx,rotating}"""
+
+
+def escape(text: str) -> str:
+    """Make any text show as itself; a letter that a plain LaTeX cannot set becomes ``?``."""
+    return "".join(_ESCAPES.get(letter) or _printable(letter) for letter in " ".join(text.split()))
+
+
+def _printable(letter: str) -> str:
+    """ASCII and the letters of Latin-1 can be set with T1 fonts."""
+    if " " <= letter <= "~" or (letter.isalpha() and ord(letter) < 0x100):
+        return letter
+    return "?"
+
+
+def render(table: Table) -> str:
+    """Write one table environment."""
+    wide = len(table.columns) >= WIDE
+    environment = "sidewaystable" if len(table.columns) >= SIDEWAYS else "table"
+    columns = "l" + "r" * len(table.columns)
+    body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *_heads(table), *_rows(table), r"\bottomrule"]
+    body.append(r"\end{tabular}")
+    if wide:
+        body = [r"\resizebox{\linewidth}{!}{%", *body[:-1], body[-1] + "}"]
+    return "\n".join(
+        [
+            PREAMBLE,
+            *(f"% signature {_comment(signature)}" for signature in table.signatures),
+            rf"\begin{{{environment}}}",
+            r"\centering",
+            rf"\caption{{{_caption(table)}}}",
+            *body,
+            *_notes(table),
+            rf"\end{{{environment}}}",
+        ]
+    )
+
+
+def _caption(table: Table) -> str:
+    parts = [escape(table.title) + "."]
+    if table.generated:
+        parts.append(rf"\textbf{{{escape(GENERATED)}}}")
+    parts += [escape(fact[0].upper() + fact[1:]) + "." for fact in table.facts]
+    if table.tested:
+        parts.append(f"Bold: {escape(table.best)}.")
+    return " ".join(parts)
+
+
+def _heads(table: Table) -> list[str]:
+    """Set heading levels; neighbours with the same coarse heading share it over a rule."""
+    depth = max((len(column.heads) for column in table.columns), default=1)
+    heads = [("",) * (depth - len(column.heads)) + column.heads for column in table.columns]
+    lines = []
+    for level in range(depth - 1):
+        # Equal headings below different coarser ones are different groups.
+        groups = [(key[-1], len(list(part))) for key, part in groupby(head[: level + 1] for head in heads)]
+        cells, rules, at = [""], [], 2
+        for name, width in groups:
+            cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(name)}}}")
+            if name:
+                rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
+            at += width
+        lines += [" & ".join(cells) + r" \\", "".join(rules)]
+    last = " & ".join([escape(table.stub), *(escape(head[-1]) for head in heads)])
+    return [*(line for line in lines if line), last + r" \\"]
+
+
+def _rows(table: Table) -> list[str]:
+    lines: list[str] = []
+    before: tuple[str, str] | None = None
+    for row in table.rows:
+        if (row.panel, row.sort) != before:
+            lines.append(r"\midrule")
+            if row.panel and (before is None or before[0] != row.panel):
+                lines.append(
+                    rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\emph{{{escape(row.panel)}}}}} \\"
+                )
+        before = (row.panel, row.sort)
+        name = escape(name_of(row))
+        name = name if row.sort == "measured" else rf"\emph{{{name}}}"
+        lines.append(" & ".join([name, *map(_cell, row.values)]) + r" \\")
+    return lines
+
+
+def _cell(value: Value) -> str:
+    centre = escape(value.centre)
+    text = rf"\textbf{{{centre}}}" if value.best else centre
+    text += rf" $\pm$ {value.behind}" if value.behind else ""
+    text += rf"\textsuperscript{{{escape(value.marks)}}}" if value.marks else ""
+    if not value.limits:
+        return text
+    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{text}\\[-2pt]{{\scriptsize {value.limits}}}\end{{tabular}}"
+
+
+def _notes(table: Table) -> list[str]:
+    if not table.notes:
+        return []
+    return [
+        r"\par\smallskip",
+        r"\begin{minipage}{\linewidth}\footnotesize",
+        *(escape(note) + r"\par" for note in table.notes),
+        r"\end{minipage}",
+    ]
+
+
+def _comment(text: str) -> str:
+    """A comment ends with its line."""
+    return " ".join(text.split())

@@ -1,0 +1,56 @@
+"""A table as GitHub-flavoured Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from g2d_bench.report.formats.text import name_of
+from g2d_bench.report.model import GENERATED, Table, Value
+
+FOLD = 8
+"""Notes and signatures that are shown; where there are more, the reader opens them."""
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
+
+
+def escape(text: str) -> str:
+    """Make any text show as itself in a Markdown table cell: no markup, no HTML, no cell border."""
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(r"\\\1", plain)
+
+
+def render(table: Table) -> str:
+    """Write one table; a cell is ``mean ± spread`` and, below it, the interval."""
+    heads = [table.stub, *(" · ".join(column.heads) for column in table.columns)]
+    lines = [f"**{escape(table.title)}**", ""]
+    if table.generated:
+        lines += [f"> **{escape(GENERATED)}**", ""]
+    lines += [_line([escape(head) for head in heads]), _line(["---", *["---:"] * len(table.columns)])]
+    panel = ""
+    for row in table.rows:
+        if row.panel != panel:
+            panel = row.panel
+            lines.append(_line([f"*{escape(panel)}*", *[""] * len(table.columns)]))
+        name = escape(name_of(row))
+        lines.append(_line([f"*{name}*" if row.sort != "measured" else name, *map(_cell, row.values)]))
+    below = [*table.facts, *([f"Bold: {table.best}."] if table.tested else [])]
+    small = [*table.notes, *(f"signature {signature}" for signature in table.signatures)]
+    if len(small) <= FOLD:
+        return "\n".join([*lines, "", *_items([*below, *small])]).rstrip()
+    folded = ["", "<details><summary>Notes and signatures</summary>", "", *_items(small), "", "</details>"]
+    return "\n".join([*lines, "", *_items(below), *folded])
+
+
+def _items(texts: Sequence[str]) -> list[str]:
+    return [f"- {escape(text)}" for text in texts]
+
+
+def _cell(value: Value) -> str:
+    centre = f"**{value.centre}**" if value.best else value.centre
+    text = centre + (f" ± {value.behind}" if value.behind else "")
+    text += f" <sup>{escape(value.marks)}</sup>" if value.marks else ""
+    return text + (f"<br><sub>{value.limits}</sub>" if value.limits else "")
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,26 @@
+"""All formats of a table by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from g2d_bench.report.formats import flat, latex, markdown, text
+from g2d_bench.report.formats.turn import turn
+from g2d_bench.report.model import Table
+
+FORMATS = ("text", "md", "latex", "csv", "json")
+
+
+def render(tables: Sequence[Table], style: str = "text") -> str:
+    """Write tables.
+
+    Args:
+        tables: what to write.
+        style: one of :data:`FORMATS`.
+    """
+    if style == "csv":
+        return flat.to_csv(tables)
+    if style == "json":
+        return flat.to_json(tables)
+    one = {"text": text.render, "md": markdown.render, "latex": latex.render}[style]
+    return "\n\n".join(one(turn(table) if table.turned else table) for table in tables)

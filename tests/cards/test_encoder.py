@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
+from g2d_bench.cards.encoder import EncoderCard, load_encoder_card
+from g2d_bench.cards.io import load_card, load_cards
+from g2d_bench.errors import InputError
+from g2d_bench.paths import shipped
+
+GOOD = """
+title = "Test"
+objective = "mgca"
+scale = "published"
+[image]
+model = "resnet50"
+size = 224
+mean = [0.1, 0.2, 0.3]
+std = 0.5
+[[checkpoint]]
+layout = "lightning"
+container = "state_dict"
+prefix = "img_encoder_q.model."
+expect = 318
+[text]
+source = "hf-hub:emilyalsentzer/Bio_ClinicalBERT"
+"""
+
+
+def write(folder: Path, text: str, name: str = "test.r50.toml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        load_encoder_card(path)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.startswith(f"{path}: ")
+    return text.removeprefix(f"{path}: ")
+
+
+def test_good_card(tmp_path: Path) -> None:
+    card = load_encoder_card(write(tmp_path, GOOD))
+    assert card.name == "test.r50"
+    assert card.mean == (0.1, 0.2, 0.3)
+    assert card.std == (0.5, 0.5, 0.5)
+    assert card.checkpoint[0].prefix == "img_encoder_q.model."
+    assert card.image.resize_inside is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("std = 0.5", "stdd = 0.5", "image.stdd: unknown key; did you mean 'std'?"),
+        ("prefix =", "prefx =", "checkpoint[0].prefx: unknown key; did you mean 'prefix'?"),
+        (
+            'title = "Test"',
+            'titel = "Test"',
+            "titel: unknown key; did you mean 'title'? (and 1 more problem)",
+        ),
+        ("source =", "sorce =", "text.sorce: unknown key; did you mean 'source'? (and 1 more problem)"),
+        (
+            'objective = "mgca"',
+            'objective = "mgac"',
+            "objective: 'mgac' is not allowed; did you mean 'mgca'?",
+        ),
+        (
+            'container = "state_dict"',
+            'container = "x"',
+            "checkpoint[0].container: 'x' is not allowed; allowed: ",
+        ),
+        ('title = "Test"', "", "title: required key is missing"),
+        ("size = 224", "size = 'big'", "image.size: Input should be a valid integer"),
+        ("size = 224", "size = 8", "image.size: Input should be greater than or equal to 32 (got 8)"),
+        ("std = 0.5", "std = 0.0", "image.std: must be above 0 (got 0.0)"),
+        ("std = 0.5", "std = [0.5, 0.5]", "image.std: "),
+        ("hf-hub:", "hub:", "text.source: must be 'shipped', 'hf-hub:NAME' or 'local-dir:PATH'"),
+        ('scale = "pub', 'weights = "a/b"\nscale = "pub', "weights: must be 'none', 'timm:MODEL.TAG'"),
+    ],
+)
+def test_wrong_card_is_one_line(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    assert GOOD.count(old) == 1
+    assert refusal(write(tmp_path, GOOD.replace(old, new))).startswith(expected)
+
+
+def test_digest_changes_with_what_moves_numbers(tmp_path: Path) -> None:
+    card = load_encoder_card(write(tmp_path, GOOD))
+    prose = {'title = "Test"': 'title = "Other"', "expect = 318": 'expect = 318\nnote = "from somewhere"'}
+    for old, new in prose.items():
+        assert load_encoder_card(write(tmp_path, GOOD.replace(old, new))).digest == card.digest
+    for old, new in {
+        "size = 224": "size = 256",
+        "std = 0.5": "std = 0.4",
+        "expect = 318": "expect = 317",
+    }.items():
+        assert load_encoder_card(write(tmp_path, GOOD.replace(old, new))).digest != card.digest
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    size: int = 1
+
+
+class _Odd(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    parts: dict[str, _Part] = {}
+    pair: tuple[_Part, ...] = ()
+    maybe: _Part | None = None
+    kind: Annotated[Literal["one", "two"] | None, Field(description="x")] = None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[parts.left]\nsise = 1", "parts.left.sise: unknown key; did you mean 'size'?"),
+        ("[[pair]]\nsiz = 1", "pair[0].siz: unknown key; did you mean 'size'?"),
+        ("[maybe]\nsizes = 1", "maybe.sizes: unknown key; did you mean 'size'?"),
+        ("kind = 'tow'", "kind: 'tow' is not allowed; did you mean 'two'?"),
+        ("maybe = 3", "maybe: Input should be a valid dictionary"),
+        ("zzzzzz = 3", "zzzzzz: unknown key; allowed: kind, maybe, pair, parts"),
+    ],
+)
+def test_explanations_reach_into_any_nesting(tmp_path: Path, text: str, expected: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(InputError) as caught:
+        load_card(path, _Odd)
+    assert str(caught.value).startswith(f"{path}: {expected}")
+
+
+def test_toml_mistake_names_the_line(tmp_path: Path) -> None:
+    assert "line 4" in refusal(write(tmp_path, "a = 1\nb = 2\n\nc = = 3\n"))
+
+
+def test_unreadable_cards(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "absent.toml") == "cannot be read: No such file or directory"
+    path = tmp_path / "latin.toml"
+    path.write_bytes(b'title = "\xe9"')
+    assert refusal(path) == "not UTF-8 text (byte 9)"
+
+
+def test_cards_that_nothing_could_load(tmp_path: Path) -> None:
+    bare = GOOD[: GOOD.index("[[checkpoint]]")]
+    assert "needs 'weights' or at least one" in refusal(write(tmp_path, bare))
+    twice = GOOD + '[[checkpoint]]\nlayout = "lightning"\nexpect = 318\n'
+    assert "two checkpoint layouts share a name" in refusal(write(tmp_path, twice))
+
+
+def test_name_must_follow_the_grammar(tmp_path: Path) -> None:
+    assert refusal(write(tmp_path, GOOD, "My Card.toml")).startswith("name: ")
+
+
+def test_every_shipped_card_loads_and_is_complete() -> None:
+    cards = load_cards(shipped("baselines"), EncoderCard)
+    phantom = {"random", "convirt", "gloria", "mgca", "g2d"}
+    published = {
+        *("random.r50", "imagenet.r50", "imagenet.vit-b16", "gloria.chexpert-r50", "gloria.mimic-r50"),
+        *("mgca.r50", "mgca.vit-b16", "convirt.benchx-r50", "g2d.r50", "biovil.r50", "medklip.r50"),
+        *("mflag.r50", "mrm.vit-b16"),
+    }
+    assert phantom | published <= cards.keys()
+    for name, card in cards.items():
+        assert card.name == name
+        assert card.scale == ("published" if "." in name else "phantom")
+        assert card.paper or card.objective in ("none", "supervised")
+        assert card.licence or card.objective == "none"
+    small = {name: cards[name].image for name in phantom}
+    assert all(image == small["random"] for image in small.values()), (
+        "equal terms: one architecture and input"
+    )
+    assert load_card(shipped("baselines") / "g2d.toml", EncoderCard) == cards["g2d"]
+
+
+def test_layouts_expect_all_entries_unless_they_say_what_may_lack() -> None:
+    for card in load_cards(shipped("baselines"), EncoderCard).values():
+        whole = {"resnet50": 318, "vit_base_patch16_224": 150}.get(card.image.model)
+        for layout in card.checkpoint:
+            assert layout.expect == whole or (layout.missing_ok and layout.expect < (whole or 0)), card.name
+
+
+def test_every_method_has_a_text_side_or_says_why_not() -> None:
+    for card in load_cards(shipped("baselines"), EncoderCard).values():
+        if card.scale == "published" and card.objective not in ("none", "supervised"):
+            assert bool(card.text) != bool(card.no_text), card.name
+            assert bool(card.text) == any(layout.text for layout in card.checkpoint), card.name
+            assert card.local_features, card.name
+
+
+PART = """
+[checkpoint.text]
+names = { "text." = "" }
+[checkpoint.heads]
+names = { "proj." = "image." }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("[checkpoint.heads]", "[checkpoint.head]", "checkpoint[0].head: unknown key; did you mean 'heads'?"),
+        (
+            '[checkpoint.heads]\nnames = { "proj." = "image." }',
+            "",
+            "checkpoint[0]: text and heads are of use tog",
+        ),
+        (
+            'names = { "proj." = "image." }',
+            "names = {}",
+            "checkpoint[0].heads.names: Dictionary should have at",
+        ),
+        (
+            '"hf-hub:emilyalsentzer/Bio_ClinicalBERT"',
+            '"shipped"',
+            "a layout has a text encoder; [text] must say",
+        ),
+        ("[text]\n", '[text]\nmodel = "gpt"\n', "text.model: 'gpt' is not allowed; allowed: "),
+        (
+            'scale = "pub',
+            'no_text = "none"\nscale = "pub',
+            "'no_text' says why there is no [text], but there is",
+        ),
+    ],
+)
+def test_wrong_text_side_is_one_line(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    good = GOOD.replace("[text]", PART + "[text]")
+    card = load_encoder_card(write(tmp_path, good))
+    assert card.checkpoint[0].text is not None
+    assert card.digest != load_encoder_card(write(tmp_path, GOOD)).digest
+    unseen = good.replace("[checkpoint.heads]\n", "[checkpoint.heads]\nseen = false\n")
+    assert load_encoder_card(write(tmp_path, unseen)).digest == card.digest
+    assert good.count(old) == 1
+    assert refusal(write(tmp_path, good.replace(old, new))).startswith(expected)
+
+
+def test_cards_are_read_without_torch() -> None:
+    code = "import sys, g2d_bench.cards.encoder as _; assert not {'torch', 'numpy'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from g2d_bench.cells.settings import resolve
+from g2d_bench.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("DATA", "RESULTS", "WEIGHTS", "CONFIG"):
+        monkeypatch.delenv(f"G2D_BENCH_{name}", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_anything_data_are_generated() -> None:
+    settings = resolve()
+    assert settings.data_root is None
+    assert settings.results == Path("runs")
+
+
+def test_flag_beats_environment_beats_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("flag", "env", "config"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "g2d-bench.toml").write_text('data_root = "config"\nresults = "records"\n')
+    assert resolve().data_root == Path("config")
+    assert resolve().results == Path("records")
+    monkeypatch.setenv("G2D_BENCH_DATA", str(tmp_path / "env"))
+    assert resolve().data_root == tmp_path / "env"
+    assert resolve(data_root=tmp_path / "flag").data_root == tmp_path / "flag"
+    assert resolve(data_root=tmp_path / "flag", phantom=True).data_root is None
+
+
+def test_config_paths_start_at_the_config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "conf"
+    (folder / "w").mkdir(parents=True)
+    (folder / "w" / "mgca.r50.ckpt").write_bytes(b"x")
+    (folder / "mine.toml").write_text('weights_dir = "w"\n[checkpoints]\n"g2d.r50" = "w/mgca.r50.ckpt"\n')
+    monkeypatch.setenv("G2D_BENCH_CONFIG", str(folder / "mine.toml"))
+    settings = resolve()
+    assert settings.checkpoint("mgca.r50") == folder / "w" / "mgca.r50.ckpt"
+    assert settings.checkpoint("g2d.r50") == folder / "w" / "mgca.r50.ckpt"
+    assert settings.checkpoint("mgca") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('data_rot = "x"', "data_root"),
+        ("results = 3", "results"),
+        ("results = ", "TOML"),
+    ],
+)
+def test_wrong_config_is_one_line(tmp_path: Path, text: str, wanted: str) -> None:
+    (tmp_path / "g2d-bench.toml").write_text(text)
+    with pytest.raises(InputError, match=wanted) as caught:
+        resolve()
+    assert "g2d-bench.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_places_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"nowhere.*--data-root.*no such folder"):
+        resolve(data_root=tmp_path / "nowhere")
+    with pytest.raises(InputError, match="is not a folder"):
+        resolve(data_root=tmp_path / "file")
+    with pytest.raises(InputError, match="no such checkpoint"):
+        resolve(checkpoints={"g2d": tmp_path / "nothing.pt"})
+    monkeypatch.setenv("G2D_BENCH_CONFIG", str(tmp_path / "none.toml"))
+    with pytest.raises(InputError, match="G2D_BENCH_CONFIG"):
+        resolve()

@@ -1,0 +1,323 @@
+"""The commands as a user meets them: output, exit codes, one line for bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from g2d_bench.cli import report as cli_report
+from g2d_bench.records.compare import STYLES
+from g2d_bench.records.selection import select
+from g2d_bench.report.formats.render import FORMATS
+from g2d_bench.report.papers import LAYOUTS
+
+Edit = Callable[[Path, Callable[[dict[str, Any]], None]], None]
+
+
+def refused(result: Any, *texts: str) -> None:
+    """Bad input is one line on stderr and exit code 2."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("g2d-bench: ")
+    for text in texts:
+        assert text in result.stderr
+
+
+def test_literals_agree_with_the_code() -> None:
+    assert tuple(LAYOUTS) == cli_report.PAPERS
+    assert cli_report.TABLE_FORMATS == FORMATS
+    assert cli_report.COMPARE_FORMATS == STYLES
+
+
+def test_importing_the_commands_imports_nothing_heavy() -> None:
+    code = "import sys, g2d_bench.cli.report; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "torch", "pydantic", "matplotlib", "pandas"} & set(done.stdout.split())
+
+
+def test_table_reads_the_default_folder_and_filters(folder: Any, cli: Callable[..., Any]) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6, "mgca": 0.5}, (0.01, 0.1))
+    text = cli("table").stdout
+    assert text.count("of the training labels") == 2
+    assert text.index("random") < text.index("mgca") < text.index("g2d")
+    text = cli("table", "--fraction", "1%", "--encoder", "g2d,random", "--seed", "0-1").stdout
+    assert text.count("of the training labels") == 1
+    assert "mgca" not in text
+    assert "2 seeds (0, 1)" in text
+
+
+def test_table_into_a_file(folder: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
+    folder.add("g2d")
+    result = cli("table", "--results", folder.root, "--format", "json", "--out", "t.json")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert json.loads((tmp_path / "t.json").read_text())[0]["generated"] is True
+    refused(cli("table", "--out", "no/t.md"), "no such folder")
+
+
+def test_summary_takes_the_main_metric_of_the_card(folder: Any, cli: Callable[..., Any]) -> None:
+    folder.grid({"g2d": 0.6}, (0.01, 0.1), seeds=1)
+    folder.add("g2d", task="my-own-task")
+    text = cli("table", "--summary").stdout
+    assert "siim-seg, dice_positive" in text
+    assert "my-own-task, dice_positive" in text
+    refused(cli("table", "--summary", "--paper", "g2d-table1"), "--summary")
+
+
+def test_paper_table_with_nothing_measured_shows_what_was_printed(cli: Callable[..., Any]) -> None:
+    result = cli("table", "--paper", "g2d-table4", "--with-quoted", "--format", "csv")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 1 + 9 * 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "texts"),
+    [
+        (["--task", "siim-sge"], ["--task", "did you mean 'siim-seg'?"]),
+        (["--encoder", "g2"], ["--encoder", "did you mean 'g2d'?"]),
+        (["--fraction", "0.5"], ["--fraction", "50 %"]),
+        (["--seed", "9"], ["--seed: no record of seed 9; there are 0, 1, 2"]),
+        (["--seed", "x"], ["--seed: 'x' is not a seed"]),
+        (["--protocol", "legacy"], ["--protocol"]),
+        (["--signature", "real:"], ["--signature: no signature contains 'real:'"]),
+        (["--encoder", "random", "--fraction", "0.1"], ["no record passes all filters together"]),
+        (["--paper", "g2d-table4"], ["g2d-table4: no record of chexpert-cls"]),
+    ],
+)
+def test_table_names_what_is_not_there(
+    folder: Any, cli: Callable[..., Any], arguments: list[str], texts: list[str]
+) -> None:
+    folder.grid({"g2d": 0.6}, (0.01, 0.1))
+    folder.grid({"random": 0.6}, (0.01,))
+    refused(cli("table", *arguments), *texts)
+
+
+def test_bad_folders(folder: Any, cli: Callable[..., Any], edit: Edit, tmp_path: Path) -> None:
+    refused(cli("table"), "runs: no such folder")
+    folder.root.mkdir()
+    refused(cli("table"), "no records here")
+    refused(cli("verify"), "no records here")
+    refused(cli("figure", "curves"), "no records here")
+    refused(cli("compare", "--to", folder.root), "no records here")
+    path = folder.add("g2d").path
+    (tmp_path / "file").touch()
+    refused(cli("verify", "file"), "is not a folder")
+    refused(cli("table", "--results", "file"), "is not a folder")
+    edit(path, lambda raw: raw.update(schema_version=3))
+    for command in (["table"], ["figure", "curves"], ["compare", "--to", folder.root]):
+        refused(cli(*command), "schema_version: is 3, this version of g2d-bench reads 1")
+    assert cli("verify").exit_code == 1
+
+
+def test_duplicates_and_mixed_signatures(folder: Any, cli: Callable[..., Any]) -> None:
+    first = folder.add("g2d")
+    other = folder.add("random", version="1.1")
+    refused(cli("table"), "--allow-mixed")
+    assert "(b) signature" in cli("table", "--allow-mixed").stdout
+    assert cli("table", "--signature", "@1.1").exit_code == 0
+    Path(other.path).unlink()
+    second = folder.add("g2d", key="0" * 64)
+    refused(cli("table"), str(first.path.name), str(second.path.name))
+    # Whoever has to choose learns in what the two differ.
+    Path(second.path).unlink()
+    folder.add("g2d", key="0" * 64, weights="a" * 64, commit="fedcba987654")
+    refused(
+        cli("table"), "(commit fedcba987654 -> 0123456789ab, weights aaaaaaaa -> ffffffff); remove the one"
+    )
+    refused(cli("compare", "--to", folder.root), "two records for one cell")
+
+
+def test_a_name_with_markup_shows_as_itself(folder: Any, cli: Callable[..., Any]) -> None:
+    name = "a_b & $c$ <script>alert(1)<!-- \\x | #1"
+    folder.grid({"random": 0.4, name: 0.6}, seeds=2)
+    assert name in cli("table").stdout
+    latex = cli("table", "--format", "latex").stdout
+    assert r"a\_b \& \$c\$ \textless{}script\textgreater{}" in latex
+    assert "<script>" not in latex
+    for more in ([], ["--summary"]):
+        markdown = cli("table", "--format", "md", *more).stdout
+        assert "<script>" not in markdown
+        assert "&lt;script&gt;" in markdown
+    (edited, *_) = (found.path for found in select(folder.root) if found.cell.encoder == name)
+    assert edited is not None
+    edited.with_suffix(".npz").unlink()
+    assert cli("compare", "--to", folder.root, "--format", "github").exit_code == 0
+
+
+def test_compare_with_broken_folders(
+    folder: Any, other: Any, cli: Callable[..., Any], edit: Edit, tmp_path: Path
+) -> None:
+    """On either side: empty, another schema, a cell twice, another signature."""
+    path = other.add("g2d").path
+    folder.root.mkdir()
+    refused(cli("compare", "--to", other.root), "runs: no records here")
+    refused(cli("compare", "--to", folder.root), "runs: no records here")
+    mine = folder.add("g2d")
+    for number in ("abc", "-1", "nan", "1e3", "%"):
+        refused(cli("compare", "--to", other.root, "--tolerance", number), "--tolerance", "no tolerance")
+    refused(
+        cli("compare", "--to", other.root, "--encoder", "g2d,mgca"), "--encoder: no record of encoder mgca"
+    )
+    edit(mine.path, lambda raw: raw.update(schema_version=2))
+    refused(cli("compare", "--to", other.root), "schema_version: is 2")
+    mine.path.unlink()
+    folder.add("g2d", version="1.1")
+    result = cli("compare", "--to", other.root)
+    assert result.exit_code == 1
+    assert "not comparable, signatures differ: siim-seg@1.0#aaaa -> siim-seg@1.1#aaaa" in result.stdout
+    copy = path.with_name("copy.json")
+    copy.write_bytes(path.read_bytes())
+    refused(cli("compare", "--to", other.root), "two records for one cell", "copy.json")
+
+
+def test_compact_refuses_what_cannot_be_verified(
+    folder: Any, cli: Callable[..., Any], edit: Edit, tmp_path: Path
+) -> None:
+    folder.root.mkdir()
+    refused(cli("compact", folder.root, "git"), "no records here")
+    path = folder.add("g2d").path
+    refused(cli("compact", folder.root, folder.root), "compact copies need a folder of their own")
+    edit(path, lambda raw: raw["metrics"].update(dice_positive=0.9))
+    refused(cli("compact", folder.root, "git"), "metrics.dice_positive", "only what can be verified")
+    assert not Path("git").exists()
+
+
+def test_reference_names_what_is_not_there(cli: Callable[..., Any]) -> None:
+    refused(cli("reference", "--task", "siim-seg,siim-sge", "--dry-run"), "no task siim-sge", "did you mean")
+    refused(
+        cli("reference", "--fraction", "0.5", "--dry-run"), "--fraction: the reference has no fraction 50 %"
+    )
+    assert not Path("runs").exists()
+
+
+def test_verify_exits_with_1(folder: Any, cli: Callable[..., Any], edit: Edit) -> None:
+    path = folder.add("g2d").path
+    result = cli("verify", folder.root)
+    assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
+    edit(path, lambda raw: raw["metrics"].update(dice_legacy=0.5))
+    result = cli("verify")
+    assert result.exit_code == 1
+    assert "metrics.dice_legacy: says 0.5" in result.stdout
+    refused(cli("table"), "metrics.dice_legacy", "edited")
+
+
+def test_compare_exit_codes(folder: Any, other: Any, cli: Callable[..., Any]) -> None:
+    for one in (folder, other):
+        one.grid({"random": 0.4, "g2d": 0.6})
+    result = cli("compare", "--to", other.root)
+    assert (result.exit_code, result.stdout) == (0, "24 numbers compared, none moved\n")
+    folder.add("mgca", 0.52)
+    other.add("mgca", 0.50)
+    other.add("mgca", 0.50, seed=1)
+    result = cli("compare", "--to", other.root, "--tolerance", "0.5", "--encoder", "mgca", "--seed", "0")
+    assert result.exit_code == 1
+    assert "mgca · 1 % · seed 0 · clean: dice_positive" in result.stdout
+    result = cli("compare", "--to", other.root, "--tolerance", "9")
+    assert result.exit_code == 1
+    assert "1 cell not measured" in result.stdout
+    result = cli("compare", "--to", other.root, "--tolerance", "9", "--allow-missing")
+    assert result.exit_code == 0
+    assert "1 cells of the reference were not measured" in result.stderr
+    assert "::error" in cli("compare", "--to", other.root, "--format", "github", "--tolerance", "0").stdout
+    assert cli("compare", "--to", other.root, "--format", "junit").stdout.startswith("<?xml")
+
+
+def test_compare_refuses(folder: Any, other: Any, cli: Callable[..., Any]) -> None:
+    folder.add("g2d")
+    other.add("random")
+    refused(cli("compare", "--to", other.root), "none of the 1 cells", "--run")
+    refused(cli("compare", "--to", other.root, "--tolerance", "two"), "--tolerance: 'two' is no tolerance")
+    refused(cli("compare", "--to", other.root, "--task", "x"), "--task")
+    refused(cli("compare", "--to", "nowhere"), "no such folder")
+    refused(cli("compare", "--to", "reported"), "GENERATED DATA")
+    refused(cli("compare", "--to", "reported", "--run"), "--run")
+
+
+def test_older_records_of_a_cell_do_not_stand_in_the_way(
+    folder: Any, other: Any, cli: Callable[..., Any]
+) -> None:
+    """A results folder only grows; after a protocol changed it holds a cell twice, with two signatures."""
+    for one in (folder, other):
+        one.add("g2d", version="1.1")
+    folder.add("g2d", 0.3, version="1.0")
+    assert cli("compare", "--to", other.root).stdout == "4 numbers compared, none moved\n"
+    other.add("random")
+    folder.add("random", version="0.8")
+    folder.add("random", version="0.9")
+    refused(cli("compare", "--to", other.root), "two records for one cell")
+
+
+def test_compare_with_quoted_numbers(folder: Any, cli: Callable[..., Any]) -> None:
+    from g2d_bench.records.quoted import load_reported
+
+    printed = next(c for c in load_reported() if c.comparable == "yes" and c.task == "rsna-det")
+    found = folder.add(printed.encoder, task=printed.task, fraction=float(printed.fraction), data_kind="real")
+    record = found.record.model_copy(update={"metrics": {"ap_legacy": printed.number}, "kind": "detection"})
+    folder.store.save(found.path, record, {})
+    folder.add("g2d")
+    result = cli("compare", "--to", "reported")
+    assert result.exit_code == 0
+    assert result.stdout == "1 numbers compared, none moved\n"
+    assert "1 records on generated data were left out" in result.stderr
+    drifted = record.model_copy(update={"metrics": {"ap_legacy": printed.number + 0.02}})
+    folder.store.save(found.path, drifted, {})
+    assert cli("compare", "--to", "reported").exit_code == 1
+
+
+def test_compare_runs_what_is_missing(
+    folder: Any, other: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs is the business of `execute`; here: it is asked for the right cells, on generated data."""
+    from g2d_bench.cells import workers as local
+
+    reference = [folder.add("g2d", seed=seed, quality=0.6) for seed in range(2)]
+    folder.add("random", 0.4)
+    asked: dict[str, Any] = {}
+
+    def execute(cells: Any, bench: Any, jobs: Any) -> local.Report:
+        asked.update(cells=list(cells), root=bench.settings.data_root, jobs=jobs)
+        failure = type("F", (), {"cell": reference[1].cell, "error": "out of memory"})
+        return local.Report(records=[reference[0].record], failures=[failure])  # type: ignore[list-item]
+
+    monkeypatch.setattr(local, "execute", execute)
+    monkeypatch.setenv("G2D_BENCH_DATA", str(folder.root))
+    result = cli("compare", "--to", folder.root, "--encoder", "g2d", "--run", "--jobs", "1")
+    assert asked == {"cells": [found.cell for found in reference], "root": None, "jobs": 1}
+    assert result.exit_code == 1
+    assert "failed: siim-seg g2d: out of memory" in result.stderr
+    assert "4 numbers compared: 1 cell not measured" in result.stdout
+
+
+def test_shipped_reference_folders_are_found(cli: Callable[..., Any]) -> None:
+    """Quoted numbers ship as CSV; the folder is found from anywhere and holds no record."""
+    refused(cli("compare", "--to", "results/reported"), "no records here")
+
+
+def test_figure(folder: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6}, (0.01, 0.1, 1.0), seeds=1)
+    assert cli("figure", "curves").stdout == "wrote siim-seg-dice_positive.png\n"
+    assert (tmp_path / "siim-seg-dice_positive.png").stat().st_size > 10_000
+    refused(cli("figure", "curves", "--out", "x.gif"), ".gif; write one of")
+    refused(cli("figure", "curves", "--out", "no/x.png"), "no such folder")
+    refused(cli("figure", "curves", "--metric", "dice_positiv"), "did you mean 'dice_positive'?")
+    folder.add("g2d", task="rsna-seg")
+    assert cli("figure", "curves").stdout == "wrote rsna-seg-siim-seg-dice_positive.png\n"
+    assert cli("figure", "curves", "--task", "siim-seg,rsna-seg", "--out", "x.svg").exit_code == 0
+    folder.add("g2d", protocol="legacy")
+    refused(cli("figure", "curves"), "one figure shows one protocol; choose of clean, legacy")
+
+
+def test_compact_command(folder: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
+    folder.grid({"g2d": 0.6})
+    result = cli("compact", folder.root, "small", "--seed", "0,1")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("wrote 2 records to small, ")
+    assert cli("verify", "small").exit_code == 0
+    assert len(list((tmp_path / "small").rglob("*.npz"))) == 2

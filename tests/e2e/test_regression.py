@@ -1,0 +1,134 @@
+"""`make regress`: passes on a repeat, fails on a drift of two points, never passes for want of records."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.records.selection import Filter, select
+
+ROOT = Path(__file__).resolve().parents[2]
+ENCODERS = ("convirt", "gloria", "mgca", "g2d")
+
+
+def options(name: str) -> list[str]:
+    """Return what the Makefile passes to `compare`."""
+    found = re.search(rf"(?m)^{name} := (.*)$", (ROOT / "Makefile").read_text())
+    assert found is not None
+    return shlex.split(found[1])
+
+
+def tasks(name: str) -> list[str]:
+    words = options(name)
+    return words[words.index("--task") + 1].split(",")
+
+
+@pytest.fixture
+def compare(cli: Callable[..., Any]) -> Callable[..., Any]:
+    """What `make regress` calls; records of the repeat are given instead of run."""
+    return lambda name, to, *more: cli("compare", "--to", to, *options(name), *more)
+
+
+@pytest.fixture
+def reference(other: Any) -> Any:
+    """A committed folder with all that the Makefile asks for, three seeds each."""
+    for task in dict.fromkeys([*tasks("STABLE"), *tasks("TRAINED")]):
+        other.grid(dict.fromkeys(ENCODERS, 0.5), (0.01,), task=task)
+    return other
+
+
+@pytest.fixture
+def repeat(folder: Any, reference: Any) -> Any:
+    """Its repeat, in the folder where `compare` looks."""
+    shutil.copytree(reference.root, folder.root)
+    return folder
+
+
+def drift(folder: Any, task: str, seed: int, quality: float) -> None:
+    """Replace a record by that of a machine that predicts otherwise."""
+    (record,) = select(folder.root, Filter(task=(task,), encoder=("g2d",), seed=(seed,)))
+    assert record.path is not None
+    record.path.unlink()
+    folder.add("g2d", quality, task=task, seed=seed)
+
+
+def test_what_is_asked_for_exists() -> None:
+    catalogue = Catalogue.open()
+    assert set(tasks("STABLE")) <= set(catalogue.tasks.names)
+    assert not {catalogue.tasks[name].kind for name in tasks("STABLE")} & {"segmentation", "detection"}
+    kinds = {catalogue.tasks[name].kind for name in (*tasks("STABLE"), *tasks("TRAINED"))}
+    assert kinds >= {"zero-shot", "grounding", "classification", "segmentation"}
+
+
+@pytest.mark.usefixtures("repeat")
+def test_a_repeat_passes(compare: Callable[..., Any], reference: Any) -> None:
+    for name in ("STABLE", "TRAINED"):
+        result = compare(name, reference.root)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.endswith("numbers compared, none moved\n")
+
+
+def test_two_points_are_found(compare: Callable[..., Any], reference: Any, repeat: Any) -> None:
+    task = tasks("STABLE")[-1]
+    drift(repeat, task, 1, 0.48)
+    result = compare("STABLE", reference.root)
+    assert result.exit_code == 1
+    assert f"{task} · g2d · 1 % · seed 1 · clean: dice_positive: " in result.stdout
+    assert "tolerance 0.50" in result.stdout
+
+
+def test_a_trained_cell_may_move_with_its_seeds_and_no_further(
+    compare: Callable[..., Any], reference: Any, repeat: Any
+) -> None:
+    (task,) = tasks("TRAINED")
+    drift(repeat, task, 0, 0.51)  # It was 0.49, and the deviation over seeds is about a point.
+    assert compare("TRAINED", reference.root).exit_code == 0
+    drift(repeat, task, 0, 0.40)
+    assert compare("TRAINED", reference.root).exit_code == 1
+
+
+def test_without_records_it_fails_and_says_so(
+    compare: Callable[..., Any], reference: Any, tmp_path: Path
+) -> None:
+    result = compare("STABLE", tmp_path / "nowhere", "--run")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "nowhere: no such folder" in result.stderr
+    for found in select(reference.root, Filter(task=(tasks("STABLE")[0],))):
+        assert found.path is not None
+        found.path.unlink()
+    result = compare("STABLE", reference.root, "--run")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"no record of task {tasks('STABLE')[0]}" in result.stderr
+
+
+def test_the_committed_records_show_a_drift(compare: Callable[..., Any], tmp_path: Path) -> None:
+    """As above, on the very records that CI compares with."""
+    committed = ROOT / "results" / "phantom"
+    if not committed.is_dir():
+        pytest.skip("no reference records here; `make reference` makes them")
+    copy = tmp_path / "runs"
+    shutil.copytree(committed, copy)
+    for name in ("STABLE", "TRAINED"):
+        result = compare(name, committed)
+        assert result.exit_code == 0, result.output
+    main_metric = {task.name: task.main for task in Catalogue.open().tasks}
+    moved = 0
+    for task in tasks("STABLE"):
+        found = next(one for one in select(copy, Filter(task=(task,))) if any(one.record.metrics.values()))
+        assert found.path is not None
+        metric = main_metric[task]
+        value = found.record.metrics[metric]
+        assert value is not None
+        record = found.record.model_copy(update={"metrics": found.record.metrics | {metric: value - 0.02}})
+        found.path.write_text(record.model_dump_json())
+        moved += 1
+    result = compare("STABLE", committed)
+    assert result.exit_code == 1
+    assert f"{moved} moved" in result.stdout

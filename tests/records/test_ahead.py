@@ -1,0 +1,89 @@
+"""Draws made ahead by worker processes are those that a table would make, and hide nothing from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from g2d_bench.errors import InputError
+from g2d_bench.records import ahead, evidence
+from g2d_bench.records.evidence import Evidence
+from g2d_bench.records.selection import Found, select
+
+
+def drawn(found: Sequence[Found]) -> list[Any]:
+    source = Evidence()
+    return [source.mean([one], metric) for one in found for metric in one.record.metrics]
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few records are enough, whatever the machine."""
+    monkeypatch.setattr(ahead, "FEW", 1)
+    monkeypatch.setattr(ahead, "cores", lambda: 2)
+
+
+@pytest.mark.usefixtures("processes")
+def test_the_table_finds_them(folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6}, seeds=2)
+    found = select(folder.root)
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "other"))
+    expected = drawn(found)
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
+    ahead.draw_ahead(found)
+    assert len(list((tmp_path / "cache" / "draws").iterdir())) == 4
+
+    def never(*_: Any) -> None:
+        pytest.fail("is in the cache")
+
+    monkeypatch.setattr(evidence, "draw", never)
+    for one, other in zip(drawn(found), expected, strict=True):
+        np.testing.assert_array_equal(one.draws, other.draws)
+        assert one.sample == other.sample
+    # And there is nothing to do the next time.
+    monkeypatch.setattr(ahead, "worker_pool", never)
+    ahead.draw_ahead(found)
+
+
+@pytest.mark.usefixtures("processes")
+def test_what_is_wrong_with_a_record_is_left_to_the_table(
+    folder: Any, edit: Callable[..., None], tmp_path: Path
+) -> None:
+    for encoder in ("random", "mgca", "g2d"):
+        path = folder.add(encoder).path
+    edit(path, lambda raw: raw["metrics"].update(dice_positive=0.9))
+    found = select(folder.root)
+    ahead.draw_ahead(found)
+    assert len(list((tmp_path / "cache" / "draws").iterdir())) == 2
+    with pytest.raises(InputError, match=r"metrics\.dice_positive"):
+        drawn(found)
+
+
+def test_few_records_start_no_process(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.grid({"random": 0.4}, seeds=3)
+
+    def never(*_: Any) -> None:
+        pytest.fail("too few")
+
+    monkeypatch.setattr(ahead, "worker_pool", never)
+    ahead.draw_ahead(select(folder.root))
+
+
+@pytest.mark.parametrize("command", [("table",), ("table", "--summary"), ("leaderboard", "--out", "site")])
+def test_nothing_is_drawn_for_what_is_refused(
+    folder: Any, cli: Callable[..., Any], command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.add("g2d")
+    folder.add("random", version="1.1")
+
+    def never(*_: Any) -> None:
+        pytest.fail("refused first")
+
+    monkeypatch.setattr(ahead, "draw_ahead", never)
+    result = cli(*command)
+    assert result.exit_code == 2
+    assert "--allow-mixed" in result.stderr

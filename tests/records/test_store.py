@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from g2d_bench.errors import InputError
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.record import (
+    CellPart,
+    DataPart,
+    EncoderPart,
+    Failure,
+    Record,
+    key_of,
+    read_predictions,
+    read_record,
+    write_atomically,
+)
+from g2d_bench.records.store import Store
+
+CELL = Cell(task="siim-seg", fraction=0.01, protocol="clean", seed=2, encoder="g2d+decoder")
+
+
+def _record(**changes: Any) -> Record:
+    fields: dict[str, Any] = {
+        "key": key_of({"a": 1}),
+        "signature": "siim-seg@1.0#aaaa|phantom:siim#bbbb",
+        "kind": "segmentation",
+        "cell": CellPart(**CELL.as_dict()),
+        "data": DataPart(
+            dataset="siim",
+            kind="phantom",
+            hash="00",
+            split_hash="11",
+            images={"train": 1, "val": 1, "test": 2},
+            positive={"train": 1, "val": 1, "test": 1},
+        ),
+        "encoder": EncoderPart(card_hash="22", weights="33"),
+        "metrics": {"dice_positive": 0.25, "specificity_empty": None},
+        "references": {"all-empty": {"dice_positive": 0.0}},
+        "versions": {"torch": "2"},
+        "commit": "",
+        "hardware": {"cores": 2},
+        "seconds": {"train": 1.0},
+        "peak_memory_mb": 10,
+        "command": "g2d-bench run",
+        "created": "2026-01-01T00:00:00+00:00",
+    }
+    return Record(**{**fields, **changes})
+
+
+ARRAYS = {"id": np.array(["a", "b"]), "true": np.array([3, 0])}
+
+
+def _saved(tmp_path: Path) -> tuple[Store, Path, Record]:
+    store, record = Store(tmp_path / "runs"), _record()
+    path = store.path(CELL, kind="phantom", version="1.0", key=record.key)
+    return store, path, store.save(path, record, ARRAYS)
+
+
+def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
+    store, path, record = _saved(tmp_path)
+    assert path.relative_to(store.root).as_posix() == (
+        f"phantom/g2d+decoder/siim-seg@1.0/clean/0.01-s2-{record.key[:8]}.json"
+    )
+    assert read_record(path) == record
+    assert list(store) == [(path, record)]
+    for name, array in read_predictions(path, record).items():
+        assert np.array_equal(array, ARRAYS[name])
+    assert store.find(path, record.key) == record
+    assert store.find(path, "another") is None
+    assert [p.name for p in path.parent.iterdir() if p.name.startswith(".")] == []
+
+
+def test_only_what_lies_where_records_do_is_read(tmp_path: Path) -> None:
+    store, path, record = _saved(tmp_path)
+    # What a user keeps in the same folder: a pre-training run, other results.
+    others = store.root / "nights" / "first" / path.relative_to(store.root)
+    others.parent.mkdir(parents=True)
+    others.write_text("not looked at")
+    (store.root / "g2d").mkdir()
+    (store.root / "g2d" / "config.json").write_text("{}")
+    assert store.files() == [path]
+    # Each part of the folder alone, down to a folder that holds a record and nothing else.
+    for folder in path.parents[:5]:
+        assert list(Store(folder)) == [(path, record)]
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    shutil.copy(path, flat)
+    assert [read for _, read in Store(flat)] == [record]
+
+
+def test_where_no_records_are_those_below_are_named(tmp_path: Path) -> None:
+    store, *_ = _saved(tmp_path)
+    night = tmp_path / "all" / "nights" / "1"
+    night.parent.mkdir(parents=True)
+    store.root.rename(night)
+    outer = Store(tmp_path / "all")
+    assert outer.files() == []
+    assert str(outer.nothing()) == f"{outer.root}: no records here; there are some in {night}"
+    empty = Store(tmp_path / "nothing")
+    assert str(empty.nothing()) == f"{empty.root}: no records here; `g2d-bench run` makes them"
+
+
+def test_where_all_failed_there_are_no_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, path, _ = _saved(tmp_path)
+    path.rename(store.failure_path(path))
+    monkeypatch.chdir(store.root / "phantom")
+    for folder in (store.root, Path(CELL.encoder), Path()):
+        there = Store(folder)
+        assert [one.name for one in there.files()] == [store.failure_path(path).name]
+        assert list(there) == []
+        assert str(there.nothing()).endswith("no records here; `g2d-bench run` makes them")
+
+
+def test_a_success_removes_the_failure_before_it(tmp_path: Path) -> None:
+    store, path, record = _saved(tmp_path)
+    failure = Failure(
+        key=record.key,
+        cell=record.cell,
+        bad_input=False,
+        error="RuntimeError: x",
+        traceback="t",
+        created="now",
+    )
+    store.fail(store.failure_path(path), failure)
+    assert store.failure_path(path).is_file()
+    assert [p for p, _ in store] == [path]
+    store.save(path, record, ARRAYS)
+    assert not store.failure_path(path).exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda raw: raw | {"schema_version": 7}, "schema_version: is 7, this version of g2d-bench reads 1"),
+        (lambda raw: {"x": 1}, "schema_version: not a record"),
+        (lambda raw: raw | {"extra": 1}, "extra"),
+        (lambda raw: raw | {"metrics": {"dice_positive": "high"}}, r"metrics\.dice_positive"),
+        (lambda raw: {k: v for k, v in raw.items() if k != "signature"}, "signature"),
+        (lambda raw: [raw], "not a record"),
+    ],
+)
+def test_a_wrong_record_is_named(tmp_path: Path, change: Any, message: str) -> None:
+    _, path, _ = _saved(tmp_path)
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(InputError, match=message) as caught:
+        read_record(path)
+    assert path.name in str(caught.value)
+
+
+def test_what_is_no_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(InputError, match=r"x\.json: not a readable JSON record"):
+        list(Store(tmp_path))
+
+
+def test_changed_or_missing_predictions_are_named(tmp_path: Path) -> None:
+    _, path, record = _saved(tmp_path)
+    arrays = path.with_suffix(".npz")
+    arrays.write_bytes(arrays.read_bytes() + b"x")
+    with pytest.raises(InputError, match="changed after the record was written"):
+        read_predictions(path, record)
+    arrays.unlink()
+    with pytest.raises(InputError, match="missing"):
+        read_predictions(path, record)
+    with pytest.raises(InputError, match="keeps no predictions"):
+        read_predictions(path, _record())
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def broken(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", broken)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_keys_depend_on_content_not_on_order() -> None:
+    assert key_of({"a": 1, "b": [2]}) == key_of({"b": [2], "a": 1})
+    assert key_of({"a": 1}) != key_of({"a": 2})
