@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
+
+from g2d_bench.metrics.segmentation import all_empty, segmentation_metrics
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.record import CellPart, DataPart, EncoderPart, Record, key_of
+from g2d_bench.records.selection import Found
+from g2d_bench.records.store import Store
 
 # No test may reach a model hub; this must stand before transformers is first imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -36,7 +45,6 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root with a covid-cxr release of 40 tiny films, each with a lung mask; a few seconds' work."""
     import csv
 
-    import numpy as np
     from PIL import Image
 
     root = tmp_path_factory.mktemp("data")
@@ -68,7 +76,7 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick_protocols(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the protocol `quick`: `clean` with a handful of steps."""
     folder = tmp_path_factory.mktemp("protocols")
-    text = (Path(__file__).resolve().parents[1] / "g2d_bench" / "protocols" / "clean.toml").read_text()
+    text = (Path(__file__).resolve().parents[1] / "tasks" / "protocols" / "clean.toml").read_text()
     for key, value in {"epochs": 1, "min_steps": 6, "max_steps": 6, "validate_every": 3}.items():
         text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
     (folder / "quick.toml").write_text(text)
@@ -104,3 +112,174 @@ def write_dicom() -> WriteDicom:
         return path
 
     return write
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder that no other test and no user has."""
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def spoil() -> Callable[..., None]:
+    """Change one thing of a release: ``spoil(path, text, old, new)``; without ``old`` or ``new``, it goes.
+
+    ``text`` is what the file holds ("" for one that is to be added or overwritten whole).
+    """
+
+    def change(path: Path, text: str, old: str | None, new: str | None) -> None:
+        if old is None or new is None:
+            path.unlink()
+            return
+        assert old in text
+        path.write_bytes(text.replace(old, new, 1).encode(errors="surrogateescape"))
+
+    return change
+
+
+SEGMENTATION = ("dice_positive", "iou_positive", "specificity_empty", "dice_legacy")
+
+
+def segmentation(
+    quality: float, *, images: int = 60, seed: int = 0, positive: float = 0.5, noise: int = 0
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Make pixel counts of a predictor whose Dice on positives is about ``quality``.
+
+    Difficulty belongs to the image, as it does in life; half as many patients as images.
+    """
+    images_rng, own = np.random.default_rng(7), np.random.default_rng([seed, noise])
+    true = np.where(images_rng.random(images) < positive, images_rng.integers(200, 900, images), 0)
+    ease = images_rng.normal(0, 0.08, images) + own.normal(0, 0.02, images)
+    predicted = np.where(true > 0, true, own.random(images) > quality) * np.where(true > 0, 1, 40)
+    common = np.where(true > 0, np.clip(quality + ease, 0, 1) * true, 0)
+    return {
+        "id": np.array([f"image-{n:03d}" for n in range(images)]),
+        "patient": np.array([f"patient-{n // 2:03d}" for n in range(images)]),
+        "intersection": common.astype(np.int64),
+        "predicted": predicted.astype(np.int64),
+        "true": true.astype(np.int64),
+        "mask": np.zeros((images, 128), np.uint8),
+    }
+
+
+def make_record(cell: Cell, predictions: dict[str, np.ndarray[Any, Any]], **changes: Any) -> Record:
+    """Make a record whose metrics are those of the predictions."""
+    names = changes.pop("metrics_names", SEGMENTATION)
+    data_kind = changes.pop("data_kind", "phantom")
+    version = changes.pop("version", "1.0")
+    weights = changes.pop("weights", "f" * 64)
+    counts = [predictions[name] for name in ("intersection", "predicted", "true")]
+    test = len(predictions["true"])
+    fields: dict[str, Any] = {
+        "key": key_of({"cell": cell.as_dict(), "data": data_kind, "version": version}),
+        "signature": f"{cell.task}@{version}#aaaa|{data_kind}:siim#bbbbbbbb|split:clean#cccccccc"
+        f"|{cell.protocol}@1.0#dddd|n1",
+        "kind": "segmentation",
+        "cell": CellPart(**cell.as_dict()),
+        "data": DataPart(
+            dataset="siim",
+            kind=data_kind,
+            hash="bbbbbbbb" * 8,
+            split_hash="cccccccc" * 8,
+            images={"train": max(1, round(200 * cell.fraction)), "val": 40, "test": test},
+            positive={"train": 1, "val": 20, "test": int((predictions["true"] > 0).sum())},
+        ),
+        "encoder": EncoderPart(card_hash="e" * 64, weights=weights),
+        "metrics": segmentation_metrics(*counts, names=names),
+        "references": {"all-empty": all_empty(predictions["true"], names=names)},
+        "versions": {"g2d-bench": "0.1.0", "torch": "2.15.0"},
+        "commit": "0123456789ab",
+        "hardware": {"machine": "x86_64", "accelerator": "none"},
+        "seconds": {"train and predict": 3.5},
+        "peak_memory_mb": 700,
+        "command": "g2d-bench run --task siim-seg",
+        "created": "2026-01-01T00:00:00+00:00",
+    }
+    return Record(**(fields | changes))
+
+
+class Folder:
+    """A results folder that fills itself with cells."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = Store(root)
+
+    def add(
+        self,
+        encoder: str = "g2d",
+        quality: float = 0.6,
+        *,
+        task: str = "siim-seg",
+        fraction: float = 0.01,
+        seed: int = 0,
+        protocol: str = "clean",
+        images: int = 60,
+        noise: int | None = None,
+        **changes: Any,
+    ) -> Found:
+        """Write one record with its predictions."""
+        cell = Cell(task=task, fraction=fraction, protocol=protocol, seed=seed, encoder=encoder)
+        noise = zlib.crc32(encoder.encode()) if noise is None else noise
+        predictions = segmentation(quality, images=images, seed=seed, noise=noise)
+        version = changes.get("version", "1.0")
+        record = make_record(cell, predictions, **changes)
+        path = self.store.path(cell, kind=record.data.kind, version=version, key=record.key)
+        return Found(self.store.save(path, record, predictions), path)
+
+    def grid(
+        self,
+        qualities: dict[str, float],
+        fractions: tuple[float, ...] = (0.01,),
+        seeds: int = 3,
+        step: float = 0.01,
+        **more: Any,
+    ) -> None:
+        """Write encoders at fractions and seeds; quality grows with the fraction and varies with the seed."""
+        for encoder, quality in qualities.items():
+            for n, fraction in enumerate(fractions):
+                for seed in range(seeds):
+                    value = quality + 0.05 * n + step * (seed - 1)
+                    self.add(encoder, value, fraction=fraction, seed=seed, **more)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """An empty results folder."""
+    return Folder(tmp_path / "runs")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Folder:
+    """Another empty results folder."""
+    return Folder(tmp_path / "other")
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """The commands of this part, called as a user does; returns click's result."""
+    from click.testing import CliRunner
+
+    from g2d_bench.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("G2D_BENCH_RESULTS", "G2D_BENCH_DATA", "G2D_BENCH_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: object) -> Any:
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture
+def edit() -> Callable[[Path, Callable[[dict[str, Any]], None]], None]:
+    """Change a record's JSON as a careless or dishonest hand would."""
+
+    def change(path: Path, how: Callable[[dict[str, Any]], None]) -> None:
+        raw = json.loads(path.read_text())
+        how(raw)
+        path.write_text(json.dumps(raw))
+
+    return change

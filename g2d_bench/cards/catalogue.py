@@ -14,14 +14,14 @@ from g2d_bench.cards.io import load_card
 from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError, did_you_mean
-from g2d_bench.paths import PACKAGE, shipped
+from g2d_bench.paths import shipped
 
 C = TypeVar("C", TaskCard, Protocol, EncoderCard)
 
 
 def _folders(what: str, extra: tuple[Path, ...]) -> Iterator[Path]:
     """Shipped cards first, then those of installed packages, then the user's own folders."""
-    yield PACKAGE / "protocols" if what == "protocols" else shipped(_SHIPPED.get(what, what))
+    yield shipped("tasks") / "protocols" if what == "protocols" else shipped(_SHIPPED.get(what, what))
     for point in entry_points(group=f"g2d_bench.{what}"):
         yield Path(str(files(point.value)))
     for folder in extra:

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from g2d_bench.cards.base import Card
-from g2d_bench.cards.task import UNTRAINED, Kind, TaskCard, _require_metric
+from g2d_bench.cards.task import UNTRAINED, Kind, TaskCard, require_metric
 from g2d_bench.hashing import digest_json, set_fields
 
 VAL_LOSS = "val_loss"
@@ -205,7 +205,7 @@ class Protocol(Card):
     @classmethod
     def _known_main(cls, value: dict[Kind, str]) -> dict[Kind, str]:
         for name in value.values():
-            _require_metric(name)
+            require_metric(name)
         return value
 
     @model_validator(mode="after")

@@ -29,7 +29,12 @@ Certain = Literal[0, 1, "ignore"]
 """Absent, present, or left out of training and of the metrics."""
 
 
-def _require_metric(name: str) -> None:
+def require_metric(name: str) -> None:
+    """Refuse a metric that nobody has defined.
+
+    Raises:
+        ValueError: there is none of that name; the nearest ones are named.
+    """
     allowed = metric_names()
     if name not in allowed:
         raise ValueError(f"unknown metric {name!r}; {did_you_mean(name, allowed)}")
@@ -104,7 +109,8 @@ class TaskCard(Card):
     eval_size: int = Field(default=256, gt=0)
     """Side in pixels of the square on which masks are compared."""
     prompts: PromptSet | None = None
-    """What zero-shot and grounding tasks ask with; a card names the file, see :mod:`g2d_bench.cards.prompts`."""
+    """What zero-shot and grounding tasks ask with; a card names the file, see
+    :mod:`g2d_bench.cards.prompts`."""
     split: dict[str, SplitRule]
     papers: tuple[str, ...] = ()
     counts: dict[str, int] = Field(default_factory=dict)
@@ -124,7 +130,7 @@ class TaskCard(Card):
     @classmethod
     def _known_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            _require_metric(name)
+            require_metric(name)
         return value
 
     @field_validator("prompts", mode="before")

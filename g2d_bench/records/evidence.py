@@ -14,7 +14,7 @@ from g2d_bench.hashing import digest_json
 from g2d_bench.metrics.resample import REPLICATES, Values
 from g2d_bench.metrics.spec import Predictions
 from g2d_bench.records.draws import DrawCache, draw
-from g2d_bench.records.recompute import _refuse_edited, recompute, recomputed
+from g2d_bench.records.recompute import recompute, recomputed, refuse_edited
 from g2d_bench.records.record import read_predictions
 from g2d_bench.records.selection import Found
 
@@ -119,7 +119,7 @@ class Evidence:
             # A metric that is not computed here, of somebody's own adapter, stands without interval.
             with suppress(InputError):
                 self._values[id(record)] = recomputed(found, predictions)
-            _refuse_edited(found, self._values.get(id(record), {}))
+            refuse_edited(found, self._values.get(id(record), {}))
             self._samples[id(record)] = _sample(predictions)
         return True
 

@@ -61,7 +61,12 @@ def differences(found: Found, computed: Mapping[str, float]) -> list[tuple[str, 
     return moved
 
 
-def _refuse_edited(found: Found, computed: Mapping[str, float]) -> None:
+def refuse_edited(found: Found, computed: Mapping[str, float]) -> None:
+    """Stop at a record that states other metrics than its predictions give.
+
+    Raises:
+        InputError: it does.
+    """
     for metric, stated, again in differences(found, computed):
         raise InputError(
             f"says {stated:.6g}, its predictions give {again:.6g} (off by {stated - again:+.6g}): edited, "

@@ -12,7 +12,7 @@ from g2d_bench.cli.main import main
 from g2d_bench.records.record import read_predictions
 from g2d_bench.records.store import Store
 
-PROTOCOLS = Path(__file__).resolve().parents[2] / "g2d_bench" / "protocols"
+PROTOCOLS = Path(__file__).resolve().parents[2] / "tasks" / "protocols"
 
 
 def test_published_segmentation(tmp_path: Path, tiny_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,5 +129,6 @@ def widened(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
-def _positions(words: Tensor) -> Tensor:
+def positions(words: Tensor) -> Tensor:
+    """Return the places of words [B, W, d] as [1, W]."""
     return torch.arange(words.shape[1], device=words.device)[None]

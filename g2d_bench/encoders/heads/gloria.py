@@ -12,7 +12,7 @@ from g2d_bench.encoders.words import word_counts, word_sums
 if TYPE_CHECKING:
     from g2d_bench.encoders.image import ImageFeatures
     from g2d_bench.encoders.text import TextStates
-from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding, Tokens, _positions
+from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding, Tokens, positions
 
 
 class GLoRIAHeads(Heads):
@@ -52,6 +52,6 @@ class GLoRIAHeads(Heads):
         summed = torch.stack(layers).sum(dim=0) * states.mask[..., None]
         index = tokens["word_index"]
         words = word_sums(summed, index)[:, :-1]
-        mask = _positions(words) < word_counts(index)[:, None] - 1
+        mask = positions(words) < word_counts(index)[:, None] - 1
         vector = summed.sum(dim=1) / states.mask.sum(dim=1, keepdim=True)
         return TextEmbedding(vector, words * mask[..., None], mask)

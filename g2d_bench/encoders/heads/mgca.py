@@ -13,7 +13,7 @@ from g2d_bench.encoders.words import word_counts, word_sums
 if TYPE_CHECKING:
     from g2d_bench.encoders.image import ImageFeatures
     from g2d_bench.encoders.text import TextStates
-from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding, Tokens, _positions, widened
+from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding, Tokens, positions, widened
 
 
 class MGCAHeads(Heads):
@@ -80,7 +80,7 @@ class MGCAHeads(Heads):
             counts = counts - 1
         # Word 0 is [CLS]: the text vector, not a word.
         words, attended = word_sums(last, index)[:, 1:], word_sums(widened(attention), index)[:, 1:]
-        mask = _positions(words) + 1 < counts
+        mask = positions(words) + 1 < counts
         rows = torch.ones_like(mask) if self.pads else mask
         local = self._words(words * mask[..., None], rows)
         return TextEmbedding(self.text_global(last[:, 0]), local, mask, clipped_shares(attended, mask))
