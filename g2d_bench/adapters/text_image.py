@@ -18,9 +18,6 @@ from g2d_bench.encoders.text import TextEncoder
 from g2d_bench.encoders.words import bare_sentences
 from g2d_bench.hashing import digest_json
 
-BARE = ("gloria", "mgca")
-"""Methods that were trained on lower-case words without punctuation."""
-
 
 @dataclass(frozen=True)
 class TextImage:
@@ -58,7 +55,7 @@ class TextImage:
 
     def read_as(self, text: str) -> str:
         """Bring a text into the form of those that the method was trained on."""
-        return " ".join(bare_sentences([text])) if self.heads.method in BARE else text
+        return " ".join(bare_sentences([text])) if self.heads.bare_words else text
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> TextEmbedding:

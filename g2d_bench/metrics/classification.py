@@ -9,14 +9,12 @@ undefined: a mean over fewer labels is another metric.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
-from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.errors import InputError
 from g2d_bench.metrics.ranking import Ranking, choose_threshold, mean_over_labels
 from g2d_bench.metrics.spec import (
-    PER_LABEL,
     MetricSpec,
     Predictions,
     Statistic,
@@ -156,29 +154,6 @@ def choose_thresholds(scores: Values, targets: Values, by: str = "f1") -> Values
         [C]; NaN for a label without a positive.
     """
     return np.array([choose_threshold(scores[:, k], targets[:, k], by) for k in range(scores.shape[1])])
-
-
-def of_label(spec: MetricSpec, label: str) -> MetricSpec:
-    """Return the same metric of one label alone, named for example ``auroc/Pneumonia``."""
-
-    def one(predictions: Predictions) -> Predictions:
-        names = [str(name) for name in predictions["label"]]
-        if label not in names:
-            raise InputError(f"no label {label!r}; {did_you_mean(label, names)}", field="label")
-        k = names.index(label)
-        columns = {name: predictions[name][:, k : k + 1] for name in ("scores", "targets")}
-        if "thresholds" in predictions:
-            columns["thresholds"] = predictions["thresholds"][k : k + 1]
-        return {**predictions, **columns, "label": predictions["label"][k : k + 1]}
-
-    return replace(
-        spec,
-        name=f"{spec.name}{PER_LABEL}{label}",
-        description=f"{spec.description}; {label} alone",
-        prepared=lambda predictions: spec.statistic(one(predictions)),
-        per_sample=None,
-        by_label=False,
-    )
 
 
 METRICS: dict[str, MetricSpec] = {

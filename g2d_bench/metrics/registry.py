@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from pathlib import Path
-from pkgutil import iter_modules
+from collections.abc import Mapping
+from functools import cache
 
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.metrics.spec import PER_LABEL, MetricSpec, Predictions
+from g2d_bench.registry import Registry
+
+FAMILIES: Registry[Mapping[str, MetricSpec]] = Registry(
+    "family of metrics", package="g2d_bench.metrics", mark="METRICS", group="g2d_bench.metrics"
+)
+"""Tables of metrics; a module of this package that says ``METRICS = {…}`` adds one."""
 
 
-def metrics() -> dict[str, MetricSpec]:
-    """Return all metrics by name."""
+@cache
+def metrics() -> Mapping[str, MetricSpec]:
+    """Return all metrics by name.
+
+    Raises:
+        InputError: two families take the same name.
+    """
     found: dict[str, MetricSpec] = {}
-    # A family is a module of this package with a table METRICS.
-    for module in iter_modules([str(Path(__file__).parent)]):
-        found |= getattr(import_module(f"g2d_bench.metrics.{module.name}"), "METRICS", {})
+    for family in FAMILIES:
+        for name, spec in FAMILIES[family].items():
+            if name in found:
+                raise InputError(
+                    f"the metric {name!r} of {FAMILIES.module(family)} is defined elsewhere, too"
+                )
+            found[name] = spec
     return found
 
 
@@ -36,9 +50,7 @@ def metric_spec(name: str) -> MetricSpec:
         raise InputError(f"unknown metric {name!r}; {did_you_mean(name, sorted(known))}")
     if not separator:
         return known[name]
-    from g2d_bench.metrics.classification import of_label
-
-    return of_label(known[base], label)
+    return known[base].of_label(label)
 
 
 def measure(predictions: Predictions, names: tuple[str, ...]) -> dict[str, float]:

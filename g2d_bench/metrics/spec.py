@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, did_you_mean
 
 PER_LABEL = "/"
 """Stands between a metric and one label: ``auroc/Pneumonia``."""
@@ -70,6 +70,28 @@ class MetricSpec:
         """Return the metric of the samples as they are."""
         size = len(predictions["id"])
         return float(self.statistic(predictions)(np.ones((1, size)))[0])
+
+    def of_label(self, label: str) -> MetricSpec:
+        """Return the same metric of one label alone, named for example ``auroc/Pneumonia``."""
+
+        def one(predictions: Predictions) -> Predictions:
+            names = [str(name) for name in predictions["label"]]
+            if label not in names:
+                raise InputError(f"no label {label!r}; {did_you_mean(label, names)}", field="label")
+            k = names.index(label)
+            columns = {name: predictions[name][:, k : k + 1] for name in ("scores", "targets")}
+            if "thresholds" in predictions:
+                columns["thresholds"] = predictions["thresholds"][k : k + 1]
+            return {**predictions, **columns, "label": predictions["label"][k : k + 1]}
+
+        return replace(
+            self,
+            name=f"{self.name}{PER_LABEL}{label}",
+            description=f"{self.description}; {label} alone",
+            prepared=lambda predictions: self.statistic(one(predictions)),
+            per_sample=None,
+            by_label=False,
+        )
 
 
 def weighted_mean(values: Values) -> Statistic:

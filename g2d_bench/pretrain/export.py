@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from g2d_bench.encoders.checkpoint import METADATA_KEY
+from g2d_bench.encoders.heads.make import HEADS
 from g2d_bench.encoders.words import bare_sentences
 from g2d_bench.errors import InputError
 from g2d_bench.pretrain.augment import plain
@@ -172,7 +173,7 @@ def export(
 
 def _whole(method: str, sentences: Sequence[str]) -> str:
     """Return a whole report in the form in which the method reads text."""
-    return " ".join(bare_sentences(sentences) if method in ("gloria", "mgca") else sentences)
+    return " ".join(bare_sentences(sentences) if HEADS[method].bare_words else sentences)
 
 
 def _stored(name: str, value: Tensor, path: Path) -> Tensor:

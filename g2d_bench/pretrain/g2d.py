@@ -18,7 +18,8 @@ from torch.nn import functional
 
 from g2d_bench.encoders.decoder import UNetDecoder
 from g2d_bench.encoders.heads.base import widened
-from g2d_bench.encoders.heads.g2d import G2DHeads, make_g2d_heads
+from g2d_bench.encoders.heads.g2d import G2DHeads
+from g2d_bench.encoders.heads.make import make_heads
 from g2d_bench.errors import InputError
 from g2d_bench.pretrain.objective import Batch, Objective, TextRecipe, Variant, alignment_loss, gather
 from g2d_bench.pretrain.pseudo_mask import PseudoMaskConfig, pseudo_masks
@@ -205,7 +206,7 @@ class G2D(Objective):
             variant: ``paper`` or ``released``.
             channels: of the image encoder.
             strides: of the image encoder.
-            num_features: not needed; G2D pools by itself.
+            num_features: of the image encoder.
             text_width: of the text encoder.
             heads: keyword arguments of the heads that differ from the variant's.
             decoder: keyword arguments of the decoder, such as ``widths``.
@@ -219,7 +220,14 @@ class G2D(Objective):
             made = UNetDecoder(channels, strides, **dict(decoder or {}))
         except TypeError as error:
             raise InputError(str(error).split("__init__() ")[-1], field="decoder") from None
-        projections = make_g2d_heads(channels=channels, text_width=text_width, **head_options)
+        projections: Any = make_heads(
+            cls.name,
+            channels=channels,
+            strides=strides,
+            num_features=num_features,
+            text_width=text_width,
+            **head_options,
+        )
         return cls(projections, made, **(options | constants), pseudo_mask=masks)
 
     def forward(

@@ -235,3 +235,6 @@ def _expand(studies: Sequence[Sample], files: Sequence[str], table: Path) -> lis
             meta = {**study.meta, "view": match[5]}
             samples.append(replace(study, id=file.rsplit(".", 1)[0], path=Path(file), meta=meta))
     return samples
+
+
+READER = CheXpert

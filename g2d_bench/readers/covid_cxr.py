@@ -222,3 +222,6 @@ def _merge_patients(groups: Iterable[list[str]]) -> dict[str, str]:
             first, second = sorted((root(group[0]), root(number)), key=rank)
             parent[second] = first
     return {number: root(number) for number in list(parent)}
+
+
+READER = CovidCxr

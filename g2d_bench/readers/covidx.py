@@ -123,3 +123,6 @@ class Covidx(Dataset):
             files = find_files(self.root, SUFFIXES, (split,))
             done += attach_images(part, self.root, files, require(self.root, names, self.access), "filename")
         return sorted(done, key=lambda sample: sample.id)
+
+
+READER = Covidx

@@ -233,3 +233,6 @@ class Cxr14(Dataset):
         # images_001/images … images_012/images as downloaded, or everything in one folder.
         files = find_files(self.root, (".png",))
         return attach_images(samples, self.root, files, table, "Image Index", by_name)
+
+
+READER = Cxr14

@@ -160,3 +160,6 @@ def _label(row: Row, label: str) -> float:
     if value not in (1.0, 0.0, -1.0) and not math.isnan(value):
         raise row.error(f"{row[label]!r} is none of 1, 0, -1 or empty", label)
     return value
+
+
+READER = MimicCxr

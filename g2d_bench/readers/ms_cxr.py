@@ -240,3 +240,6 @@ class MsCxr(Dataset):
         root = self.image_root
         files = [place for sample in samples if (root / (place := sample.path.as_posix())).is_file()]
         return attach_images(samples, root, files, self._table(), "path")
+
+
+READER = MsCxr

@@ -162,3 +162,6 @@ class ObjectCxr(Dataset):
                 checked = self._sample(part, sample.id, rows[sample.id], size)
                 done.append(replace(sample, boxes=checked.boxes))
         return sorted(done, key=lambda sample: sample.id)
+
+
+READER = ObjectCxr

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
-from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset
+from g2d_bench.registry import Registry
 
-# One line per data set; the reader is imported when it is asked for.
-_READERS = {
-    "chexpert": "g2d_bench.readers.chexpert:CheXpert",
-    "covid-cxr": "g2d_bench.readers.covid_cxr:CovidCxr",
-    "covidx": "g2d_bench.readers.covidx:Covidx",
-    "cxr14": "g2d_bench.readers.cxr14:Cxr14",
-    "mimic-cxr": "g2d_bench.readers.mimic_cxr:MimicCxr",
-    "ms-cxr": "g2d_bench.readers.ms_cxr:MsCxr",
-    "object-cxr": "g2d_bench.readers.object_cxr:ObjectCxr",
-    "rsna": "g2d_bench.readers.rsna:Rsna",
-    "siim": "g2d_bench.readers.siim:Siim",
-}
+READERS: Registry[type[Dataset]] = Registry(
+    "data set", package="g2d_bench.readers", mark="READER", group="g2d_bench.datasets"
+)
+"""Readers of the data sets; a module of this package that says ``READER = …`` adds one."""
 
 
 def dataset_names() -> list[str]:
     """Return the known data sets, sorted."""
-    return sorted(_READERS)
+    return READERS.names
 
 
 def dataset_class(name: str) -> type[Dataset]:
@@ -35,11 +27,7 @@ def dataset_class(name: str) -> type[Dataset]:
     Raises:
         InputError: there is none of that name.
     """
-    if name not in _READERS:
-        raise InputError(f"unknown data set {name!r}; {did_you_mean(name, dataset_names())}")
-    module, _, attribute = _READERS[name].partition(":")
-    reader: type[Dataset] = getattr(import_module(module), attribute)
-    return reader
+    return READERS[name]
 
 
 def find_dataset(name: str, roots: Sequence[Path]) -> Dataset:

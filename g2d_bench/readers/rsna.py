@@ -188,3 +188,6 @@ class Rsna(Dataset):
                     field="boxes",
                 )
         return filled_boxes(sample.boxes, shape, label)
+
+
+READER = Rsna

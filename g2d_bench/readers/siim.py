@@ -176,3 +176,6 @@ def _parse(path: Path) -> dict[str, list[Row]]:
 
 def _at(row: Row) -> str:
     return f"{row.table.path}:{row.line}"
+
+
+READER = Siim

@@ -128,10 +128,10 @@ def test_official_split_with_its_own_validation() -> None:
 
 
 def test_published_split_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    from g2d_bench.data import task_data
+    from g2d_bench.data import divide as dividing
 
     published = SimpleNamespace(train=("i000", "i003", "i009"), valid=("i000", "i001"), test=("i002",))
-    monkeypatch.setattr(task_data, "legacy_split", lambda function, dataset: published)
+    monkeypatch.setattr(dividing, "legacy_split", lambda function, dataset: published)
     card = task(split={"clean": {"ratios": [0.6, 0.2, 0.2]}, "legacy": {"function": "covidx"}})
     samples = [sample(n, {"A": 1.0}) for n in range(4)]
     split = divide(card, "legacy", samples, cast(Dataset, None))

@@ -156,9 +156,6 @@ def test_nothing_left(tmp_path: Path) -> None:
 
 @pytest.fixture
 def mimic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    from g2d_bench.readers import registry
-
-    monkeypatch.setitem(registry._READERS, "mimic-cxr", "g2d_bench.readers.mimic_cxr:MimicCxr")
     return write_mimic(tmp_path / "root" / "mimic-cxr")
 
 

@@ -10,8 +10,8 @@ Sources: ConVIRT (Zhang et al. 2020, section 3), GLoRIA (Huang et al. 2021, sect
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +76,35 @@ class Heads(nn.Module):
     """
 
     method: ClassVar[str]
+    bare_words: ClassVar[bool] = False
+    """Whether the method reads lower-case words without punctuation."""
     dim: int
+
+    @classmethod
+    def fitted(
+        cls,
+        *,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        num_features: int,
+        text_width: int,
+        **options: Any,
+    ) -> Heads:
+        """Make the heads for given encoders.
+
+        Args:
+            channels: of the maps of an :class:`~g2d_bench.encoders.image.ImageEncoder`, finest first.
+            strides: of the same maps.
+            num_features: length of its pooled vector.
+            text_width: D of a :class:`~g2d_bench.encoders.text.TextEncoder`.
+            options: further keyword arguments of the class.
+
+        Raises:
+            InputError: an option has an impossible value.
+            TypeError: there is no such option.
+        """
+        sizes: dict[str, Any] = {"image_width": num_features, "text_width": text_width}
+        return cls(**sizes, **options)
 
     def embed_image(self, features: ImageFeatures) -> ImageEmbedding:
         """Project images."""
@@ -122,6 +150,14 @@ class Heads(nn.Module):
 def unit(vectors: Tensor, dim: int = -1) -> Tensor:
     """Scale vectors to length one, in at least single precision."""
     return functional.normalize(widened(vectors), dim=dim, eps=EPS)
+
+
+def word_level(strides: Sequence[int]) -> int:
+    """Return the map that words are compared with, counted from the coarsest as -1.
+
+    It is the second coarsest (layer3 of a ResNet); where all maps have one stride, as in a ViT, the last one.
+    """
+    return -1 if len(set(strides)) == 1 else -2
 
 
 def widened(values: Tensor) -> Tensor:

@@ -50,3 +50,6 @@ class BioViLHeads(Heads):
     def embed_text(self, states: TextStates, tokens: Tokens) -> TextEmbedding:
         """Project [CLS] of the last layer."""
         return TextEmbedding(self.text_projector(states.hidden[-1][:, 0]))
+
+
+HEADS = BioViLHeads

@@ -62,3 +62,6 @@ class ConVIRTHeads(Heads):
             return TextEmbedding(self.text(torch.tanh(self.pooler(last[:, 0]))))
         pooled = last.masked_fill(~states.mask[..., None], torch.finfo(last.dtype).min).amax(dim=1)
         return TextEmbedding(self.text(pooled))
+
+
+HEADS = ConVIRTHeads

@@ -59,6 +59,26 @@ class G2DHeads(Heads):
 
     method = "g2d"
 
+    @classmethod
+    def fitted(
+        cls,
+        *,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        num_features: int,
+        text_width: int,
+        level: int = -1,
+        **options: Any,
+    ) -> Heads:
+        """Make the heads for given encoders; see :meth:`Heads.fitted`.
+
+        Raises:
+            InputError: no map has the level, or see the class.
+        """
+        if not -len(channels) <= level <= -1:
+            raise InputError(f"must lie between {-len(channels)} and -1, not {level}", field="heads.level")
+        return cls(channels[level:], text_width, level=level, **options)
+
     def __init__(
         self,
         widths: Sequence[int],
@@ -160,21 +180,4 @@ class G2DHeads(Heads):
         return cast(Tensor, self.output(self.attention.out_proj(values)))
 
 
-def make_g2d_heads(*, channels: Sequence[int], text_width: int, level: int = -1, **options: Any) -> G2DHeads:
-    """Make G2D's heads for given encoders.
-
-    Args:
-        channels: of :class:`~g2d_bench.encoders.image.ImageEncoder`.
-        text_width: of :class:`~g2d_bench.encoders.text.TextEncoder`.
-        level: see :class:`G2DHeads`; negative, counted from the coarsest map.
-        options: further keyword arguments of the heads.
-
-    Raises:
-        InputError: no such level, an unknown option, or see :class:`G2DHeads`.
-    """
-    if not -len(channels) <= level <= -1:
-        raise InputError(f"must lie between {-len(channels)} and -1, not {level}", field="heads.level")
-    try:
-        return G2DHeads(channels[level:], text_width, level=level, **options)
-    except TypeError as error:
-        raise InputError(f"heads of g2d: {str(error).split('__init__() ')[-1]}", field="heads") from None
+HEADS = G2DHeads

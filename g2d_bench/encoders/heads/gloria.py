@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from g2d_bench.encoders.words import word_counts, word_sums
 if TYPE_CHECKING:
     from g2d_bench.encoders.image import ImageFeatures
     from g2d_bench.encoders.text import TextStates
-from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding, Tokens, positions
+from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding, Tokens, positions, word_level
 
 
 class GLoRIAHeads(Heads):
@@ -31,6 +32,22 @@ class GLoRIAHeads(Heads):
     """
 
     method = "gloria"
+    bare_words = True
+
+    @classmethod
+    def fitted(
+        cls,
+        *,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        num_features: int,
+        text_width: int,
+        **options: Any,
+    ) -> Heads:
+        """Make the heads for given encoders; see :meth:`Heads.fitted` and :func:`word_level`."""
+        level = word_level(strides)
+        sizes: dict[str, Any] = {"image_width": num_features, "text_width": text_width}
+        return cls(**sizes, local_width=channels[level], level=level, **options)
 
     def __init__(
         self, image_width: int, text_width: int, local_width: int, *, level: int = -2, last_layers: int = 4
@@ -55,3 +72,6 @@ class GLoRIAHeads(Heads):
         mask = positions(words) < word_counts(index)[:, None] - 1
         vector = summed.sum(dim=1) / states.mask.sum(dim=1, keepdim=True)
         return TextEmbedding(vector, words * mask[..., None], mask)
+
+
+HEADS = GLoRIAHeads

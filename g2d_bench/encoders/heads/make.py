@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.registry import Registry
 
 if TYPE_CHECKING:
-    pass
-from g2d_bench.encoders.heads.base import Heads
-from g2d_bench.encoders.heads.convirt import ConVIRTHeads
-from g2d_bench.encoders.heads.gloria import GLoRIAHeads
-from g2d_bench.encoders.heads.mgca import MGCAHeads
+    from g2d_bench.encoders.heads.base import Heads
+
+HEADS: Registry[type[Heads]] = Registry(
+    "method", package="g2d_bench.encoders.heads", mark="HEADS", group="g2d_bench.heads"
+)
+"""Projection heads by method; a module of this package that says ``HEADS = …`` adds one."""
 
 
 def make_heads(
@@ -24,39 +26,20 @@ def make_heads(
     text_width: int,
     **options: Any,
 ) -> Heads:
-    """Make the heads of a method for given encoders.
-
-    Words are compared with the second coarsest map (layer3 of a ResNet); where all maps have one stride, as
-    in a ViT, with the last one.
-
-    Args:
-        method: ``convirt``, ``gloria``, ``mgca``, ``g2d`` or, for its published weights, ``biovil``.
-        channels: of :class:`~g2d_bench.encoders.image.ImageEncoder`.
-        strides: of the same.
-        num_features: of the same.
-        text_width: of :class:`~g2d_bench.encoders.text.TextEncoder`.
-        options: further keyword arguments of the heads.
+    """Make the heads of a method for given encoders; see :meth:`Heads.fitted`.
 
     Raises:
         InputError: unknown method or option.
     """
-    if method == "g2d":
-        from g2d_bench.encoders.heads.g2d import make_g2d_heads
-
-        return make_g2d_heads(channels=channels, text_width=text_width, **options)
-    level = -1 if len(set(strides)) == 1 else -2
-    from g2d_bench.encoders.heads.biovil import BioViLHeads
-
-    known = (ConVIRTHeads, GLoRIAHeads, MGCAHeads, BioViLHeads)
-    kinds: dict[str, type[Heads]] = {kind.method: kind for kind in known}
-    if method not in kinds:
-        raise InputError(
-            f"no heads for {method!r}; {did_you_mean(method, sorted([*kinds, 'g2d']))}", field="objective"
-        )
-    arguments: dict[str, Any] = {"image_width": num_features, "text_width": text_width}
-    if method in ("gloria", "mgca"):
-        arguments |= {"local_width": channels[level], "level": level}
+    if method not in HEADS:
+        raise InputError(f"no heads for {method!r}; {did_you_mean(method, HEADS.names)}", field="objective")
     try:
-        return kinds[method](**arguments, **options)
+        return HEADS[method].fitted(
+            channels=channels,
+            strides=strides,
+            num_features=num_features,
+            text_width=text_width,
+            **options,
+        )
     except TypeError as error:
         raise InputError(f"heads of {method}: {str(error).split('__init__() ')[-1]}", field="heads") from None

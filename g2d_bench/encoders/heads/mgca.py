@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,15 @@ from g2d_bench.encoders.words import word_counts, word_sums
 if TYPE_CHECKING:
     from g2d_bench.encoders.image import ImageFeatures
     from g2d_bench.encoders.text import TextStates
-from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding, Tokens, positions, widened
+from g2d_bench.encoders.heads.base import (
+    Heads,
+    ImageEmbedding,
+    TextEmbedding,
+    Tokens,
+    positions,
+    widened,
+    word_level,
+)
 
 
 class MGCAHeads(Heads):
@@ -38,6 +47,22 @@ class MGCAHeads(Heads):
     """
 
     method = "mgca"
+    bare_words = True
+
+    @classmethod
+    def fitted(
+        cls,
+        *,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        num_features: int,
+        text_width: int,
+        **options: Any,
+    ) -> Heads:
+        """Make the heads for given encoders; see :meth:`Heads.fitted` and :func:`word_level`."""
+        level = word_level(strides)
+        sizes: dict[str, Any] = {"image_width": num_features, "text_width": text_width}
+        return cls(**sizes, local_width=channels[level], level=level, **options)
 
     def __init__(
         self,
@@ -122,3 +147,6 @@ def _mlp(width: int, hidden: int, dim: int) -> nn.Sequential:
         nn.Linear(hidden, dim),
         nn.BatchNorm1d(dim, affine=False),
     )
+
+
+HEADS = MGCAHeads

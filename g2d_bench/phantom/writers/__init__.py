@@ -13,22 +13,15 @@ from typing import Any, Protocol, cast
 
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.phantom.generate import Phantom
+from g2d_bench.registry import Registry
 
 Item = dict[str, Any]
 """What an image leaves for the tables; built-in types only, so that it travels between processes."""
 
-MODULES = {
-    "siim": "siim",
-    "rsna": "rsna",
-    "object-cxr": "object_cxr",
-    "chexpert": "chexpert",
-    "cxr14": "cxr14",
-    "covidx": "covidx",
-    "mimic-cxr": "mimic_cxr",
-    "ms-cxr": "ms_cxr",
-    "covid-cxr": "covid_cxr",
-}
-"""Data set (also its folder) to module."""
+WRITERS: Registry[int] = Registry(
+    "phantom data set", package=__name__, mark="COUNT", group="g2d_bench.phantoms"
+)
+"""Data sets that can be generated, which are also names of folders; a module with ``COUNT`` writes one."""
 
 
 class Writer(Protocol):
@@ -50,6 +43,6 @@ def writer_of(dataset: str) -> Writer:
     Raises:
         InputError: there is none.
     """
-    if dataset not in MODULES:
-        raise InputError(f"no phantom data set {dataset!r}, {did_you_mean(dataset, list(MODULES))}")
-    return cast(Writer, import_module(f"{__name__}.{MODULES[dataset]}"))
+    if dataset not in WRITERS:
+        raise InputError(f"no phantom data set {dataset!r}, {did_you_mean(dataset, WRITERS.names)}")
+    return cast(Writer, import_module(WRITERS.module(dataset)))

@@ -7,10 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from g2d_bench.encoders.heads.g2d import G2DHeads, make_g2d_heads
+from g2d_bench.encoders.heads.g2d import G2DHeads
+from g2d_bench.encoders.heads.make import make_heads
 from g2d_bench.encoders.image import ImageEncoder, ImageFeatures
 from g2d_bench.encoders.text import TextStates
 from g2d_bench.errors import InputError
+
+
+def fitted(**options: Any) -> Any:
+    return make_heads("g2d", strides=(4, 8, 16), num_features=10, **options)
 
 
 def features(*shapes: tuple[int, int], batch: int = 3) -> ImageFeatures:
@@ -28,7 +33,7 @@ def parameters(module: nn.Module) -> int:
 
 
 def test_parameters_count_as_in_the_release() -> None:
-    heads = make_g2d_heads(channels=(64, 256, 512, 1024, 2048), text_width=768)
+    heads = fitted(channels=(64, 256, 512, 1024, 2048), text_width=768)
     assert parameters(heads.image_projector) == 2048 * 128 + 128 * 128 == 278_528
     assert parameters(heads.text_projector) == 768 * 128 + 128 * 128 == 114_688
     pooling = heads.positions.numel() + parameters(heads.attention) + parameters(heads.output)
@@ -90,7 +95,7 @@ def test_projected_cells_as_released() -> None:
 
 
 def test_maps_from_a_finer_level_are_joined() -> None:
-    heads = make_g2d_heads(channels=(4, 6, 10), text_width=7, level=-2, dim=8, grid=8)
+    heads = fitted(channels=(4, 6, 10), text_width=7, level=-2, dim=8, grid=8)
     maps = features((4, 16), (6, 8), (10, 4))
     for level in maps.pyramid:
         level.requires_grad_()
@@ -106,7 +111,7 @@ def test_maps_from_a_finer_level_are_joined() -> None:
 
 
 def test_published_level_is_the_coarsest_alone() -> None:
-    heads = make_g2d_heads(channels=(4, 6, 10), text_width=7, dim=8, grid=4)
+    heads = fitted(channels=(4, 6, 10), text_width=7, dim=8, grid=4)
     assert heads.image_projector[0].weight.shape == (8, 10, 1, 1)
 
 
@@ -125,10 +130,10 @@ def test_positions_follow_the_grid(side: int) -> None:
 def test_with_the_phantom_encoder_and_a_vit() -> None:
     options: dict[str, Any] = {"channels": [8, 8, 16, 16], "stem_type": "deep", "stem_width": 8}
     encoder = ImageEncoder("resnet18", options=options)
-    heads = make_g2d_heads(channels=encoder.channels, text_width=7, level=-2)
+    heads = fitted(channels=encoder.channels, text_width=7, level=-2)
     assert heads.pool(encoder(torch.randn(2, 3, 128, 128)))[1].shape == (2, 4, 8, 8)
     vit = ImageEncoder("vit_tiny_patch16_224", options={"embed_dim": 12, "num_heads": 2, "img_size": 64})
-    heads = make_g2d_heads(channels=vit.channels, text_width=7)
+    heads = fitted(channels=vit.channels, text_width=7)
     assert heads.pool(vit(torch.randn(2, 3, 64, 64)))[1].shape == (2, 4, 4, 4)
 
 
@@ -177,4 +182,4 @@ def test_grounding_compares_cells_with_the_text_vector() -> None:
 )
 def test_options_that_cannot_be(options: dict[str, Any], match: str) -> None:
     with pytest.raises(InputError, match=match):
-        make_g2d_heads(channels=(4, 6, 10), text_width=7, **options)
+        fitted(channels=(4, 6, 10), text_width=7, **options)

@@ -23,7 +23,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_package
 from g2d_bench.phantom import PROFILES, ensure, generate
 from g2d_bench.phantom.ensure import ABANDONED, CHUNK
-from g2d_bench.phantom.writers import MODULES, cxr14, writer_of
+from g2d_bench.phantom.writers import WRITERS, cxr14, writer_of
 from g2d_bench.phantom.writers.object_cxr import outline
 from g2d_bench.phantom.writers.rsna import opacity_boxes
 from g2d_bench.phantom.writers.siim import encode_relative, split_mask
@@ -70,12 +70,12 @@ def rows(path: Path) -> list[list[str]]:
 
 
 def test_there_is_a_writer_for_every_data_set() -> None:
-    assert set(MODULES) == set(dataset_names()) == set(PROFILES)
+    assert set(WRITERS) == set(dataset_names()) == set(PROFILES)
     with pytest.raises(InputError, match="'siim'"):
         writer_of("siimm")
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
+@pytest.mark.parametrize("name", sorted(WRITERS))
 def test_reader_reads_it(name: str, make: Make) -> None:
     folder = make(name)
     dataset = dataset_class(name)(folder)
@@ -491,5 +491,5 @@ def test_covid_cxr_layout(make: Make) -> None:
 
 def test_phantom_pretraining_shares_no_patient_with_tasks(make: Make) -> None:
     pretraining = {sample.patient for sample in read(make("mimic-cxr"))}
-    for name in sorted(set(MODULES) - {"mimic-cxr"}):
+    for name in sorted(set(WRITERS) - {"mimic-cxr"}):
         assert not pretraining & {sample.patient for sample in read(make(name))}, name
