@@ -6,12 +6,10 @@ Importing this module does not import torch, so that listing encoders stays quic
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from g2d_bench.cards.io import load_card
 from g2d_bench.hashing import digest_json, set_fields
 
 TIMM = "timm:"
@@ -245,12 +243,3 @@ class EncoderCard(_Table):
 
 def _three(value: float | list[float]) -> tuple[float, float, float]:
     return (value[0], value[1], value[2]) if isinstance(value, list) else (value, value, value)
-
-
-def load_encoder_card(path: Path) -> EncoderCard:
-    """Read one encoder card.
-
-    Raises:
-        InputError: one line with file, key, what is wrong and what is allowed.
-    """
-    return load_card(path, EncoderCard)

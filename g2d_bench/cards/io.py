@@ -43,18 +43,6 @@ def load_card(path: Path, model: type[M]) -> M:
         raise _explain(error, path, model) from None
 
 
-def load_cards(folder: Path, model: type[M]) -> dict[str, M]:
-    """Read every ``*.toml`` of a folder.
-
-    Returns:
-        File stem to card, sorted by name; empty where the folder has no cards.
-
-    Raises:
-        InputError: see :func:`load_card`.
-    """
-    return {path.stem: load_card(path, model) for path in sorted(folder.glob("*.toml"))}
-
-
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -123,17 +123,6 @@ def open_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, states)
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Read the state dict of a file, out of its container if it is in one.
-
-    Raises:
-        InputError: see :func:`open_checkpoint`.
-    """
-    states = open_checkpoint(path).states.values()
-    largest: Mapping[str, Tensor] = max(states, key=len)
-    return dict(largest)
-
-
 def match(checkpoint: Checkpoint, layout: Layout, body: nn.Module) -> LoadReport:
     """Fit a file's entries to an encoder under one layout; nothing is loaded yet.
 

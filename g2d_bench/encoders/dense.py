@@ -81,11 +81,6 @@ def remembered(
     return maps.levels, maps.places(rows)
 
 
-def forget_all() -> None:
-    """Give the memory back."""
-    _kept.clear()
-
-
 def _stack(parts: tuple[Tensor, ...]) -> Tensor:
     """Join along the images, in the layout in which the CPU's convolutions are fastest."""
     return torch.cat(parts).contiguous(memory_format=torch.channels_last)

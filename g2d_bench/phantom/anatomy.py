@@ -113,11 +113,6 @@ class Anatomy:
         _, _, a, b, angle = self.heart
         return float(np.sqrt((a * np.cos(angle)) ** 2 + (b * np.sin(angle)) ** 2))
 
-    @property
-    def ctr(self) -> float:
-        """Cardiothoracic ratio: width of the heart over the inner width of the thorax."""
-        return 2 * self.heart_half / (self.lungs["right"].width + self.lungs["left"].width)
-
 
 def make_anatomy(scene: Scene) -> Anatomy:
     """Derive the curves from patient, technique and the findings that change geometry."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -222,8 +222,3 @@ def make_technique(rng: np.random.Generator, view: str, patient: Patient) -> Tec
         collimation=(float(margins[0]), float(margins[1]), float(margins[2]), float(margins[3])),
         marker=str(rng.choice(["L", "R", "L", ""])),
     )
-
-
-def with_findings(scene: Scene, findings: tuple[Finding, ...]) -> Scene:
-    """Return the same patient and technique with other findings; for paired examples and tests."""
-    return replace(scene, findings=findings, decoys=(), resolved=())

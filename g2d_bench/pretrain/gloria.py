@@ -28,26 +28,6 @@ BLOCK = {"cpu": 1 << 19, "cuda": 1 << 26}
 """Entries (image, text, word, cell) that are formed at once: what fits a core's cache, or an accelerator."""
 
 
-def word_attention(
-    cells: Tensor, words: Tensor, mask: Tensor, *, attention_scale: float = ATTENTION_SCALE
-) -> Tensor:
-    """Compute which cells each word of text i attends to in image i: the paper's way to localise.
-
-    Args:
-        cells: [B, d, h, w].
-        words: [B, N, d].
-        mask: bool [B, N].
-        attention_scale: temp1.
-
-    Returns:
-        [B, N, h, w], summing to one over the cells; zero for words outside of the mask.
-    """
-    flat = cells.flatten(2)
-    scores = (words @ flat).masked_fill(~mask[..., None], torch.finfo(cells.dtype).min)
-    attention = torch.softmax(attention_scale * torch.softmax(scores, dim=1), dim=2)
-    return (attention * mask[..., None]).reshape(*mask.shape, *cells.shape[2:])
-
-
 def local_similarity(
     cells: Tensor,
     words: Tensor,

@@ -22,7 +22,7 @@ from g2d_bench.records.record import (
     to_json,
     write_atomically,
 )
-from g2d_bench.records.selection import Found, select
+from g2d_bench.records.selection import Found
 
 LEFT_OUT = "left_out_of_predictions"
 """Note of a compact record: which arrays it lacks."""
@@ -180,8 +180,3 @@ def _digest(content: bytes) -> str:
     import hashlib
 
     return hashlib.sha256(content).hexdigest()
-
-
-def compact_folder(source: Path, target: Path) -> list[Path]:
-    """Write compact copies of all records of a folder; see :func:`write_compact`."""
-    return write_compact(select(source), source, target)

@@ -19,7 +19,7 @@ from g2d_bench.adapters.detection import Truth, mean_box
 from g2d_bench.adapters.mm.runner import import_quietly
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings
-from g2d_bench.encoders.dense import forget_all
+from g2d_bench.encoders.dense import _kept
 from g2d_bench.encoders.features import frozen_hash, pyramid_features
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
@@ -159,13 +159,13 @@ def test_cells_of_one_encoder_share_its_maps(modules: Any, job: Job, monkeypatch
         return pyramid_features(encoder, pixels, rows)
 
     monkeypatch.setattr(modules, "pyramid_features", counting)
-    forget_all()
+    _kept.clear()
     detection.run(changed(job))
     images = {*job.data.train, *job.data.val, *job.data.test}
     assert len(computed) == len(images) == len(set(computed))
     shared = detection.run(replace(changed(job), seed=1))
     assert len(computed) == len(images)
-    forget_all()
+    _kept.clear()
     assert same(shared, detection.run(replace(changed(job), seed=1)))
     assert len(computed) == 2 * len(images)
 

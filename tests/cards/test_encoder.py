@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from g2d_bench.cards.encoder import EncoderCard, load_encoder_card
-from g2d_bench.cards.io import load_card, load_cards
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.io import load_card
 from g2d_bench.errors import InputError
 from g2d_bench.paths import shipped
 
@@ -40,7 +41,7 @@ def write(folder: Path, text: str, name: str = "test.r50.toml") -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(InputError) as caught:
-        load_encoder_card(path)
+        load_card(path, EncoderCard)
     text = str(caught.value)
     assert "\n" not in text
     assert text.startswith(f"{path}: ")
@@ -48,7 +49,7 @@ def refusal(path: Path) -> str:
 
 
 def test_good_card(tmp_path: Path) -> None:
-    card = load_encoder_card(write(tmp_path, GOOD))
+    card = load_card(write(tmp_path, GOOD), EncoderCard)
     assert card.name == "test.r50"
     assert card.mean == (0.1, 0.2, 0.3)
     assert card.std == (0.5, 0.5, 0.5)
@@ -92,16 +93,16 @@ def test_wrong_card_is_one_line(tmp_path: Path, old: str, new: str, expected: st
 
 
 def test_digest_changes_with_what_moves_numbers(tmp_path: Path) -> None:
-    card = load_encoder_card(write(tmp_path, GOOD))
+    card = load_card(write(tmp_path, GOOD), EncoderCard)
     prose = {'title = "Test"': 'title = "Other"', "expect = 318": 'expect = 318\nnote = "from somewhere"'}
     for old, new in prose.items():
-        assert load_encoder_card(write(tmp_path, GOOD.replace(old, new))).digest == card.digest
+        assert load_card(write(tmp_path, GOOD.replace(old, new)), EncoderCard).digest == card.digest
     for old, new in {
         "size = 224": "size = 256",
         "std = 0.5": "std = 0.4",
         "expect = 318": "expect = 317",
     }.items():
-        assert load_encoder_card(write(tmp_path, GOOD.replace(old, new))).digest != card.digest
+        assert load_card(write(tmp_path, GOOD.replace(old, new)), EncoderCard).digest != card.digest
 
 
 class _Part(BaseModel):
@@ -158,7 +159,7 @@ def test_name_must_follow_the_grammar(tmp_path: Path) -> None:
 
 
 def test_every_shipped_card_loads_and_is_complete() -> None:
-    cards = load_cards(shipped("baselines"), EncoderCard)
+    cards = {card.name: card for card in Catalogue.open().encoders}
     phantom = {"random", "convirt", "gloria", "mgca", "g2d"}
     published = {
         *("random.r50", "imagenet.r50", "imagenet.vit-b16", "gloria.chexpert-r50", "gloria.mimic-r50"),
@@ -179,14 +180,14 @@ def test_every_shipped_card_loads_and_is_complete() -> None:
 
 
 def test_layouts_expect_all_entries_unless_they_say_what_may_lack() -> None:
-    for card in load_cards(shipped("baselines"), EncoderCard).values():
+    for card in Catalogue.open().encoders:
         whole = {"resnet50": 318, "vit_base_patch16_224": 150}.get(card.image.model)
         for layout in card.checkpoint:
             assert layout.expect == whole or (layout.missing_ok and layout.expect < (whole or 0)), card.name
 
 
 def test_every_method_has_a_text_side_or_says_why_not() -> None:
-    for card in load_cards(shipped("baselines"), EncoderCard).values():
+    for card in Catalogue.open().encoders:
         if card.scale == "published" and card.objective not in ("none", "supervised"):
             assert bool(card.text) != bool(card.no_text), card.name
             assert bool(card.text) == any(layout.text for layout in card.checkpoint), card.name
@@ -230,11 +231,11 @@ names = { "proj." = "image." }
 )
 def test_wrong_text_side_is_one_line(tmp_path: Path, old: str, new: str, expected: str) -> None:
     good = GOOD.replace("[text]", PART + "[text]")
-    card = load_encoder_card(write(tmp_path, good))
+    card = load_card(write(tmp_path, good), EncoderCard)
     assert card.checkpoint[0].text is not None
-    assert card.digest != load_encoder_card(write(tmp_path, GOOD)).digest
+    assert card.digest != load_card(write(tmp_path, GOOD), EncoderCard).digest
     unseen = good.replace("[checkpoint.heads]\n", "[checkpoint.heads]\nseen = false\n")
-    assert load_encoder_card(write(tmp_path, unseen)).digest == card.digest
+    assert load_card(write(tmp_path, unseen), EncoderCard).digest == card.digest
     assert good.count(old) == 1
     assert refusal(write(tmp_path, good.replace(old, new))).startswith(expected)
 

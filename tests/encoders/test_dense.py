@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from g2d_bench.encoders import dense
-from g2d_bench.encoders.dense import forget_all, remembered
+from g2d_bench.encoders.dense import _kept, remembered
 
 ROW = 4 * (2 * 3 * 3 + 5)
 """Bytes of the maps of one image."""
@@ -17,9 +17,9 @@ ROW = 4 * (2 * 3 * 3 + 5)
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    forget_all()
+    _kept.clear()
     yield
-    forget_all()
+    _kept.clear()
 
 
 class Source:

@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 
-from g2d_bench.cards.encoder import EncoderCard
-from g2d_bench.cards.io import load_cards
+from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.encoders import doctor_text
 from g2d_bench.encoders.doctor import diagnose, render
 from g2d_bench.encoders.load import load_encoder
-from g2d_bench.paths import shipped
 
 MakeRelease = Callable[..., Any]
 WIDTH = 16
@@ -48,7 +46,7 @@ def test_doctor_sees_an_untrained_text_side(release: MakeRelease, monkeypatch: p
 
 
 def test_doctor_reports_the_shipped_text_side() -> None:
-    card = load_cards(shipped("baselines"), EncoderCard)["mgca"]
+    card = Catalogue.open().encoders["mgca"]
     text = render(diagnose(card, installed=lambda _: False))
     assert "text        small" in text
     assert "ok          reads the text: two texts differ by " in text

@@ -225,11 +225,11 @@ def test_imagenet_weights_come_from_the_hub_cache(
 def test_state_of_weights_is_told_without_torch() -> None:
     code = (
         "import sys, pathlib\n"
-        "from g2d_bench.cards.io import load_cards\n"
+        "from g2d_bench.cards.catalogue import Catalogue\n"
         "from g2d_bench.cards.encoder import EncoderCard\n"
         "from g2d_bench.encoders.weights import weights_state\n"
         "from g2d_bench.paths import shipped\n"
-        "for card in load_cards(shipped('baselines'), EncoderCard).values():\n"
+        "for card in Catalogue.open().encoders:\n"
         "    weights_state(card)\n"
         "assert 'torch' not in sys.modules and 'timm' not in sys.modules\n"
     )

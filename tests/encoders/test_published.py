@@ -16,15 +16,14 @@ from transformers import BertConfig, BertModel
 
 from g2d_bench.adapters.base import NotApplicable
 from g2d_bench.adapters.text_image import TextImage
+from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
-from g2d_bench.cards.io import load_cards
 from g2d_bench.encoders.checkpoint import match_part, open_checkpoint
 from g2d_bench.encoders.doctor import diagnose, render
 from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.encoders.published import initial_heads
 from g2d_bench.errors import InputError
-from g2d_bench.paths import shipped
 
 MakeCard = Callable[[str], EncoderCard]
 SAID = ("no pneumothorax is seen", "left pneumonia", "")
@@ -144,7 +143,7 @@ def test_full_size_text_encoders_have_the_published_number_of_entries(
     with torch.device("meta"):
         bert = BertModel(config, add_pooling_layer=False)
     state = {f"lm_model.{key}": torch.zeros(value.shape) for key, value in bert.state_dict().items()}
-    part = load_cards(shipped("baselines"), EncoderCard)["g2d.r50"].checkpoint[0].text
+    part = Catalogue.open().encoders["g2d.r50"].checkpoint[0].text
     assert part is not None
     report = match_part(tmp_path, "checkpoint", state, part, bert)
     assert report.ok
@@ -163,7 +162,7 @@ def test_full_size_text_encoders_have_the_published_number_of_entries(
     ],
 )
 def test_full_size_heads_have_the_published_number_of_entries(name: str, count: int) -> None:
-    card = load_cards(shipped("baselines"), EncoderCard)[name]
+    card = Catalogue.open().encoders[name]
     wide = 768 if "vit" in name else 2048
 
     class Shape:
@@ -347,7 +346,7 @@ def test_files_without_text_say_why(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_cards_say_what_is_grounded_with(name: str) -> None:
-    card = load_cards(shipped("baselines"), EncoderCard)[name]
+    card = Catalogue.open().encoders[name]
     side = card.image.size
     with torch.device("meta"):
         image = ImageEncoder(card.image.model, upsample_inside=card.image.resize_inside).eval()

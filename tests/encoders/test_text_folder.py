@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
-from g2d_bench.cards.io import load_cards
 from g2d_bench.encoders.text_folder import absent, download_folder, needs_folder, text_digest, text_folder
 from g2d_bench.errors import InputError
-from g2d_bench.paths import shipped
 
 
 @pytest.fixture
 def cards() -> dict[str, EncoderCard]:
-    return load_cards(shipped("baselines"), EncoderCard)
+    return {card.name: card for card in Catalogue.open().encoders}
 
 
 def at(card: EncoderCard, source: str) -> EncoderCard:
@@ -97,11 +96,11 @@ def test_download_asks_for_no_more_than_is_read(
 def test_found_without_torch() -> None:
     code = (
         "import sys, pathlib\n"
-        "from g2d_bench.cards.io import load_cards\n"
+        "from g2d_bench.cards.catalogue import Catalogue\n"
         "from g2d_bench.cards.encoder import EncoderCard\n"
         "from g2d_bench.encoders.text_folder import text_digest\n"
         "from g2d_bench.paths import shipped\n"
-        "text_digest(load_cards(shipped('baselines'), EncoderCard)['g2d.r50'], pathlib.Path('x'))\n"
+        "text_digest(Catalogue.open().encoders['g2d.r50'], pathlib.Path('x'))\n"
         "assert not {'torch', 'transformers'} & sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

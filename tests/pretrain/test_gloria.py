@@ -11,7 +11,7 @@ from torch import Tensor
 
 from g2d_bench.encoders.heads.base import Embeddings
 from g2d_bench.encoders.heads.gloria import GLoRIAHeads
-from g2d_bench.pretrain.gloria import GLoRIA, local_similarity, word_attention
+from g2d_bench.pretrain.gloria import GLoRIA, local_similarity
 
 
 def loop_softmax(values: list[Tensor]) -> list[Tensor]:
@@ -172,20 +172,6 @@ def test_order_of_texts_is_kept() -> None:
     pairs = zip(leaves[3][:, None], embeddings.text_mask[:, None], strict=True)
     each = [local_similarity(leaves[1], text, mask) for text, mask in pairs]
     torch.testing.assert_close(whole, torch.cat(each, dim=1))
-
-
-def test_word_attention_is_the_loops() -> None:
-    lengths = [2, 3]
-    embeddings, leaves = make(lengths, 3)
-    assert embeddings.text_mask is not None
-    maps = word_attention(leaves[1], leaves[3], embeddings.text_mask)
-    assert maps.shape == (2, 3, 2, 3)
-    for i, length in enumerate(lengths):
-        cells = list(leaves[1][i].flatten(1).T)
-        alpha = loop_attention(cells, [leaves[3][i, n] for n in range(length)])
-        for n in range(length):
-            torch.testing.assert_close(maps[i, n].flatten(), torch.stack(alpha[n]))
-    assert not maps[0, 2].any()
 
 
 def test_variants_and_weights() -> None:

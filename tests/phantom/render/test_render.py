@@ -10,15 +10,26 @@ from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.phantom import PROFILES, Finding, Phantom, Scene, generate, realise
+from g2d_bench.phantom.anatomy import make_anatomy
 from g2d_bench.phantom.generate import mask_box
 from g2d_bench.phantom.labels import DEVICES, DRAWN, OBJECT
 from g2d_bench.phantom.render.raster import Grid, Ink, cover, disc, noise, splat
 from g2d_bench.phantom.sampling import sample_scene
-from g2d_bench.phantom.scene import with_findings
 from g2d_bench.phantom.seeds import stream
 
 SIZE = 128
 Mask = NDArray[np.bool_]
+
+
+def cardiothoracic_ratio(scene: Scene) -> float:
+    """Width of the heart over the inner width of the thorax."""
+    anatomy = make_anatomy(scene)
+    return 2 * anatomy.heart_half / (anatomy.lungs["right"].width + anatomy.lungs["left"].width)
+
+
+def with_findings(scene: Scene, findings: tuple[Finding, ...]) -> Scene:
+    """The same patient and technique with other findings."""
+    return replace(scene, findings=findings, decoys=(), resolved=())
 
 
 @pytest.fixture(scope="module")
@@ -143,11 +154,10 @@ def test_severity_grows_the_mask(healthy: Scene) -> None:
 
 
 def test_cardiomegaly_widens_the_heart(healthy: Scene) -> None:
-    from g2d_bench.phantom.anatomy import make_anatomy
 
-    assert make_anatomy(healthy).ctr < 0.5
+    assert cardiothoracic_ratio(healthy) < 0.5
     sick = with_findings(healthy, (Finding("Cardiomegaly", "", "", 0.4),))
-    assert make_anatomy(sick).ctr > 0.54
+    assert cardiothoracic_ratio(sick) > 0.54
     box = draw(healthy, *sick.findings).boxes[0]
     assert box.w > 0.4 * SIZE * 0.75
 
