@@ -51,9 +51,9 @@ def digest_code(*modules: str) -> str:
 
 @cache
 def digest_package(folder: Path) -> str:
-    """Return the sha256 (hex) of the source of all modules of a package, with their places in it."""
+    """Return the sha256 (hex) of all modules and tables of a package, with their places in it."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".toml")):
         digest.update(path.relative_to(folder).as_posix().encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from g2d_bench.phantom import small_talk as talk
-from g2d_bench.phantom import wording as w
 from g2d_bench.phantom.labels import COVID, DEVICES, OBJECT, chexpert_of
 from g2d_bench.phantom.scene import Finding, Scene
 from g2d_bench.phantom.seeds import stream
+from g2d_bench.phantom.words import WORDS
 
 Rng = np.random.Generator
 
@@ -42,7 +41,7 @@ def _one(rng: Rng, words: Sequence[str]) -> str:
 
 
 def _size(rng: Rng, finding: Finding) -> str:
-    steps = w.SIZES.get(finding.label, w.SIZES["default"])
+    steps = WORDS.sizes.get(finding.label, WORDS.sizes["default"])
     level = float(np.clip(finding.severity + rng.normal(0, 0.06), 0, 0.999))
     return _one(rng, steps[int(level * 4)])
 
@@ -55,7 +54,11 @@ def phrase_of(finding: Finding, rng: Rng) -> str:
         rng: chooses among the wordings.
     """
     label = finding.label
-    size, noun, zone = _size(rng, finding), _one(rng, w.NOUNS[label]), _one(rng, w.ZONES[finding.zone])
+    size, noun, zone = (
+        _size(rng, finding),
+        _one(rng, WORDS.nouns[label]),
+        _one(rng, WORDS.zones[finding.zone]),
+    )
     side = finding.side
     if side == "bilateral":
         side = _one(
@@ -92,7 +95,7 @@ def phrase_of(finding: Finding, rng: Rng) -> str:
 
 
 def _article(phrase: str) -> str:
-    if phrase.split()[-1] in w.PLURAL or re.search(
+    if phrase.split()[-1] in WORDS.plural or re.search(
         r"(ema|asis|edema|fluid|changes|opacities|markings|fibrosis|thickening|cardiomegaly|congestion.*|loss|process|scarring|enlargement.*|blunting.*|widening.*|COPD)\b",
         phrase,
     ):
@@ -124,7 +127,7 @@ def _render(template: str, phrase: str, finding: Finding | None = None) -> str:
         grade=grade,
         zone=zone,
     )
-    if phrase.endswith(w.PLURAL):
+    if phrase.endswith(WORDS.plural):
         text = re.sub(
             rf"({re.escape(phrase)}) (is|has|persists)\b",
             lambda m: f"{m[1]} { {'is': 'are', 'has': 'have', 'persists': 'persist'}[m[2]] }",
@@ -143,12 +146,12 @@ def _render(template: str, phrase: str, finding: Finding | None = None) -> str:
 
 def _state(rng: Rng, finding: Finding) -> str:
     """One affirmative sentence."""
-    if finding.label in w.SPECIAL and rng.random() < 0.3:
-        return _render(_one(rng, w.SPECIAL[finding.label]), "", finding)
+    if finding.label in WORDS.special and rng.random() < 0.3:
+        return _render(_one(rng, WORDS.special[finding.label]), "", finding)
     phrase = phrase_of(finding, rng)
     if finding.change and rng.random() < 0.7:
-        return _render(_one(rng, w.CHANGES[finding.change]), phrase, finding)
-    statements = w.STATEMENTS if finding.change else w.STATEMENTS[:-1]
+        return _render(_one(rng, WORDS.changes[finding.change]), phrase, finding)
+    statements = WORDS.statements if finding.change else WORDS.statements[:-1]
     return _render(_one(rng, statements), phrase, finding)
 
 
@@ -166,11 +169,11 @@ def _positive(rng: Rng, scene: Scene, mentions: dict[str, int]) -> tuple[list[st
         names = chexpert_of(finding.label)
         if draw[1] < 0.07:
             if finding.side in ("left", "right"):
-                sentences.append(_render(_one(rng, w.VAGUE), "", finding))
+                sentences.append(_render(_one(rng, WORDS.vague), "", finding))
                 mentions.setdefault("Lung Opacity", -1)
             continue
         if draw[2] < (0.28 if finding.subtle else 0.12):
-            sentences.append(_render(_one(rng, w.HEDGES), phrase_of(finding, rng), finding))
+            sentences.append(_render(_one(rng, WORDS.hedges), phrase_of(finding, rng), finding))
             for name in names:
                 mentions.setdefault(name, -1)
             continue
@@ -185,16 +188,16 @@ def _negative(rng: Rng, scene: Scene, mentions: dict[str, int]) -> list[str]:
     """Sentences on what is not there; now and then one overlooks what is."""
     present = {name for label in scene.labels for name in chexpert_of(label)}
     sentences = []
-    for pair, ways in w.PAIRS.items():
+    for pair, ways in WORDS.pairs.items():
         if not any(name in present or name in mentions for name in pair) and rng.random() < 0.5:
             sentences.append(_one(rng, ways))
             mentions.update(dict.fromkeys(pair, 0))
-    for name, ways in w.NEGATIONS.items():
+    for name, ways in WORDS.negations.items():
         if name not in present and name not in mentions and rng.random() < 0.33:
             sentences.append(_one(rng, ways))
             mentions[name] = 0
     if not present - {DEVICES} and rng.random() < 0.5:
-        sentences.insert(0, _one(rng, talk.CLEAR))
+        sentences.insert(0, _one(rng, WORDS.clear))
         mentions.setdefault("Lung Opacity", 0)
     return sentences
 
@@ -204,19 +207,19 @@ def _others(rng: Rng, scene: Scene, mentions: dict[str, int]) -> list[str]:
     sentences = []
     for finding in scene.findings:
         if finding.label == DEVICES and rng.random() < 0.8:
-            text = _render(_one(rng, talk.DEVICES[finding.pattern]), "", finding)
+            text = _render(_one(rng, WORDS.devices[finding.pattern]), "", finding)
             if text:
                 sentences.append(text)
                 mentions[DEVICES] = 1
     if scene.has(OBJECT) and rng.random() < 0.4:
-        sentences.append(_one(rng, talk.OBJECTS))
+        sentences.append(_one(rng, WORDS.objects))
     for label in scene.resolved:
-        if label in w.NOUNS and rng.random() < 0.5:
-            sentences.append(_render(_one(rng, w.RESOLVED), w.NOUNS[label][0]))
+        if label in WORDS.nouns and rng.random() < 0.5:
+            sentences.append(_render(_one(rng, WORDS.resolved), WORDS.nouns[label][0]))
     if scene.technique.inspiration < -1 and rng.random() < 0.6:
-        sentences.append(_one(rng, talk.LOW_VOLUMES))
+        sentences.append(_one(rng, WORDS.low_volumes))
     for _ in range(int(rng.integers(0, 4))):
-        filler = _one(rng, talk.FILLERS)
+        filler = _one(rng, WORDS.fillers)
         if filler not in sentences:
             sentences.append(filler)
     return [sentence for sentence in sentences if sentence]
@@ -225,7 +228,7 @@ def _others(rng: Rng, scene: Scene, mentions: dict[str, int]) -> list[str]:
 def _impression(rng: Rng, scene: Scene, sure: list[Finding], mentions: dict[str, int]) -> str:
     if not sure:
         quiet = not any(value for value in mentions.values())
-        text = _one(rng, talk.NORMAL) if quiet or rng.random() < 0.6 else "No significant interval change."
+        text = _one(rng, WORDS.normal) if quiet or rng.random() < 0.6 else "No significant interval change."
         if quiet:
             mentions.setdefault("No Finding", 1)
         return text
@@ -243,8 +246,8 @@ def _heading(rng: Rng, scene: Scene) -> dict[str, str]:
     person = {"M": ("man", "male", "M"), "F": ("woman", "female", "F")}[scene.patient.sex]
     sections: dict[str, str] = {}
     if rng.random() < 0.6:
-        sections["examination"] = _one(rng, talk.EXAMS[view])
-    reason, question = _one(rng, talk.REASONS), _one(rng, talk.QUESTIONS)
+        sections["examination"] = _one(rng, WORDS.exams[view])
+    reason, question = _one(rng, WORDS.reasons), _one(rng, WORDS.questions)
     sections["indication"] = _one(
         rng,
         (
@@ -255,7 +258,7 @@ def _heading(rng: Rng, scene: Scene) -> dict[str, str]:
         ),
     )
     if rng.random() < 0.3:
-        sections["technique"] = talk.TECHNIQUES[view]
+        sections["technique"] = WORDS.techniques[view]
     if scene.order or rng.random() < 0.3:
         sections["comparison"] = _one(
             rng, ("___", "Chest radiograph from ___.", "___ at ___", "Prior study dated ___.")
@@ -284,7 +287,7 @@ def write_report(scene: Scene) -> Report:
         body = [*positive, *negative, *others]
         if rng.random() < 0.4:
             rng.shuffle(body)
-    findings = " ".join(body) or _one(rng, talk.CLEAR)
+    findings = " ".join(body) or _one(rng, WORDS.clear)
     impression = _impression(rng, scene, sure, mentions)
     draw = rng.random()
     if draw < 0.08:

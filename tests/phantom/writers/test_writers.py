@@ -151,11 +151,11 @@ def test_generator_is_known_by_its_source(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "a.py").write_text("raise RuntimeError('not to be imported')")
     digests = [digest_package(tmp_path)]
-    for name, text in (("inner/a.py", "pass"), ("b.py", ""), ("note.txt", "nothing")):
+    for name, text in (("inner/a.py", "pass"), ("b.py", ""), ("c.toml", "d = 1"), ("note.txt", "nothing")):
         (tmp_path / name).write_text(text)
         digest_package.cache_clear()
         digests.append(digest_package(tmp_path))
-    assert len(set(digests)) == 3
+    assert len(set(digests)) == 4
     assert digests[-1] == digests[-2]
 
 
