@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.adapters.base import Job, Outcome
+from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome
 from g2d_bench.adapters.mm.runner import build_runner, quiet, train_and_test
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
@@ -184,6 +184,11 @@ def run(job: Job) -> Outcome:
             "encoder_state": before,
             **({} if frozen else {"encoder_state_after": frozen_hash(encoder.image)}),
             "training_boxes": len(truth["train"].box),
+            **(
+                {}
+                if len(predictions["box"])
+                else {PREDICTS_NOTHING: f"predicts no box on any of the {len(data.test)} test images"}
+            ),
         },
     )
 

@@ -14,9 +14,9 @@ from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from g2d_bench.adapters.base import Job, Outcome
+from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome
 from g2d_bench.adapters.mm.backbone import Unprocessed, collate, kept_maps, numbered
-from g2d_bench.adapters.mm.runner import build_runner, quiet, train_and_test
+from g2d_bench.adapters.mm.runner import Trained, build_runner, quiet, train_and_test
 from g2d_bench.adapters.mm.segmentation import G2DBenchLoss, G2DBenchMasks, Rows
 from g2d_bench.adapters.warp import Warps
 from g2d_bench.cards.protocol import VAL_LOSS, SegmentationRule
@@ -114,6 +114,7 @@ def run(job: Job) -> Outcome:
     if frozen and frozen_hash(encoder.image) != before:
         raise RuntimeError("the frozen encoder changed while the decoder was trained")
     assert test.bits is not None
+    empty = [*_predicts_nothing(test.bits, truth["test"]), *_no_better(rule, trained, truth["val"])]
     by_batch = BATCHED in job.task.metrics
     common, predicted, true = counts(test.bits, truth["test"])
     return Outcome(
@@ -136,8 +137,35 @@ def run(job: Job) -> Outcome:
             "encoder_frozen": frozen,
             "encoder_state": before,
             **({} if frozen else {"encoder_state_after": frozen_hash(encoder.image)}),
+            **({PREDICTS_NOTHING: "; ".join(empty)} if empty else {}),
         },
     )
+
+
+def _predicts_nothing(bits: NDArray[np.uint8], truth: NDArray[np.uint8]) -> list[str]:
+    """Say that all predicted masks [N, bits / 8] of the test set are empty, if they are."""
+    if bits.any() or not truth.any():
+        return []
+    return [f"predicts nothing on any of the {len(bits)} test images: its numbers are those of all-empty"]
+
+
+def _no_better(rule: SegmentationRule, trained: Trained, truth: NDArray[np.uint8]) -> list[str]:
+    """Say that the chosen checkpoint scores on validation as an empty prediction does, if it does.
+
+    Args:
+        rule: by which metric the checkpoint was chosen; the loss tells nothing of the kind.
+        trained: with its score.
+        truth: masks of the validation images as bits.
+    """
+    if rule.select == VAL_LOSS:
+        return []
+    _, _, true = counts(truth, truth)
+    nothing = all_empty(true, names=(rule.select,), batch=rule.batch_size)[rule.select]
+    if trained.validation > nothing:
+        return []
+    return [
+        f"best {rule.select} on validation ({trained.validation:.3g}) is no better than that of all-empty"
+    ]
 
 
 def _loader(rows: Rows, part: str, rule: SegmentationRule, seed: int) -> DataLoader[dict[str, Any]]:

@@ -231,6 +231,11 @@ class EncoderCard(_Table):
         return digest_json(set_fields(self, exclude=prose))
 
     @property
+    def seen(self) -> tuple[str, ...] | None:
+        """Data sets of the pre-training: none for an encoder without one, None where the card is silent."""
+        return None if not self.pretraining and self.objective != "none" else tuple(self.pretraining)
+
+    @property
     def mean(self) -> tuple[float, float, float]:
         """Per-channel mean on grey values in [0, 1]."""
         return _three(self.image.mean)

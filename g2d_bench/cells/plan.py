@@ -67,6 +67,12 @@ def make_cells(
         if name.endswith(DECODER) and not card.decoder:
             raise InputError(f"encoder {card.name!r} has no pre-trained decoder", field="--encoder")
     skipped = [Skipped(name, reason) for name, reason in refused.items()]
+    skipped += [
+        Skipped(f"{name} in {task.name}", "a pre-trained decoder only segments")
+        for name in named
+        for task in cards
+        if not takes(task, name)
+    ]
     if not named:
         named, without_weights = _default_encoders(catalogue, weights)
         skipped += without_weights
@@ -81,6 +87,9 @@ def make_cells(
     if not cells:
         if not cards:
             raise InputError(f"protocol {protocol!r} fits no task", field="--protocol")
+        if not any(takes(task, name) for task in cards for name in named or ("",)):
+            what = ", ".join(task.name for task in cards)
+            raise InputError(f"a pre-trained decoder only segments; {what} takes none", field="--encoder")
         raise InputError("no encoder with usable weights is left to run", field="--encoder")
     return cells, skipped
 

@@ -49,10 +49,11 @@ def reference_cells(bench: Bench, wanted: Filter) -> tuple[list[Cell], list[Skip
         )
         cells += more
         skipped += [one for one in left if one not in skipped]
-    if word := wanted.unmatched(cells, every=True):
+    placed = [(cell, bench.catalogue.tasks[cell.task].kind) for cell in cells]
+    if word := wanted.unmatched(placed, every=True):
         name, reason = word
         raise InputError(f"the reference has no {reason}", field=f"--{name}")
-    chosen = [cell for cell in cells if wanted.takes(cell)]
+    chosen = [cell for cell, kind in placed if wanted.takes(cell, kind)]
     if not chosen:
         raise InputError("no cell of the reference passes all filters together")
     return sorted(chosen, key=lambda cell: _cost(cell, bench.catalogue)), skipped

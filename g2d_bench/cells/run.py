@@ -132,6 +132,9 @@ def _record(
         encoder=EncoderPart(
             card_hash=card.digest,
             weights=weights,
+            title=card.title,
+            scale=card.scale,
+            pretraining=card.seen,
         ),
         metrics=_finite(outcome.metrics),
         references={name: _finite(values) for name, values in outcome.references.items()},

@@ -21,7 +21,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
 from g2d_bench.progress import clock, speaking_for
 from g2d_bench.records.cell import Cell, percent
-from g2d_bench.records.forecast import Forecast
+from g2d_bench.records.forecast import Forecast, costs
 from g2d_bench.records.record import Failure, Record
 
 
@@ -72,7 +72,7 @@ def execute(
     if missing or report.reused or len(unreadable) > 1:
         for error, count in unreadable.items():
             print(f"{count} cell{'s' if count > 1 else ''} FAILED: {error}", file=sys.stderr, flush=True)
-    forecast = forecast or Forecast()
+    forecast = forecast or Forecast(cost=costs(bench.catalogue))
     for before in found.values():
         if isinstance(before, Record):
             forecast.learn(before)
@@ -268,4 +268,6 @@ def _say(cell: Cell, outcome: Record | Failure, when: str) -> None:
 
 
 def _state(notes: dict[str, Any]) -> str:
-    return f"n/a: {notes['n/a']}" if "n/a" in notes else "done"
+    if "n/a" in notes:
+        return f"n/a: {notes['n/a']}"
+    return f"done; WARNING: {nothing}" if (nothing := notes.get("predicts_nothing")) else "done"

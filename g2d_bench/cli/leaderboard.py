@@ -30,13 +30,15 @@ def leaderboard(
     No server and no network: open it, or put the folder on any web space.
     Example: g2d-bench leaderboard --results results/phantom --out site
     """
-    from g2d_bench.cli.report import chosen, main_metrics, row_order
+    from g2d_bench.cli.report import chosen, main_metrics, row_order, tell_unquoted
     from g2d_bench.records.ahead import drawn_ahead
     from g2d_bench.records.quoted import load_reported
     from g2d_bench.report.site.content import sections
+    from g2d_bench.report.site.folder import require_free
     from g2d_bench.report.site.page import write
     from g2d_bench.report.table import blocks, summary
 
+    require_free(out)
     configured = settings({"results": results})
     root = configured.results
     found = chosen(root, given)
@@ -50,5 +52,7 @@ def leaderboard(
         )
 
     tables, overview = drawn_ahead(make, found)
+    if with_quoted:
+        tell_unquoted(tables)
     write(out, title, sections(tables, found, root, main), overview, found, root)
     click.echo(f"wrote {out / 'index.html'}: {len(found)} records, tables: {len(tables)}")

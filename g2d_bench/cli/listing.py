@@ -42,6 +42,7 @@ def listing(what: str, bench: Bench) -> list[Row]:
             {
                 "encoder": card.name,
                 "scale": card.scale,
+                "pre-trained on": "" if card.seen is None else " + ".join(card.seen) or "nothing",
                 "usable": "yes" if usable else "no",
                 "title": card.title,
                 "why not": reason,
@@ -177,14 +178,17 @@ def plan_lines(
     bench: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped], forecast: Forecast
 ) -> Iterator[str]:
     """Yield a line per cell with its state, and a summary with the time of work that is left to expect."""
-    todo, expected, unknown = 0, 0.0, 0
+    todo, expected, unknown, rough = 0, 0.0, 0, 0
     for cell in cells:
         name = bench.catalogue.tasks[cell.task].dataset
         there = bench.source.state(name) != "no"
         done = there and bench.finished(cell) is not None
         seconds = forecast.seconds(cell)
-        note = "finished" if done else "to run" if seconds is None else f"about {clock(seconds)}"
+        scaled = seconds is not None and not forecast.timed(cell)
+        about = "to run" if seconds is None else f"{'roughly' if scaled else 'about'} {clock(seconds)}"
+        note = "finished" if done else about
         if not done:
+            rough += scaled
             todo += 1
             expected += seconds or 0.0
             unknown += seconds is None
@@ -196,3 +200,8 @@ def plan_lines(
     yield f"{len(cells)} cells, {len(cells) - todo} finished, {todo} to run" + (
         f": {eta}{more}" if todo else ""
     )
+    if rough:
+        yield (
+            f"roughly: {rough} of them from other encoders' times, scaled by the encoders' size; an order of "
+            "magnitude"
+        )

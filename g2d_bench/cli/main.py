@@ -105,12 +105,15 @@ def run(force: bool, dry_run: bool, jobs: int | None, allow_leaks: str, **given:
     if dry_run:
         _print_plan(opened, cells, skipped)
         return
+    from g2d_bench.cells.rivals import rivals
     from g2d_bench.cells.workers import execute
     from g2d_bench.records.cell import Cell
 
-    report = execute(cells, opened, jobs)
     for left in skipped:
         click.echo(f"left out: {left.name}: {left.reason}", err=True)
+    for line in rivals(cells, opened):
+        click.echo(line, err=True)
+    report = execute(cells, opened, jobs)
     _print_tables(opened, report.records)
     if report.reused:
         click.echo(
@@ -183,11 +186,17 @@ def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
 
 
 def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]) -> None:
+    from g2d_bench.cells.rivals import rivals
     from g2d_bench.cli.listing import plan_lines
-    from g2d_bench.records.forecast import Forecast
+    from g2d_bench.records.forecast import Forecast, costs
 
-    for line in plan_lines(opened, cells, skipped, Forecast(record for _, record in opened.store)):
+    forecast = Forecast((record for _, record in opened.store), costs(opened.catalogue))
+    for line in plan_lines(opened, cells, skipped, forecast):
         click.echo(line)
+    # What is not generated yet has no key.
+    there = [c for c in cells if opened.source.state(opened.catalogue.tasks[c.task].dataset) != "no"]
+    for line in rivals(there, opened):
+        click.echo(line, err=True)
 
 
 for command in (

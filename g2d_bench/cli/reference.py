@@ -39,7 +39,7 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
     from g2d_bench.cells.settings import Settings
     from g2d_bench.cells.workers import execute
     from g2d_bench.cli.listing import plan_lines
-    from g2d_bench.records.forecast import Forecast
+    from g2d_bench.records.forecast import Forecast, costs
     from g2d_bench.records.selection import Filter
     from g2d_bench.records.store import Store
     from g2d_bench.records.verify import verify
@@ -57,7 +57,7 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
     kept = [record for _, record in Store(out)]
     before = published_before(cells, bench, kept, generate=not dry_run)
     missing = [cell for cell in cells if cell not in before]
-    forecast = Forecast([*kept, *(record for _, record in bench.store)])
+    forecast = Forecast([*kept, *(record for _, record in bench.store)], costs(bench.catalogue))
     if dry_run:
         for line in plan_lines(bench, missing, skipped, forecast):
             click.echo(line)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from g2d_bench.records.compare import Line
     from g2d_bench.records.record import Record
     from g2d_bench.records.selection import Filter, Found
+    from g2d_bench.report.model import Table
 
 # As literals, so that importing this module reads no table code; a test compares them with the source.
 PAPERS = ("g2d-table1", "g2d-table2a", "g2d-table2b", "g2d-table3", "g2d-table4")
@@ -73,6 +74,7 @@ def table(
             paper, found, order, protocols=protocols, allow_mixed=allow_mixed, quoted=quoted
         )
         made = [one]
+        _tell_other_protocols(found, paper, protocols)
     elif summary:
         main = main_metrics(found, configured)
         made = drawn_ahead(
@@ -89,7 +91,29 @@ def table(
             ),
             found,
         )
+    if with_quoted:
+        tell_unquoted(made)
     _emit(render(made, style), out, into)
+
+
+def tell_unquoted(made: Sequence[Table]) -> None:
+    """Say that no number of a paper fits any of the tables, where quoted ones were asked for."""
+    if not any(row.sort == "quoted" for table in made for row in table.rows):
+        click.echo(
+            "--with-quoted: no quoted number has the task, the fraction and a metric of these tables",
+            err=True,
+        )
+
+
+def _tell_other_protocols(found: Sequence[Found], paper: str, protocols: Sequence[str]) -> None:
+    """Name the protocols whose cells of a paper's tasks do not stand in its table."""
+    from g2d_bench.report.papers import LAYOUTS
+
+    layout = LAYOUTS[paper]
+    tasks = {column.task for column in layout.columns}
+    shown = set(protocols or (layout.protocol,))
+    if left := sorted({one.cell.protocol for one in found if one.cell.task in tasks} - shown):
+        click.echo(f"not in this table: records of protocol {', '.join(left)} (--protocol chooses)", err=True)
 
 
 @click.command()
@@ -167,9 +191,8 @@ def _against_folder(
     everything = read_folder(folder)
     chosen = [one for one in everything if wanted.passes(one.record)]
     # A word that the reference does not have would be a check that never fails.
-    if word := wanted.unmatched([one.record.cell for one in everything], every=True):
-        name, reason = word
-        raise InputError(f"no record of {reason}", file=folder, field=f"--{name}")
+    if words := wanted.lacking(everything):
+        raise InputError(words[0], file=folder)
     if not chosen:
         raise wanted.explain(everything, folder)
     # Another signature of the same cell is another reference; only the chosen ones can be in one index.
@@ -182,9 +205,15 @@ def _against_folder(
         )
     else:
         root = settings(given).results
-        measured = by_cell(_repeats(read_folder(root), [one.record for one in chosen]))
+        here = read_folder(root)
+        measured = by_cell(_repeats(here, [one.record for one in chosen]))
         if not measured:
             raise InputError(f"none of the {len(cells)} cells of {folder} is here; add --run", file=root)
+        there = {one.cell for one in everything}
+        if more := sorted({one.cell for one in here if wanted.passes(one.record)} - there):
+            click.echo(
+                f"not compared, since {folder} lacks them: {len(more)} cells ({more[0]} ...)", err=True
+            )
     return compare_cells(index, measured, allowed, cells)
 
 
@@ -203,9 +232,13 @@ def _repeats(measured: Sequence[Found], reference: Sequence[Record]) -> list[Fou
 
 def _run(cells: Sequence[Any], given: dict[str, Any], jobs: int | None) -> list[Record]:
     """Run what is not finished; failures are named and leave their cells missing."""
+    from g2d_bench.cells.rivals import rivals
     from g2d_bench.cells.workers import execute
 
-    report = execute(cells, bench(given), jobs)
+    opened = bench(given)
+    for line in rivals(cells, opened):
+        click.echo(line, err=True)
+    report = execute(cells, opened, jobs)
     for failure in report.failures:
         click.echo(f"failed: {failure.cell.task} {failure.cell.encoder}: {failure.error}", err=True)
     return list(report.records)
@@ -244,13 +277,13 @@ def figure_curves(metric: str | None, out: Path | None, results: Path | None, **
 
     Example: g2d-bench figure curves --task siim-seg --metric dice_positive --out siim.pdf
     """
-    from g2d_bench.report.curves import check_suffix, curves, draw, write
+    from g2d_bench.report.curves import check_suffix, curves, draw, remarks, write
 
     if out is not None:
         check_suffix(out)
     configured = settings({"results": results})
     found = chosen(configured.results, given)
-    main = main_metrics(found, configured)
+    main = {} if metric else main_metrics(found, configured)
     panels, names = [], []
     for task in given["tasks"] or sorted({one.cell.task for one in found}):
         mine = [one for one in found if one.cell.task == task]
@@ -260,6 +293,8 @@ def figure_curves(metric: str | None, out: Path | None, results: Path | None, **
             names.append((task, name.replace("/", "-")))
     tasks, metrics = (dict.fromkeys(part) for part in zip(*names, strict=True))
     out = out or Path("-".join([*tasks, *metrics]) + ".png")
+    for line in remarks(panels):
+        click.echo(line, err=True)
     write(draw(panels), out)
     click.echo(f"wrote {out}")
 
@@ -287,11 +322,18 @@ def main_metrics(found: Sequence[Found], configured: Settings) -> dict[tuple[str
 
     cards = Catalogue.open(configured.task_dirs, protocol_dirs=configured.protocol_dirs)
     pairs = {(one.record.cell.task, one.record.cell.protocol) for one in found}
-    return {
+    known = {
         (task, protocol): cards.protocols[protocol].view(cards.tasks[task]).main
         for task, protocol in pairs
         if task in cards.tasks.names and protocol in cards.protocols.names
     }
+    for task, protocol in sorted(pairs - set(known)):
+        click.echo(
+            f"{task} under {protocol}: no card here, so its first metric stands for the main one (tasks_dir "
+            "and protocols_dir in g2d-bench.toml say where your cards are)",
+            err=True,
+        )
+    return known
 
 
 def row_order(found: Iterable[Found]) -> list[str]:
@@ -324,9 +366,23 @@ def chosen(root: Path, given: dict[str, Any]) -> list[Found]:
 
 
 def _select(root: Path, wanted: Filter) -> list[Found]:
-    from g2d_bench.records.selection import select
+    from g2d_bench.records.cell import Cell
+    from g2d_bench.records.selection import read_folder
+    from g2d_bench.records.store import Store
 
-    return select(root, wanted)
+    everything = read_folder(root)
+    found = [one for one in everything if wanted.passes(one.record)]
+    if not found:
+        raise wanted.explain(everything, root)
+    # One word of an option is enough to go on; the others may be misspelt.
+    for line in wanted.lacking(everything):
+        click.echo(line, err=True)
+    if failed := [one.cell for one in Store(root).failures() if wanted.takes(one.cell, "")]:
+        first = Cell(**failed[0].model_dump())
+        click.echo(
+            f"not here, since they failed when they were run: {len(failed)} cells ({first} ...)", err=True
+        )
+    return found
 
 
 def _folder(name: str) -> Path:

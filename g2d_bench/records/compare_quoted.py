@@ -54,7 +54,7 @@ def compare_reported(
             continue
         metric = printed.convention + (f"/{printed.label}" if printed.label else "")
         for (task, encoder, fraction, protocol), seeds in sorted(columns.items()):
-            if (task, encoder) != (printed.task, _variant(printed)) or not _same_tuning(printed, protocol):
+            if (task, encoder) != (printed.task, _variant(printed)) or not same_tuning(printed, protocol):
                 continue
             if printed.fraction not in ("zero", str(fraction)):
                 continue
@@ -91,7 +91,7 @@ def _variant(printed: Quoted) -> str:
     return printed.encoder + (DECODER if "encoder-decoder" in printed.method else "")
 
 
-def _same_tuning(printed: Quoted, protocol: str) -> bool:
+def same_tuning(printed: Quoted, protocol: str) -> bool:
     """Say whether the encoder was frozen on both sides, or tuned on both; zero-shot trains nothing."""
     if printed.fraction == "zero":
         return True

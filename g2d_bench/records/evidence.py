@@ -51,6 +51,11 @@ class Evidence:
         self._kept: list[Found] = []
         self._cache = DrawCache()
 
+    @property
+    def draws(self) -> bool:
+        """Whether anything is drawn."""
+        return self._count > 0
+
     def value(self, found: Found, metric: str) -> float | None:
         """Return a record's metric as a share, NaN where it is undefined, None where there is none."""
         stated = found.record.metrics

@@ -53,6 +53,12 @@ class EncoderPart(_Part):
     card_hash: str
     weights: str
     """Digest of the weight file, or of what a random initialisation is derived from."""
+    title: str = ""
+    """As the card calls it."""
+    scale: Literal["phantom", "published"] | None = None
+    """As on the card; None in records that were written before it was noted."""
+    pretraining: tuple[str, ...] | None = None
+    """Data sets of the pre-training, none for an encoder without one; None where it is not stated."""
 
 
 class Predictions(_Part):

@@ -6,10 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from g2d_bench.cards.task import UNTRAINED
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.records.cell import Cell, percent
 from g2d_bench.records.record import CellPart, Record, changes
 from g2d_bench.records.store import Store
+
+DRAWN = ("fraction", "seed")
+"""Options that mean nothing to cells that train nothing."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ class Found:
 class Filter:
     """What to look at; an empty field lets everything pass.
 
+    Cells of kinds that train nothing pass any fraction and seed: neither moves their numbers, and `run`
+    includes them whatever it is given.
+
     Attributes:
         task: task names.
         encoder: encoder names, ``+decoder`` included.
@@ -52,40 +59,76 @@ class Filter:
 
     def passes(self, record: Record) -> bool:
         """Say whether a record passes."""
-        return self.signature in record.signature and self.takes(record.cell)
+        return self.signature in record.signature and self.takes(record.cell, record.kind)
 
-    def takes(self, cell: Cell | CellPart) -> bool:
-        """Say whether a cell passes, whatever the signature of its record."""
-        return all(not wanted or getattr(cell, name) in wanted for name, wanted in self._wanted())
+    def takes(self, cell: Cell | CellPart, kind: str) -> bool:
+        """Say whether a cell of a task of some kind passes, whatever the signature of its record."""
+        return all(
+            not wanted or getattr(cell, name) in wanted
+            for name, wanted in self._wanted()
+            if not (name in DRAWN and kind in UNTRAINED)
+        )
 
     def _wanted(self) -> list[tuple[str, Sequence[object]]]:
         return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "signature"]
 
     def explain(self, records: Sequence[Found], root: Path) -> InputError:
         """Say why no record passed: the first wanted word that no record has."""
-        if word := self.unmatched([found.record.cell for found in records]):
+        if word := self.unmatched(_kinds(records)):
             name, reason = word
             return InputError(f"no record of {reason}", file=root, field=f"--{name}")
         if self.signature and not any(self.signature in found.record.signature for found in records):
             return InputError(f"no signature contains {self.signature!r}", file=root, field="--signature")
         return InputError("no record passes all filters together", file=root)
 
-    def unmatched(self, cells: Sequence[Cell | CellPart], *, every: bool = False) -> tuple[str, str] | None:
+    def unmatched(self, cells: Sequence[Placed], *, every: bool = False) -> tuple[str, str] | None:
         """Return an option and its first word that no cell has, with what is there.
 
         Args:
-            cells: that are there.
+            cells: that are there, with the kinds of their tasks.
             every: whether each word must be there, or one of an option's words is enough.
         """
         for name, wanted in self._wanted():
-            there = sorted({getattr(cell, name) for cell in cells})
-            lacking = [word for word in wanted if word not in there]
-            if lacking and (every or len(lacking) == len(wanted)):
-                words = [percent(x) if isinstance(x, float) else str(x) for x in there]
-                shown = percent(lacking[0]) if isinstance(lacking[0], float) else str(lacking[0])
-                hint = did_you_mean(shown, words) if name != "seed" else f"there are {', '.join(words)}"
-                return name, f"{name} {shown}; {hint}"
+            words = _lacking(name, wanted, cells)
+            if words and (every or len(words) == len(wanted)):
+                return name, words[0]
         return None
+
+    def lacking(self, records: Sequence[Found]) -> list[str]:
+        """Say of each wanted word that no record has it; where others have one, a command goes on without."""
+        cells = _kinds(records)
+        return [
+            f"--{name}: no record of {word}"
+            for name, wanted in self._wanted()
+            for word in _lacking(name, wanted, cells)
+        ]
+
+
+Placed = tuple[Cell | CellPart, str]
+"""A cell and the kind of its task."""
+
+
+def _kinds(records: Iterable[Found]) -> list[Placed]:
+    return [(found.record.cell, found.record.kind) for found in records]
+
+
+def _lacking(name: str, wanted: Sequence[object], cells: Sequence[Placed]) -> list[str]:
+    """Return an option's words that no cell has, each with what is there."""
+    asked = [cell for cell, kind in cells if not (name in DRAWN and kind in UNTRAINED)]
+    if cells and not asked:
+        return []
+    there = sorted({getattr(cell, name) for cell in asked})
+    words = [_word(value) for value in there]
+    lines = []
+    for value in wanted:
+        if value not in there:
+            hint = f"there are {', '.join(words)}" if name == "seed" else did_you_mean(_word(value), words)
+            lines.append(f"{name} {_word(value)}; {hint}")
+    return lines
+
+
+def _word(value: object) -> str:
+    return percent(value) if isinstance(value, float) else str(value)
 
 
 def read_folder(root: Path) -> list[Found]:

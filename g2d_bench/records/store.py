@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Iterator
@@ -106,6 +107,15 @@ class Store:
         for path in self.files():
             if not path.name.endswith(FAILED):
                 yield path, read_record(path)
+
+    def failures(self) -> list[Failure]:
+        """Read what failed cells left, in the order of their paths; what cannot be read is passed over."""
+        found = []
+        for path in self.files():
+            if path.name.endswith(FAILED):
+                with contextlib.suppress(OSError, ValueError):
+                    found.append(Failure.model_validate_json(path.read_bytes()))
+        return found
 
     def files(self) -> list[Path]:
         """Return what stands where records do, failures included, by path; it need not be a record.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.metrics.spec import PER_LABEL
-from g2d_bench.records.cell import percent
+from g2d_bench.records.cell import DECODER, percent
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.record import write_atomically
 from g2d_bench.records.selection import Found
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import GENERATED, Column
+from g2d_bench.report.origin import EXPLAINED, Origin, origins, sentence, several_weights, tagged, tags
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +28,10 @@ DASHES = ("-", "--", "-.", (0, (1, 1)))
 SUFFIXES = (".png", ".svg", ".pdf")
 ACROSS = 3
 """Panels side by side."""
+CHARACTERS = 15
+"""Small letters that an inch holds."""
+LINES = 8
+"""Remarks that are written below a figure."""
 
 
 def curves(
@@ -78,7 +84,8 @@ def curves(
 def draw(panels: Sequence[Sequence[Filled]]) -> Figure:
     """Draw one panel per task, each of :func:`curves`; an encoder looks the same in all of them.
 
-    Bars are 95 % bootstrap intervals by patient over the test set. A cell that lacks a seed has no point.
+    Bars are 95 % bootstrap intervals by patient over the test set. A cell that lacks a seed has no point;
+    below the axes it is said which, and what the encoders are.
     """
     import matplotlib as mpl
 
@@ -91,13 +98,16 @@ def _draw(panels: Sequence[Sequence[Filled]]) -> Figure:
     from matplotlib.figure import Figure
 
     columns = [column for points in panels for column in points]
+    generated = any(one.record.data.kind == "phantom" for column in columns for one in column.records)
+    known = _origins(panels)
+    labels = {name: tagged(name, tag) for name, tag in tags(known, generated=generated).items()}
     across = min(len(panels), ACROSS)
     down = math.ceil(len(panels) / across)
     figure = Figure(figsize=(2.8 + 4.8 * across, 0.6 + 3.8 * down), layout="constrained")
     grid = list(figure.subplots(down, across, squeeze=False).flat)
     names = list(dict.fromkeys(name for column in columns for name in column.values))
     for axes, points in zip(grid, panels, strict=False):
-        _panel(axes, points, names, several=len(panels) > 1)
+        _panel(axes, points, names, labels, several=len(panels) > 1)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     handles: dict[str, Any] = {}
@@ -105,22 +115,78 @@ def _draw(panels: Sequence[Sequence[Filled]]) -> Figure:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     # Encoders in their order, trivial predictors last.
-    sequence = [*(name for name in names if name in handles), *(h for h in handles if h not in names)]
+    shown = [labels[name] for name in names]
+    sequence = [*(name for name in shown if name in handles), *(h for h in handles if h not in shown)]
     figure.legend(
         [handles[name] for name in sequence], sequence, frameon=False, fontsize=8, loc="outside right center"
     )
-    figure.supxlabel(
+    below = [
         "share of the training labels · bars: 95 % bootstrap interval by patient over the test set",
-        fontsize=8,
-    )
-    if any(one.record.data.kind == "phantom" for column in columns for one in column.records):
+        *_shortened(remarks(panels)),
+    ]
+    wide = round(CHARACTERS * figure.get_figwidth())
+    parts = [part for line in below for part in textwrap.wrap(line, wide, break_on_hyphens=False)]
+    figure.supxlabel("\n".join(parts), fontsize=8)
+    if generated:
         text = GENERATED.replace(": ", ":\n", 1) if across == 1 else GENERATED
         figure.suptitle(text, fontsize=9, color="#B00000", fontweight="bold")
     return figure
 
 
-def _panel(axes: Any, points: Sequence[Filled], names: Sequence[str], *, several: bool) -> None:
-    """Draw one task; ``names`` are all encoders of the figure."""
+def remarks(panels: Sequence[Sequence[Filled]]) -> list[str]:
+    """Say what the encoders of a figure are, and what is not drawn and why.
+
+    Args:
+        panels: see :func:`draw`.
+    """
+    columns = [column for points in panels for column in points]
+    generated = any(one.record.data.kind == "phantom" for column in columns for one in column.records)
+    known = _origins(panels)
+    shown = sorted({*tags(known, generated=generated).values()} - {""})
+    records = list({id(one): one for column in columns for one in column.records}.values())
+    lines = [sentence(known), *(EXPLAINED[tag] for tag in shown), *several_weights(records)]
+    for points in panels:
+        lines += _undrawn(points, list(known))
+    return lines
+
+
+def _undrawn(points: Sequence[Filled], names: Sequence[str]) -> list[str]:
+    """Say which encoders have no point in one task, at which fractions and why."""
+    task = next(iter(points[0].values.values())).column.task
+    if points[0].records[0].record.kind != "segmentation":
+        # A pre-trained decoder has no business in other tasks.
+        names = [name for name in names if not name.endswith(DECODER)]
+    where: dict[tuple[str, str], list[str]] = {}
+    for column in points:
+        fraction = percent(next(iter(column.values.values())).column.fraction)
+        for name in names:
+            value = column.values.get(name)
+            if value is None or value.missing:
+                reason = value.reason if value is not None else "not measured"
+                where.setdefault((name, reason), []).append(fraction)
+    return [
+        f"not drawn: {name} in {task} at {', '.join(fractions)} ({reason})"
+        for (name, reason), fractions in where.items()
+    ]
+
+
+def _origins(panels: Sequence[Sequence[Filled]]) -> dict[str, Origin]:
+    """Return the encoders of a figure in the order of its legend, with what they are."""
+    columns = [column for points in panels for column in points]
+    known = origins(one for column in columns for one in column.records)
+    return {name: known[name] for name in dict.fromkeys(name for column in columns for name in column.values)}
+
+
+def _shortened(lines: Sequence[str]) -> list[str]:
+    """Keep what fits below a figure; all of it stands in the terminal."""
+    more = f"and {len(lines) - LINES + 1} more remarks, see the table"
+    return list(lines) if len(lines) <= LINES else [*lines[: LINES - 1], more]
+
+
+def _panel(
+    axes: Any, points: Sequence[Filled], names: Sequence[str], labels: Mapping[str, str], *, several: bool
+) -> None:
+    """Draw one task; ``names`` are all encoders of the figure, ``labels`` what the legend calls them."""
     from matplotlib.ticker import FixedLocator, NullLocator
 
     first = next(iter(points[0].values.values())).column
@@ -142,7 +208,7 @@ def _panel(axes: Any, points: Sequence[Filled], names: Sequence[str], *, several
             [x for x, _ in shown],
             [value.mean for value in values],
             yerr=[below, above],
-            label=name,
+            label=labels[name],
             color=COLOURS[n % len(COLOURS)],
             marker=MARKERS[n % len(MARKERS)],
             linestyle=DASHES[(n // len(COLOURS)) % len(DASHES)],

@@ -9,6 +9,7 @@ from typing import Literal
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.spec import MetricSpec
+from g2d_bench.report.origin import Origin
 
 GENERATED = (
     "GENERATED DATA (phantom): compares encoders trained on phantom with each other, "
@@ -63,7 +64,8 @@ class Value:
         seeds: the seeds in the mean.
         best: whether it is not significantly worse than the best of the column.
         marks: letters of the signatures, where a column mixes them.
-        missing: why there is no number.
+        missing: why there is no number, in a word.
+        reason: the same for readers, in a clause.
     """
 
     column: Column
@@ -76,6 +78,7 @@ class Value:
     best: bool = False
     marks: str = ""
     missing: Missing = ""
+    reason: str = ""
 
     @property
     def digits(self) -> int:
@@ -116,12 +119,16 @@ class Row:
         values: one per column.
         sort: measured rows come first, then quoted ones, trivial predictors last.
         panel: rows of different panels (label fractions of a paper's table) are not compared.
+        origin: scale and pre-training of a measured encoder; None for other rows.
+        tag: what the name bears where it could be taken for another model's.
     """
 
     name: str
     values: tuple[Value, ...]
     sort: Sort = "measured"
     panel: str = ""
+    origin: Origin | None = None
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,7 @@ class Table:
         columns: from left to right.
         rows: from top to bottom.
         generated: whether a measured value rests on generated data.
+        warnings: sentences against a wrong reading; they stand above all else.
         facts: sentences that the reader needs (test set, seeds, meaning of ±).
         notes: footnotes (why n/a, marks, remarks on quoted numbers).
         signatures: of all measured values.
@@ -150,6 +158,7 @@ class Table:
     signatures: tuple[str, ...] = ()
     turned: bool = False
     stub: str = "encoder"
+    warnings: tuple[str, ...] = ()
 
     @property
     def best(self) -> str:

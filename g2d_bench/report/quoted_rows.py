@@ -3,18 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from g2d_bench.metrics.spec import PER_LABEL
-from g2d_bench.records.quoted import NOT_COMPARABLE, Quoted
+from g2d_bench.records.compare_quoted import same_tuning
+from g2d_bench.records.quoted import FLAGS, NOT_COMPARABLE, Quoted
+from g2d_bench.records.selection import Found
 from g2d_bench.report.model import Column, Row, Value
+from g2d_bench.report.origin import origins
 
 MARK = "†"
 """Stands at a quoted number that may not be compared with the measured ones of its column."""
-ON_PHANTOM = (
-    "quoted rows were measured on real data by others; beside generated data they stand for the shape of the "
-    "table only and must not be compared"
-)
+PUBLISHED_PROTOCOL = "legacy"
+"""How the protocols begin that repeat what papers did."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What quoted numbers would stand beside.
+
+    They may be compared with numbers on real data, under a published protocol, of encoders of published
+    scale.
+
+    Attributes:
+        generated: whether the measured numbers rest on generated data.
+        protocol: their protocol; several are joined.
+        small: encoders that are not, or not known to be, of published scale.
+    """
+
+    generated: bool
+    protocol: str
+    small: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: Sequence[Found], protocol: str) -> Beside | None:
+        """Describe measured numbers; None where nothing was measured, so that nothing can be confused."""
+        if not found:
+            return None
+        small = [name for name, one in origins(found).items() if one.tag]
+        generated = any(one.record.data.kind == "phantom" for one in found)
+        return cls(generated, protocol, tuple(small))
+
+    @property
+    def another(self) -> str:
+        """Why no quoted number may be compared with any of the measured ones, "" if some may."""
+        if self.generated:
+            return "quoted numbers were measured on real data, the others here on generated data"
+        if not self.protocol.startswith(PUBLISHED_PROTOCOL):
+            return f"quoted numbers follow published protocols, the others here follow {self.protocol}"
+        return ""
+
+    @property
+    def warning(self) -> list[str]:
+        """The line that says what must not be compared; none where all may be."""
+        names = ", ".join(self.small)
+        if not self.another:
+            what, reasons = f"with {names}", ["not of published scale"] if names else []
+        else:
+            what = "with any measured row"
+            reasons = [
+                "they were measured on real data by others and show the shape of the published table only"
+                if self.generated
+                else f"protocol {self.protocol} is not the published one (see --protocol legacy)",
+                *([f"not of published scale: {names}"] if names else []),
+            ]
+        return [f"rows marked [quoted] must not be compared {what}: {'; '.join(reasons)}"] if reasons else []
 
 
 def quoted_rows(
@@ -23,6 +76,8 @@ def quoted_rows(
     matches: Callable[[Column, Quoted], bool],
     name: Callable[[Quoted], str],
     panel: str = "",
+    *,
+    beside: Beside | None = None,
 ) -> tuple[list[Row], list[str]]:
     """Lay quoted cells below a table's columns.
 
@@ -32,25 +87,31 @@ def quoted_rows(
         matches: whether a cell belongs into a column.
         name: of a cell's row.
         panel: to which the rows belong.
+        beside: what was measured; None where nothing was.
 
     Returns:
         Rows in the order of the files, and footnotes that say why a number is not comparable.
     """
     rows: dict[str, dict[int, Value]] = {}
+    unused: dict[tuple[str, int], str] = {}
     notes: dict[str, None] = {}
     for cell in cells:
-        if not cell.usable:
-            continue
         for n, column in enumerate(columns):
-            if matches(column, cell):
-                value, note = _value(column, cell)
+            if matches(column, cell) and not cell.usable:
+                unused[name(cell), n] = FLAGS[cell.flag]
+            elif matches(column, cell):
+                value, note = _value(column, cell, beside)
                 rows.setdefault(name(cell), {})[n] = value
                 if note:
                     notes[f"{MARK} {note}"] = None
     made = [
         Row(
             who,
-            tuple(values.get(n, Value(column, missing="not measured")) for n, column in enumerate(columns)),
+            tuple(
+                values.get(n)
+                or Value(column, missing="not measured", reason=unused.get((who, n), "not printed"))
+                for n, column in enumerate(columns)
+            ),
             "quoted",
             panel,
         )
@@ -59,7 +120,7 @@ def quoted_rows(
     return made, list(notes)
 
 
-def _value(column: Column, cell: Quoted) -> tuple[Value, str]:
+def _value(column: Column, cell: Quoted, beside: Beside | None) -> tuple[Value, str]:
     scale = 100.0 if cell.unit == "percent" else 1.0
     value = Value(column, scale * cell.number, scale * cell.deviation, "printed" if cell.spread else "")
     if cell.convention != column.metric.split(PER_LABEL)[0]:
@@ -67,6 +128,10 @@ def _value(column: Column, cell: Quoted) -> tuple[Value, str]:
         note = f"quoted {cell.metric} of {cell.task} is {which}, not {column.metric}"
     elif cell.comparable == "no":
         note = f"quoted {cell.metric} of {cell.task}: {cell.remark.removeprefix(NOT_COMPARABLE)}"
+    elif beside is not None and beside.another:
+        note = beside.another
+    elif beside is not None and not same_tuning(cell, beside.protocol):
+        note = f"quoted {cell.metric} of {cell.task}: {cell.protocol}, not protocol {beside.protocol}"
     else:
         return value, ""
     return replace(value, marks=MARK), note

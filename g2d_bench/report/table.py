@@ -16,8 +16,9 @@ from g2d_bench.records.record import Record
 from g2d_bench.records.selection import Found
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
+from g2d_bench.report.origin import EXPLAINED, origins, sentence, several_weights, tags
 from g2d_bench.report.papers import LAYOUTS, PAPER, PaperColumn
-from g2d_bench.report.quoted_rows import ON_PHANTOM, fraction_of, quoted_rows
+from g2d_bench.report.quoted_rows import Beside, fraction_of, quoted_rows
 
 PUBLISHED = "split_defects"
 """Note of a record that was measured on a published split: what is wrong with it."""
@@ -76,7 +77,8 @@ def blocks(
         names = metrics.get(cell.task) or dict.fromkeys(name for one in group for name in one.record.metrics)
         columns = [Column(cell.task, cell.fraction, name, cell.protocol, (name,)) for name in names]
         filled = [fill(column, group, evidence, allow_mixed=allow_mixed) for column in columns]
-        rows, notes = quoted_rows(columns, quoted, _same_convention, _full_name)
+        beside = Beside.of(group, cell.protocol)
+        rows, notes = quoted_rows(columns, quoted, _same_convention, _full_name, beside=beside)
         title = f"{cell.task} · {_labels(group)} · protocol {cell.protocol}"
         made.append(assemble(title, [Panel(columns, filled, quoted=rows, notes=notes)], order=order))
     return made
@@ -122,7 +124,8 @@ def summary(
         columns_made = [column for column, _ in pairs]
         shown = track(pairs, "bootstrap", unit="column")
         filled = [fill(column, part, evidence, allow_mixed=allow_mixed) for column, part in shown]
-        rows, notes = quoted_rows(columns_made, quoted, _same_convention, _full_name)
+        beside = Beside.of([one for part in parts.values() for one in part], protocol)
+        rows, notes = quoted_rows(columns_made, quoted, _same_convention, _full_name, beside=beside)
         panel = Panel(columns_made, filled, quoted=rows, notes=notes)
         title = f"Main metric per task and share of the labels · protocol {protocol}"
         made.append(replace(assemble(title, [panel], order=order), turned=not rows))
@@ -204,7 +207,10 @@ def paper_table(
         filled = [fill(column, part, evidence, allow_mixed=allow_mixed) for column, part in pairs]
         where = dict(zip(columns, layout.columns, strict=True))
         title = "" if fraction is None else f"{percent(fraction)} of the training labels"
-        rows, notes = quoted_rows(columns, printed, _same_place(where), lambda cell: cell.method, title)
+        beside = Beside.of([one for _, part in pairs for one in part], "+".join(wanted))
+        rows, notes = quoted_rows(
+            columns, printed, _same_place(where), lambda cell: cell.method, title, beside=beside
+        )
         panels.append(Panel(columns, filled, title, rows, notes))
     if not any(one.values for panel in panels for one in panel.filled) and not printed:
         tasks = ", ".join(dict.fromkeys(column.task for column in layout.columns))
@@ -252,39 +258,57 @@ def assemble(title: str, panels: Sequence[Panel], *, order: Sequence[str] = ()) 
         order: encoder names in the order of rows; others follow by name.
     """
     ranks = {name: n for n, name in enumerate(order)}
+    filled = [one for panel in panels for one in panel.filled]
+    used = list({id(found): found for one in filled for found in one.records}.values())
+    generated = any(found.record.data.kind == "phantom" for found in used)
+    known = origins(sorted(used, key=lambda one: _place(one.record.cell.encoder, ranks)))
+    quoted = any(panel.quoted for panel in panels)
+    marks = tags(known, generated=generated, quoted=quoted)
     rows: list[Row] = []
     for panel in panels:
-        measured = {name for one in panel.filled for name in one.values}
-        for name in sorted(measured, key=lambda n: (ranks.get(n, len(ranks)), n)):
+        encoders = {name for one in panel.filled for name in one.values}
+        for name in sorted(encoders, key=lambda n: _place(n, ranks)):
             values = [one.values.get(name) for one in panel.filled]
-            rows.append(Row(name, _complete(values, panel.columns), panel=panel.name))
+            complete = _complete(values, panel.columns)
+            rows.append(Row(name, complete, panel=panel.name, origin=known[name], tag=marks[name]))
         rows += panel.quoted
         for name in dict.fromkeys(name for one in panel.filled for name in one.references):
             values = [one.references.get(name) for one in panel.filled]
             rows.append(Row(name, _complete(values, panel.columns), "reference", panel.name))
-    filled = [one for panel in panels for one in panel.filled]
-    used = list({id(found): found for one in filled for found in one.records}.values())
-    generated = any(found.record.data.kind == "phantom" for found in used)
     notes = [
+        *several_weights(used),
         *(note for one in filled for note in one.notes),
         *(note for panel in panels for note in panel.notes),
     ]
-    if generated and any(panel.quoted for panel in panels):
-        notes.insert(0, ON_PHANTOM)
+    facts = _facts(used, rows)
+    if known:
+        facts.append(sentence(known))
+    warnings = [EXPLAINED[tag] for tag in sorted({*marks.values()} - {""})]
+    protocol = " or ".join(dict.fromkeys(column.protocol for column in panels[0].columns))
+    if quoted and (measured := Beside.of(used, protocol)):
+        warnings += measured.warning
     return Table(
         title=title,
         columns=tuple(panels[0].columns),
         rows=tuple(rows),
         generated=generated,
-        facts=tuple(_facts(used, rows)),
+        facts=tuple(facts),
+        warnings=tuple(warnings),
         notes=tuple(dict.fromkeys(notes)),
         signatures=tuple(sorted({name for one in filled for name in one.signatures})),
     )
 
 
+def _place(name: str, ranks: Mapping[str, int]) -> tuple[int, str]:
+    """Sort key of encoder names: those that have a rank first."""
+    return ranks.get(name, len(ranks)), name
+
+
 def _complete(values: Sequence[Value | None], columns: Sequence[Column]) -> tuple[Value, ...]:
     pairs = zip(values, columns, strict=True)
-    return tuple(value or Value(column, missing="not measured") for value, column in pairs)
+    return tuple(
+        value or Value(column, missing="not measured", reason="not measured") for value, column in pairs
+    )
 
 
 def _facts(used: Sequence[Found], rows: Sequence[Row]) -> list[str]:

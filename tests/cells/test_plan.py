@@ -92,6 +92,26 @@ def test_what_cannot_run_is_said(
         _plan(catalogue, encoders, usable)
 
 
+def test_a_decoder_that_was_asked_for_and_has_no_place_is_named(catalogue: Catalogue) -> None:
+    def made(*tasks: str) -> tuple[list[Cell], list[str]]:
+        cells, skipped = make_cells(
+            catalogue,
+            tasks=tasks,
+            encoders=["g2d+decoder"],
+            fractions=[0.01],
+            seeds=[0],
+            protocol="clean",
+            weights=_with("g2d"),
+        )
+        return cells, [f"{left.name}: {left.reason}" for left in skipped]
+
+    cells, left = made("siim-seg", "rsna-cls")
+    assert [cell.task for cell in cells] == ["siim-seg"]
+    assert left == ["g2d+decoder in rsna-cls: a pre-trained decoder only segments"]
+    with pytest.raises(InputError, match="a pre-trained decoder only segments; rsna-cls takes none"):
+        made("rsna-cls")
+
+
 def test_unknown_task_and_protocol(catalogue: Catalogue) -> None:
     with pytest.raises(InputError, match=r"unknown task 'siim-sgg'; did you mean 'siim-seg'\?"):
         catalogue.tasks["siim-sgg"]

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from g2d_bench.cli import report as cli_report
+from g2d_bench.records.cell import Cell
 from g2d_bench.records.compare import STYLES
+from g2d_bench.records.record import CellPart, Failure
 from g2d_bench.records.selection import select
 from g2d_bench.report.formats.render import FORMATS
 from g2d_bench.report.papers import LAYOUTS
@@ -321,3 +323,93 @@ def test_compact_command(folder: Any, cli: Callable[..., Any], tmp_path: Path) -
     assert result.stdout.startswith("wrote 2 records to small, ")
     assert cli("verify", "small").exit_code == 0
     assert len(list((tmp_path / "small").rglob("*.npz"))) == 2
+
+
+def test_zero_shot_cells_pass_any_fraction_in_every_command(
+    folder: Any, other: Any, cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    """As `run --fraction 1%` includes them, so does what reads its records."""
+    for one in (folder, other):
+        one.grid({"g2d": 0.6}, (0.01, 0.1))
+        one.add("g2d", task="siim-zeroshot", fraction=1.0, kind="zero-shot")
+    part = ("--fraction", "1%", "--seed", "1")
+    assert cli("compare", "--to", other.root, *part).stdout == "8 numbers compared, none moved\n"
+    for options in ((), ("--summary",)):
+        text = cli("table", *part, *options).stdout
+        assert "siim-zeroshot" in text
+        assert "10 %" not in text
+    assert cli("compact", folder.root, "small", *part).stdout.startswith("wrote 2 records")
+    assert cli("leaderboard", *part).stdout == "wrote leaderboard/index.html: 2 records, tables: 2\n"
+    assert cli("figure", "curves", "--metric", "dice_positive", *part).exit_code == 0
+    # A zero-shot number that moves is found, as the example workflow asks.
+    folder.add("g2d", 0.9, task="siim-zeroshot", fraction=1.0, kind="zero-shot")
+    moved = cli("compare", "--to", other.root, "--fraction", "1%", "--seed", "0", "--tolerance", "0.5")
+    assert moved.exit_code == 1
+    assert "siim-zeroshot · g2d · 100 % · seed 0 · clean: dice_positive" in moved.stdout
+
+
+def test_words_that_nothing_has_are_named_where_others_have_one(folder: Any, cli: Callable[..., Any]) -> None:
+    folder.grid({"g2d": 0.6})
+    for command in (["table"], ["figure", "curves"], ["leaderboard"], ["compact", folder.root, "small"]):
+        result = cli(*command, "--encoder", "g2d,mgac", "--seed", "0,7")
+        assert result.exit_code == 0, result.output
+        assert "--encoder: no record of encoder mgac; allowed: g2d\n" in result.stderr
+        assert "--seed: no record of seed 7; there are 0, 1, 2\n" in result.stderr
+    assert cli("table", "--encoder", "g2d").stderr == ""
+
+
+def test_what_stands_outside_of_a_comparison_or_a_printed_table_is_counted(
+    folder: Any, other: Any, cli: Callable[..., Any]
+) -> None:
+    folder.add("g2d")
+    other.add("g2d")
+    folder.add("mgca")
+    result = cli("compare", "--to", other.root)
+    assert result.exit_code == 0
+    assert result.stderr == (
+        f"not compared, since {other.root} lacks them: 1 cells (siim-seg · mgca · 1 % · seed 0 · clean ...)\n"
+    )
+    assert cli("compare", "--to", other.root, "--encoder", "g2d").stderr == ""
+    folder.add("g2d", protocol="legacy")
+    result = cli("table", "--paper", "g2d-table1")
+    assert result.stderr == "not in this table: records of protocol legacy (--protocol chooses)\n"
+
+
+def test_a_main_metric_without_a_card_is_told(folder: Any, cli: Callable[..., Any]) -> None:
+    folder.add("g2d", task="my-own-task")
+    assert cli("table", "--summary").stderr.startswith(
+        "my-own-task under clean: no card here, so its first metric"
+    )
+    assert cli("table").stderr == ""
+    folder.add("g2d")
+    assert "siim-seg" not in cli("table", "--summary").stderr
+
+
+def test_failed_cells_are_counted_where_their_numbers_would_stand(
+    folder: Any, cli: Callable[..., Any]
+) -> None:
+    folder.grid({"g2d": 0.6}, seeds=2)
+    for encoder, seed in (("g2d", 2), ("mgca", 0)):
+        cell = Cell("siim-seg", 0.01, "clean", seed, encoder)
+        failure = Failure(
+            key="", cell=CellPart(**cell.as_dict()), bad_input=False, error="", traceback="", created=""
+        )
+        path = folder.store.path(cell, kind="phantom", version="1.0", key="f" * 64)
+        folder.store.fail(folder.store.failure_path(path), failure)
+    folder.store.failure_path(path).with_name("0.5-s0.failed.json").write_text("{broken")
+    first = "siim-seg · g2d · 1 % · seed 2 · clean"
+    said = f"not here, since they failed when they were run: 2 cells ({first} ...)\n"
+    assert cli("table").stderr == said
+    assert cli("leaderboard").stderr == said
+    assert said in cli("figure", "curves").stderr
+    assert cli("table", "--encoder", "g2d", "--seed", "0,1").stderr == ""
+
+
+def test_quoted_numbers_that_fit_nowhere_are_told(folder: Any, cli: Callable[..., Any]) -> None:
+    folder.add("g2d", task="covid-cxr-seg")
+    for command in ("table", "leaderboard"):
+        result = cli(command, "--with-quoted")
+        assert result.exit_code == 0
+        assert result.stderr.startswith("--with-quoted: no quoted number has the task")
+    folder.add("g2d")
+    assert cli("table", "--with-quoted").stderr == ""

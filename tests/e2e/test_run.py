@@ -55,6 +55,9 @@ def test_run_leaves_a_complete_record_and_a_table(run: Run) -> None:
     assert record.data.images == {"train": 24, "val": 6, "test": 10}
     assert record.notes["encoder_frozen"]
     assert record.encoder.weights.startswith("init:resnet18")
+    assert (record.encoder.title, record.encoder.scale) == ("Random", "phantom")
+    assert record.encoder.pretraining == ()
+    assert "random [phantom-scale]" in result.output
     assert {"torch", "python", "g2d-bench"} <= set(record.versions)
     assert record.seconds["train and predict"] > 0
     predictions = read_predictions(path, record)

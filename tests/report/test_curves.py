@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from g2d_bench.records.record import EncoderPart
 from g2d_bench.records.selection import select
-from g2d_bench.report.curves import SUFFIXES, curves, draw, write
+from g2d_bench.report.curves import SUFFIXES, curves, draw, remarks, write
 from g2d_bench.report.model import GENERATED
+from g2d_bench.report.origin import EXPLAINED
 
 
 def texts(figure: Any) -> str:
@@ -102,3 +105,53 @@ def test_the_same_points_make_the_same_file(folder: Any, tmp_path: Path, suffix:
         contents.append(path.read_bytes())
     assert contents[0] == contents[1]
     assert len(contents[0]) > 5_000
+
+
+def below(figure: Any) -> str:
+    return str(figure.get_supxlabel()).replace("\n", " ")
+
+
+def test_what_has_no_point_is_named_with_its_reason(folder: Any, cli: Callable[..., Any]) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.5}, (0.01, 0.1, 1.0), seeds=2)
+    folder.add("late", fraction=0.01, seed=1)
+    folder.add("late", fraction=1.0, seed=1)
+    points = curves(select(folder.root), "dice_positive", ["random", "g2d"])
+    lines = [
+        "not drawn: late in siim-seg at 1 %, 100 % (lacks seed 0)",
+        "not drawn: late in siim-seg at 10 % (not measured)",
+    ]
+    assert remarks([points])[-2:] == lines
+    said = below(draw([points]))
+    assert all(line in said for line in lines)
+    result = cli("figure", "curves", "--results", folder.root, "--encoder", "random,late,nobody")
+    assert result.exit_code == 0
+    told = result.stderr.splitlines()
+    assert told[0].startswith("--encoder: no record of encoder nobody; ")
+    assert told[-2:] == lines
+
+
+def test_a_figure_says_what_its_encoders_are(folder: Any) -> None:
+    for encoder, scale, seen in (("g2d", "phantom", ("phantom",)), ("mgca.r50", "published", ("mimic-cxr",))):
+        said_so = {"scale": scale, "pretraining": seen}
+        part = EncoderPart.model_validate({"card_hash": "e" * 64, "weights": "a" * 64, **said_so})
+        found = folder.add(encoder, data_kind="real")
+        folder.store.save(found.path, found.record.model_copy(update={"encoder": part}), {})
+    figure = draw([curves(select(folder.root), "dice_positive")])
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[:2] == ["g2d [phantom-scale]", "mgca.r50"]
+    said = below(figure)
+    assert (
+        "g2d (phantom-scale, pre-trained on phantom); mgca.r50 (full-scale, pre-trained on mimic-cxr)" in said
+    )
+    assert EXPLAINED["phantom-scale"] in said
+
+
+def test_many_remarks_are_cut_short_in_the_figure_only(folder: Any) -> None:
+    folder.grid({"random": 0.4}, seeds=2)
+    for n in range(20):
+        folder.add(f"late{n:02d}", seed=1)
+    points = [curves(select(folder.root), "dice_positive")]
+    assert len(remarks(points)) == 21
+    assert "late05" in below(draw(points))
+    assert "late19 in" not in below(draw(points))
+    assert "and 14 more remarks, see the table" in below(draw(points))

@@ -247,7 +247,8 @@ def test_paper_table_1_has_its_shape(folder: Any) -> None:
     assert [value.mean for value in printed.values[:3]] == pytest.approx([65.6, 66.9, 68.4])
     assert printed.values[6].missing == "not measured"
     assert not any(value.best for value in printed.values)
-    assert any("must not be compared" in note for note in table.notes)
+    assert any("must not be compared with any measured row" in warning for warning in table.warnings)
+    assert {value.marks for value in printed.values if not value.missing} == {"†"}
     assert any("is dice_legacy, not dice_positive" in note for note in table.notes)
     assert table.rows[-1].name == "all-empty"
 
@@ -455,3 +456,63 @@ def test_a_task_that_does_not_apply_says_why(folder: Any) -> None:
         "zero-shot classification (no training)",
         "rsna-zeroshot, dice_positive",
     )
+
+
+def test_every_missing_number_has_its_reason(folder: Any) -> None:
+    folder.grid({"random": 0.4})
+    folder.add("g2d", seed=1)
+    partly = folder.add("mgca", seed=2)
+    for seed in (0, 1):
+        folder.add("mgca", seed=seed)
+    record = partly.record.model_copy(
+        update={"metrics": partly.record.metrics | {"dice_positive": None}, "predictions": None}
+    )
+    folder.store.save(partly.path, record, {})
+    table = one(blocks(select(folder.root), metrics={"siim-seg": ("dice_positive", "no_such")}))
+    assert row(table, "g2d").values[0].reason == "lacks seed 0, 2"
+    assert row(table, "mgca").values[0].reason == "not defined on these test images in seed 2"
+    assert row(table, "random").values[1].reason == "no record states no_such"
+    assert row(table, "random").values[0].reason == ""
+    missing = [value for r in table.rows for value in r.values if value.missing]
+    assert all(value.reason for value in missing)
+    (found,) = [without_numbers(folder)]
+    value = one(blocks([found], metrics={})).rows[0].values[0]
+    assert (value.missing, value.reason) == ("undefined", "no text encoder")
+
+
+def test_numbers_of_a_trivial_predictor_are_called_that(folder: Any) -> None:
+    found = folder.add("g2d", seed=1)
+    same = found.record.model_copy(
+        update={"metrics": dict(found.record.references["all-empty"]), "predictions": None}
+    )
+    table = one(blocks([Found(same)], metrics=METRICS))
+    assert (
+        "g2d in siim-seg at 1 %, seed 1: every number is that of all-empty, which has not looked at an image"
+        in table.notes
+    )
+    assert not any("every number" in note for note in one(blocks([found], metrics=METRICS)).notes)
+
+
+def test_what_cannot_be_tested_says_so(folder: Any) -> None:
+    table = one(blocks([folder.add("g2d").record.model_copy(update={"predictions": None})], metrics=METRICS))
+    assert "g2d in siim-seg at 1 %: no interval and no test, its records keep no predictions" in table.notes
+    quick = one(blocks([folder.add("g2d")], metrics=METRICS, evidence=Evidence(0)))
+    assert quick.notes == ()
+    found = folder.add("mgca")
+    own = found.record.model_copy(update={"metrics": {"dice_positive": 0.5}})
+    odd = Found(folder.store.save(found.path, own, {"id": np.arange(3)}), found.path)
+    notes = one(blocks([odd], metrics={})).notes
+    assert (
+        "mgca in siim-seg at 1 %: no interval and no test, its predictions do not allow to draw dice_positive"
+        in notes
+    )
+    mixed = fill(COLUMN, [folder.add("random", 0.4), folder.add("g2d", 0.6, images=40)], Evidence())
+    assert "siim-seg, dice_positive: not every row was tested on the same images; no test" in mixed.notes
+
+
+def test_a_trivial_predictor_that_differs_by_seed_says_whose_it_is(folder: Any) -> None:
+    found = [folder.add("g2d", seed=seed) for seed in range(2)]
+    other = found[1].record.model_copy(update={"references": {"all-empty": {"dice_positive": 0.25}}})
+    table = one(blocks([found[0], Found(other, found[1].path)], metrics=METRICS))
+    assert row(table, "all-empty").values[0].mean == 0.0
+    assert "all-empty of siim-seg differs by seed: that of seed 0 is shown" in table.notes

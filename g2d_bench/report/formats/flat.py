@@ -34,6 +34,17 @@ def data_of(table: Table, row: Row) -> str:
     return "GENERATED DATA (phantom)" if table.generated else "real data"
 
 
+def scale_of(row: Row) -> str:
+    """Return the scale of a measured encoder (``phantom``, ``published``, ``unknown``), "" for other rows."""
+    return row.origin.scale if row.origin is not None else ""
+
+
+def seen_by(row: Row) -> list[str] | None:
+    """Return the data sets of an encoder's pre-training; None where unknown, and for other rows."""
+    seen = row.origin.pretraining if row.origin is not None else None
+    return None if seen is None else list(seen)
+
+
 def _lines(table: Table) -> Iterator[dict[str, Any]]:
     for row in table.rows:
         for value in row.values:
@@ -51,6 +62,8 @@ def _lines(table: Table) -> Iterator[dict[str, Any]]:
                 "metric": value.column.metric,
                 **{name: "" if item is None else item for name, item in number.items()},
                 "seeds": " ".join(map(str, value.seeds)),
+                "scale": scale_of(row),
+                "pretraining": "" if (seen := seen_by(row)) is None else " + ".join(seen) or "none",
             }
 
 
@@ -66,6 +79,7 @@ def _number(value: Value) -> dict[str, Any]:
         "not_significantly_worse_than_best": value.best,
         "signature_mark": value.marks,
         "missing": value.missing,
+        "reason": value.reason,
     }
 
 
@@ -75,6 +89,7 @@ def as_dict(table: Table) -> dict[str, Any]:
         "title": table.title,
         "generated": table.generated,
         "data": GENERATED if table.generated else "real data",
+        "warnings": list(table.warnings),
         "facts": list(table.facts),
         "notes": list(table.notes),
         "signatures": list(table.signatures),
@@ -84,6 +99,9 @@ def as_dict(table: Table) -> dict[str, Any]:
                 "sort": row.sort,
                 "panel": row.panel,
                 "data": data_of(table, row),
+                "scale": scale_of(row) or None,
+                "pretraining": seen_by(row),
+                "marked": row.tag,
                 "values": [
                     {
                         "column": list(value.column.heads),

@@ -81,6 +81,7 @@ def _caption(table: Table) -> str:
     parts = [escape(table.title) + "."]
     if table.generated:
         parts.append(rf"\textbf{{{escape(GENERATED)}}}")
+    parts += [rf"\textbf{{{escape(warning)}.}}" for warning in table.warnings]
     parts += [escape(fact[0].upper() + fact[1:]) + "." for fact in table.facts]
     if table.tested:
         parts.append(f"Bold: {escape(table.best)}.")

@@ -25,6 +25,8 @@ def render(table: Table) -> str:
     lines = [f"**{escape(table.title)}**", ""]
     if table.generated:
         lines += [f"> **{escape(GENERATED)}**", ""]
+    for warning in table.warnings:
+        lines += [f"> **{escape(warning)}**", ""]
     lines += [_line([escape(head) for head in heads]), _line(["---", *["---:"] * len(table.columns)])]
     panel = ""
     for row in table.rows:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from g2d_bench.report.model import GENERATED, Row, Table, Value
+from g2d_bench.report.origin import tagged
 
 WIDE = 120
 """Characters from which intervals stand below the numbers and not beside them."""
@@ -22,6 +23,7 @@ def render(table: Table) -> str:
     lines = [
         table.title,
         *([GENERATED] if table.generated else []),
+        *table.warnings,
         *table.facts,
         *([f"* {table.best}"] if table.tested else []),
         "",
@@ -42,8 +44,8 @@ def render(table: Table) -> str:
 
 
 def name_of(row: Row) -> str:
-    """Return a row's name, quoted rows marked as such."""
-    return f"{row.name} [quoted]" if row.sort == "quoted" else row.name
+    """Return a row's name; quoted rows, and encoders that are not the model of their name, marked as such."""
+    return tagged(row.name, "quoted" if row.sort == "quoted" else row.tag)
 
 
 def _two_lines(row: Row) -> list[list[str]]:

@@ -14,9 +14,7 @@ from g2d_bench.records.cell import percent
 from g2d_bench.records.record import Record
 from g2d_bench.records.selection import Found
 from g2d_bench.report.model import Row, Table
-
-RECORDS = "records"
-"""Folder of the page in which copies of the records lie."""
+from g2d_bench.report.site.folder import RECORDS
 
 
 @dataclass(frozen=True)

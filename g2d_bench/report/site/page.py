@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from g2d_bench import __version__
-from g2d_bench.errors import InputError
 from g2d_bench.provenance import now
 from g2d_bench.records.cell import percent
 from g2d_bench.records.selection import Found
@@ -23,8 +20,8 @@ from g2d_bench.report.formats.text import name_of
 from g2d_bench.report.formats.turn import turn
 from g2d_bench.report.model import GENERATED, INTERVAL, Table, Value
 from g2d_bench.report.site.content import Section, anchor_of, copy_of
+from g2d_bench.report.site.folder import DATA, PAGE, replace_folder
 
-DATA, PAGE = "leaderboard.json", "index.html"
 HERE = Path(__file__).parent
 """Folder of template, style and script."""
 WIDTH = 72
@@ -94,7 +91,7 @@ def write(
     """Write the folder of the leaderboard, whole or not at all.
 
     Args:
-        out: the folder; an earlier leaderboard there is replaced.
+        out: the folder; an earlier leaderboard there is replaced, anything else in it stays.
         title: heading of the page.
         made: its sections.
         overview: its first tables.
@@ -102,31 +99,20 @@ def write(
         root: folder below which these lie.
 
     Raises:
-        InputError: the folder holds something else, or cannot be written.
+        InputError: see :func:`g2d_bench.report.site.folder.replace_folder`.
     """
-    if out.is_dir() and any(out.iterdir()) and not (out / DATA).is_file():
-        raise InputError("holds something that is no leaderboard; it is left alone", file=out, field="--out")
     made_at = now()
     page = render(title, made, overview, made_at)
     data = json.dumps(_as_data(title, made, made_at), indent=1, ensure_ascii=False, allow_nan=False)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", file=out, field="--out") from error
-    try:
-        draft.chmod(0o755)
-        (draft / PAGE).write_text(page, encoding="utf-8")
-        (draft / DATA).write_text(data + "\n", encoding="utf-8")
-        for one in found:
-            assert one.path is not None
-            copy = draft / copy_of(one, root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(one.path, copy)
-        shutil.rmtree(out, ignore_errors=True)
-        draft.replace(out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    # Half a surrogate pair, which JSON can hold, has no bytes.
+    files: dict[str, bytes | Path] = {
+        PAGE: page.encode(errors="replace"),
+        DATA: f"{data}\n".encode(errors="replace"),
+    }
+    for one in found:
+        assert one.path is not None
+        files[copy_of(one, root)] = one.path
+    replace_folder(out, files)
 
 
 def _as_data(title: str, made: Sequence[Section], made_at: str) -> dict[str, Any]:

@@ -1,0 +1,206 @@
+"""The folder of a leaderboard: what of it is ours, and how it is replaced without touching anything else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote
+
+from g2d_bench.errors import InputError
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Where there are no such locks, drafts of killed runs stay.
+    fcntl = None
+
+DATA, PAGE, RECORDS = "leaderboard.json", "index.html", "records"
+"""Numbers for programs, the page, and the folder with copies of the records."""
+FIELD = "--out"
+INSIDE = ".draft-"
+"""How a draft begins inside of a folder that is there."""
+
+
+def require_free(out: Path) -> None:
+    """Find out, before long work, whether a leaderboard can be written to a folder; nothing is changed.
+
+    Raises:
+        InputError: it is a link, no folder, the working folder or a folder of something else, or it cannot
+            be written to.
+    """
+    try:
+        _require_free(out)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", file=out, field=FIELD) from error
+
+
+def _require_free(out: Path) -> None:
+    if out.is_symlink():
+        raise InputError("is a link; name the folder itself", file=out, field=FIELD)
+    here, real = Path.cwd(), Path(os.path.realpath(out))
+    if real == here or real in here.parents:
+        raise InputError(
+            "is the folder that you work in, or one above it; name a folder for the page alone",
+            file=out,
+            field=FIELD,
+        )
+    place = next(folder for folder in (real, *real.parents) if folder.exists())
+    if place == real and not place.is_dir():
+        raise InputError("is not a folder", file=out, field=FIELD)
+    if not place.is_dir():
+        raise InputError(f"cannot be written: {place} is not a folder", file=out, field=FIELD)
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError("cannot be written (permissions)", file=out, field=FIELD)
+    if place == real and any(not _is_draft(path, INSIDE) for path in out.iterdir()) and _earlier(out) is None:
+        raise InputError("holds something that is no leaderboard; it is left alone", file=out, field=FIELD)
+
+
+def replace_folder(out: Path, files: Mapping[str, bytes | Path]) -> None:
+    """Write a leaderboard; of an earlier one there, what is no longer part of it goes.
+
+    All is written beside its place first, so that a full disk changes nothing; then every file takes its
+    place at once, the page last. Files that no leaderboard made are never touched.
+
+    Args:
+        out: the folder.
+        files: path in the folder to its content, or to the file to copy.
+
+    Raises:
+        InputError: see :func:`require_free`, or something of the user's is where a file belongs.
+    """
+    require_free(out)
+    try:
+        _sweep(out)
+        if not out.is_dir():
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with _draft(out.parent, _prefix(out), files) as draft:
+                draft.rename(out)
+            return
+        stale = (_earlier(out) or set()) - set(files)
+        for name in files:
+            _require_way(out, name)
+        with _draft(out, INSIDE, files) as draft:
+            for name in sorted(files, key=lambda name: (name == DATA, name == PAGE, name)):
+                (out / name).parent.mkdir(parents=True, exist_ok=True)
+                (draft / name).replace(out / name)
+        for name in sorted(stale):
+            _remove(out, name)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", file=out, field=FIELD) from error
+
+
+def _earlier(out: Path) -> set[str] | None:
+    """Return the files that an earlier leaderboard wrote, None where the folder holds none."""
+    file = out / DATA
+    if file.is_symlink() or not file.is_file():
+        return None
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        records = [
+            unquote(link["file"])
+            for section in data["sections"]
+            for links in section["records"].values()
+            for link in links
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if not {"title", "version", "made"} <= set(data):
+        return None
+    return {DATA, PAGE, *(name for name in records if _is_record(name))}
+
+
+def _is_record(name: str) -> bool:
+    """Say whether a name is one that a copy of a record has; a stranger's list may name anything."""
+    path = PurePosixPath(name)
+    return path.parts[:1] == (RECORDS,) and ".." not in path.parts and path.suffix == ".json"
+
+
+def _require_way(out: Path, name: str) -> None:
+    """Refuse to write through a link, or over what is no file."""
+    path = out / name
+    for folder in path.parents:
+        if folder == out:
+            break
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise InputError(f"{folder} is in the way; it is left alone", file=out, field=FIELD)
+    if path.is_dir() or (path.is_symlink() and name not in (DATA, PAGE)):
+        raise InputError(f"{path} is in the way; it is left alone", file=out, field=FIELD)
+
+
+def _remove(out: Path, name: str) -> None:
+    """Remove a file of an earlier leaderboard and the folders that it alone needed."""
+    path = out / name
+    folders = [folder for folder in path.parents if folder != out and out in folder.parents]
+    if any(folder.is_symlink() for folder in folders):
+        return
+    path.unlink(missing_ok=True)
+    for folder in folders:
+        with contextlib.suppress(OSError):  # It is not empty.
+            folder.rmdir()
+
+
+@contextlib.contextmanager
+def _draft(where: Path, prefix: str, files: Mapping[str, bytes | Path]) -> Iterator[Path]:
+    """Write files into a new folder, which is locked as long as its process lives and goes in the end."""
+    draft = Path(tempfile.mkdtemp(prefix=prefix, dir=where))
+    try:
+        with _locked(draft):
+            draft.chmod(0o755)
+            for name, content in files.items():
+                path = draft / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if isinstance(content, bytes):
+                    path.write_bytes(content)
+                else:
+                    shutil.copyfile(content, path)
+            yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold a folder's lock, which ends with the process; says whether it was to be had."""
+    if fcntl is None:
+        yield False
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            had = True
+        except OSError:
+            had = False
+        yield had
+    finally:
+        os.close(handle)
+
+
+def _sweep(out: Path) -> None:
+    """Remove the drafts of runs that were killed; one that is still at work holds its lock."""
+    for where in (out.parent, out):
+        for path in where.glob(".*") if where.is_dir() else ():
+            if _is_draft(path, INSIDE if where == out else _prefix(out)):
+                with contextlib.suppress(OSError), _locked(path) as had:
+                    if had:
+                        shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_draft(path: Path, prefix: str) -> bool:
+    """Say whether a path is a draft: named as one, and holding nothing that no draft holds."""
+    named = re.fullmatch(re.escape(prefix) + "[a-z0-9_]{8}", path.name)
+    if not named or path.is_symlink() or not path.is_dir():
+        return False
+    return {inside.name for inside in path.iterdir()} <= {DATA, PAGE, RECORDS}
+
+
+def _prefix(out: Path) -> str:
+    """Return how a draft beside the folder begins; a name has limits."""
+    return f".{out.name[:100]}-"
