@@ -105,10 +105,15 @@ def run(force: bool, dry_run: bool, jobs: int | None, allow_leaks: str, **given:
     if dry_run:
         _print_plan(opened, cells, skipped)
         return
-    from g2d_bench.cells.workers import execute
+    from g2d_bench.cells.workers import Stopped, execute
     from g2d_bench.records.cell import Cell
 
-    report = execute(cells, opened, jobs)
+    try:
+        report = execute(cells, opened, jobs)
+    except Stopped as stop:
+        # What is finished is shown all the same.
+        _print_tables(opened, stop.report.records)
+        raise
     for left in skipped:
         click.echo(f"left out: {left.name}: {left.reason}", err=True)
     _print_tables(opened, report.records)

@@ -11,8 +11,8 @@ from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.metrics.spec import PER_LABEL
 from g2d_bench.records.cell import percent
 from g2d_bench.records.evidence import Evidence
-from g2d_bench.records.record import write_atomically
 from g2d_bench.records.selection import Found
+from g2d_bench.records.store import write_atomically
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import GENERATED, Column
 
