@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from g2d_bench.errors import InputError
+
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -18,9 +20,30 @@ def shipped(name: str) -> Path:
     return inside if inside.is_dir() else PACKAGE.parent / name
 
 
+def expanded(path: Path | str, field: str) -> Path:
+    """Return a path that a user wrote, with ``~`` and ``~name`` replaced.
+
+    Args:
+        path: what the user wrote.
+        field: the flag, key or variable in which it stands.
+
+    Raises:
+        InputError: nobody has that name, or this user has no home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError("has no home folder; write the whole path", file=path, field=field) from None
+
+
 def cache_dir() -> Path:
-    """Return the folder for everything that can be made again (``G2D_BENCH_CACHE``)."""
+    """Return the folder for everything that can be made again (``G2D_BENCH_CACHE``).
+
+    Raises:
+        InputError: it is said to be in the home folder of somebody who has none.
+    """
     configured = os.environ.get("G2D_BENCH_CACHE")
     if configured:
-        return Path(configured).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "g2d-bench"
+        return expanded(configured, "G2D_BENCH_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    return expanded(base or "~/.cache", "XDG_CACHE_HOME" if base else "G2D_BENCH_CACHE") / "g2d-bench"

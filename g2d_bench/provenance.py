@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import resource
+import shlex
 import subprocess
 import sys
 import time
@@ -108,3 +109,9 @@ class Stopwatch:
             yield
         finally:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
+
+
+def command_line() -> str:
+    """Return the command as it was typed; bytes that are no UTF-8 are written as ``\\xff``."""
+    typed = shlex.join(["g2d-bench", *sys.argv[1:]])
+    return typed.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
-import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +15,7 @@ from g2d_bench.data.task_data import TaskData
 from g2d_bench.encoders.weights import weights_digest
 from g2d_bench.errors import InputError
 from g2d_bench.processes import cores
-from g2d_bench.provenance import Stopwatch, commit, hardware, now, peak_memory_mb, versions
+from g2d_bench.provenance import Stopwatch, command_line, commit, hardware, now, peak_memory_mb, versions
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import CellPart, DataPart, EncoderPart, Failure, Record
 from g2d_bench.records.signature import signature
@@ -144,7 +142,7 @@ def _record(
         hardware=hardware(),
         seconds=seconds,
         peak_memory_mb=peak_memory_mb(),
-        command=shlex.join(["g2d-bench", *sys.argv[1:]]),
+        command=command_line(),
         created=now(),
     )
 

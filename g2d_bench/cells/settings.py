@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from g2d_bench.cards.io import load_card
 from g2d_bench.errors import InputError
-from g2d_bench.paths import cache_dir
+from g2d_bench.paths import cache_dir, expanded
 
 CONFIG_NAME = "g2d-bench.toml"
 
@@ -127,32 +127,34 @@ def resolve(
 
 def _env_path(name: str) -> Path | None:
     value = os.environ.get(name)
-    return Path(value).expanduser() if value else None
+    return expanded(value, name) if value else None
 
 
 def _config() -> ConfigFile:
     named = _env_path("G2D_BENCH_CONFIG")
     if named is not None and not named.is_file():
         raise InputError("no such file", file=named, field="G2D_BENCH_CONFIG")
-    candidates = (
-        [named] if named else [Path(CONFIG_NAME), Path("~/.config/g2d-bench").expanduser() / CONFIG_NAME]
-    )
-    for path in candidates:
+    # Who has no home folder has no config file there.
+    home = [Path(os.path.expanduser("~/.config/g2d-bench")) / CONFIG_NAME]  # noqa: PTH111
+    for path in [named] if named else [Path(CONFIG_NAME), *home]:
         if path.is_file():
             config = load_card(path, ConfigFile)
             base = path.parent
 
-            def at(value: Path | None, base: Path = base) -> Path | None:
-                return None if value is None else base / value.expanduser()
+            def there(value: Path, key: str, base: Path = base, path: Path = path) -> Path:
+                return base / expanded(value, f"{path}: {key}")
+
+            def at(value: Path | None, key: str) -> Path | None:
+                return None if value is None else there(value, key)
 
             return ConfigFile(
-                data_root=at(config.data_root),
-                results=at(config.results),
-                tasks_dir=tuple(base / p.expanduser() for p in config.tasks_dir),
-                encoders_dir=tuple(base / p.expanduser() for p in config.encoders_dir),
-                protocols_dir=tuple(base / p.expanduser() for p in config.protocols_dir),
-                weights_dir=at(config.weights_dir),
-                checkpoints={name: base / p.expanduser() for name, p in config.checkpoints.items()},
+                data_root=at(config.data_root, "data_root"),
+                results=at(config.results, "results"),
+                tasks_dir=tuple(there(p, "tasks_dir") for p in config.tasks_dir),
+                encoders_dir=tuple(there(p, "encoders_dir") for p in config.encoders_dir),
+                protocols_dir=tuple(there(p, "protocols_dir") for p in config.protocols_dir),
+                weights_dir=at(config.weights_dir, "weights_dir"),
+                checkpoints={name: there(p, f"checkpoints.{name}") for name, p in config.checkpoints.items()},
             )
     return ConfigFile()
 

@@ -17,7 +17,12 @@ from g2d_bench.cards.task import UNTRAINED
 from g2d_bench.cells.bench import Bench, Options
 from g2d_bench.cells.run import record_failure, run_cell, run_cells
 from g2d_bench.cells.settings import Settings
+from g2d_bench.cells.sharing import Elsewhere, Outcome, Standing, freed, lease_path
+from g2d_bench.cells.sharing import Unit as Unit
 from g2d_bench.errors import InputError
+from g2d_bench.files import MACHINE, CannotWrite, machine_error
+from g2d_bench.kept import Known, known, trust
+from g2d_bench.locks import Lease
 from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
 from g2d_bench.progress import clock, speaking_for
 from g2d_bench.records.cell import Cell, percent
@@ -40,6 +45,19 @@ class Report:
     reused: int = 0
 
 
+class Stopped(InputError):
+    """A run that had to end early.
+
+    Args:
+        reason: why.
+        report: what was done until then.
+    """
+
+    def __init__(self, reason: InputError, report: Report) -> None:
+        super().__init__(str(reason))
+        self.report = report
+
+
 def execute(
     cells: Sequence[Cell], bench: Bench, jobs: int | None = None, forecast: Forecast | None = None
 ) -> Report:
@@ -56,8 +74,10 @@ def execute(
 
     Raises:
         InputError: all cells failed for bad input, or no record can be written; nothing is left behind.
+        Stopped: records could no longer be written, as on a full disk.
     """
     bench.store.require_writable()
+    bench.store.sweep()
     found: dict[Cell, Record | Failure | None] = {}
     unreadable: Counter[str] = Counter()
     for cell in cells:
@@ -77,17 +97,24 @@ def execute(
         if isinstance(before, Record):
             forecast.learn(before)
     countdown = _Countdown(missing, forecast)
-    for cell, outcome in _outcomes(missing, bench, jobs):
-        found[cell] = outcome
-        countdown.take(cell, outcome)
-        # The one thing that went wrong is said at the end, once.
-        if len(cells) > 1 or isinstance(outcome, Record) or not outcome.bad_input:
-            _say(cell, outcome, str(countdown))
+    stop: InputError | None = None
+    try:
+        for cell, out in _outcomes(missing, bench, jobs):
+            outcome = out.outcome if isinstance(out, Elsewhere) else out
+            found[cell] = outcome
+            countdown.take(cell, outcome)
+            # The one thing that went wrong is said at the end, once.
+            if len(cells) > 1 or isinstance(outcome, Record) or not outcome.bad_input:
+                _say(cell, outcome, str(countdown), elsewhere=outcome is not out)
+    except InputError as error:
+        stop = error
     for final in found.values():
         if isinstance(final, Record):
             report.records.append(final)
         elif final is not None:
             report.failures.append(final)
+    if stop is not None:
+        raise Stopped(stop, report)
     _raise_common_input_error(report, bench)
     return report
 
@@ -143,10 +170,6 @@ def _gpu() -> bool:
     return Path("/dev/nvidia0").exists()
 
 
-Unit = tuple[Cell, ...]
-"""Cells that one process runs together."""
-
-
 ORDER = ("grounding", "phrase", "zero-shot", "classification")
 """Kinds that keep what a frozen encoder gives, the most of it first: cells, vectors, pooled features."""
 
@@ -171,49 +194,80 @@ def units(cells: Sequence[Cell], bench: Bench) -> list[Unit]:
     return [tuple(groups[key]) for key in sorted(groups, key=ranks.__getitem__)]
 
 
-def _outcomes(
-    cells: Sequence[Cell], bench: Bench, jobs: int | None
-) -> Iterator[tuple[Cell, Record | Failure]]:
-    work = units(cells, bench)
-    workers = processes(len(work), jobs)
+Done = Sequence[Outcome] | None
+"""What became of the cells of a unit; None where another run is at them."""
+
+
+def _outcomes(cells: Sequence[Cell], bench: Bench, jobs: int | None) -> Iterator[tuple[Cell, Outcome]]:
+    standing = Standing.of(cells, bench)
+    waiting = units(cells, bench)
+    workers = processes(len(waiting), jobs)
+    if workers > 1:
+        for cell in cells:
+            # Shared caches are filled once, here, and not by several workers at a time. Bad data is reported
+            # by the cells that need them.
+            with contextlib.suppress(InputError):
+                bench.prepare(cell)
+    while waiting:
+        busy: list[Unit] = []
+        for unit, done in _once(waiting, bench, workers, standing):
+            if done is None:
+                busy.append(unit)
+            else:
+                yield from zip(unit, done, strict=True)
+        waiting = []
+        # What other runs are at is left to the end, and taken over if they end without having done it.
+        while busy and not waiting:
+            for unit, done in list(freed(busy, bench, standing)):
+                busy.remove(unit)
+                if done is None:
+                    waiting.append(unit)
+                else:
+                    yield from zip(unit, done, strict=True)
+        waiting += busy
+
+
+def _once(work: list[Unit], bench: Bench, workers: int, standing: Standing) -> Iterator[tuple[Unit, Done]]:
+    """Go through units, leaving out those that other runs are at."""
     if workers == 1:
         for unit in work:
-            yield from zip(unit, _attempt(unit, bench), strict=True)
+            yield unit, _claimed(unit, bench, standing)
         return
-    for cell in cells:
-        # Shared caches are filled once, here, and not by several workers at a time. Bad data is reported
-        # by the cells that need them.
-        with contextlib.suppress(InputError):
-            bench.prepare(cell)
     waiting = work
     while waiting:
         broken: list[Unit] = []
-        for unit, done in _side_by_side(waiting, bench, min(workers, len(waiting))):
+        for unit, done in _side_by_side(waiting, bench, min(workers, len(waiting)), standing):
             if isinstance(done, BaseException):
                 broken.append(unit)
             else:
-                yield from zip(unit, done, strict=True)
+                yield unit, done
         # A killed worker takes the pool with it. Work goes out in order, so the culprit is one of the first
         # that are not done: each of these gets a pool of its own, in which only a culprit fails again.
         broken.sort(key=work.index)
         for suspect in broken[:workers]:
-            for unit, done in _side_by_side([suspect], bench, 1):
+            for unit, done in _side_by_side([suspect], bench, 1, standing):
                 if isinstance(done, BaseException):
-                    yield from ((cell, record_failure(cell, bench, _died(done))) for cell in unit)
+                    yield unit, [record_failure(cell, bench, _died(done)) for cell in unit]
                 else:
-                    yield from zip(unit, done, strict=True)
+                    yield unit, done
         waiting = broken[workers:]
 
 
 def _side_by_side(
-    work: Sequence[Unit], bench: Bench, workers: int
-) -> Iterator[tuple[Unit, Sequence[Record | Failure] | BaseException]]:
-    """Run units in worker processes; an exception in the place of outcomes means that a process died."""
-    with worker_pool(workers, _start_worker, (bench.settings, bench.options)) as pool:
+    work: Sequence[Unit], bench: Bench, workers: int, standing: Standing
+) -> Iterator[tuple[Unit, Done | BaseException]]:
+    """Run units in worker processes; an exception in the place of outcomes means that a process died.
+
+    Raises:
+        InputError: what became of a cell cannot be written.
+    """
+    with worker_pool(workers, _start_worker, (bench.settings, bench.options, standing, known())) as pool:
         with deaf_to_interrupts():
             futures = {pool.submit(_work, unit): unit for unit in work}
         for future in as_completed(futures):
             error = future.exception()
+            if isinstance(error, InputError):
+                raise error
             yield futures[future], error if error is not None else future.result()
 
 
@@ -227,18 +281,19 @@ def _died(error: BaseException) -> BaseException:
     return WorkerDied("its process was killed, as happens when memory runs out (--jobs 1 needs the least)")
 
 
-_worker: Bench | None = None
+_worker: tuple[Bench, Standing] | None = None
 
 
-def _start_worker(settings: Settings, options: Options) -> None:
+def _start_worker(settings: Settings, options: Options, standing: Standing, tables: Known) -> None:
     global _worker
-    _worker = Bench(settings, options)
+    _worker = Bench(settings, options), standing
+    trust(tables)
 
 
-def _work(unit: Unit) -> Sequence[Record | Failure]:
+def _work(unit: Unit) -> Done:
     assert _worker is not None
     with speaking_for(_name(unit)):
-        return _attempt(unit, _worker)
+        return _claimed(unit, *_worker)
 
 
 def _name(unit: Unit) -> str:
@@ -247,23 +302,53 @@ def _name(unit: Unit) -> str:
     return f"{first.task} · {first.encoder}{alone}"
 
 
+def _claimed(unit: Unit, bench: Bench, standing: Standing) -> Done:
+    """Run what is left to do of a unit, unless another run is at it."""
+    lease = Lease.take(lease_path(unit, bench))
+    if lease is None:
+        return None
+    with lease:
+        found = {cell: standing.since(cell, bench) for cell in unit}
+        left = tuple(cell for cell, outcome in found.items() if outcome is None)
+        made = dict(zip(left, _attempt(left, bench), strict=True)) if left else {}
+        return [found[cell] or made[cell] for cell in unit]
+
+
 def _attempt(unit: Unit, bench: Bench) -> Sequence[Record | Failure]:
     """Run a unit; where anything in it fails, each cell alone, so that the others do not fail with it."""
     if len(unit) > 1:
-        with contextlib.suppress(Exception):
+        try:
             return run_cells(unit, bench)
+        except CannotWrite as error:
+            _stop_if_of_results(error, bench)
+        except Exception:
+            pass
     return [_attempt_one(cell, bench) for cell in unit]
 
 
 def _attempt_one(cell: Cell, bench: Bench) -> Record | Failure:
     try:
         return run_cell(cell, bench)
+    except CannotWrite as error:
+        _stop_if_of_results(error, bench)
+        return record_failure(cell, bench, error)
+    except OSError as error:
+        # A full disk, a folder without permission: the user's to mend.
+        mendable = error.errno in MACHINE
+        return record_failure(cell, bench, machine_error(error) if mendable else error)
     except Exception as error:
         return record_failure(cell, bench, error)
 
 
-def _say(cell: Cell, outcome: Record | Failure, when: str) -> None:
+def _stop_if_of_results(error: CannotWrite, bench: Bench) -> None:
+    """End the run where records cannot be written: what is computed from here on would be lost, too."""
+    if error.path.is_relative_to(bench.store.root):
+        raise error
+
+
+def _say(cell: Cell, outcome: Record | Failure, when: str, *, elsewhere: bool) -> None:
     state = _state(outcome.notes) if isinstance(outcome, Record) else f"FAILED: {outcome.error}"
+    state += " (another run)" if elsewhere else ""
     print(f"[{when}] {cell}: {state}", file=sys.stderr, flush=True)
 
 

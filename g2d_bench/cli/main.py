@@ -106,14 +106,19 @@ def run(force: bool, dry_run: bool, jobs: int | None, allow_leaks: str, **given:
         _print_plan(opened, cells, skipped)
         return
     from g2d_bench.cells.rivals import rivals
-    from g2d_bench.cells.workers import execute
+    from g2d_bench.cells.workers import Stopped, execute
     from g2d_bench.records.cell import Cell
 
     for left in skipped:
         click.echo(f"left out: {left.name}: {left.reason}", err=True)
     for line in rivals(cells, opened):
         click.echo(line, err=True)
-    report = execute(cells, opened, jobs)
+    try:
+        report = execute(cells, opened, jobs)
+    except Stopped as stop:
+        # What is finished is shown all the same.
+        _print_tables(opened, stop.report.records)
+        raise
     _print_tables(opened, report.records)
     if report.reused:
         click.echo(

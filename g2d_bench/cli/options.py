@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from g2d_bench.errors import InputError
+from g2d_bench.paths import expanded
 
 if TYPE_CHECKING:
     from g2d_bench.cells.bench import Bench
@@ -23,10 +26,21 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        for stream in (sys.stdout, sys.stderr):
+            # Names of files may be no UTF-8.
+            with suppress(AttributeError, ValueError):
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         try:
             return super().invoke(ctx)
         except InputError as error:
             click.echo(f"g2d-bench: {error}", err=True)
+            ctx.exit(2)
+        except OSError as error:
+            from g2d_bench.files import MACHINE, machine_error
+
+            if error.errno not in MACHINE:
+                raise
+            click.echo(f"g2d-bench: {machine_error(error)}", err=True)
             ctx.exit(2)
         except click.UsageError as error:
             # Newer versions of click ask for a command's help with an error.
@@ -82,7 +96,7 @@ def checkpoints(ctx: click.Context, param: click.Parameter, values: Sequence[str
         name, equals, path = text.partition("=")
         if not equals or not name or not path:
             raise InputError(f"{text!r} is not NAME=FILE", field="--checkpoint")
-        files[name] = Path(path).expanduser()
+        files[name] = expanded(path, "--checkpoint")
     return files
 
 

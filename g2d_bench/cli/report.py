@@ -387,9 +387,9 @@ def _select(root: Path, wanted: Filter) -> list[Found]:
 
 def _folder(name: str) -> Path:
     """Find a reference folder: as given, else among what ships with the suite."""
-    from g2d_bench.paths import shipped
+    from g2d_bench.paths import expanded, shipped
 
-    path = Path(name).expanduser()
+    path = expanded(name, "folder")
     inside = shipped("results") / path.relative_to("results") if path.parts[:1] == ("results",) else path
     return inside if not path.exists() and inside.is_dir() else path
 
@@ -404,7 +404,7 @@ def _emit(text: str, out: Path | None, into: Path | None) -> None:
     if out is None:
         click.echo(text)
         return
-    from g2d_bench.records.record import write_atomically
+    from g2d_bench.files import write_atomically
 
     if not out.parent.is_dir():
         raise InputError("no such folder", file=out.parent, field="--out")

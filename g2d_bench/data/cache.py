@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
+from g2d_bench.files import draft, write_at
 from g2d_bench.hashing import digest_json
+from g2d_bench.kept import begin_table, finish_table, open_table, table_size
+from g2d_bench.locks import alone
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
 from g2d_bench.readers.base import Dataset, Sample
@@ -85,8 +88,8 @@ def pixel_sizes(manifest: Manifest) -> list[int]:
     """Return the sides in pixels at which a data set is decoded already."""
     sizes = []
     for path in (cache_dir() / "pixels").glob(f"{manifest.dataset}-{manifest.content_hash[:16]}-*.npy"):
-        size = path.stem.split("-")[-3]
-        if path == _pixel_path(manifest, int(size)):
+        size = path.stem.removeprefix(f"{manifest.dataset}-{manifest.content_hash[:16]}-").split("-")[0]
+        if size.isdecimal() and path == _pixel_path(manifest, int(size)):
             sizes.append(int(size))
     return sorted(sizes)
 
@@ -178,34 +181,36 @@ def _open(
     decode: Callable[[int], NDArray[np.uint8]],
     label: str,
 ) -> NDArray[np.uint8]:
-    """Map an array of bytes, making it row by row where it is missing, truncated or of another shape."""
-    if (array := _map(path, shape)) is not None:
+    """Map an array of bytes, making it row by row where it is missing or damaged; others wait meanwhile."""
+    if (array := open_table(path, shape)) is not None:
         return array
-    places = list(places)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        _fill(temporary, shape, places, decode, label)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    array = _map(path, shape)
+    with alone(path.with_name(f".{path.name}.lease"), label):
+        if (array := open_table(path, shape, say=False)) is not None:
+            return array
+        with draft(path, table_size(shape)) as handle:
+            _fill(handle, shape, list(places), decode, label)
+            finish_table(handle, path, shape)
+        array = open_table(path, shape)
     if array is None:
         raise InputError("cache cannot be read back", file=path)
     return array
 
 
 def _fill(
-    path: Path,
+    handle: int,
     shape: tuple[int, ...],
     places: list[int],
     decode: Callable[[int], NDArray[np.uint8]],
     label: str,
 ) -> None:
-    target = np.lib.format.open_memmap(path, "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
+    """Write the rows at ``places``; the others are zeros already."""
+    start, length = begin_table(handle, shape), math.prod(shape[1:])
 
     def fill(place: int) -> None:
-        target[place] = decode(place)
+        row = decode(place)
+        assert row.dtype == np.uint8
+        assert row.size == length
+        write_at(handle, np.ascontiguousarray(row).data, start + place * length)
 
     # Decoding, unpacking and resizing leave Python's lock; processes would pay for start and transfer.
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -216,12 +221,3 @@ def _fill(
             # Without this, the pool would first decode everything that is still waiting.
             pool.shutdown(cancel_futures=True)
             raise
-    target.flush()
-
-
-def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-    try:
-        array: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return array if array.shape == shape and array.dtype == np.uint8 else None

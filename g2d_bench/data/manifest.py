@@ -21,6 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
+from g2d_bench.files import read_regular
+from g2d_bench.kept import read_kept, write_kept
+from g2d_bench.locks import alone
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
 from g2d_bench.readers.base import Box, Dataset, Phrase, Sample
@@ -88,8 +91,12 @@ class Manifest:
         path, root, fingerprint = _place(dataset)
         if not refresh and (cached := _load(path, root, fingerprint)) is not None:
             return cached
-        manifest = _build(dataset)
-        _save(path, manifest, root, fingerprint)
+        with alone(path.with_name(f".{path.name}.lease"), f"hashing {dataset.name}"):
+            # Whoever was at it before may have made it.
+            if not refresh and (cached := _load(path, root, fingerprint, say=False)) is not None:
+                return cached
+            manifest = _build(dataset)
+            _save(path, manifest, root, fingerprint)
         return manifest
 
     @classmethod
@@ -112,7 +119,7 @@ class Manifest:
 def _place(dataset: Dataset) -> tuple[Path, Path, str]:
     """Return the cache file of a data set, its resolved root, and the fingerprint of its files."""
     root = dataset.root.resolve()
-    place = hashlib.sha256(f"{type(dataset).__qualname__}:{root}".encode()).hexdigest()[:12]
+    place = hashlib.sha256(os.fsencode(f"{type(dataset).__qualname__}:{root}")).hexdigest()[:12]
     return cache_dir() / "manifests" / f"{dataset.name}-{place}.json.gz", root, _fingerprint(dataset)
 
 
@@ -142,11 +149,15 @@ def _build(dataset: Dataset) -> Manifest:
 
 
 def _inspect(path: Path) -> tuple[str, tuple[int, int]]:
+    data = _read(path)
+    return hashlib.sha256(data).hexdigest(), image_size(data, path)
+
+
+def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
-    return hashlib.sha256(data).hexdigest(), image_size(data, path)
 
 
 def _canonical(dataset: Dataset, sample: Sample, sha256: str) -> str:
@@ -155,7 +166,7 @@ def _canonical(dataset: Dataset, sample: Sample, sha256: str) -> str:
     for text in sample.annotation:
         data = text.encode()
         if text.startswith(FILE_ANNOTATION):
-            data = (dataset.root / text.removeprefix(FILE_ANNOTATION)).read_bytes()
+            data = _read(dataset.root / text.removeprefix(FILE_ANNOTATION))
         annotation.update(hashlib.sha256(data).digest())
     fields = [
         sample.id,
@@ -184,8 +195,12 @@ def _fingerprint(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def _files(folder: str, prefix: str) -> Iterable[str]:
+def _files(folder: str, prefix: str, above: frozenset[tuple[int, int]] = frozenset()) -> Iterable[str]:
     try:
+        itself = Path(folder).stat()
+        place = (itself.st_dev, itself.st_ino)
+        if place in above:
+            return  # a link to a folder that it lies in
         entries = os.scandir(folder)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=folder) from error
@@ -194,9 +209,12 @@ def _files(folder: str, prefix: str) -> Iterable[str]:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                yield from _files(entry.path, f"{prefix}{entry.name}/")
+                yield from _files(entry.path, f"{prefix}{entry.name}/", above | {place})
             else:
-                state = entry.stat()
+                try:
+                    state = entry.stat()
+                except OSError:
+                    state = entry.stat(follow_symlinks=False)  # a link to nothing
                 yield f"{prefix}{entry.name}\0{state.st_size}\0{state.st_mtime_ns}\n"
 
 
@@ -211,16 +229,16 @@ def _save(path: Path, manifest: Manifest, root: Path, fingerprint: str) -> None:
         "sizes": manifest.sizes.tolist(),
         "samples": [_pack(sample, root) for sample in manifest.samples],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     # Level 1: a second opening should cost as little as possible, and so should the first.
-    temporary.write_bytes(gzip.compress(json.dumps(content).encode(), 1))
-    temporary.replace(path)
+    write_kept(path, gzip.compress(json.dumps(content).encode(), 1, mtime=0))
 
 
-def _load(path: Path, root: Path, fingerprint: str) -> Manifest | None:
+def _load(path: Path, root: Path, fingerprint: str, *, say: bool = True) -> Manifest | None:
+    packed = read_kept(path, say=say)
+    if packed is None:
+        return None
     try:
-        content = json.loads(gzip.decompress(path.read_bytes()))
+        content = json.loads(gzip.decompress(packed))
         if content["format"] != FORMAT or content["fingerprint"] != fingerprint:
             return None
         samples = tuple(_unpack(packed, root) for packed in content["samples"])
@@ -233,7 +251,7 @@ def _load(path: Path, root: Path, fingerprint: str) -> Manifest | None:
             sizes,
             content["content_hash"],
         )
-    # A cache that cannot be read is no error: it is made again.
+    # Another version wrote it: it is made again.
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, IndexError):
         return None
     return manifest if len(samples) == len(manifest.sha256) == len(sizes) else None

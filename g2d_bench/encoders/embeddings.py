@@ -110,8 +110,8 @@ def _complete(
         if not missing.size:
             return
         for part, features in forward(encoder, pixels, missing):
-            pooled.write(part, features.pooled)
-            embedding = _embed(encoder, features)
+            pooled.write(part, features.pooled[: len(part)])
+            embedding = _embed(encoder, features, len(part))
             for name, table in tables.items():
                 table.write(part, _part(embedding, name))
         for table in (pooled, *tables.values()):
@@ -123,19 +123,23 @@ def _computed(
 ) -> Iterator[tuple[slice, ImageEmbedding]]:
     start = 0
     for part, features in forward(encoder, pixels, wanted):
-        yield slice(start, start + len(part)), _embed(encoder, features)
+        yield slice(start, start + len(part)), _embed(encoder, features, len(part))
         start += len(part)
 
 
 @torch.inference_mode()
-def _embed(encoder: Encoder, features: ImageFeatures) -> ImageEmbedding:
+def _embed(encoder: Encoder, features: ImageFeatures, count: int) -> ImageEmbedding:
+    """Project a whole batch, as :func:`~g2d_bench.encoders.features.forward` gives it, and keep ``count``.
+
+    The heads' products, too, round differently for other numbers of rows.
+    """
     vector, cells = _heads(encoder).eval().embed_image(features)
-    return ImageEmbedding(vector.float(), None if cells is None else cells.float())
+    return ImageEmbedding(vector[:count].float(), None if cells is None else cells[:count].float())
 
 
 def _shapes(encoder: Encoder) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Return the shapes [d] and [d, h, w] of one image's embedding."""
-    vector, cells = _embed(encoder, blank_features(encoder))
+    vector, cells = _embed(encoder, blank_features(encoder), 1)
     return tuple(vector.shape[1:]), None if cells is None else tuple(cells.shape[1:])
 
 

@@ -92,7 +92,7 @@ def pooled_features(
         missing = table.missing(wanted)
         if missing.size:
             for part, features in forward(encoder, pixels, missing):
-                table.write(part, features.pooled)
+                table.write(part, features.pooled[: len(part)])
             table.seal(missing)
         return table.read(wanted)
 
@@ -138,7 +138,7 @@ def pyramid_features(
     start = 0
     for part, features in forward(encoder, pixels, wanted):
         for level, maps in zip(levels, features.pyramid, strict=True):
-            level[start : start + len(part)] = maps.to(level)
+            level[start : start + len(part)] = maps[: len(part)].to(level)
         start += len(part)
     return levels
 
@@ -169,6 +169,9 @@ def blank_features(encoder: Encoder) -> ImageFeatures:
 def forward(encoder: Encoder, pixels: NDArray[np.uint8], rows: Rows) -> Iterator[tuple[Rows, ImageFeatures]]:
     """Yield rows and their features in batches of one fixed size, in eval mode; see that nothing moves.
 
+    The features are those of a whole batch: where fewer rows are left, the first ones are theirs. Whatever is
+    computed of them should be computed of the whole batch, too, and cut afterwards.
+
     Args:
         encoder: the frozen encoder.
         pixels: uint8 [M, S, S].
@@ -186,7 +189,7 @@ def forward(encoder: Encoder, pixels: NDArray[np.uint8], rows: Rows) -> Iterator
         images = torch.from_numpy(np.ascontiguousarray(pixels[full])).to(encoder.device)
         with torch.inference_mode():
             pyramid, pooled = image(encoder.preprocess(images))
-        yield part, ImageFeatures([level[: len(part)] for level in pyramid], pooled[: len(part)])
+        yield part, ImageFeatures(list(pyramid), pooled)
     image.train(training)
     if frozen_hash(image) != before:
         raise RuntimeError(f"the frozen encoder {encoder.card.name} changed while its features were computed")

@@ -12,6 +12,7 @@ from g2d_bench.cards.encoder import FOLDER, HUB, LOCAL, SHIPPED, EncoderCard
 from g2d_bench.encoders.weights import WEIGHTS_FILES, file_hash, first_line, in_hub_cache
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_json
+from g2d_bench.paths import expanded
 
 CONFIG = "config.json"
 _SMALL = (CONFIG, "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
@@ -36,7 +37,7 @@ def text_folder(card: EncoderCard, file: Path) -> Path | None:
     assert card.text is not None
     source = card.text.source
     if source.startswith(LOCAL):
-        path = Path(source.removeprefix(LOCAL)).expanduser()
+        path = expanded(source.removeprefix(LOCAL), f"{card.name}: text.source")
         return path if path.is_dir() else None
     name = source.removeprefix(HUB)
     beside = _beside(file, name)

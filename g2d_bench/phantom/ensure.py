@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from g2d_bench.errors import InputError
-from g2d_bench.hashing import digest_package
+from g2d_bench.files import cannot_write, read_regular
+from g2d_bench.hashing import digest_json, digest_package
+from g2d_bench.kept import SETTLED
 from g2d_bench.phantom.generate import generate
 from g2d_bench.phantom.profile import profile_of
 from g2d_bench.phantom.writers import Item, writer_of
@@ -66,7 +71,7 @@ def ensure(
     folder = root / dataset
     _sweep(root, dataset)
     marker = _marker(dataset, count, size, seed)
-    if _is_there(folder, marker):
+    if _is_there(folder, marker, say=True):
         return folder
     with _alone(root, dataset):
         # Whoever held the lock before may have made it.
@@ -90,8 +95,75 @@ def _marker(dataset: str, count: int, size: int, seed: int) -> dict[str, object]
     return {"generator": generator, "dataset": dataset, "seed": seed, "count": count, "size": size}
 
 
-def _is_there(folder: Path, marker: Mapping[str, object]) -> bool:
-    return folder.exists() and _read_marker(folder) == marker
+def _is_there(folder: Path, marker: Mapping[str, object], *, say: bool = False) -> bool:
+    """Say whether the generated data set that a marker describes is there, every byte of it.
+
+    The files are read once per process, and again when one of them changed.
+
+    Args:
+        folder: of the data set.
+        marker: what it must be.
+        say: whether to say that it is damaged.
+    """
+    if not folder.exists():
+        return False
+    there = _read_marker(folder, say=say)
+    files = there.pop("files", None)
+    if there != marker or not isinstance(files, dict):
+        return False
+    state, newest = _state(folder, files)
+    if _verified.get(folder) == state:
+        return True
+    if _checks(folder, files) != files:
+        if say:
+            print(
+                f"{folder}: generated data are damaged (their checksums do not hold); they are made again",
+                file=sys.stderr,
+                flush=True,
+            )
+        return False
+    if time.time() - newest > SETTLED:
+        _verified[folder] = state
+    return True
+
+
+_verified: dict[Path, str] = {}
+"""Folder to the state of its files when their bytes were those that were generated."""
+
+
+def _state(folder: Path, files: Iterable[str]) -> tuple[str, float]:
+    """Hash sizes and times of files, and tell the newest; the change time moves with every write."""
+    digest, newest = hashlib.sha256(), 0.0
+    for name in files:
+        seen: tuple[object, ...] = (name,)
+        with contextlib.suppress(OSError, ValueError):
+            state = (folder / name).lstat()
+            seen = (name, state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns)
+            newest = max(newest, state.st_ctime)
+        digest.update(repr(seen).encode())
+    return digest.hexdigest(), newest
+
+
+def _checks(folder: Path, files: Iterable[str]) -> dict[str, str]:
+    """Return name to CRC-32 of files below a folder, "" for what cannot be read."""
+
+    def one(name: str) -> str:
+        try:
+            return f"{zlib.crc32(read_regular(folder / name)):08x}"
+        except (OSError, ValueError):
+            return ""
+
+    # Reading and checking leave Python's lock.
+    with ThreadPoolExecutor(min(8, cores())) as pool:
+        return dict(zip(files, pool.map(one, files), strict=True))
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(
+        (Path(place) / name).relative_to(folder).as_posix()
+        for place, _, names in os.walk(folder)
+        for name in names
+    )
 
 
 @contextlib.contextmanager
@@ -131,8 +203,12 @@ def _make(root: Path, folder: Path, marker: Mapping[str, Any], workers: int | No
             )
         )
         writer_of(dataset).write_tables(partial, items, seed)
-        (partial / PHANTOM_MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+        whole = {**marker, "files": _checks(partial, _names(partial))}
+        whole["check"] = digest_json(whole)
+        (partial / PHANTOM_MARKER).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
         _move(partial, folder, marker)
+    except OSError as error:
+        raise cannot_write(error, folder) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -153,15 +229,23 @@ def _last_change(folder: Path) -> float:
     return max(Path(place).stat().st_mtime for place, _, _ in os.walk(folder))
 
 
-def _read_marker(folder: Path) -> dict[str, object]:
+def _read_marker(folder: Path, *, say: bool = False) -> dict[str, object]:
+    """Return what a folder says of the generated data in it; nothing where the marker is damaged."""
     path = folder / PHANTOM_MARKER
-    try:
-        marker = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise InputError("exists and is no generated data set; it is left alone", file=folder) from None
-    if not isinstance(marker, dict):
-        raise InputError("is not a marker of generated data", file=path)
-    return marker
+    if not path.is_file():
+        raise InputError("exists and is no generated data set; it is left alone", file=folder)
+    with contextlib.suppress(OSError, ValueError):
+        marker = json.loads(read_regular(path).decode("utf-8"))
+        if isinstance(marker, dict) and marker.pop("check", "") == digest_json(marker):
+            return marker
+    if say:
+        print(
+            f"{path}: its checksum does not hold (damaged, or of an earlier version); "
+            "the generated data beside it are made again",
+            file=sys.stderr,
+            flush=True,
+        )
+    return {}
 
 
 def _move(partial: Path, folder: Path, marker: Mapping[str, object]) -> None:
@@ -170,7 +254,7 @@ def _move(partial: Path, folder: Path, marker: Mapping[str, object]) -> None:
     Another process may have been faster where a shared disk keeps no locks.
     """
     if folder.exists():
-        if _read_marker(folder) == marker:
+        if _is_there(folder, marker):
             return
         aside = partial.with_name(partial.name + "-old")
         folder.replace(aside)
@@ -180,7 +264,7 @@ def _move(partial: Path, folder: Path, marker: Mapping[str, object]) -> None:
     try:
         partial.replace(folder)
     except OSError:
-        if _read_marker(folder) != marker:
+        if not _is_there(folder, marker):
             raise
 
 

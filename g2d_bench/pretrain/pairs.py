@@ -19,6 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
+from g2d_bench.files import draft, write_at
+from g2d_bench.kept import begin_table, finish_table, open_table, read_kept, table_size, write_kept
+from g2d_bench.locks import alone
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
 from g2d_bench.readers.images import DECODE_VERSION, GEOMETRY_VERSION, letterbox, read_image
@@ -321,33 +324,50 @@ def _decode(
         stat = pair.path.stat()
         stats.append((str(pair.path), stat.st_size, stat.st_mtime_ns))
     key = hashlib.sha256(repr((stats, size, DECODE_VERSION, GEOMETRY_VERSION)).encode()).hexdigest()[:24]
-    path, failures = cache / f"{key}-{size}.u8", cache / f"{key}-{size}.json"
-    if not path.is_file() or (strict and json.loads(failures.read_text())):
-        bad: list[int] = []
-        draft = cache / f"{key}-{size}.{os.getpid()}.tmp"
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot write decoded images: {error.strerror}", file=cache) from error
-        try:
-            with draft.open("wb") as file:
-                for index, pixels in enumerate(_squares(pairs, size)):
-                    if isinstance(pixels, InputError):
-                        if strict:
-                            raise pixels
-                        bad.append(index)
-                    else:
-                        file.write(pixels.tobytes())
-            failures.write_text(json.dumps(bad))
-            draft.replace(path)
-        except OSError as error:
-            raise InputError(f"cannot write decoded images: {error.strerror}", file=cache) from error
-        finally:
-            draft.unlink(missing_ok=True)
-    skipped = set(json.loads(failures.read_text()))
-    if len(skipped) == len(pairs):
-        raise InputError("no image could be read", file=pairs[0].path)
-    return np.memmap(path, np.uint8, "r", shape=(len(pairs) - len(skipped), size, size)), skipped
+    failures = cache / f"{key}-{size}.json"
+
+    def opened(*, say: bool) -> tuple[NDArray[np.uint8], set[int]] | None:
+        listed = read_kept(failures, say=say)
+        if listed is None:
+            return None
+        skipped = set(json.loads(listed))
+        if len(skipped) == len(pairs):
+            raise InputError("no image could be read", file=pairs[0].path)
+        table = open_table(cache / f"{key}-{size}.u8", (len(pairs) - len(skipped), size, size), say=say)
+        return None if table is None or (strict and skipped) else (table, skipped)
+
+    if (found := opened(say=True)) is not None:
+        return found
+    with alone(cache / f".{key}-{size}.lease", "decode"):
+        if (found := opened(say=False)) is None:
+            _fill(pairs, size, cache / f"{key}-{size}.u8", failures, strict)
+            found = opened(say=False)
+    if found is None:
+        raise InputError("decoded images cannot be read back", file=cache)
+    return found
+
+
+def _fill(pairs: Sequence[Pair], size: int, path: Path, failures: Path, strict: bool) -> None:
+    """Decode images into a table of the readable ones and a list of the others."""
+    bad: list[int] = []
+    rows = 0
+    # How many rows there will be is known at the end; the head has the same length whatever it says.
+    whole = (len(pairs), size, size)
+    with draft(path, table_size(whole)) as handle:
+        start = begin_table(handle, whole)
+        for index, pixels in enumerate(_squares(pairs, size)):
+            if isinstance(pixels, InputError):
+                if strict:
+                    raise pixels
+                bad.append(index)
+                continue
+            write_at(handle, np.ascontiguousarray(pixels).data, start + rows * size * size)
+            rows += 1
+        shape = (rows, size, size)
+        assert begin_table(handle, shape) == start
+        os.ftruncate(handle, table_size(shape))
+        finish_table(handle, path, shape)
+        write_kept(failures, json.dumps(bad).encode())
 
 
 def _squares(pairs: Sequence[Pair], size: int) -> Iterator[NDArray[np.uint8] | InputError]:

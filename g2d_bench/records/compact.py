@@ -11,17 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
+from g2d_bench.files import write_atomically
 from g2d_bench.records.compact_boxes import reduce_boxes
 from g2d_bench.records.compact_scores import reduce_scores
 from g2d_bench.records.recompute import differences, recomputed
-from g2d_bench.records.record import (
-    Predictions,
-    Record,
-    read_predictions,
-    read_record,
-    to_json,
-    write_atomically,
-)
+from g2d_bench.records.record import Predictions, Record, read_predictions, read_record, to_json
 from g2d_bench.records.selection import Found
 
 LEFT_OUT = "left_out_of_predictions"

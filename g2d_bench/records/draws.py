@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from g2d_bench.errors import InputError
+from g2d_bench.kept import read_kept, write_kept
+from g2d_bench.locks import alone
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import REPLICATES, Values, general_replicates, mean_replicates
 from g2d_bench.metrics.spec import Predictions
 from g2d_bench.paths import cache_dir
-from g2d_bench.records.record import write_atomically
+from g2d_bench.progress import tell_once
 from g2d_bench.records.signature import NUMBERS
 
 LARGE = 5000
@@ -65,9 +67,7 @@ class DrawCache:
 
     def holds(self, digest: str, count: int, metrics: Sequence[str]) -> bool:
         """Say whether draws of these metrics are kept, be they of today's values or not; see :meth:`get`."""
-        with suppress(Exception), np.load(self._path(digest, count), allow_pickle=False) as arrays:
-            return {_stored(metric) for metric in metrics} <= set(arrays.files)
-        return False
+        return set(metrics) <= self._load(self._path(digest, count), say=False).keys()
 
     def _path(self, digest: str, count: int) -> Path:
         return self._folder / f"{digest[:32]}-{count}-n{NUMBERS}.npz"
@@ -86,33 +86,46 @@ class DrawCache:
         path = self._path(digest, count)
         if path not in self._loaded:
             self._loaded[path] = self._load(path)
+        if not all(_holds(self._loaded[path].get(metric), point) for metric, point in points.items()):
+            with alone(path.with_name(f".{path.name}.lease"), "bootstrap"):
+                # Another process may have drawn them meanwhile.
+                self._loaded[path] |= self._load(path, say=False)
+                self._complete(path, points, make)
         kept = self._loaded[path]
-        found: dict[str, Values | None] = {}
-        fresh = False
+        return {metric: kept[metric][1:] if len(kept[metric]) > 1 else None for metric in points}
+
+    def _complete(self, path: Path, points: dict[str, float], make: Callable[[str], Values | None]) -> None:
+        kept, fresh = self._loaded[path], False
         for metric, point in points.items():
-            entry = kept.get(metric)
-            if entry is not None and (entry[0] == point or (np.isnan(entry[0]) and np.isnan(point))):
-                found[metric] = entry[1:] if len(entry) > 1 else None
-                continue
-            drawn = found[metric] = make(metric)
-            kept[metric] = np.array([point]) if drawn is None else np.concatenate([[point], drawn])
-            fresh = True
+            if not _holds(kept.get(metric), point):
+                drawn = make(metric)
+                kept[metric] = np.array([point]) if drawn is None else np.concatenate([[point], drawn])
+                fresh = True
         if fresh:
             self._save(path, kept)
-        return found
 
-    def _load(self, path: Path) -> dict[str, Values]:
+    def _load(self, path: Path, *, say: bool = True) -> dict[str, Values]:
+        content = read_kept(path, say=say)
+        if content is None:
+            return {}
         # Whatever is wrong with a cache file, the draws can be made again.
-        with suppress(Exception), np.load(path, allow_pickle=False) as arrays:
+        with suppress(Exception), np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return {name.replace("\\", "/"): arrays[name] for name in arrays.files}
         return {}
 
     def _save(self, path: Path, kept: dict[str, Values]) -> None:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **{_stored(name): part for name, part in kept.items()})
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, buffer.getvalue())
+        try:
+            write_kept(path, buffer.getvalue())
+        except InputError as error:
+            # A table must not fail for want of room in the cache.
+            tell_once(f"bootstrap draws are not kept: {error}")
+
+
+def _holds(entry: Values | None, point: float) -> bool:
+    """Say whether draws are those of a metric's value; it stands before them."""
+    return entry is not None and (entry[0] == point or bool(np.isnan(entry[0]) and np.isnan(point)))
 
 
 def _stored(metric: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -176,27 +174,6 @@ def read_predictions(path: Path, record: Record) -> dict[str, NDArray[Any]]:
 def to_json(part: BaseModel) -> bytes:
     """Write a model as indented JSON with a final newline."""
     return (json.dumps(part.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file, making its folder, so that it is either there in full or not at all.
-
-    Raises:
-        InputError: no room, no permission, or a file where a folder should be.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", file=path) from error
 
 
 def key_of(identity: dict[str, Any]) -> str:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
+from g2d_bench.files import sweep, write_atomically
 from g2d_bench.hashing import digest_file
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.record import Failure, Predictions, Record, read_record, to_json, write_atomically
+from g2d_bench.records.record import Failure, Predictions, Record, read_record, to_json
 
 FAILED = ".failed.json"
 DEPTH = 5
@@ -49,8 +50,15 @@ class Store:
         )
         if not place.is_dir():
             raise InputError("is not a folder", file=place, field="results")
+        if self.root.is_symlink() and not self.root.exists():
+            raise InputError("is a link to nothing", file=self.root, field="results")
         if not os.access(place, os.W_OK | os.X_OK):
             raise InputError("cannot be written to (permissions)", file=place, field="results")
+
+    def sweep(self) -> None:
+        """Remove what killed runs left unfinished in the folders of records."""
+        for folder in self.root.glob("*/*/*@*/*"):
+            sweep(folder)
 
     def path(self, cell: Cell, *, kind: str, version: str, key: str) -> Path:
         """Return where the record of a cell belongs."""

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.files import write_atomically
 from g2d_bench.metrics.spec import PER_LABEL
 from g2d_bench.records.cell import DECODER, percent
 from g2d_bench.records.evidence import Evidence
-from g2d_bench.records.record import write_atomically
 from g2d_bench.records.selection import Found
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import GENERATED, Column

@@ -19,9 +19,8 @@ from g2d_bench.records.record import (
     key_of,
     read_predictions,
     read_record,
-    write_atomically,
 )
-from g2d_bench.records.store import Store
+from g2d_bench.records.store import Store, write_atomically
 
 CELL = Cell(task="siim-seg", fraction=0.01, protocol="clean", seed=2, encoder="g2d+decoder")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from g2d_bench.errors import InputError
-from g2d_bench.records.record import write_atomically
+from g2d_bench.files import write_atomically
 
 BEGIN, END = "<!-- g2d-bench table: begin -->", "<!-- g2d-bench table: end -->"
 """Lines between which a table stands; what is between them is replaced."""

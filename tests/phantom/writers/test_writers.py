@@ -103,8 +103,9 @@ def test_bytes_do_not_depend_on_processes_or_place(name: str, make: Make, tmp_pa
 def test_marker_and_second_call(make: Make, root: Path) -> None:
     folder = make("siim")
     marker = json.loads((folder / PHANTOM_MARKER).read_text())
-    generator = marker.pop("generator")
-    assert len(generator) == 64
+    generator, files = marker.pop("generator"), marker.pop("files")
+    assert len(generator) == len(marker.pop("check")) == 64
+    assert sorted(files) == sorted(contents(folder).keys() - {PHANTOM_MARKER})
     assert marker == {"dataset": "siim", "seed": 0, "count": COUNTS["siim"], "size": SIZE}
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert make("siim") == folder

@@ -1,0 +1,274 @@
+"""Full and read-only disks, odd caches and homes, few open files: one line and exit code 2, nothing torn."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from g2d_bench.encoders.row_table import RowTable
+from g2d_bench.errors import InputError
+
+Start = Callable[..., Any]
+Grid = Callable[..., list[str]]
+Measured = Callable[[Path], dict[str, Any]]
+
+
+def end(process: Any) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=900)
+    assert "Traceback" not in err, err
+    assert process.returncode >= 0, f"ended by signal {-process.returncode}"
+    return process.returncode, out, err
+
+
+def one_line(process: Any, *words: str) -> str:
+    """See that a run ended with 2 and, at its end, one line that says why."""
+    code, _, err = end(process)
+    assert code == 2, err
+    last: str = err.splitlines()[-1]
+    assert last.startswith("g2d-bench: "), err
+    for word in words:
+        assert word in last, err
+    return last
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mount a small disk of its own."""
+    mounted: list[Path] = []
+
+    def mount(size: str) -> Path:
+        place = tmp_path / f"disk{len(mounted)}"
+        place.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "g2d-bench-test", str(place)]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("no small disk can be mounted here")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def read_only(place: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+
+
+@pytest.fixture(scope="module")
+def warm(
+    tmp_path_factory: pytest.TempPathFactory, tiny_root: Path, quick_protocols: Path
+) -> tuple[Path, Path]:
+    """A complete cache, and the results of the run that filled it."""
+    folder = tmp_path_factory.mktemp("warm")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "g2d_bench", "run", "--data-root", str(tiny_root)),
+            *("--protocols-dir", str(quick_protocols), "--encoder", "random", "--protocol", "quick"),
+            *("--task", "covid-cxr-seg", "--fraction", "100%", "--jobs", "1"),
+            *("--results", str(folder / "results")),
+        ],
+        env={**os.environ, "G2D_BENCH_CACHE": str(folder / "cache")},
+        check=True,
+        capture_output=True,
+    )
+    return folder / "cache", folder / "results"
+
+
+@pytest.mark.parametrize("size", ["0.1M", pytest.param("0.7M", marks=pytest.mark.slow)])
+def test_a_full_disk_under_the_cache(
+    size: str, disk: Callable[[str], Path], start: Start, grid: Grid, tmp_path: Path
+) -> None:
+    place = disk(str(int(float(size[:-1]) * 1024)) + "k")
+    one_line(start(*grid(), cache=place / "c", results=tmp_path / "r"), "No space left on device")
+    assert not [path for path in (place / "c").rglob("*") if path.name.startswith(".") and path.is_file()]
+    assert not list((tmp_path / "r").rglob("*.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", range(100, 1500, 200))
+def test_a_disk_that_is_full_at_any_moment(
+    room: int, disk: Callable[[str], Path], start: Start, grid: Grid, measured: Measured, tmp_path: Path
+) -> None:
+    place = disk(f"{room}k")
+    code, out, err = end(start(*grid("0-1", "--jobs", "1"), cache=place / "c", results=place / "r"))
+    assert code in (0, 2), err
+    found = measured(place / "r")
+    for name in found:
+        with (place / "r" / name).open() as stream:
+            assert json.load(stream)["metrics"]
+    assert ("dice_positive" in out) == bool(found), "what is finished is shown"
+    if code == 2:
+        assert "No space left on device" in err.splitlines()[-1]
+
+
+def test_a_full_disk_under_the_results_ends_the_run_and_shows_what_is_finished(
+    warm: tuple[Path, Path], start: Start, grid: Grid, disk: Callable[[str], Path], measured: Measured
+) -> None:
+    place = disk("64k")
+    process = start(*grid("0-9", "--jobs", "1"), cache=warm[0], results=place / "r")
+    code, out, err = end(process)
+    assert code == 2
+    assert err.splitlines()[-1].startswith("g2d-bench: ")
+    assert "No space left on device" in err.splitlines()[-1]
+    found = measured(place / "r")
+    assert 0 < len(found) < 10
+    assert "dice_positive" in out
+    assert f"[{len(found)}/10" in err
+    assert f"[{len(found) + 1}/10" not in err, "it does not go on for nothing"
+
+
+def test_files_of_limited_size_are_a_full_disk_where_none_can_be_mounted(
+    start: Start, grid: Grid, tmp_path: Path
+) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+
+    process = start(*grid(), cache=tmp_path / "c", results=tmp_path / "r", preexec_fn=limit)
+    one_line(process, "cannot be written: File too large", str(tmp_path / "c"))
+    assert not [path for path in (tmp_path / "c").rglob(".*") if path.is_file()]
+
+
+def test_draws_that_cannot_be_kept_cost_no_table(
+    warm: tuple[Path, Path], disk: Callable[[str], Path], start: Start
+) -> None:
+    place = disk("4k")
+    code, out, err = end(start("table", cache=place, results=warm[1]))
+    assert code == 0, err
+    assert "dice_positive" in out
+    assert err.count("bootstrap draws are not kept") == 1
+
+
+@pytest.mark.parametrize("again", ["run", "table"])
+def test_a_complete_cache_works_read_only(
+    again: str,
+    warm: tuple[Path, Path],
+    disk: Callable[[str], Path],
+    start: Start,
+    grid: Grid,
+    measured: Measured,
+    tmp_path: Path,
+) -> None:
+    place = disk("32m")
+    shutil.copytree(warm[0], place, dirs_exist_ok=True, symlinks=True)
+    read_only(place)
+    if again == "table":
+        code, out, err = end(start("table", cache=place, results=warm[1]))
+        assert (code, err) == (0, "")
+        assert "dice_positive" in out
+        return
+    code, _, err = end(start(*grid(), cache=place, results=tmp_path / "r"))
+    assert code == 0, err
+    assert measured(tmp_path / "r") == measured(warm[1])
+
+
+def test_a_table_of_features_on_a_full_and_on_a_read_only_disk(disk: Callable[[str], Path]) -> None:
+    place, rows = disk("200k"), np.arange(100)
+    values = torch.randn(100, 300)
+    with RowTable(place, "key", 100, (300,)) as table:
+        table.write(rows[:50], values[:50])
+        table.seal(rows[:50])
+        (place / "else").write_bytes(bytes(100_000))
+        # Written through a memory map, this would end the process.
+        with pytest.raises(InputError, match=r"key\.npy: cannot be written: No space left on device"):
+            table.write(rows[50:], values[50:])
+    (place / "else").unlink()
+    read_only(place)
+    with RowTable(place, "key", 100, (300,)) as table:
+        assert table.missing(rows).tolist() == rows[50:].tolist()
+        assert np.array_equal(table.read(rows[:50]), values[:50].numpy())
+        with pytest.raises(InputError, match=r"key\.npy: cannot be written: Read-only file system"):
+            table.write(rows[50:], values[50:])
+
+
+def test_an_incomplete_cache_that_is_read_only(
+    disk: Callable[[str], Path], start: Start, grid: Grid, tmp_path: Path
+) -> None:
+    place = disk("1m")
+    read_only(place)
+    one_line(start(*grid(), cache=place / "c", results=tmp_path / "r"), "Read-only file system", str(place))
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("cache", "words"),
+    [
+        ("/dev/null/x", ("/dev/null/x", "a file is where a folder should be")),
+        ("FILE", ("FILE", "a file is where a folder should be")),
+        ("~nobody-of-that-name/x", ("G2D_BENCH_CACHE", "has no home folder")),
+        ("/proc/nowhere", ("/proc/nowhere", "cannot be written")),
+        ("n" * 300, ("too long",)),
+    ],
+)
+def test_odd_caches(cache: str, words: tuple[str, ...], start: Start, grid: Grid, tmp_path: Path) -> None:
+    (tmp_path / "FILE").write_text("mine")
+    one_line(start(*grid(), cache=cache, results=tmp_path / "r"), *words)
+    assert (tmp_path / "FILE").read_text() == "mine"
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("results", "words"),
+    [
+        ("/dev/null/x", ("is not a folder",)),
+        ("/dev/full", ("is not a folder",)),
+        ("FILE", ("is not a folder",)),
+        ("PIPE", ("is not a folder",)),
+        ("LINK", ("is a link to nothing",)),
+        ("~nobody-of-that-name/x", ("G2D_BENCH_RESULTS", "has no home folder")),
+        ("n" * 300, ("too long",)),
+    ],
+)
+def test_odd_results(
+    results: str, words: tuple[str, ...], start: Start, grid: Grid, warm: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "FILE").write_text("mine")
+    (tmp_path / "LINK").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "PIPE")
+    one_line(start(*grid(), cache=warm[0], results=results), *words)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["FILE", "LINK", "PIPE"]
+
+
+def test_no_home_folder(start: Start, grid: Grid, tmp_path: Path) -> None:
+    environment = {"HOME": "/dev/null", "G2D_BENCH_CACHE": None, "XDG_CACHE_HOME": None}
+    process = start(*grid(), cache="", results=tmp_path / "r", env=environment)
+    one_line(process, "/dev/null/.cache/g2d-bench", "a file is where a folder should be")
+
+
+def test_names_that_are_no_utf8(start: Start, grid: Grid, warm: tuple[Path, Path], tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/r\xe9sultats")
+    arguments = grid("0", "--results", odd)
+    code, out, err = end(start(*arguments, cache=warm[0], results=tmp_path / "r"))
+    assert code == 0, err
+    assert "dice_positive" in out
+    [path] = Path(odd).rglob("*.json")
+    assert "r\\xe9sultats" in json.loads(path.read_bytes())["command"]
+    code, out, err = end(start(*arguments, cache=tmp_path / os.fsdecode(b"c\xe9"), results=tmp_path / "r"))
+    assert (code, err) == (0, "")
+    code, out, err = end(start("table", "--results", odd, cache=warm[0], results=tmp_path / "r"))
+    assert code == 0, err
+    one_line(start("table", "--results", odd + "x", cache=warm[0], results=tmp_path / "r"), "sultatsx")
+
+
+@pytest.mark.parametrize("what", ["run", "table"])
+def test_few_open_files(what: str, start: Start, grid: Grid, warm: tuple[Path, Path], tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+
+    arguments = grid("0", "--jobs", "2") if what == "run" else ["table"]
+    results = tmp_path / "r" if what == "run" else warm[1]
+    code, out, err = end(start(*arguments, cache=warm[0], results=results, preexec_fn=limit))
+    assert code == 0 or (code == 2 and "Too many open files" in err.splitlines()[-1]), err
+    assert code == 2 or "dice_positive" in out
