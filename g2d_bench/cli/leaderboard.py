@@ -49,6 +49,6 @@ def leaderboard(
             summary(found, order, main=main, allow_mixed=allow_mixed, evidence=evidence),
         )
 
-    tables, overview = drawn_ahead(make, found)
+    tables, overview = drawn_ahead(make, found, settings=configured)
     write(out, title, sections(tables, found, root, main), overview, found, root)
     click.echo(f"wrote {out / 'index.html'}: {len(found)} records, tables: {len(tables)}")

@@ -1,7 +1,8 @@
-"""Records: what a finished cell leaves, and the folder that keeps them."""
+"""The folder that keeps records and predictions, and how they are read from it."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Iterator
@@ -12,10 +13,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
-from g2d_bench.hashing import digest_file
+from g2d_bench.records.archives import PACKED
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.record import Failure, Predictions, Record, read_record, to_json, write_atomically
+from g2d_bench.records.record import (
+    LEFT_OUT,
+    NOT_APPLICABLE,
+    SCHEMA,
+    SPLIT_DEFECTS,
+    CellPart,
+    DataPart,
+    EncoderPart,
+    Failure,
+    Predictions,
+    Record,
+    changes,
+    key_of,
+    read_predictions,
+    read_record,
+    sealed,
+    to_json,
+    write_atomically,
+)
+from g2d_bench.safe_files import read_regular
 
+__all__ = [
+    "FAILED",
+    "LEFT_OUT",
+    "NOT_APPLICABLE",
+    "SCHEMA",
+    "SPLIT_DEFECTS",
+    "CellPart",
+    "DataPart",
+    "EncoderPart",
+    "Failure",
+    "Predictions",
+    "Record",
+    "Store",
+    "changes",
+    "digest_bytes",
+    "key_of",
+    "prediction_bytes",
+    "read_predictions",
+    "read_record",
+    "sealed",
+    "to_json",
+    "write_atomically",
+]
+
+LARGEST_RECORD = 4 << 20
+"""Bytes that the JSON of a record may have; it has three thousand."""
 FAILED = ".failed.json"
 DEPTH = 5
 """Parts of a record's path below the root."""
@@ -67,7 +113,7 @@ class Store:
         """Write predictions, then the record, each atomically.
 
         Returns:
-            The record with the predictions' name and hash, where there are any.
+            The record with the predictions' name and hash, where there are any, and its seal.
 
         Raises:
             InputError: the folder cannot be written to.
@@ -79,8 +125,9 @@ class Store:
             np.savez_compressed(buffer, allow_pickle=False, **predictions)
             write_atomically(arrays, buffer.getvalue())
             complete = record.model_copy(
-                update={"predictions": Predictions(file=arrays.name, sha256=digest_file(arrays))}
+                update={"predictions": Predictions(file=arrays.name, sha256=digest_bytes(buffer.getvalue()))}
             )
+        complete = sealed(complete)
         write_atomically(path, to_json(complete))
         self.failure_path(path).unlink(missing_ok=True)
         return complete
@@ -125,3 +172,38 @@ class Store:
         others = sorted({str(path.parents[DEPTH - 1]) for path in deeper if is_place(path)})
         hint = f"; there are some in {', '.join(others)}" if others else "; `g2d-bench run` makes them"
         return InputError("no records here" + hint, file=self.root)
+
+
+def prediction_bytes(path: Path, record: Record) -> bytes:
+    """Read the file with the predictions and hold it against the record's hash, without unpacking it.
+
+    Raises:
+        InputError: the file is missing or is not the one that the record hashed.
+    """
+    arrays = path.with_name(_beside(path, record))
+    if not arrays.exists():
+        raise InputError("the file with the predictions is missing", file=arrays)
+    data = read_regular(arrays, PACKED)
+    assert record.predictions is not None
+    if digest_bytes(data) != record.predictions.sha256:
+        raise InputError(
+            "the predictions were changed after the record was written", file=arrays, field="sha256"
+        )
+    return data
+
+
+def _beside(path: Path, record: Record) -> str:
+    """Return the name of a record's predictions, which lie in its folder and nowhere else."""
+    if record.predictions is None:
+        raise InputError("the record keeps no predictions", file=path, field="predictions")
+    name = record.predictions.file
+    if not name.endswith(".npz") or "/" in name or "\\" in name or "\0" in name or len(name.encode()) > 255:
+        raise InputError(
+            f"{name[:60]!r} is no .npz file beside the record", file=path, field="predictions.file"
+        )
+    return name
+
+
+def digest_bytes(data: bytes) -> str:
+    """Return the sha256 (hex) of bytes."""
+    return hashlib.sha256(data).hexdigest()

@@ -26,7 +26,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.metrics.boxes import Detections, pair_iou
 from g2d_bench.readers.images import Letterbox
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.recompute import recompute
+from g2d_bench.records.evidence import recompute
 
 QUICK = {
     "batch_size": 8,

@@ -27,7 +27,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import read_maps
 from g2d_bench.readers.images import Letterbox
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.recompute import recompute
+from g2d_bench.records.evidence import recompute
 
 SIDE = 64
 CELL = Cell(task="rsna-ground", fraction=1.0, protocol="clean", seed=0, encoder="convirt")

@@ -23,7 +23,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Box, Phrase, Sample
 from g2d_bench.readers.images import Letterbox
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.recompute import recompute
+from g2d_bench.records.evidence import recompute
 
 WIDE, HIGH = 64, 48
 CELL = Cell(task="covid-cxr-phrase", fraction=1.0, protocol="clean", seed=0, encoder="convirt")

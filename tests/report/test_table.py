@@ -14,9 +14,8 @@ import pytest
 
 from g2d_bench.errors import InputError
 from g2d_bench.records.draws import DrawCache, draw
-from g2d_bench.records.evidence import Evidence
+from g2d_bench.records.evidence import Evidence, recompute
 from g2d_bench.records.quoted import load_reported
-from g2d_bench.records.recompute import recompute
 from g2d_bench.records.record import read_predictions
 from g2d_bench.records.selection import Found, select
 from g2d_bench.report.fill import fill
@@ -211,7 +210,7 @@ def test_metrics_of_somebody_elses_adapter_stand_without_interval(folder: Any) -
     record = folder.add("g2d").record
     own = record.model_copy(update={"metrics": {"my_score": 0.5}})
     path = folder.root / "own.json"
-    found = folder.store.save(path, own, {"id": np.arange(3), "patient": np.array(list("abc"))})
+    found = folder.store.save(path, own, {"id": np.array(list("xyz")), "patient": np.array(list("abc"))})
     table = one(blocks([Found(found, path)], metrics={}))
     assert str(table.rows[0].values[0]) == "50.0"
 
