@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from g2d_bench.plain import visible
+
 
 class InputError(Exception):
     """Bad input: a file, a flag, a card. Its text is one line that names file and field.
@@ -18,7 +20,7 @@ class InputError(Exception):
 
     def __init__(self, message: str, *, file: Path | str | None = None, field: str | None = None) -> None:
         parts = [str(part) for part in (file, field) if part is not None]
-        super().__init__(": ".join([*parts, " ".join(message.split())]))
+        super().__init__(": ".join(map(visible, [*parts, " ".join(message.split())])))
 
 
 def did_you_mean(word: str, allowed: list[str] | tuple[str, ...]) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+from g2d_bench.cli.terminal import make_neutral
+
 
 def cores() -> int:
     """Count the processors that this process may use."""
@@ -63,6 +65,7 @@ def deaf_to_interrupts() -> Iterator[None]:
 
 def _start(initialise: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    make_neutral()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if initialise is not None:
         initialise(*arguments)

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from g2d_bench.cli.terminal import raw
+from g2d_bench.plain import visible
+
 T = TypeVar("T")
 
 FIRST = 5.0
@@ -44,13 +47,14 @@ class Meter:
             from tqdm import tqdm
 
             self.bar = tqdm(
-                desc=label,
+                desc=visible(label),
                 total=total,
                 unit=unit,
                 mininterval=0.2,
                 leave=False,
                 dynamic_ncols=True,
-                file=self.stream,
+                # A bar moves the cursor.
+                file=raw(self.stream),
             )
 
     def step(self, count: int = 1) -> None:

@@ -16,7 +16,7 @@ from g2d_bench.cards.protocol import ClassificationRule
 from g2d_bench.data.cache import pixels_content
 from g2d_bench.encoders.features import frozen_hash, pooled_features
 from g2d_bench.errors import InputError
-from g2d_bench.metrics.classification import choose_thresholds
+from g2d_bench.metrics.classification import choose_thresholds, prevalence
 from g2d_bench.metrics.registry import measure, metric_spec
 from g2d_bench.metrics.spec import PER_LABEL
 
@@ -171,23 +171,10 @@ def _outcome(job: Job, val: Values, test: Values, notes: dict[str, Any]) -> Outc
     }
     return Outcome(
         metrics=measure(stored, names),
-        references={"prevalence": measure(_prevalence(job, stored), names)},
+        references={"prevalence": measure(prevalence(job.data.targets(job.data.train), stored), names)},
         predictions=stored,
         notes={**notes, **({} if task.exclusive else {"thresholds": thresholds})},
     )
-
-
-def _prevalence(job: Job, stored: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the predictions of one who gives every image the label shares of the training set."""
-    train = job.data.targets(job.data.train)
-    known = ~np.isnan(train)
-    share = np.where(known, train, 0.0).sum(0) / known.sum(0).clip(1)
-    # Called at one half, it names the majority.
-    return {
-        **stored,
-        "scores": np.tile(share, (len(stored["id"]), 1)),
-        "thresholds": np.full(len(share), 0.5),
-    }
 
 
 def _stored(job: Job, ids: tuple[str, ...], scores: Values, truth: Values) -> dict[str, NDArray[Any]]:

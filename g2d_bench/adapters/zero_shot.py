@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,7 +11,7 @@ from torch.nn.functional import normalize
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.text_image import TextImage
 from g2d_bench.encoders.heads.base import unit
-from g2d_bench.metrics.classification import choose_thresholds
+from g2d_bench.metrics.classification import choose_thresholds, prevalence
 from g2d_bench.metrics.registry import measure
 from g2d_bench.metrics.spec import PER_LABEL
 
@@ -57,7 +55,7 @@ def run(job: Job) -> Outcome:
     thresholds = dict(zip(task.labels, stored["thresholds"].tolist(), strict=True))
     return Outcome(
         metrics=measure(stored, names),
-        references={"prevalence": measure(_prevalence(job, stored), names)},
+        references={"prevalence": measure(prevalence(job.data.targets(job.data.split.train), stored), names)},
         predictions=stored,
         notes={
             "score": "cosine with the mean positive prompt - cosine with the mean negative prompt",
@@ -90,16 +88,3 @@ def scores(job: Job, both: TextImage, anchors: Tensor, ids: tuple[str, ...]) -> 
         yes, no = (both.heads.global_similarity(image.vector, anchor).double() for anchor in anchors)
         table[place] = (yes - no).cpu().numpy()
     return table
-
-
-def _prevalence(job: Job, stored: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the predictions of one who gives every image the label shares of the training images."""
-    train = job.data.targets(job.data.split.train)
-    known = ~np.isnan(train)
-    share = np.where(known, train, 0.0).sum(0) / known.sum(0).clip(1)
-    # Called at one half, it names the majority.
-    return {
-        **stored,
-        "scores": np.tile(share, (len(stored["id"]), 1)),
-        "thresholds": np.full(len(share), 0.5),
-    }

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.task import UNTRAINED
 from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.repeat import command_of
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.encoders.weights import weights_digest
 from g2d_bench.errors import InputError
+from g2d_bench.plain import visible
 from g2d_bench.processes import cores
-from g2d_bench.provenance import Stopwatch, command_line, commit, hardware, now, peak_memory_mb, versions
+from g2d_bench.provenance import Stopwatch, commit, hardware, now, peak_memory_mb, versions
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.record import CellPart, DataPart, EncoderPart, Failure, Record
+from g2d_bench.records.record import SPLIT_DEFECTS, CellPart, DataPart, EncoderPart, Failure, Record
 from g2d_bench.records.signature import signature
 
 if TYPE_CHECKING:
@@ -60,9 +63,9 @@ def run_cells(cells: Sequence[Cell], bench: Bench) -> list[Record]:
     with clock.phase("encoder"):
         fix_threads(card)
         weights = [weights_digest(card, checkpoint, cell.seed) for cell in cells]
-        for digest, cell in zip(weights, cells, strict=True):
-            if digest not in encoders:
-                encoders[digest] = load_encoder(
+        for cell, own in zip(cells, weights, strict=True):
+            if own not in encoders:
+                encoders[own] = load_encoder(
                     card, checkpoint=checkpoint, seed=cell.seed, text=task.kind in UNTRAINED
                 )
     with clock.phase("train and predict"):
@@ -72,39 +75,65 @@ def run_cells(cells: Sequence[Cell], bench: Bench) -> list[Record]:
                     task=protocol.view(task),
                     protocol=protocol,
                     data=data,
-                    encoder=encoders[digest],
+                    encoder=encoders[own],
                     seed=cell.seed,
                     with_decoder=cell.with_decoder,
                     memory_budget=bench.options.memory_budget,
                 )
-                for cell, data, digest in zip(cells, opened, weights, strict=True)
+                for cell, data, own in zip(cells, opened, weights, strict=True)
             ]
         )
     seconds = {phase: round(spent / len(cells), 3) for phase, spent in clock.seconds.items()}
-    records = []
-    for cell, data, reason, (key, path), outcome in zip(cells, opened, leaks, places, outcomes, strict=True):
-        notes = {**outcome.notes, "cells_together": len(cells)} if len(cells) > 1 else outcome.notes
-        record = _record(cell, bench, key, digest, data, reason, replace(outcome, notes=notes), seconds)
-        records.append(bench.store.save(path, record, outcome.predictions))
-    return records
+    measured = [
+        Measured(cell, key, path, own, data, reason, outcome)
+        for cell, (key, path), own, data, reason, outcome in zip(
+            cells, places, weights, opened, leaks, outcomes, strict=True
+        )
+    ]
+    return [
+        bench.store.save(one.path, _record(one, bench, seconds, together=len(cells)), one.outcome.predictions)
+        for one in measured
+    ]
 
 
-def _record(
-    cell: Cell,
-    bench: Bench,
-    key: str,
-    weights: str,
-    data: TaskData,
-    leaks: str,
-    outcome: Outcome,
-    seconds: dict[str, float],
-) -> Record:
-    """Write down what a cell measured and everything that it came from."""
+@dataclass(frozen=True)
+class Measured:
+    """One cell with all that is its own, whatever it was run together with.
+
+    Attributes:
+        cell: the cell.
+        key: digest of everything that moves its number.
+        path: where its record belongs.
+        weights: digest of its encoder's weights.
+        data: its images.
+        leaks: why it was run in spite of a leak, or what a published split shares.
+        outcome: what was measured.
+    """
+
+    cell: Cell
+    key: str
+    path: Path
+    weights: str
+    data: TaskData
+    leaks: str
+    outcome: Outcome
+
+
+def _record(one: Measured, bench: Bench, seconds: dict[str, float], *, together: int) -> Record:
+    """Write down what a cell measured and everything that it came from.
+
+    Args:
+        one: the cell.
+        bench: opened settings.
+        seconds: what it took, phase by phase.
+        together: how many cells shared the work.
+    """
+    cell, data, outcome = one.cell, one.data, one.outcome
     task, card = bench.catalogue.tasks[cell.task], bench.catalogue.encoders[cell.card]
     manifest = data.manifest
     defects = task.split[data.split_name].defects
     return Record(
-        key=key,
+        key=one.key,
         signature=signature(
             task,
             bench.catalogue.protocols[cell.protocol],
@@ -125,24 +154,26 @@ def _record(
                 "val": data.positives(data.val),
                 "test": data.positives(data.test),
             },
-            leaks=leaks,
+            leaks=visible(one.leaks),
         ),
         encoder=EncoderPart(
             card_hash=card.digest,
-            weights=weights,
+            weights=one.weights,
             title=card.title,
             scale=card.scale,
             pretraining=card.seen,
         ),
         metrics=_finite(outcome.metrics),
         references={name: _finite(values) for name, values in outcome.references.items()},
-        notes=outcome.notes | ({"split_defects": list(defects)} if defects else {}),
+        notes=_json(outcome.notes)
+        | ({"cells_together": together} if together > 1 else {})
+        | ({SPLIT_DEFECTS: list(defects)} if defects else {}),
         versions=versions(),
         commit=commit(),
         hardware=hardware(),
         seconds=seconds,
         peak_memory_mb=peak_memory_mb(),
-        command=command_line(),
+        command=command_of(cell, bench.settings, one.leaks if one.leaks == bench.options.allow_leaks else ""),
         created=now(),
     )
 
@@ -171,6 +202,19 @@ def record_failure(cell: Cell, bench: Bench, error: BaseException) -> Failure:
     )
     bench.store.fail(path, failure)
     return failure
+
+
+def _json(notes: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN and no infinity: what is none of its numbers is null, at any depth."""
+
+    def plain(thing: Any) -> Any:
+        if isinstance(thing, dict):
+            return {name: plain(value) for name, value in thing.items()}
+        if isinstance(thing, list | tuple):
+            return [plain(value) for value in thing]
+        return None if isinstance(thing, float) and not math.isfinite(thing) else thing
+
+    return {name: plain(value) for name, value in notes.items()}
 
 
 def _finite(values: dict[str, float]) -> dict[str, float | None]:

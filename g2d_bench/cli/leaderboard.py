@@ -51,7 +51,7 @@ def leaderboard(
             summary(found, order, main=main, allow_mixed=allow_mixed, evidence=evidence),
         )
 
-    tables, overview = drawn_ahead(make, found)
+    tables, overview = drawn_ahead(make, found, settings=configured)
     if with_quoted:
         tell_unquoted(tables)
     write(out, title, sections(tables, found, root, main), overview, found, root)

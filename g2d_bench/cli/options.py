@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from g2d_bench.cli.terminal import neutral_output
 from g2d_bench.errors import InputError
 from g2d_bench.paths import expanded
 
@@ -23,6 +24,11 @@ PATH = click.Path(path_type=Path)
 
 class Group(click.Group):
     """Prints what is wrong in one line and exits with 2; ends quietly with 130 when interrupted."""
+
+    def main(self, *arguments: Any, **more: Any) -> Any:
+        """Parse and run; nothing that is printed acts on the terminal."""
+        with neutral_output():
+            return super().main(*arguments, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""

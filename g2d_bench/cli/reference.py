@@ -37,12 +37,12 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
     from g2d_bench.cells.bench import Bench
     from g2d_bench.cells.reference import finished, publish, published_before, reference_cells
     from g2d_bench.cells.settings import Settings
+    from g2d_bench.cells.verify import verify
     from g2d_bench.cells.workers import execute
     from g2d_bench.cli.listing import plan_lines
     from g2d_bench.records.forecast import Forecast, costs
     from g2d_bench.records.selection import Filter
     from g2d_bench.records.store import Store
-    from g2d_bench.records.verify import verify
 
     wanted = Filter(
         task=given["tasks"],
@@ -77,7 +77,7 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
         click.echo(f"failed: {failure.cell.task} {failure.cell.encoder}: {failure.error}", err=True)
     for path in published.strangers:
         click.echo(f"{path}: is no cell of the reference; remove it if it should not count", err=True)
-    checked = verify(out)
+    checked = verify(out, bench.settings)
     for problem in checked.problems:
         click.echo(problem)
     click.echo(

@@ -52,6 +52,7 @@ def table(
     Mean and standard deviation over seeds, a 95 % bootstrap interval by patient, and marked or bold what is
     not significantly worse than the best. Example: g2d-bench table --paper g2d-table1 --format latex
     """
+    from g2d_bench.cells.verify import require_sound
     from g2d_bench.records.ahead import drawn_ahead
     from g2d_bench.records.quoted import load_reported
     from g2d_bench.report import table as tables
@@ -69,6 +70,7 @@ def table(
     found = [] if printed_only else _select(configured.results, wanted)
     order = row_order(found)
     if paper is not None:
+        require_sound(found, configured)
         protocols = wanted.protocol
         one = tables.paper_table(
             paper, found, order, protocols=protocols, allow_mixed=allow_mixed, quoted=quoted
@@ -83,6 +85,7 @@ def table(
             ),
             found,
             lambda record: [tables.main_metric(record, main)],
+            settings=configured,
         )
     else:
         made = drawn_ahead(
@@ -90,6 +93,7 @@ def table(
                 found, order, metrics={}, allow_mixed=allow_mixed, evidence=evidence, quoted=quoted
             ),
             found,
+            settings=configured,
         )
     if with_quoted:
         tell_unquoted(made)
@@ -171,10 +175,12 @@ def compare(
 
 
 def _against_papers(wanted: Filter, allowed: Any, root: Path) -> list[Line]:
+    from g2d_bench.cells.verify import require_sound
     from g2d_bench.records.compare_quoted import compare_reported
     from g2d_bench.records.quoted import load_reported
 
     found = _select(root, wanted)
+    require_sound(found)
     real = sum(one.record.data.kind == "real" for one in found)
     lines = compare_reported(found, load_reported(), allowed, root)
     if real < len(found):
@@ -185,8 +191,9 @@ def _against_papers(wanted: Filter, allowed: Any, root: Path) -> list[Line]:
 def _against_folder(
     folder: Path, wanted: Filter, allowed: Any, run_missing: bool, jobs: int | None, given: dict[str, Any]
 ) -> list[Line]:
+    from g2d_bench.cells.verify import require_sound
     from g2d_bench.records.compare import compare as compare_cells
-    from g2d_bench.records.selection import Found, by_cell, read_folder
+    from g2d_bench.records.selection import by_cell, located, read_folder
 
     everything = read_folder(folder)
     chosen = [one for one in everything if wanted.passes(one.record)]
@@ -198,13 +205,19 @@ def _against_folder(
     # Another signature of the same cell is another reference; only the chosen ones can be in one index.
     index = by_cell(one for one in everything if wanted.signature in one.record.signature)
     cells = [one.cell for one in chosen]
+    configured = settings(given)
+    # Tolerances are drawn from the other seeds and encoders of a column.
+    columns = {(cell.task, cell.fraction, cell.protocol) for cell in cells}
+    require_sound(
+        [one for cell, one in index.items() if (cell.task, cell.fraction, cell.protocol) in columns],
+        configured,
+    )
+    root = configured.results
     if run_missing:
         phantom = all(one.record.data.kind == "phantom" for one in chosen)
-        measured = by_cell(
-            Found(one) for one in _run(cells, given | ({"phantom": True} if phantom else {}), jobs)
-        )
+        ran = _run(cells, given | ({"phantom": True} if phantom else {}), jobs)
+        measured = by_cell(located(ran, root))
     else:
-        root = settings(given).results
         here = read_folder(root)
         measured = by_cell(_repeats(here, [one.record for one in chosen]))
         if not measured:
@@ -214,6 +227,7 @@ def _against_folder(
             click.echo(
                 f"not compared, since {folder} lacks them: {len(more)} cells ({more[0]} ...)", err=True
             )
+    require_sound(list(measured.values()), configured)
     return compare_cells(index, measured, allowed, cells)
 
 
@@ -246,16 +260,26 @@ def _run(cells: Sequence[Any], given: dict[str, Any], jobs: int | None) -> list[
 
 @click.command()
 @click.argument("folder", type=PATH, required=False)
-def verify(folder: Path | None) -> None:
-    """Check a results folder: schema, hashes, and every metric computed again from the predictions.
+@click.option("--data-root", type=PATH, help="Folder with real data (or G2D_BENCH_DATA).")
+@click.option("--tasks-dir", "task_dirs", type=PATH, multiple=True, help="Folder with your own task cards.")
+@click.option("--encoders-dir", "encoder_dirs", type=PATH, multiple=True, help="Likewise of encoders.")
+@click.option("--protocols-dir", "protocol_dirs", type=PATH, multiple=True, help="Likewise of protocols.")
+def verify(folder: Path | None, **given: Any) -> None:
+    """Check a results folder: all that can be derived of a record is derived again.
 
+    Every metric from the predictions; counts, trivial predictors, names and keys from the record, the cards,
+    the other records and, where the data are here, from their split. What could not be checked is said on
+    stderr. No check but measuring a cell again (g2d-bench compare --run) proves a number.
     Exit 1 if anything is not as recorded. FOLDER is by default the one of `run`.
     """
-    from g2d_bench.records.verify import verify as check
+    from g2d_bench.cells.verify import verify as check
 
-    checked = check(folder or settings({}).results)
+    configured = settings(given)
+    checked = check(folder or configured.results, configured)
     for problem in checked.problems:
         click.echo(problem)
+    for reason in checked.undecided:
+        click.echo(f"not checked: {reason}", err=True)
     click.echo(str(checked))
     if checked.problems:
         sys.exit(1)
@@ -277,12 +301,14 @@ def figure_curves(metric: str | None, out: Path | None, results: Path | None, **
 
     Example: g2d-bench figure curves --task siim-seg --metric dice_positive --out siim.pdf
     """
+    from g2d_bench.cells.verify import require_sound
     from g2d_bench.report.curves import check_suffix, curves, draw, remarks, write
 
     if out is not None:
         check_suffix(out)
     configured = settings({"results": results})
     found = chosen(configured.results, given)
+    require_sound(found, configured)
     main = {} if metric else main_metrics(found, configured)
     panels, names = [], []
     for task in given["tasks"] or sorted({one.cell.task for one in found}):
@@ -309,9 +335,12 @@ def compact(source: Path, target: Path, **given: Any) -> None:
 
     Every record is verified before and after; running it again changes nothing.
     """
+    from g2d_bench.cells.verify import require_sound
     from g2d_bench.records.compact import write_compact
 
-    written = write_compact(chosen(source, given), source, target)
+    found = chosen(source, given)
+    require_sound(found, settings({}))
+    written = write_compact(found, source, target)
     size = sum(file.stat().st_size for path in written for file in path.parent.glob(f"{path.stem}.*"))
     click.echo(f"wrote {len(written)} records to {target}, {size / len(written) / 1024:.1f} KiB per cell")
 

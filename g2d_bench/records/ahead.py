@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from g2d_bench.cells.settings import Settings
+from g2d_bench.cells.verify import require_sound
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.resample import REPLICATES
 from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
@@ -32,15 +34,23 @@ def drawn_ahead(
     make: Callable[[Evidence], T],
     found: Sequence[Found],
     metrics: Callable[[Record], Sequence[str]] = all_metrics,
+    settings: Settings | None = None,
 ) -> T:
     """Make tables twice: first without draws, so that what is refused is refused at once.
+
+    So are records with which something is wrong: a bootstrap takes minutes.
 
     Args:
         make: makes the tables from where draws come from.
         found: their records, with their files.
         metrics: which of a record's metrics they ask for.
+        settings: where the cards are.
+
+    Raises:
+        InputError: see :func:`g2d_bench.cells.verify.require_sound`, and whatever ``make`` refuses.
     """
     make(Evidence(0))
+    require_sound(found, settings)
     draw_ahead(found, metrics)
     return make(Evidence())
 

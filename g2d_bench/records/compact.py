@@ -15,11 +15,18 @@ from g2d_bench.files import write_atomically
 from g2d_bench.records.compact_boxes import reduce_boxes
 from g2d_bench.records.compact_scores import reduce_scores
 from g2d_bench.records.recompute import differences, recomputed
-from g2d_bench.records.record import Predictions, Record, read_predictions, read_record, to_json
+from g2d_bench.records.record import (
+    LEFT_OUT,
+    Predictions,
+    Record,
+    digest_bytes,
+    read_predictions,
+    read_record,
+    sealed,
+    to_json,
+)
 from g2d_bench.records.selection import Found
 
-LEFT_OUT = "left_out_of_predictions"
-"""Note of a compact record: which arrays it lacks."""
 ALWAYS = ("id", "patient", "label")
 """What is kept although no metric reads it: intervals and paired tests need it."""
 
@@ -78,7 +85,7 @@ def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str
 
 
 def _refuse(found: Found, predictions: Mapping[str, NDArray[Any]]) -> None:
-    for metric, stated, again in differences(found, recomputed(found, predictions)):
+    for metric, stated, again in differences(found.record.metrics, recomputed(found, predictions)):
         raise InputError(
             f"says {stated:.6g}, its predictions give {again:.6g}; only what can be verified is made compact",
             file=found.where,
@@ -130,7 +137,7 @@ def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[
         if found.record.predictions is None and set(found.record.metrics.values()) <= {None}:
             # The task does not apply to the encoder; there is no number and nothing to prove it with.
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, to_json(found.record))
+            write_atomically(path, to_json(sealed(found.record)))
             continue
         predictions = read_predictions(found.path, found.record)
         try:
@@ -148,11 +155,11 @@ def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[
             left.append("last digits of the scores")
         record = found.record.model_copy(
             update={
-                "predictions": Predictions(file=arrays.name, sha256=_digest(buffer.getvalue())),
+                "predictions": Predictions(file=arrays.name, sha256=digest_bytes(buffer.getvalue())),
                 "notes": found.record.notes | ({LEFT_OUT: left} if left else {}),
             }
         )
-        write_atomically(path, to_json(record))
+        write_atomically(path, to_json(sealed(record)))
     return written
 
 
@@ -164,13 +171,9 @@ def _is_copy(record: Record, path: Path) -> bool:
             read_predictions(path, there)
     except InputError:
         return False
-    changed: dict[str, Any] = {"predictions": None, "notes": {}}
+    if there != sealed(there):
+        return False
+    changed: dict[str, Any] = {"predictions": None, "notes": {}, "digest": ""}
     notes = {name: value for name, value in there.notes.items() if name != LEFT_OUT}
     same = there.model_copy(update=changed) == record.model_copy(update=changed)
     return same and notes == record.notes and (there.predictions is None) == (record.predictions is None)
-
-
-def _digest(content: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(content).hexdigest()

@@ -12,6 +12,7 @@ from typing import Literal
 
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.plain import visible
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Record, changes
 from g2d_bench.records.selection import Found
@@ -212,7 +213,7 @@ def render(lines: Sequence[Line], style: str = "text") -> str:
     if style == "github":
         shown = [f"::error title={_TITLES[line.state]}::{_github(str(line))}" for line in bad]
     else:
-        shown = [str(line) for line in bad]
+        shown = [visible(str(line)) for line in bad]
     return "\n".join([*shown, summary(lines)])
 
 
@@ -221,7 +222,7 @@ _TITLES = {"moved": "number moved", "missing": "number missing", "signature": "n
 
 def _github(text: str) -> str:
     """Escape the data of a workflow command as the runner expects it."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return visible(text).replace("%", "%25")
 
 
 def summary(lines: Sequence[Line]) -> str:
@@ -257,5 +258,5 @@ def _junit(lines: Sequence[Line]) -> str:
 
 
 def _xml(text: str) -> str:
-    """Drop control characters, which XML cannot hold even escaped."""
-    return "".join(letter for letter in text if letter >= " " or letter in "\t\n")
+    """Spell control characters, which XML cannot hold even escaped."""
+    return visible(text)

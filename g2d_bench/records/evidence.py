@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from g2d_bench.errors import InputError
-from g2d_bench.hashing import digest_json
 from g2d_bench.metrics.resample import REPLICATES, Values
 from g2d_bench.metrics.spec import Predictions
 from g2d_bench.records.draws import DrawCache, draw
-from g2d_bench.records.recompute import recompute, recomputed, refuse_edited
+from g2d_bench.records.recompute import differences, facts_of
 from g2d_bench.records.record import read_predictions
 from g2d_bench.records.selection import Found
+from g2d_bench.records.signature import is_of_this_code
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Drawn:
 
 
 class Evidence:
-    """Reads predictions once per record and draws from them.
+    """Looks once per record whether its predictions give its metrics, and draws from them.
 
     Args:
         count: draws per value; with 0 there are neither intervals nor tests.
@@ -44,7 +43,7 @@ class Evidence:
     def __init__(self, count: int = REPLICATES, *, more: Sequence[str] = ()) -> None:
         self._count = count
         self._more = tuple(more)
-        self._values: dict[int, dict[str, float]] = {}
+        self._values: dict[int, Mapping[str, float]] = {}
         self._draws: dict[tuple[int, str], Values | None] = {}
         self._open: tuple[int, Predictions] = (0, {})
         self._samples: dict[int, str] = {}
@@ -114,18 +113,24 @@ class Evidence:
 
         The values are kept, since a table asks for a column at a time, and the arrays of all its records are
         too many to hold.
+
+        Raises:
+            InputError: they do not, and the code that computes them is that which measured the record.
         """
         record = found.record
         if found.path is None or record.predictions is None:
             return False
         if id(record) not in self._samples:
             self._kept.append(found)  # An id is only good as long as its object lives.
-            predictions = self._read(found)
+            facts = facts_of(found, (*record.metrics, *self._more))
             # A metric that is not computed here, of somebody's own adapter, stands without interval.
-            with suppress(InputError):
-                self._values[id(record)] = recomputed(found, predictions)
-            refuse_edited(found, self._values.get(id(record), {}))
-            self._samples[id(record)] = _sample(predictions)
+            values = {name: value for name, value in facts.metrics.items() if name not in record.metrics}
+            stated = {name: value for name, value in facts.metrics.items() if name in record.metrics}
+            moved = {metric for metric, *_ in differences(record.metrics, stated)}
+            if is_of_this_code(record.signature):
+                _refuse_edited(found, stated)
+            self._values[id(record)] = values | {n: v for n, v in stated.items() if n not in moved}
+            self._samples[id(record)] = facts.order
         return True
 
     def _read(self, found: Found) -> Predictions:
@@ -136,13 +141,14 @@ class Evidence:
         return self._open[1]
 
     def _point(self, found: Found, metric: str) -> float | None:
-        points = self._values.setdefault(id(found.record), {})
-        if metric not in points:
-            with suppress(InputError, KeyError):
-                points[metric] = recompute(metric, self._read(found))
-        return points.get(metric)
+        return self._values[id(found.record)].get(metric)
 
 
-def _sample(predictions: Predictions) -> str:
-    """Return a digest of the test samples and their patients, in order."""
-    return digest_json([predictions[name].tolist() for name in ("id", "patient") if name in predictions])
+def _refuse_edited(found: Found, computed: Mapping[str, float]) -> None:
+    for metric, stated, again in differences(found.record.metrics, computed):
+        raise InputError(
+            f"says {stated:.6g}, its predictions give {again:.6g} (off by {stated - again:+.6g}): edited, "
+            "see `g2d-bench verify`",
+            file=found.where,
+            field=f"metrics.{metric}",
+        )

@@ -1,20 +1,80 @@
-"""Metrics of a record, computed again from its stored predictions."""
+"""What follows from a record's predictions: metrics, trivial predictors, counts; kept between commands.
+
+Computing them again is most of what a table costs, so they are kept with the digest of the predictions and of
+the code that computed them. What is kept is read back only if it is what was written.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
+from g2d_bench.files import write_atomically
+from g2d_bench.hashing import digest_code, digest_json, digest_package
+from g2d_bench.metrics.classification import prevalence
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.segmentation import segmentation_metrics
-from g2d_bench.metrics.spec import Predictions
+from g2d_bench.metrics.spec import PER_LABEL, Predictions
+from g2d_bench.paths import PACKAGE, cache_dir
+from g2d_bench.records.record import prediction_bytes, read_predictions
 from g2d_bench.records.selection import Found
 
 EDITED = 1e-6
 """How far a recorded metric may lie from its recomputation: rounding of a sum in another order."""
+ORDER_ONLY = ("auroc", "auprc", "f1_legacy", "accuracy_legacy")
+"""Metrics that know nothing of scores but their order: of a predictor that says the same of every image they
+are known without its training set."""
+TRUTH = {
+    "segmentation": ("true",),
+    "classification": ("targets", "label"),
+    "zero-shot": ("targets", "label"),
+    "detection": ("true_image", "true_label", "true_box"),
+    "grounding": ("true",),
+    "phrase": ("true", "category"),
+}
+"""Arrays that hold what is true of a test set, whatever was predicted."""
+FORMAT = 1
+"""Version of the files in the cache."""
+READ_BY = ("g2d_bench.records.recompute", "g2d_bench.records.shapes", "g2d_bench.records.archives")
+"""Modules beside those of the metrics whose change may change a fact."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What follows from predictions.
+
+    Attributes:
+        metrics: name to value, NaN for an undefined one.
+        errors: name to why a metric cannot be computed.
+        references: trivial predictors as far as the predictions tell them, likewise.
+        samples: lines of the predictions: images, for phrases pairs.
+        images: different images among them.
+        positive: images of which the truth shows a label.
+        labels: of the task, where its kind keeps them.
+        order: digest of ids and patients, in their order.
+        truth: digest of what is true of them; "" where a compact record lacks a part of it.
+        faults: what contradicts itself, a line each.
+    """
+
+    metrics: dict[str, float]
+    errors: dict[str, str]
+    references: dict[str, dict[str, float]]
+    samples: int
+    images: int
+    positive: int
+    labels: tuple[str, ...]
+    order: str
+    truth: str
+    faults: tuple[str, ...] = ()
 
 
 def recompute(metric: str, predictions: Predictions) -> float:
@@ -46,31 +106,213 @@ def recomputed(found: Found, predictions: Predictions) -> dict[str, float]:
         raise InputError(f"the array {error} is missing", file=found.where, field="predictions") from None
 
 
-def differences(found: Found, computed: Mapping[str, float]) -> list[tuple[str, float, float]]:
-    """Return the computed metrics that the record states otherwise.
+def differences(
+    stated: Mapping[str, float | None], computed: Mapping[str, float]
+) -> list[tuple[str, float, float]]:
+    """Return the computed metrics that are stated otherwise.
 
     Returns:
-        Metric, recorded and computed value; NaN for an undefined one.
+        Metric, stated and computed value; NaN for an undefined one.
     """
     moved = []
     for metric, again in computed.items():
-        value = found.record.metrics[metric]
-        stated = math.nan if value is None else value
-        if math.isnan(stated) != math.isnan(again) or abs(stated - again) > EDITED:
-            moved.append((metric, stated, again))
+        value = stated.get(metric)
+        said = math.nan if value is None else value
+        if math.isnan(said) != math.isnan(again) or abs(said - again) > EDITED:
+            moved.append((metric, said, again))
     return moved
 
 
-def refuse_edited(found: Found, computed: Mapping[str, float]) -> None:
-    """Stop at a record that states other metrics than its predictions give.
+def derive(kind: str, predictions: Predictions, names: Sequence[str]) -> Facts:
+    """Derive all that predictions tell of a record.
+
+    Args:
+        kind: of the task.
+        predictions: its arrays, as :func:`~g2d_bench.records.record.read_predictions` gives them.
+        names: metrics to compute.
+    """
+    metrics, errors = _measured(predictions, names)
+    ids = predictions["id"]
+    unique = np.unique(ids)
+    return Facts(
+        metrics=metrics,
+        errors=errors,
+        references={name: _measured(blind, use)[0] for name, blind, use in _blind(kind, predictions, names)},
+        samples=len(ids),
+        images=len(unique),
+        positive=_positive(kind, predictions),
+        labels=tuple(predictions["label"].tolist()) if "label" in predictions else (),
+        order=order_of(predictions),
+        truth=truth_of(kind, predictions),
+        faults=tuple(_faults(kind, predictions, len(unique))),
+    )
+
+
+def order_of(predictions: Mapping[str, NDArray[Any]]) -> str:
+    """Return a digest of the test samples and their patients, in order."""
+    return digest_json([predictions[name].tolist() for name in ("id", "patient") if name in predictions])
+
+
+def truth_of(kind: str, predictions: Mapping[str, NDArray[Any]]) -> str:
+    """Return a digest of what is true of a test set, the same for any type in which it is kept.
+
+    Returns:
+        "" where a part of it is not there.
+    """
+    names = TRUTH.get(kind, ())
+    if not names or any(name not in predictions for name in names):
+        return ""
+    return digest_json([_plain(predictions[name]) for name in names])
+
+
+def _plain(array: NDArray[Any]) -> list[Any]:
+    if array.dtype.kind == "U":
+        return list(array.tolist())
+    wide = array.astype(np.float64)
+    # JSON has no NaN; no truth is below zero but a box that passes the edge.
+    return list(np.where(np.isnan(wide), -1e99, wide).tolist())
+
+
+def _measured(predictions: Predictions, names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+    values, errors = {}, {}
+    for name in names:
+        try:
+            values[name] = recompute(name, predictions)
+        except InputError as error:
+            errors[name] = str(error)
+        except KeyError as error:
+            errors[name] = f"the array {error} is missing"
+    return values, errors
+
+
+def _blind(
+    kind: str, predictions: Predictions, names: Sequence[str]
+) -> list[tuple[str, Predictions, list[str]]]:
+    """Return the trivial predictors that need no training set, and the metrics for which that is so."""
+    if kind == "segmentation" and "true" in predictions:
+        nothing = np.zeros_like(predictions["true"])
+        return [("all-empty", {**predictions, "intersection": nothing, "predicted": nothing}, list(names))]
+    if kind in ("classification", "zero-shot") and {"targets", "scores"} <= set(predictions):
+        labels = predictions["targets"].shape[1]
+        known = [name for name in names if name.split(PER_LABEL)[0] in ORDER_ONLY]
+        return [("prevalence", prevalence(np.full((1, labels), 0.5), predictions), known)]
+    return []
+
+
+def _positive(kind: str, predictions: Predictions) -> int:
+    """Count the images of which the truth shows a label."""
+    ids = predictions["id"]
+    if kind == "segmentation" and "true" in predictions:
+        shown = predictions["true"] > 0
+    elif kind in ("classification", "zero-shot") and "targets" in predictions:
+        shown = (predictions["targets"] == 1).any(axis=1)
+    elif kind == "detection" and "true_image" in predictions:
+        shown = np.isin(np.arange(len(ids)), predictions["true_image"])
+    else:
+        # Only images with a region or a phrase are asked for one.
+        shown = np.ones(len(ids), np.bool_)
+    return len(np.unique(ids[shown]))
+
+
+def _faults(kind: str, predictions: Predictions, images: int) -> list[str]:
+    faults = []
+    ids = predictions["id"]
+    if kind != "phrase" and images < len(ids):
+        names, counts = np.unique(ids, return_counts=True)
+        name = str(names[counts.argmax()])
+        faults.append(f"id: {name!r} stands {counts.max()} times, {len(ids) - images} lines too many")
+    if "patient" in predictions:
+        patients = np.unique(np.stack([ids, predictions["patient"]], axis=1), axis=0)
+        if len(patients) > images:
+            faults.append("patient: an image belongs to two patients")
+    if {"intersection", "predicted", "true"} <= set(predictions):
+        common, predicted, true = (
+            predictions[name].astype(np.int64) for name in ("intersection", "predicted", "true")
+        )
+        if (common > np.minimum(predicted, true)).any():
+            faults.append("intersection: is larger than what was predicted or is true")
+    if "label" in predictions and len(set(predictions["label"].tolist())) < len(predictions["label"]):
+        faults.append("label: stands twice")
+    return faults
+
+
+def facts_of(found: Found, names: Sequence[str], *, fresh: bool = False) -> Facts:
+    """Derive what a record's predictions tell, or take it from the cache; the predictions are hashed anyway.
+
+    Args:
+        found: a record with its file.
+        names: metrics to compute.
+        fresh: compute in any case.
 
     Raises:
-        InputError: it does.
+        InputError: the predictions are missing, were changed, or are no predictions of this kind of task.
     """
-    for metric, stated, again in differences(found, computed):
-        raise InputError(
-            f"says {stated:.6g}, its predictions give {again:.6g} (off by {stated - again:+.6g}): edited, "
-            "see `g2d-bench verify`",
-            file=found.where,
-            field=f"metrics.{metric}",
+    record = found.record
+    assert found.path is not None
+    prediction_bytes(found.path, record)
+    assert record.predictions is not None
+    place = _place(record.kind, record.predictions.sha256)
+    kept = None if fresh else _load(place)
+    lacking = [name for name in names if kept is None or name not in {**kept.metrics, **kept.errors}]
+    if kept is None:
+        kept = derive(record.kind, read_predictions(found.path, record), names)
+        _save(place, kept)
+    elif lacking:
+        more = derive(record.kind, read_predictions(found.path, record), lacking)
+        kept = replace(
+            kept,
+            metrics=kept.metrics | more.metrics,
+            errors=kept.errors | more.errors,
+            references={
+                name: kept.references.get(name, {}) | values for name, values in more.references.items()
+            },
         )
+        _save(place, kept)
+    return kept
+
+
+def _place(kind: str, sha256: str) -> Path:
+    """Name the file of a record's facts by the predictions, the kind and the code that reads them."""
+    code = digest_json([FORMAT, kind, np.__version__, _metrics_code(), digest_code(*READ_BY)])
+    return cache_dir() / "facts" / f"{sha256[:32]}-{code[:16]}.json"
+
+
+def _metrics_code() -> str:
+    return digest_package(PACKAGE / "metrics")
+
+
+def _load(path: Path) -> Facts | None:
+    # Whatever is wrong with a cache file, the facts can be derived again.
+    with suppress(Exception):
+        kept = json.loads(path.read_bytes())
+        if kept["digest"] == digest_json([path.name, kept["facts"]]):
+            facts = kept["facts"]
+            return Facts(
+                **{
+                    **facts,
+                    "metrics": _numbers(facts["metrics"]),
+                    "references": {name: _numbers(values) for name, values in facts["references"].items()},
+                    "labels": tuple(facts["labels"]),
+                    "faults": tuple(facts["faults"]),
+                }
+            )
+    return None
+
+
+def _save(path: Path, facts: Facts) -> None:
+    content = asdict(facts)
+    content["metrics"] = _nulls(facts.metrics)
+    content["references"] = {name: _nulls(values) for name, values in facts.references.items()}
+    content |= {"labels": list(facts.labels), "faults": list(facts.faults)}
+    # An infinite value is no JSON; nor need a cache that cannot be written stop anybody.
+    with suppress(OSError, InputError, ValueError):
+        whole = {"digest": digest_json([path.name, content]), "facts": content}
+        write_atomically(path, json.dumps(whole).encode())
+
+
+def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else value for name, value in values.items()}
+
+
+def _nulls(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in values.items()}

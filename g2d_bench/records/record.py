@@ -1,48 +1,91 @@
-"""Records: what a finished cell leaves."""
+"""Records: what a finished cell leaves, field by field."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from g2d_bench.errors import InputError
-from g2d_bench.hashing import digest_file, digest_json
+from g2d_bench.hashing import digest_json, set_fields
+from g2d_bench.plain import in_json
+from g2d_bench.records.archives import PACKED, unpack
+from g2d_bench.records.shapes import require_shapes
+from g2d_bench.safe_files import parse_json, read_regular
 
 SCHEMA = 1
+LARGEST_RECORD = 4 << 20
+"""Bytes that the JSON of a record may have; it has three thousand."""
+PARTS = ("train", "val", "test")
+
+
+def _one_name(name: str) -> str:
+    if "/" in name or "\0" in name or name in (".", ".."):
+        raise ValueError("must be a name, without a folder")
+    return name
+
+
+def _of_parts(counts: dict[str, int]) -> dict[str, int]:
+    if tuple(sorted(counts)) != tuple(sorted(PARTS)):
+        raise ValueError(f"must count {', '.join(PARTS)}, nothing else")
+    return counts
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_name)]
+"""Names of tasks, encoders and the like are those of folders, too."""
+Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+Number = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
+Counts = Annotated[dict[str, Count], AfterValidator(_of_parts)]
+Numbers = dict[Annotated[str, Field(min_length=1, max_length=300)], Number | None]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Strict: true is no 1 and "3" no 3, and what is read is written again as it was.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class CellPart(_Part):
     """Which cell this is."""
 
-    task: str
-    encoder: str
-    fraction: float
-    seed: int
-    protocol: str
+    task: Name
+    encoder: Name
+    fraction: Annotated[float, Field(ge=1e-9, le=1)]
+    seed: Count
+    protocol: Name
 
 
 class DataPart(_Part):
     """The data that the cell saw."""
 
-    dataset: str
+    dataset: Name
     kind: Literal["phantom", "real"]
     hash: str
     split_hash: str
-    images: dict[str, int]
+    images: Counts
     """Images in train (the fraction), val and test."""
-    positive: dict[str, int]
+    positive: Counts
     """Images that show a label of the task, per part."""
     leaks: str = ""
     """Empty, the reason with which a leak was overridden, or what the parts of a published split share."""
+
+    @model_validator(mode="after")
+    def _positive_are_images(self) -> DataPart:
+        for part in PARTS:
+            if self.positive[part] > self.images[part]:
+                raise ValueError(f"{self.positive[part]} of {self.images[part]} {part} images are positive")
+        return self
 
 
 class EncoderPart(_Part):
@@ -63,7 +106,8 @@ class Predictions(_Part):
     """The file beside the record that holds per-sample predictions."""
 
     file: str
-    sha256: str
+    """A name in the folder of the record."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Record(_Part):
@@ -77,19 +121,51 @@ class Record(_Part):
     cell: CellPart
     data: DataPart
     encoder: EncoderPart
-    metrics: dict[str, float | None]
+    metrics: Annotated[Numbers, Field(min_length=1, max_length=1000)]
     """None where a metric is undefined."""
-    references: dict[str, dict[str, float | None]]
+    references: Annotated[dict[Name, Numbers], Field(max_length=20)]
     predictions: Predictions | None = None
     notes: dict[str, Any] = {}
     """Facts about the run; ``n/a`` says why an encoder has no numbers in a task that does not apply to it."""
     versions: dict[str, str]
     commit: str
     hardware: dict[str, str | int]
-    seconds: dict[str, float]
-    peak_memory_mb: int
+    seconds: dict[str, Number]
+    peak_memory_mb: Count
     command: str
+    """Repeats this very cell."""
     created: str
+    digest: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    """Over everything else in the record, the hash of the predictions included; see :func:`sealed`. Empty in
+    records of before it was introduced."""
+
+    @field_validator("notes")
+    @classmethod
+    def _notes_that_are_read(cls, notes: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(notes.get(NOT_APPLICABLE, ""), str):
+            raise ValueError(f"{NOT_APPLICABLE} must be a text")
+        for name in (SPLIT_DEFECTS, LEFT_OUT):
+            texts = notes.get(name, [])
+            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+                raise ValueError(f"{name} must be a list of texts")
+        return notes
+
+
+NOT_APPLICABLE = "n/a"
+"""Note that says why an encoder has no numbers in a task."""
+SPLIT_DEFECTS = "split_defects"
+"""Note of a record that was measured on a published split: what is wrong with it."""
+LEFT_OUT = "left_out_of_predictions"
+"""Note of a compact record: which arrays it lacks."""
+
+
+def sealed(record: Record) -> Record:
+    """Return a record with the digest over all that it says.
+
+    What it says by default (an optional field that is not there) does not count, so that a field which is
+    added later breaks no seal.
+    """
+    return record.model_copy(update={"digest": digest_json(set_fields(record, exclude={"digest"}))})
 
 
 class Failure(_Part):
@@ -106,43 +182,17 @@ class Failure(_Part):
     created: str
 
 
-def read_record(path: Path) -> Record:
-    """Read one record.
-
-    Raises:
-        InputError: not JSON, another schema version, or a field that is wrong.
-    """
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"not a readable JSON record ({error})", file=path) from None
-    if not isinstance(raw, dict) or "schema_version" not in raw:
-        raise InputError("not a record of this suite", file=path, field="schema_version")
-    if raw["schema_version"] != SCHEMA:
-        raise InputError(
-            f"is {raw['schema_version']}, this version of g2d-bench reads {SCHEMA}",
-            file=path,
-            field="schema_version",
-        )
-    try:
-        return Record.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise InputError(first["msg"], file=path, field=name) from None
-
-
 def changes(old: Record, new: Record) -> str:
     """Say in what two records differ that can move a number: code, versions, weights, machine."""
     changed = []
     if old.commit != new.commit:
         changed.append(f"commit {old.commit or 'unknown'} -> {new.commit or 'unknown'}")
     for what, before, after in (
-        ("weights", old.encoder.weights[:8], new.encoder.weights[:8]),
-        ("encoder card", old.encoder.card_hash[:8], new.encoder.card_hash[:8]),
+        ("weights", old.encoder.weights, new.encoder.weights),
+        ("encoder card", old.encoder.card_hash, new.encoder.card_hash),
     ):
         if before != after:
-            changed.append(f"{what} {before} -> {after}")
+            changed.append(f"{what} {' -> '.join(_told_apart(before, after))}")
     for there, here in ((old.versions, new.versions), (old.hardware, new.hardware)):
         changed += [
             f"{name} {there.get(name, 'absent')} -> {here.get(name, 'absent')}"
@@ -152,30 +202,91 @@ def changes(old: Record, new: Record) -> str:
     return ", ".join(changed)
 
 
-def read_predictions(path: Path, record: Record) -> dict[str, NDArray[Any]]:
-    """Read the arrays beside a record.
-
-    Raises:
-        InputError: the file is missing or is not the one that the record hashed.
-    """
-    if record.predictions is None:
-        raise InputError("the record keeps no predictions", file=path, field="predictions")
-    arrays = path.with_name(record.predictions.file)
-    if not arrays.is_file():
-        raise InputError("the file with the predictions is missing", file=arrays)
-    if digest_file(arrays) != record.predictions.sha256:
-        raise InputError(
-            "the predictions were changed after the record was written", file=arrays, field="sha256"
-        )
-    with np.load(arrays, allow_pickle=False) as loaded:
-        return {name: loaded[name] for name in loaded.files}
+def _told_apart(first: str, second: str) -> tuple[str, str]:
+    """Shorten two different digests as far as they stay different; what is no digest is said in full."""
+    if all(len(text) == 64 and not set(text) - set("0123456789abcdef") for text in (first, second)):
+        return next((first[:n], second[:n]) for n in range(8, 65) if first[:n] != second[:n])
+    return first, second
 
 
 def to_json(part: BaseModel) -> bytes:
     """Write a model as indented JSON with a final newline."""
-    return (json.dumps(part.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(part.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
+    return (in_json(text) + "\n").encode()
 
 
 def key_of(identity: dict[str, Any]) -> str:
     """Return the key of a cell from everything that moves its number."""
     return digest_json(identity)
+
+
+def read_record(path: Path) -> Record:
+    """Read one record.
+
+    Raises:
+        InputError: not JSON, another schema version, or a field that is wrong.
+    """
+    raw = parse_json(read_regular(path, LARGEST_RECORD), path)
+    if not isinstance(raw, dict) or "schema_version" not in raw:
+        raise InputError("not a record of this suite", file=path, field="schema_version")
+    version = raw["schema_version"]
+    if version != SCHEMA or type(version) is not int:
+        said = json.dumps(version)
+        raise InputError(
+            f"is {said[:40]}, this version of g2d-bench reads {SCHEMA}", file=path, field="schema_version"
+        )
+    try:
+        return Record.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InputError(first["msg"].removeprefix("Value error, "), file=path, field=name) from None
+
+
+def read_predictions(path: Path, record: Record) -> dict[str, NDArray[Any]]:
+    """Read the arrays beside a record.
+
+    Raises:
+        InputError: the file is missing, is not the one that the record hashed, or holds something else than
+            the arrays of its kind of task.
+    """
+    data = prediction_bytes(path, record)
+    arrays = path.with_name(_beside(path, record))
+    predictions = unpack(data, arrays)
+    require_shapes(record.kind, predictions, arrays)
+    return predictions
+
+
+def prediction_bytes(path: Path, record: Record) -> bytes:
+    """Read the file with the predictions and hold it against the record's hash, without unpacking it.
+
+    Raises:
+        InputError: the file is missing or is not the one that the record hashed.
+    """
+    arrays = path.with_name(_beside(path, record))
+    if not arrays.exists():
+        raise InputError("the file with the predictions is missing", file=arrays)
+    data = read_regular(arrays, PACKED)
+    assert record.predictions is not None
+    if digest_bytes(data) != record.predictions.sha256:
+        raise InputError(
+            "the predictions were changed after the record was written", file=arrays, field="sha256"
+        )
+    return data
+
+
+def _beside(path: Path, record: Record) -> str:
+    """Return the name of a record's predictions, which lie in its folder and nowhere else."""
+    if record.predictions is None:
+        raise InputError("the record keeps no predictions", file=path, field="predictions")
+    name = record.predictions.file
+    if not name.endswith(".npz") or "/" in name or "\\" in name or "\0" in name or len(name.encode()) > 255:
+        raise InputError(
+            f"{name[:60]!r} is no .npz file beside the record", file=path, field="predictions.file"
+        )
+    return name
+
+
+def digest_bytes(data: bytes) -> str:
+    """Return the sha256 (hex) of bytes."""
+    return hashlib.sha256(data).hexdigest()

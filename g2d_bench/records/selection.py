@@ -10,6 +10,7 @@ from g2d_bench.cards.task import UNTRAINED
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.records.cell import Cell, percent
 from g2d_bench.records.record import CellPart, Record, changes
+from g2d_bench.records.signature import parse_signature
 from g2d_bench.records.store import Store
 
 DRAWN = ("fraction", "seed")
@@ -158,6 +159,19 @@ def select(root: Path, wanted: Filter | None = None) -> list[Found]:
     if not chosen:
         raise wanted.explain(everything, root)
     return chosen
+
+
+def located(records: Iterable[Record], root: Path) -> list[Found]:
+    """Find the files of records in the folder in which they were saved; None where they are not there."""
+    found = []
+    for record in records:
+        parts = parse_signature(record.signature)
+        version = parts.version if parts is not None else ""
+        path = Store(root).path(
+            Cell(**record.cell.model_dump()), kind=record.data.kind, version=version, key=record.key
+        )
+        found.append(Found(record, path if path.is_file() else None))
+    return found
 
 
 def by_cell(records: Iterable[Found]) -> dict[Cell, Found]:

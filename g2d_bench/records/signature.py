@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,3 +37,39 @@ def signature(task: TaskCard, protocol: Protocol, *, data_kind: str, data_hash: 
             f"n{NUMBERS}",
         )
     )
+
+
+def is_of_this_code(text: str) -> bool:
+    """Say whether a signature is one of numbers that this version's code would give again."""
+    return text.rpartition("|")[2] == f"n{NUMBERS}"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a signature says, part by part."""
+
+    task: str
+    version: str
+    task_hash: str
+    data_kind: str
+    dataset: str
+    data_hash: str
+    split: str
+    split_hash: str
+    protocol: str
+    protocol_version: str
+    protocol_hash: str
+    numbers: str
+
+
+_SIGNATURE = re.compile(
+    r"([^|]+)@(\d+\.\d+)#([0-9a-f]{4})\|(phantom|real):([^|]+)#([0-9a-f]{8})\|split:([^|]+)#([0-9a-f]{8})"
+    r"\|([^|]+)@(\d+\.\d+)#([0-9a-f]{4})\|n(\d{1,9})",
+    re.ASCII,
+)
+
+
+def parse_signature(text: str) -> Parts | None:
+    """Take a signature apart; None where it is none of :func:`signature`."""
+    found = _SIGNATURE.fullmatch(text)
+    return None if found is None else Parts(*found.groups())

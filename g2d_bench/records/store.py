@@ -1,4 +1,4 @@
-"""Records: what a finished cell leaves, and the folder that keeps them."""
+"""The folder that keeps records and predictions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.files import sweep, write_atomically
-from g2d_bench.hashing import digest_file
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.record import Failure, Predictions, Record, read_record, to_json
+from g2d_bench.records.record import Failure, Predictions, Record, digest_bytes, read_record, sealed, to_json
 
 FAILED = ".failed.json"
 DEPTH = 5
@@ -76,7 +75,7 @@ class Store:
         """Write predictions, then the record, each atomically.
 
         Returns:
-            The record with the predictions' name and hash, where there are any.
+            The record with the predictions' name and hash, where there are any, and its seal.
 
         Raises:
             InputError: the folder cannot be written to.
@@ -88,8 +87,9 @@ class Store:
             np.savez_compressed(buffer, allow_pickle=False, **predictions)
             write_atomically(arrays, buffer.getvalue())
             complete = record.model_copy(
-                update={"predictions": Predictions(file=arrays.name, sha256=digest_file(arrays))}
+                update={"predictions": Predictions(file=arrays.name, sha256=digest_bytes(buffer.getvalue()))}
             )
+        complete = sealed(complete)
         write_atomically(path, to_json(complete))
         self.failure_path(path).unlink(missing_ok=True)
         return complete

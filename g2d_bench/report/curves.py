@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.files import write_atomically
 from g2d_bench.metrics.spec import PER_LABEL
+from g2d_bench.plain import visible_parts
 from g2d_bench.records.cell import DECODER, percent
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found
@@ -91,7 +92,7 @@ def draw(panels: Sequence[Sequence[Filled]]) -> Figure:
 
     # Names are shown as they are; a dollar sign in one is no formula.
     with mpl.rc_context({"text.parse_math": False, "text.usetex": False}):
-        return _draw(panels)
+        return _draw(visible_parts(panels))
 
 
 def _draw(panels: Sequence[Sequence[Filled]]) -> Figure:

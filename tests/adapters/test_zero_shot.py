@@ -22,12 +22,12 @@ from g2d_bench.cells import workers as local
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.plan import make_cells
 from g2d_bench.cells.settings import Settings
+from g2d_bench.cells.verify import verify
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.recompute import recompute
 from g2d_bench.records.record import read_predictions, read_record
 from g2d_bench.records.selection import Found
-from g2d_bench.records.verify import verify
 from g2d_bench.report.table import blocks
 
 SIDE = 64

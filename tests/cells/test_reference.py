@@ -14,10 +14,10 @@ from g2d_bench.cards.task import UNTRAINED
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.reference import publish, reference_cells
 from g2d_bench.cells.settings import Settings
+from g2d_bench.cells.verify import verify
 from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.selection import Filter, by_cell, select
-from g2d_bench.records.verify import verify
 
 
 @pytest.fixture

@@ -211,7 +211,7 @@ def test_metrics_of_somebody_elses_adapter_stand_without_interval(folder: Any) -
     record = folder.add("g2d").record
     own = record.model_copy(update={"metrics": {"my_score": 0.5}})
     path = folder.root / "own.json"
-    found = folder.store.save(path, own, {"id": np.arange(3), "patient": np.array(list("abc"))})
+    found = folder.store.save(path, own, {"id": np.array(list("xyz")), "patient": np.array(list("abc"))})
     table = one(blocks([Found(found, path)], metrics={}))
     assert str(table.rows[0].values[0]) == "50.0"
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from g2d_bench.plain import in_json
 from g2d_bench.report.model import GENERATED, Row, Table, Value
 
 
@@ -24,7 +25,7 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 def to_json(tables: Sequence[Table]) -> str:
     """Write all tables with all that stands around them."""
-    return json.dumps([as_dict(table) for table in tables], indent=1, ensure_ascii=False)
+    return in_json(json.dumps([as_dict(table) for table in tables], indent=1, ensure_ascii=False))
 
 
 def data_of(table: Table, row: Row) -> str:

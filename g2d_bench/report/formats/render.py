@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from g2d_bench.plain import visible_parts
 from g2d_bench.report.formats import flat, latex, markdown, text
 from g2d_bench.report.formats.turn import turn
 from g2d_bench.report.model import Table
@@ -12,15 +13,17 @@ FORMATS = ("text", "md", "latex", "csv", "json")
 
 
 def render(tables: Sequence[Table], style: str = "text") -> str:
-    """Write tables.
+    """Write tables; no text in them acts on its surroundings, whatever is in a record.
 
     Args:
         tables: what to write.
         style: one of :data:`FORMATS`.
     """
+    if style == "json":
+        # JSON has escapes of its own, by which a program reads the very name.
+        return flat.to_json(tables)
+    tables = visible_parts(list(tables))
     if style == "csv":
         return flat.to_csv(tables)
-    if style == "json":
-        return flat.to_json(tables)
     one = {"text": text.render, "md": markdown.render, "latex": latex.render}[style]
     return "\n\n".join(one(turn(table) if table.turned else table) for table in tables)

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from g2d_bench import __version__
+from g2d_bench.plain import in_json, visible
 from g2d_bench.provenance import now
 from g2d_bench.records.cell import percent
 from g2d_bench.records.selection import Found
@@ -52,6 +54,7 @@ def render(title: str, made: Sequence[Section], overview: Sequence[Table], made_
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_harmless,
     )
     style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
     facets = {
@@ -104,15 +107,16 @@ def write(
     made_at = now()
     page = render(title, made, overview, made_at)
     data = json.dumps(_as_data(title, made, made_at), indent=1, ensure_ascii=False, allow_nan=False)
-    # Half a surrogate pair, which JSON can hold, has no bytes.
-    files: dict[str, bytes | Path] = {
-        PAGE: page.encode(errors="replace"),
-        DATA: f"{data}\n".encode(errors="replace"),
-    }
+    files: dict[str, bytes | Path] = {PAGE: page.encode(), DATA: f"{in_json(data)}\n".encode()}
     for one in found:
         assert one.path is not None
         files[copy_of(one, root)] = one.path
     replace_folder(out, files)
+
+
+def _harmless(value: Any) -> Any:
+    """Stands between every text and the page; what the template itself calls safe stays."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _as_data(title: str, made: Sequence[Section], made_at: str) -> dict[str, Any]:

@@ -1,0 +1,215 @@
+"""Does a record agree with the data and the split that it names? Only where the very data are at hand.
+
+Ids and patients decide intervals and tests, and truth decides every number; all of them follow from the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from g2d_bench.cards.protocol import Protocol
+from g2d_bench.cards.task import TaskCard
+from g2d_bench.cells.checks_cards import CardCheck
+from g2d_bench.cells.settings import Settings
+from g2d_bench.data.manifest import Manifest
+from g2d_bench.data.task_data import TaskData
+from g2d_bench.errors import InputError
+from g2d_bench.metrics.classification import prevalence
+from g2d_bench.readers.registry import dataset_class, open_dataset
+from g2d_bench.records.recompute import Facts, differences, order_of, recompute, truth_of
+from g2d_bench.records.record import Record
+from g2d_bench.records.signature import is_of_this_code, parse_signature
+
+if TYPE_CHECKING:
+    from g2d_bench.readers.base import Dataset
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the data say of a cell.
+
+    Attributes:
+        data: its images.
+        images: per part.
+        positive: per part.
+        order: digest of ids and patients, as :func:`~g2d_bench.records.recompute.order_of` makes it.
+        truth: digest of what is true of them.
+        arrays: ids, patients and truth.
+    """
+
+    data: TaskData
+    images: dict[str, int]
+    positive: dict[str, int]
+    order: str
+    truth: str
+    arrays: Arrays
+
+
+class SplitCheck:
+    """Holds records against the data that they were measured on. Each cell's data are opened once.
+
+    Args:
+        settings: where data lie.
+        cards: says whether the cards are those of the record.
+    """
+
+    def __init__(self, settings: Settings, cards: CardCheck) -> None:
+        self._settings, self._cards = settings, cards
+        self._opened: dict[tuple[str, str], tuple[Dataset, Manifest] | str] = {}
+        self._expected: dict[tuple[object, ...], Expected | str] = {}
+
+    def __call__(self, record: Record, facts: Facts | None) -> tuple[list[str], list[str]]:
+        """Hold one record against its data; nothing is generated, downloaded or hashed for it.
+
+        Returns:
+            A line per contradiction, and what could not be decided, in words.
+        """
+        parts = parse_signature(record.signature)
+        task = self._cards.task(parts) if parts is not None else None
+        protocol = self._cards.protocol(parts, task) if parts is not None and task is not None else None
+        if task is None or protocol is None or task.kind != record.kind:
+            # What is missing or wrong is said of the cards.
+            return [], []
+        cell = record.cell
+        key = (task.name, protocol.name, record.data.kind, record.data.hash, cell.fraction, cell.seed)
+        if key not in self._expected:
+            self._expected[key] = self._open(record, task, protocol)
+        expected = self._expected[key]
+        if isinstance(expected, str):
+            return [], [f"ids, patients and truth: {expected}"]
+        problems = _compare(record, facts, expected)
+        if facts is not None and is_of_this_code(record.signature):
+            problems += self._references(record, facts, expected)
+        prior = [name for name in record.references if name.endswith("-prior")]
+        undecided = [f"references.{name}: held against other records only" for name in prior]
+        return problems, undecided
+
+    def _open(self, record: Record, task: TaskCard, protocol: Protocol) -> Expected | str:
+        found = self._dataset(record.data.dataset, record.data.kind)
+        if isinstance(found, str):
+            return found
+        dataset, manifest = found
+        if manifest.content_hash != record.data.hash:
+            return f"the {record.data.kind} data of {dataset.name} here are not those of the record"
+        try:
+            data = TaskData(task, protocol, dataset, manifest, record.cell.fraction, record.cell.seed)
+            arrays = _arrays(task, data)
+        except InputError as error:
+            return str(error)
+        parts = {"train": data.train, "val": data.val, "test": data.test}
+        return Expected(
+            data=data,
+            images={part: len(ids) for part, ids in parts.items()},
+            positive={part: data.positives(ids) for part, ids in parts.items()},
+            order=order_of(arrays),
+            truth=truth_of(task.kind, arrays),
+            arrays=arrays,
+        )
+
+    def _dataset(self, name: str, kind: str) -> tuple[Dataset, Manifest] | str:
+        """Open a data set whose files were hashed before, or say why there is none."""
+        key = (name, kind)
+        if key not in self._opened:
+            self._opened[key] = self._find(name, kind)
+        return self._opened[key]
+
+    def _find(self, name: str, kind: str) -> tuple[Dataset, Manifest] | str:
+        try:
+            if kind == "phantom":
+                folder = self._settings.phantom_root / name
+                if not folder.is_dir():
+                    return f"the generated {name} is not here"
+                dataset = dataset_class(name)(folder)
+            elif self._settings.data_root is None:
+                return "no folder of real data is configured (--data-root)"
+            else:
+                dataset = open_dataset(name, self._settings.data_root)
+            manifest = Manifest.cached(dataset)
+        except InputError as error:
+            return str(error)
+        if manifest is None:
+            return f"{name} was not read before; `g2d-bench run` or `g2d-bench data verify` do it"
+        return dataset, manifest
+
+    def _references(self, record: Record, facts: Facts, expected: Expected) -> list[str]:
+        """Compute the trivial predictors that need training images again."""
+        names = [name for name in record.metrics if name in facts.metrics]
+        made: dict[str, dict[str, float]] = {}
+        if record.kind in ("classification", "zero-shot") and "prevalence" in record.references:
+            data = expected.data
+            train = data.train if record.kind == "classification" else data.split.train
+            blind = prevalence(data.targets(train), {**expected.arrays, "scores": expected.arrays["targets"]})
+            made["prevalence"] = {name: recompute(name, blind) for name in names}
+        if record.kind == "detection" and "mean-box" in record.references:
+            from g2d_bench.adapters.detection import Truth, mean_box
+
+            data, labels = expected.data, expected.data.task.labels
+            card = self._cards.encoder(record)
+            size = card.image.size if card is not None else data.task.eval_size
+            train_boxes, test_boxes = (Truth.of(data, ids, labels, size) for ids in (data.train, data.test))
+            made["mean-box"] = mean_box(train_boxes, test_boxes, names=names)
+        return [
+            f"references.{name}.{metric}: says {stated:.6g}, the training images give {again:.6g}"
+            for name, values in made.items()
+            for metric, stated, again in differences(record.references[name], values)
+            if metric in record.references[name]
+        ]
+
+
+def _compare(record: Record, facts: Facts | None, expected: Expected) -> list[str]:
+    lines = []
+    split_hash = expected.data.split.hash
+    if record.data.split_hash != split_hash:
+        lines.append(f"data.split_hash: says {record.data.split_hash[:8]}, the split is {split_hash[:8]}")
+    for field, stated, there in (
+        ("images", record.data.images, expected.images),
+        ("positive", record.data.positive, expected.positive),
+    ):
+        lines += [
+            f"data.{field}.{part}: says {stated[part]}, the split has {count}"
+            for part, count in there.items()
+            if stated[part] != count
+        ]
+    if facts is None:
+        return lines
+    if facts.order != expected.order:
+        lines.append("predictions: ids and patients are not those of the split's test part, in its order")
+    elif facts.truth and facts.truth != expected.truth:
+        lines.append("predictions: the truth is not that of these images")
+    return lines
+
+
+def _arrays(task: TaskCard, data: TaskData) -> Arrays:
+    """Return ids, patients and truth of the test samples as a record of this kind of task keeps them."""
+    ids: Sequence[str] = data.test
+    truth: Arrays = {}
+    if task.kind in ("classification", "zero-shot"):
+        truth = {"targets": data.targets(data.test), "label": np.array(task.labels)}
+    elif task.kind == "segmentation":
+        truth = {"true": np.bitwise_count(data.mask_bits("test")).sum(axis=1, dtype=np.int64)}
+    elif task.kind == "detection":
+        from g2d_bench.adapters.detection import Truth
+
+        truth = Truth.of(data, data.test, task.labels, task.eval_size).arrays
+    elif task.kind == "grounding":
+        ids = [i for i in data.test if data.samples[i].labels.get(task.labels[0]) == 1]
+        masks = data.masks
+        truth = {"true": np.bitwise_count(masks.bits[masks.rows(ids)]).sum(axis=1, dtype=np.int64)}
+    else:
+        from g2d_bench.adapters.phrase import queries, region
+        from g2d_bench.readers.images import Letterbox
+
+        asked = [query for i in data.test for query in queries(data.samples[i], task.labels)]
+        ids = [query.image for query in asked]
+        sizes = data.manifest.sizes[data.manifest.rows(ids)].tolist()
+        boxes = [Letterbox.of((rows, columns), task.eval_size) for rows, columns in sizes]
+        areas = [region(query.boxes, box).sum() for query, box in zip(asked, boxes, strict=True)]
+        truth = {"true": np.array(areas), "category": np.array([query.category for query in asked])}
+    return {"id": np.array(ids), "patient": np.array(data.patients(tuple(ids))), **truth}

@@ -1,0 +1,35 @@
+"""The command that measures one cell again."""
+
+from __future__ import annotations
+
+import shlex
+
+from g2d_bench.cells.settings import Settings
+from g2d_bench.plain import visible
+from g2d_bench.records.cell import Cell
+
+
+def command_of(cell: Cell, settings: Settings, allow_leaks: str = "") -> str:
+    """Return the command of one cell, whatever was asked for when it was measured.
+
+    Args:
+        cell: the cell.
+        settings: folders of cards, data and weights are named as they were given, by option, environment or
+            config file.
+        allow_leaks: the reason with which a leak was overridden.
+    """
+    words = ["g2d-bench", "run", "--task", cell.task, "--encoder", cell.encoder]
+    words += ["--fraction", repr(cell.fraction), "--seed", str(cell.seed), "--protocol", cell.protocol]
+    words += ["--phantom"] if settings.data_root is None else ["--data-root", str(settings.data_root)]
+    for option, folders in (
+        ("--tasks-dir", settings.task_dirs),
+        ("--encoders-dir", settings.encoder_dirs),
+        ("--protocols-dir", settings.protocol_dirs),
+    ):
+        words += [word for folder in folders for word in (option, str(folder))]
+    checkpoint = settings.checkpoint(cell.card)
+    if checkpoint is not None:
+        words += ["--checkpoint", f"{cell.card}={checkpoint}"]
+    if allow_leaks:
+        words += ["--allow-leaks", allow_leaks]
+    return visible(shlex.join(words))

@@ -1,0 +1,70 @@
+"""Text that does nothing but show itself, wherever it is printed.
+
+Names, reasons and paths come from strangers' records, cards and files. In a terminal an escape sequence among
+them could move the cursor, rename the window or hide a line; a sign that turns the direction of writing could
+make one name look like another.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar, cast
+
+_ACTIVE = (
+    r"\x00-\x1f\x7f-\x9f"  # control characters of ASCII and Latin-1: ESC, line ends, CSI
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction of writing
+    r"\u2028\u2029"  # line and paragraph ends
+    r"\ud800-\udfff"  # halves of a pair, and bytes of a file name that are no UTF-8
+)
+_ALL = re.compile(f"[{_ACTIVE}]")
+_BUT_LAYOUT = re.compile(rf"(?![\n\t])[{_ACTIVE}]")
+
+
+def visible(text: str) -> str:
+    r"""Write what would act on its surroundings as a program would: ``\x1b``, ``\x0a``, ``\u202e``.
+
+    Args:
+        text: a name, a reason, a path: something that stands on one line.
+    """
+    return _ALL.sub(_spelled, text)
+
+
+def layout(text: str) -> str:
+    """Do as :func:`visible`, but leave line ends and tabulators: for whole texts, whose names are visible."""
+    return _BUT_LAYOUT.sub(_spelled, text)
+
+
+def in_json(text: str) -> str:
+    r"""Write what is left raw in a JSON text as its escapes (``\u009b``): the same value.
+
+    Args:
+        text: valid JSON; its line ends stay.
+    """
+    return _BUT_LAYOUT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _spelled(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+T = TypeVar("T")
+
+
+def visible_parts(thing: T) -> T:
+    """Return a copy in which every text is :func:`visible`, at any depth.
+
+    Args:
+        thing: texts, dataclasses, lists, tuples and dicts of such; whatever else is in it stays as it is.
+    """
+    made: Any = thing
+    if isinstance(thing, str):
+        made = visible(thing)
+    elif isinstance(thing, (list, tuple)):
+        made = type(thing)(map(visible_parts, thing))
+    elif isinstance(thing, dict):
+        made = {visible_parts(key): visible_parts(value) for key, value in thing.items()}
+    elif is_dataclass(thing) and not isinstance(thing, type):
+        made = replace(thing, **{f.name: visible_parts(getattr(thing, f.name)) for f in fields(thing)})
+    return cast(T, made)

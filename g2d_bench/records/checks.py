@@ -1,0 +1,150 @@
+"""Does a record agree with itself and with the predictions beside it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import get_args
+
+from g2d_bench.cards.task import UNTRAINED, Kind
+from g2d_bench.errors import InputError
+from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.records.recompute import EDITED, Facts, differences
+from g2d_bench.records.record import NOT_APPLICABLE, Record, sealed
+from g2d_bench.records.signature import is_of_this_code, parse_signature
+
+TRIVIAL = {
+    "segmentation": {"all-empty"},
+    "detection": {"mean-box"},
+    "classification": {"prevalence"},
+    "zero-shot": {"prevalence"},
+    "grounding": {"centre-prior"},
+    "phrase": {"centre-prior", "category-prior"},
+}
+"""Trivial predictors of each kind of task."""
+
+
+def contradictions(record: Record) -> Iterator[str]:
+    """Compare what a record says twice, and ask of each number whether it can be one.
+
+    Yields:
+        A line per contradiction: the field and what is wrong with it.
+    """
+    parts = parse_signature(record.signature)
+    if parts is None:
+        yield f"signature: {record.signature[:120]!r} is none of this suite"
+    else:
+        cell, data = record.cell, record.data
+        for field, stated, signed in (
+            ("cell.task", cell.task, parts.task),
+            ("data.kind", data.kind, parts.data_kind),
+            ("data.dataset", data.dataset, parts.dataset),
+            ("data.hash", data.hash[:8], parts.data_hash),
+            ("data.split_hash", data.split_hash[:8], parts.split_hash),
+            ("cell.protocol", cell.protocol, parts.protocol),
+        ):
+            if stated != signed:
+                yield f"{field}: {stated!r} does not agree with the signature ({signed!r})"
+    if record.kind not in get_args(Kind):
+        yield f"kind: {record.kind!r} is no kind of task ({', '.join(get_args(Kind))})"
+    if record.kind in UNTRAINED and record.cell.fraction != 1:
+        yield f"cell.fraction: {record.cell.fraction:g}, but {record.kind} trains nothing"
+    weights = record.encoder.weights
+    if weights.startswith("init:") and weights.rpartition(":")[2] != str(record.cell.seed):
+        yield f"encoder.weights: {weights!r} are not those of seed {record.cell.seed}"
+    yield from _impossible("metrics", record.metrics)
+    for name, values in record.references.items():
+        yield from _impossible(f"references.{name}", values)
+    yield from _trivial_predictors(record)
+
+
+def unsealed(record: Record) -> Iterator[str]:
+    """Say so where a record was changed after it was written; one without digest has no seal to break."""
+    if record.digest and record.digest != sealed(record).digest:
+        yield "digest: the record was changed after it was written"
+
+
+def _impossible(field: str, values: Mapping[str, float | None]) -> Iterator[str]:
+    for name, value in values.items():
+        try:
+            low, high = metric_spec(name).bounds
+        except InputError:
+            continue
+        if value is not None and not low - EDITED <= value <= high + EDITED:
+            yield f"{field}.{name}: {value:g} lies outside {low:g} to {high:g}"
+
+
+def _trivial_predictors(record: Record) -> Iterator[str]:
+    """Look for predictors and numbers that were taken away; what older code kept is not known."""
+    if not is_of_this_code(record.signature) or record.kind not in TRIVIAL:
+        return
+    if NOT_APPLICABLE in record.notes:
+        known = [name for name, value in record.metrics.items() if value is not None]
+        if known:
+            yield f"metrics.{known[0]}: has a value, but notes.{NOT_APPLICABLE} says that there is none"
+        return
+    wanted, there = TRIVIAL[record.kind], set(record.references)
+    if there != wanted:
+        yield f"references: are {_words(there)}, a {record.kind} task has {_words(wanted)}"
+    for name in sorted(there & wanted):
+        lacking, more = set(record.metrics) ^ set(record.references[name]), set(record.references[name])
+        if lacking:
+            one = min(lacking)
+            yield f"references.{name}.{one}: {'is no metric of the record' if one in more else 'is missing'}"
+
+
+def _words(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def against_predictions(record: Record, facts: Facts) -> tuple[list[str], list[str]]:
+    """Hold a record against what its predictions tell.
+
+    Returns:
+        A line per contradiction, and what could not be decided, in words.
+    """
+    problems = [f"predictions: {fault}" for fault in facts.faults]
+    undecided: list[str] = []
+    moved = differences(record.metrics, {n: v for n, v in facts.metrics.items() if n in record.metrics})
+    errors = {name: facts.errors[name] for name in record.metrics if name in facts.errors}
+    if is_of_this_code(record.signature):
+        problems += [
+            f"metrics.{metric}: says {stated:.6g}, the predictions give {again:.6g}, "
+            f"edited by {stated - again:+.6g}"
+            for metric, stated, again in moved
+        ]
+        problems += [f"metrics.{name}: {reason}" for name, reason in errors.items()]
+    elif moved or errors:
+        undecided.append("metrics measured by other code, which does not compute them alike")
+    problems += _counted(record, facts)
+    for name, values in facts.references.items():
+        # Numbers that are missing are missed elsewhere.
+        stated_values = record.references.get(name, {})
+        there = {metric: value for metric, value in values.items() if metric in stated_values}
+        for metric, stated, again in differences(stated_values, there):
+            line = f"references.{name}.{metric}: says {stated:.6g}, the predictions give {again:.6g}"
+            if is_of_this_code(record.signature):
+                problems.append(line)
+    return problems, undecided
+
+
+def _counted(record: Record, facts: Facts) -> list[str]:
+    """Compare numbers of images with those in the predictions."""
+    images, positive = record.data.images["test"], record.data.positive["test"]
+    lines = []
+    pairs: list[tuple[str, int, int, bool]] = []
+    if record.kind == "grounding":
+        # Only images that show the finding are asked for it.
+        pairs = [("data.positive.test", positive, facts.images, True)]
+    elif record.kind == "phrase":
+        pairs = [("data.images.test", images, facts.images, False)]
+    elif record.kind in TRIVIAL:
+        known = record.kind in ("classification", "zero-shot")
+        pairs = [
+            ("data.images.test", images, facts.images, True),
+            # A mask may be too small for a pixel of the grid, and a label may come without a box.
+            ("data.positive.test", positive, facts.positive, known),
+        ]
+    for field, stated, there, equal in pairs:
+        if stated != there if equal else stated < there:
+            lines.append(f"{field}: says {stated}, the predictions hold {there}")
+    return lines

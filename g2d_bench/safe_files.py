@@ -1,0 +1,101 @@
+"""Strangers' files: only regular ones are opened, only so much is read, and JSON only of known depth."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from g2d_bench.errors import InputError
+
+DEEPEST = 24
+"""Levels of nesting in a JSON text; a record has four."""
+LARGEST = 1 << 63
+"""Whole numbers are smaller."""
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """Read a whole file.
+
+    A FIFO would be waited for and a device has no end, so neither is opened for reading; a link to a regular
+    file is one.
+
+    Args:
+        path: the file.
+        limit: bytes that it may have.
+
+    Raises:
+        InputError: it cannot be read, is no regular file, or is larger.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"cannot be read ({reason})", file=path) from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise InputError("is no regular file", file=path)
+    with os.fdopen(handle, "rb", buffering=0) as stream:
+        parts, size = [], 0
+        try:
+            while part := stream.read(min(1 << 24, limit + 1 - size)):
+                parts.append(part)
+                size += len(part)
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror})", file=path) from None
+    if size > limit:
+        raise InputError(f"is larger than the {limit >> 20} MiB that such a file may have", file=path)
+    return b"".join(parts)
+
+
+def parse_json(data: bytes, path: Path) -> Any:
+    """Parse a JSON text in which everything can be written again.
+
+    Args:
+        data: the text.
+        path: its file, for complaints.
+
+    Raises:
+        InputError: it is no JSON in UTF-8, is nested too deeply, holds a number that is infinite, none or out
+            of range, or half of a surrogate pair.
+    """
+    try:
+        found = json.loads(data.decode("utf-8"))
+    except RecursionError:
+        raise InputError(f"is nested deeper than {DEEPEST} levels", file=path) from None
+    except ValueError as error:
+        raise InputError(f"not a readable JSON record ({error})", file=path) from None
+    # Without recursion: what is deep may be too deep for it.
+    level: list[tuple[str, Any]] = [("", found)]
+    for _ in range(DEEPEST):
+        level = [below for name, thing in level for below in _within(name, thing, path)]
+        if not level:
+            return found
+    raise InputError(f"is nested deeper than {DEEPEST} levels", file=path)
+
+
+def _within(name: str, thing: Any, path: Path) -> list[tuple[str, Any]]:
+    """Return what a value holds, with names; complain about a value that cannot be used."""
+    if isinstance(thing, dict):
+        for key in thing:
+            _require_text(key, name, path)
+        return [(f"{name}.{key}" if name else key, value) for key, value in thing.items()]
+    if isinstance(thing, list):
+        return [(name, value) for value in thing]
+    if isinstance(thing, str):
+        _require_text(thing, name, path)
+    elif isinstance(thing, float) and not math.isfinite(thing):
+        raise InputError("is no finite number", file=path, field=name)
+    elif isinstance(thing, int) and abs(thing) >= LARGEST:
+        raise InputError("is a whole number out of range", file=path, field=name)
+    return []
+
+
+def _require_text(text: str, name: str, path: Path) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError("holds half of a surrogate pair", file=path, field=name) from None

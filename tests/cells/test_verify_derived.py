@@ -1,0 +1,396 @@
+"""What stands in a record and can be derived is derived: an edit is found where it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cells.settings import Settings
+from g2d_bench.cells.verify import Checked, require_sound, verify
+from g2d_bench.cli.main import main
+from g2d_bench.errors import InputError
+from g2d_bench.paths import cache_dir
+from g2d_bench.records import recompute
+from g2d_bench.records.compare import Tolerance, compare
+from g2d_bench.records.recompute import facts_of
+from g2d_bench.records.record import key_of, read_predictions, read_record, sealed, to_json
+from g2d_bench.records.selection import by_cell, select
+from g2d_bench.records.signature import NUMBERS
+
+Change = Callable[[dict[str, Any]], None]
+Arrays = dict[str, Any]
+
+
+def forge(path: Path, how: Change) -> None:
+    """Edit a record and seal it again, as one who knows how would."""
+    raw = json.loads(path.read_text())
+    how(raw)
+    path.write_text(json.dumps(raw))
+    path.write_bytes(to_json(sealed(read_record(path))))
+
+
+def forge_arrays(path: Path, how: Callable[[Arrays], object]) -> None:
+    """Edit predictions and put the new hash into the record."""
+    arrays = read_predictions(path, read_record(path))
+    how(arrays)
+    target = path.with_suffix(".npz")
+    np.savez_compressed(target, allow_pickle=False, **arrays)
+    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    forge(path, lambda raw: raw["predictions"].update(sha256=digest))
+
+
+def said(path: Path, checked: Checked) -> list[str]:
+    """Return what was found wrong with one record, without its place; nothing else may be wrong."""
+    prefix = f"{path}: "
+    assert all(problem.startswith(prefix) for problem in checked.problems), checked.problems
+    return [problem.removeprefix(prefix) for problem in checked.problems]
+
+
+@pytest.fixture
+def several(folder: Any) -> list[Path]:
+    """Three encoders with two seeds of one signature."""
+    folder.grid({"g2d": 0.6, "mgca": 0.5, "random": 0.4}, seeds=2)
+    return [found.path for found in select(folder.root) if found.path is not None]
+
+
+@pytest.mark.parametrize(
+    ("how", "problem"),
+    [
+        (
+            lambda raw: raw["references"]["all-empty"].update(dice_legacy=0.9),
+            "references.all-empty.dice_legacy: says 0.9, the predictions give 0.",
+        ),
+        (
+            lambda raw: raw["references"]["all-empty"].update(dice_positive=None),
+            "references.all-empty.dice_positive: says nan",
+        ),
+        (
+            lambda raw: raw["references"]["all-empty"].update(dice_positive=1.5),
+            "references.all-empty.dice_positive: 1.5 lies outside 0 to 1",
+        ),
+        (
+            lambda raw: raw["references"]["all-empty"].pop("dice_positive"),
+            "references.all-empty.dice_positive: is missing",
+        ),
+        (
+            lambda raw: raw["references"]["all-empty"].update(x=0.5),
+            "references.all-empty.x: is no metric of the record",
+        ),
+        (lambda raw: raw.update(references={}), "references: are none, a segmentation task has all-empty"),
+        (
+            lambda raw: raw.update(references={"best": {}}),
+            "references: are best, a segmentation task has all-empty",
+        ),
+        (
+            lambda raw: raw["data"]["images"].update(test=61),
+            "data.images.test: says 61, the predictions hold 60",
+        ),
+        (
+            lambda raw: raw["data"]["positive"].update(test=3),
+            "data.positive.test: says 3, the predictions hold ",
+        ),
+        (
+            lambda raw: raw["data"]["images"].update(val=41),
+            "data.images.val: says 41, 5 other records of the same signature differ",
+        ),
+        (
+            lambda raw: raw["data"]["images"].update(train=99),
+            "data.images.train: says 99, 2 other records of the same signature, fraction and seed differ",
+        ),
+        (lambda raw: raw["data"]["positive"].update(train=2), "data.positive.train: says 2, 2 other records"),
+        (
+            lambda raw: raw["data"].update(hash="bbbbbbbb" + "c" * 56),
+            "data.hash: 5 other records of the same signature differ",
+        ),
+        (
+            lambda raw: raw["encoder"].update(weights="init:resnet18:x:7"),
+            "encoder.weights: 'init:resnet18:x:7' are not those of seed 0",
+        ),
+        (
+            lambda raw: raw.update(kind="detection"),
+            "references: are all-empty, a detection task has mean-box",
+        ),
+    ],
+)
+def test_an_edit_is_named_by_its_field(several: list[Path], folder: Any, how: Change, problem: str) -> None:
+    assert verify(folder.root).problems == ()
+    path = several[0]
+    forge(path, how)
+    assert any(line.startswith(problem) for line in said(path, verify(folder.root)))
+    with pytest.raises(InputError, match="see `g2d-bench verify`"):
+        require_sound(select(folder.root))
+
+
+def test_a_change_of_what_proves_nothing_breaks_the_seal(folder: Any, edit: Callable[..., None]) -> None:
+    path = folder.add("g2d").path
+    edit(path, lambda raw: raw.update(created="2025-01-01T00:00:00+00:00"))
+    assert said(path, verify(folder.root)) == ["digest: the record was changed after it was written"]
+    # A record of before there were seals is said to have none.
+    edit(path, lambda raw: raw.pop("digest"))
+    checked = verify(folder.root)
+    assert checked.problems == ()
+    assert "1 x digest: the record bears none, as those of older versions" in checked.undecided
+
+
+@pytest.mark.parametrize(
+    ("how", "problem"),
+    [
+        (lambda a: a.update(id=a["id"][::-1]), "predictions: ids and patients: 5 other records of the same"),
+        (lambda a: a.update(patient=np.array(["p"] * 60)), "predictions: ids and patients: 5 other records"),
+        (
+            lambda a: a["id"].__setitem__(3, a["id"][2]),
+            "predictions: id: 'image-002' stands 2 times, 1 lines",
+        ),
+        (lambda a: a["id"].__setitem__(3, "unknown"), "predictions: ids and patients: 5 other records"),
+    ],
+)
+def test_ids_and_patients(
+    several: list[Path], folder: Any, how: Callable[[Arrays], object], problem: str
+) -> None:
+    path = several[0]
+    forge_arrays(path, how)
+    assert any(line.startswith(problem) for line in said(path, verify(folder.root)))
+
+
+def test_truth_that_was_dealt_anew(several: list[Path], folder: Any) -> None:
+    """Metrics do not move when the counts of images change places; intervals by patient do."""
+    path = several[0]
+
+    def dealt(arrays: Arrays) -> None:
+        for name in ("intersection", "predicted", "true"):
+            arrays[name] = arrays[name][::-1]
+
+    forge_arrays(path, dealt)
+    problems = said(path, verify(folder.root))
+    assert problems == ["predictions: truth: 5 other records of the same signature differ"]
+
+
+def test_where_two_disagree_both_are_named(folder: Any) -> None:
+    paths = [folder.add(encoder).path for encoder in ("g2d", "mgca")]
+    forge(paths[0], lambda raw: raw["data"]["images"].update(val=41))
+    problems = verify(folder.root).problems
+    assert [problem.split(": ")[0] for problem in problems] == [str(path) for path in paths]
+    assert all("data.images.val: says 4" in problem for problem in problems)
+
+
+def test_records_of_other_code_are_not_called_edited(folder: Any) -> None:
+    path = folder.add("g2d").path
+
+    def older(raw: dict[str, Any]) -> None:
+        raw["signature"] = raw["signature"].replace(f"|n{NUMBERS}", "|n0")
+        raw["metrics"]["dice_positive"] += 0.1
+        raw["references"] = {}
+
+    forge(path, older)
+    checked = verify(folder.root)
+    assert checked.problems == ()
+    assert "1 x metrics measured by other code, which does not compute them alike" in checked.undecided
+    require_sound(select(folder.root))
+
+
+# Against cards.
+
+
+@pytest.fixture
+def carded(folder: Any) -> Path:
+    """A record whose signature names the shipped cards."""
+    cards = Catalogue.open()
+    task, protocol, encoder = cards.tasks["siim-seg"], cards.protocols["clean"], cards.encoders["random"]
+    identity = {
+        "cell": {"task": "siim-seg", "fraction": 0.01, "protocol": "clean", "seed": 0, "encoder": "random"},
+        "task": task.digest("clean"),
+        "protocol": protocol.digest("segmentation"),
+        "encoder": encoder.digest,
+        "weights": "init:resnet18:84738222:0",
+        "data": "b" * 64,
+        "numbers": NUMBERS,
+    }
+    found = folder.add("random", metrics_names=task.metrics)
+    record = found.record.model_copy(
+        update={
+            "key": key_of(identity),
+            "signature": f"siim-seg@{task.version}#{task.digest('clean')[:4]}|phantom:siim#bbbbbbbb"
+            f"|split:clean#cccccccc|clean@{protocol.version}#{protocol.digest('segmentation')[:4]}|n{NUMBERS}",
+            "encoder": found.record.encoder.model_copy(
+                update={"card_hash": encoder.digest, "weights": identity["weights"]}
+            ),
+        }
+    )
+    predictions = read_predictions(found.path, found.record)
+    found.path.unlink()
+    found.path.with_suffix(".npz").unlink()
+    path: Path = folder.store.path(found.cell, kind="phantom", version=task.version, key=record.key)
+    folder.store.save(path, record, predictions)
+    return path
+
+
+def test_a_record_of_these_cards_passes(carded: Path, folder: Any) -> None:
+    checked = verify(folder.root)
+    assert checked.problems == ()
+    assert checked.undecided == ("1 x ids, patients and truth: the generated siim is not here",)
+
+
+@pytest.mark.parametrize(
+    ("how", "problem"),
+    [
+        (lambda raw: raw["encoder"].update(weights="init:resnet18:84738222:2"), "encoder.weights: "),
+        (lambda raw: raw["encoder"].update(weights="f" * 64), "encoder.weights: says 'ffff"),
+        (
+            lambda raw: raw["encoder"].update(card_hash="f" * 64),
+            "key: is not that of the record's cell, cards",
+        ),
+        (lambda raw: raw["data"].update(hash="bbbbbbbb" + "c" * 56), "key: is not that of the record's cell"),
+        (lambda raw: raw["metrics"].pop("dice_legacy"), "metrics.dice_legacy: is missing"),
+        (lambda raw: raw["metrics"].update(dice_pooled=0.5), "metrics.dice_pooled: "),
+        (lambda raw: raw.update(kind="grounding"), "kind: says 'grounding', the card of siim-seg says"),
+    ],
+)
+def test_against_the_cards(carded: Path, folder: Any, how: Change, problem: str) -> None:
+    forge(carded, how)
+    assert any(line.startswith(problem) for line in said(carded, verify(folder.root)))
+
+
+def test_cards_that_changed_since_are_said(carded: Path, folder: Any) -> None:
+    forge(carded, lambda raw: raw.update(signature=raw["signature"].replace("siim-seg@1.0", "siim-seg@0.9")))
+    target = carded.parents[1].with_name("siim-seg@0.9") / carded.parent.name
+    target.mkdir(parents=True)
+    for path in (carded, carded.with_suffix(".npz")):
+        path.rename(target / path.name)
+    checked = verify(folder.root)
+    assert checked.problems == ()
+    reason = "1 x kind, labels, metrics and key: the card of task siim-seg is another one here"
+    assert reason in checked.undecided
+
+
+# Against the data.
+
+
+@pytest.fixture
+def measured(
+    tmp_path: Path, tiny_root: Path, quick_protocols: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Settings]:
+    """A record of a real run on tiny films, and where its data and cards are."""
+    monkeypatch.chdir(tmp_path)
+    common = ["--data-root", str(tiny_root), "--protocols-dir", str(quick_protocols)]
+    cell = ["--task", "covid-cxr-seg", "--encoder", "random", "--fraction", "100%", "--protocol", "quick"]
+    assert CliRunner().invoke(main, ["run", *cell, *common], catch_exceptions=False).exit_code == 0
+    (path,) = Path("runs").rglob("*.json")
+    return path, Settings(data_root=tiny_root, protocol_dirs=(quick_protocols,))
+
+
+def test_against_the_split(measured: tuple[Path, Settings]) -> None:
+    path, settings = measured
+    root = Path("runs")
+    before = {one: one.read_bytes() for one in (path, path.with_suffix(".npz"))}
+    checked = verify(root, settings)
+    assert (checked.problems, checked.undecided) == ((), ())
+    for how, problem in (
+        (lambda raw: raw["data"]["images"].update(train=25), "data.images.train: says 25, the split has 24"),
+        (lambda raw: raw["data"]["positive"].update(val=5), "data.positive.val: says 5, the split has 6"),
+    ):
+        forge(path, how)
+        assert said(path, verify(root, settings)) == [problem]
+        path.write_bytes(before[path])
+    arrays_of = "predictions: ids and patients are not those of the split's test part, in its order"
+    truth_of = "predictions: the truth is not that of these images"
+    for change, problem in (
+        (lambda a: a.update(patient=np.array(["p"] * 10)), arrays_of),
+        (lambda a: a.update(id=a["id"][::-1]), arrays_of),
+        (lambda a: [a.update({n: a[n][::-1]}) for n in ("intersection", "predicted", "true")], truth_of),
+    ):
+        forge_arrays(path, change)
+        assert said(path, verify(root, settings)) == [problem]
+        # Nobody else can tell.
+        alone = verify(root, Settings(protocol_dirs=settings.protocol_dirs))
+        assert alone.problems == ()
+        assert alone.undecided == (
+            "1 x ids, patients and truth: no folder of real data is configured (--data-root)",
+        )
+        for one, data in before.items():
+            one.write_bytes(data)
+
+
+# Before work, and between commands.
+
+
+def test_nothing_is_drawn_before_all_are_looked_at(
+    folder: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from g2d_bench.records import ahead, evidence
+
+    folder.grid({"g2d": 0.6, "mgca": 0.5})
+    path = folder.add("random").path
+    forge(path, lambda raw: raw["metrics"].update(iou_positive=0.9))
+
+    def never(*_: Any) -> None:
+        pytest.fail("looked at first")
+
+    monkeypatch.setattr(ahead, "draw_ahead", never)
+    monkeypatch.setattr(evidence, "draw", never)
+    for command in (("leaderboard", "--out", "site"), ("table",), ("table", "--summary")):
+        result = cli(*command)
+        assert result.exit_code == 2
+        assert "metrics.iou_positive: says 0.9, the predictions give" in result.stderr
+    assert not Path("site").exists()
+
+
+@pytest.mark.parametrize("side", ["reference", "measured"])
+def test_an_edited_number_is_not_compared(
+    folder: Any, other: Any, cli: Callable[..., Any], side: str
+) -> None:
+    for one in (folder, other):
+        one.grid({"g2d": 0.6, "mgca": 0.5}, step=0.05)
+    root = {"reference": other, "measured": folder}[side].root
+    found = next(one for one in select(root) if one.cell.encoder == "g2d")
+    assert found.path is not None
+    forge(found.path, lambda raw: raw["metrics"].update(dice_positive=raw["metrics"]["dice_positive"] + 0.01))
+    lines = compare(by_cell(select(other.root)), by_cell(select(folder.root)), Tolerance("seeds"))
+    assert {line.state for line in lines} == {"same"}, "the edit is within the tolerance"
+    result = cli("compare", "--to", other.root)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "metrics.dice_positive: says" in result.stderr
+    assert "edited by +0.01" in result.stderr
+
+
+def test_facts_are_kept_and_only_believed_if_whole(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = folder.add("g2d")
+    names = tuple(found.record.metrics)
+    first = facts_of(found, names)
+    (kept,) = (cache_dir() / "facts").iterdir()
+    derived: list[tuple[str, ...]] = []
+    real = recompute.derive
+
+    def counted(kind: str, predictions: Any, wanted: Any) -> Any:
+        derived.append(tuple(wanted))
+        return real(kind, predictions, wanted)
+
+    monkeypatch.setattr(recompute, "derive", counted)
+    assert facts_of(found, names) == first
+    assert derived == []
+    # A metric more is computed alone, and then kept, too.
+    assert facts_of(found, (*names, "dice_pooled")).metrics["dice_pooled"] > 0
+    assert facts_of(found, (*names, "dice_pooled")).references["all-empty"]["dice_pooled"] == 0
+    assert derived == [("dice_pooled",)]
+    whole = kept.read_text()
+    value = json.dumps(first.metrics["dice_positive"])
+    for damaged in (
+        whole.replace(value, "0.5"),
+        whole[:-9],
+        "{}",
+        "",
+        whole.replace('"images": 60', '"images": 6'),
+    ):
+        assert damaged != whole
+        kept.write_text(damaged)
+        assert facts_of(found, names) == first
+    assert derived == [("dice_pooled",), *[names] * 5]
+    assert facts_of(found, names, fresh=True) == first
+    assert len(derived) == 7
