@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-from g2d_bench.cli.terminal import make_neutral
+from g2d_bench.terminal import make_neutral
 
 
 def cores() -> int:

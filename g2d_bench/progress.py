@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from g2d_bench.cli.terminal import raw
 from g2d_bench.plain import visible
+from g2d_bench.terminal import raw
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from g2d_bench.cli.terminal import Neutral, neutral_output, raw
 from g2d_bench.errors import InputError
 from g2d_bench.plain import in_json, layout, visible, visible_parts
+from g2d_bench.terminal import Neutral, neutral_output, raw
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from g2d_bench.cli.terminal import neutral_output
 from g2d_bench.errors import InputError
 from g2d_bench.paths import expanded
+from g2d_bench.terminal import neutral_output
 
 if TYPE_CHECKING:
     from g2d_bench.cells.bench import Bench

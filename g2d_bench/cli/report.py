@@ -52,8 +52,8 @@ def table(
     Mean and standard deviation over seeds, a 95 % bootstrap interval by patient, and marked or bold what is
     not significantly worse than the best. Example: g2d-bench table --paper g2d-table1 --format latex
     """
+    from g2d_bench.cells.ahead import drawn_ahead
     from g2d_bench.cells.verify import require_sound
-    from g2d_bench.records.ahead import drawn_ahead
     from g2d_bench.records.quoted import load_reported
     from g2d_bench.report import table as tables
     from g2d_bench.report.formats.render import render

@@ -21,7 +21,7 @@ IDLE = "n/a"
 
 def costs(catalogue: Catalogue) -> Cost:
     """Weigh encoders by the multiplications of one image, as their cards say."""
-    from g2d_bench.encoders.cost import gigamacs
+    from g2d_bench.cards.cost import gigamacs
 
     known: dict[str, float | None] = {}
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
-from g2d_bench.cards.io import load_cards
 from g2d_bench.encoders.weights import file_hash
-from g2d_bench.paths import PACKAGE, shipped
+from g2d_bench.paths import PACKAGE
 from g2d_bench.records.selection import Found
 
 Scale = Literal["phantom", "published", "unknown"]
@@ -139,7 +139,7 @@ def _first(places: list[str]) -> str:
 @cache
 def _cards() -> tuple[EncoderCard, ...]:
     """Read the package's own cards."""
-    return tuple(load_cards(shipped("baselines"), EncoderCard).values())
+    return tuple(Catalogue.open().encoders)
 
 
 @cache

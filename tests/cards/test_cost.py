@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cards.cost import gigamacs
 from g2d_bench.cards.encoder import EncoderCard
-from g2d_bench.encoders.cost import gigamacs
 
 
 def card(model: str, size: int = 224, **options: Any) -> EncoderCard:
