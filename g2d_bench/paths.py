@@ -8,6 +8,8 @@ from pathlib import Path
 from g2d_bench.errors import InputError
 
 PACKAGE = Path(__file__).resolve().parent
+MAX_NAME = 255
+"""Bytes of one name in a path, on every common file system."""
 
 
 def shipped(name: str) -> Path:
@@ -33,7 +35,7 @@ def expanded(path: Path | str, field: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise InputError("has no home folder; write the whole path", file=path, field=field) from None
+        raise InputError("no such home folder", file=str(path), field=field) from None
 
 
 def cache_dir() -> Path:

@@ -6,11 +6,21 @@ Importing this module does not import torch, so that listing encoders stays quic
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from g2d_bench.hashing import digest_json, set_fields
+from g2d_bench.paths import shipped
 
 TIMM = "timm:"
 """How the field ``weights`` of a card begins that takes its weights from timm."""
@@ -20,6 +30,9 @@ LOCAL = "local-dir:"
 """How the source of a text encoder begins that is a folder."""
 FOLDER = "folder:"
 """How a name begins that is looked for in the weights of the text encoder's folder, not in the checkpoint."""
+
+NAME = r"^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)?$"
+"""What an encoder's name may be: ``model`` or ``model.tag``."""
 
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]*$")]
@@ -170,7 +183,8 @@ class EncoderCard(_Table):
         image: architecture and input.
         checkpoint: the layouts that its files are known to come in.
         weights: ``none`` (seeded random), ``timm:MODEL.TAG`` (from the Hugging Face cache), the name of a
-            shipped file, or empty where the user must give a file.
+            file beside the card (of the package's own cards: of a shipped file), or empty where the user must
+            give a file.
         decoder: whether the weights bring a pre-trained decoder along.
         local_features: what the method compares words with.
         text: the text encoder, where there is one.
@@ -180,7 +194,7 @@ class EncoderCard(_Table):
         notes: anything a reader of the table should know.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)?$")
+    name: str = Field(pattern=NAME, max_length=100)
     title: str
     paper: str = ""
     licence: str = ""
@@ -196,6 +210,19 @@ class EncoderCard(_Table):
     heads: HeadsOptions = HeadsOptions()
     pretraining: list[str] = Field(default_factory=list)
     notes: str = ""
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the card lies, its weights beside it; None for the package's own and those made in code."""
+        return self._folder
+
+    @model_validator(mode="after")
+    def _found(self, info: ValidationInfo) -> EncoderCard:
+        folder = (info.context or {}).get("folder")
+        if folder is not None and Path(folder).resolve() != shipped("baselines").resolve():
+            self._folder = Path(folder)
+        return self
 
     @field_validator("weights")
     @classmethod
@@ -203,7 +230,7 @@ class EncoderCard(_Table):
         if value in ("", "none") or re.fullmatch(rf"{TIMM}[\w.-]+|[\w.-]+\.safetensors", value):
             return value
         raise ValueError(
-            "must be 'none', 'timm:MODEL.TAG', the name of a shipped .safetensors file, or empty"
+            "must be 'none', 'timm:MODEL.TAG', the name of a .safetensors file beside the card, or empty"
         )
 
     @model_validator(mode="after")

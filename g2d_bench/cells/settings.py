@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict
 
 from g2d_bench.cards.io import load_card
 from g2d_bench.errors import InputError
-from g2d_bench.paths import cache_dir, expanded
+from g2d_bench.paths import MAX_NAME, cache_dir, expanded
 
 CONFIG_NAME = "g2d-bench.toml"
+MAX_PATH = 3584
+"""Bytes of the results' path; a record's own path below it takes its part of the 4,096 that there are."""
 
 
 class ConfigFile(BaseModel):
@@ -114,9 +116,11 @@ def resolve(
     for name, path in files.items():
         if not path.exists():
             raise InputError("no such checkpoint", file=path, field=f"checkpoint of {name}")
+    records = results or _env_path("G2D_BENCH_RESULTS") or config.results or Path("runs")
+    _require_writable_name(records)
     return Settings(
         data_root=root,
-        results=results or _env_path("G2D_BENCH_RESULTS") or config.results or Path("runs"),
+        results=records,
         task_dirs=(*config.tasks_dir, *task_dirs),
         encoder_dirs=(*config.encoders_dir, *encoder_dirs),
         protocol_dirs=(*config.protocols_dir, *protocol_dirs),
@@ -134,29 +138,50 @@ def _config() -> ConfigFile:
     named = _env_path("G2D_BENCH_CONFIG")
     if named is not None and not named.is_file():
         raise InputError("no such file", file=named, field="G2D_BENCH_CONFIG")
-    # Who has no home folder has no config file there.
-    home = [Path(os.path.expanduser("~/.config/g2d-bench")) / CONFIG_NAME]  # noqa: PTH111
-    for path in [named] if named else [Path(CONFIG_NAME), *home]:
+    for path in [named] if named else [Path(CONFIG_NAME), *_of_the_user()]:
         if path.is_file():
             config = load_card(path, ConfigFile)
             base = path.parent
 
-            def there(value: Path, key: str, base: Path = base, path: Path = path) -> Path:
-                return base / expanded(value, f"{path}: {key}")
-
-            def at(value: Path | None, key: str) -> Path | None:
-                return None if value is None else there(value, key)
+            def at(value: Path, field: str, base: Path = base, path: Path = path) -> Path:
+                return base / expanded(value, f"{path}: {field}")
 
             return ConfigFile(
-                data_root=at(config.data_root, "data_root"),
-                results=at(config.results, "results"),
-                tasks_dir=tuple(there(p, "tasks_dir") for p in config.tasks_dir),
-                encoders_dir=tuple(there(p, "encoders_dir") for p in config.encoders_dir),
-                protocols_dir=tuple(there(p, "protocols_dir") for p in config.protocols_dir),
-                weights_dir=at(config.weights_dir, "weights_dir"),
-                checkpoints={name: there(p, f"checkpoints.{name}") for name, p in config.checkpoints.items()},
+                data_root=config.data_root and at(config.data_root, "data_root"),
+                results=config.results and at(config.results, "results"),
+                tasks_dir=tuple(at(folder, "tasks_dir") for folder in config.tasks_dir),
+                encoders_dir=tuple(at(folder, "encoders_dir") for folder in config.encoders_dir),
+                protocols_dir=tuple(at(folder, "protocols_dir") for folder in config.protocols_dir),
+                weights_dir=config.weights_dir and at(config.weights_dir, "weights_dir"),
+                checkpoints={
+                    name: at(file, f"checkpoints.{name}") for name, file in config.checkpoints.items()
+                },
             )
     return ConfigFile()
+
+
+def _of_the_user() -> list[Path]:
+    """Where the user's own config file would be; nowhere for a user without a home."""
+    try:
+        return [Path("~/.config/g2d-bench").expanduser() / CONFIG_NAME]
+    except RuntimeError:
+        return []
+
+
+def _require_writable_name(path: Path) -> None:
+    """Refuse a name that no file system takes, or no record can hold, before anything is computed for it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError("is not UTF-8", file=repr(str(path)), field="results") from None
+    longest = max((len(part.encode()) for part in path.parts), default=0)
+    if longest > MAX_NAME or len(str(path.absolute()).encode()) > MAX_PATH:
+        raise InputError(
+            f"has a name of {longest} bytes in {len(str(path.absolute()).encode()):,}; "
+            f"{MAX_NAME} in {MAX_PATH:,} are possible",
+            file=f"{str(path)[:60]}...",
+            field="results",
+        )
 
 
 def _require_readable_folder(path: Path, field_name: str) -> None:

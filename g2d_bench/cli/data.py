@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from g2d_bench.cli.options import PATH, bench, settings_options
+from g2d_bench.cli.options import JOBS, PATH, SEED, bench, settings_options
 from g2d_bench.errors import InputError
 
 _tables_option = click.option(
@@ -29,10 +29,10 @@ def data() -> None:
 @data.command("phantom")
 @click.argument("datasets", nargs=-1)
 @click.option("--out", type=PATH, help="Where to write.  [default: the cache, where `run` looks]")
-@click.option("--count", type=click.IntRange(min=10), help="Images.  [default: per data set]")
+@click.option("--count", type=click.IntRange(10, 1_000_000), help="Images.  [default: per data set]")
 @click.option("--size", type=click.IntRange(64, 1024), help="Pixels per side.  [default: 256]")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; the bytes do not depend on it.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--workers", type=JOBS, help="Processes; the bytes do not depend on it.")
 @click.option("--sheet", type=PATH, help="Only draw a sheet of 16 examples into this PNG.")
 def data_phantom(
     datasets: tuple[str, ...],
@@ -162,7 +162,7 @@ def data_prepare(
 @data.command("split")
 @click.argument("task")
 @click.option("--fraction", default="1", show_default=True, help="Share of the training labels: 0.01 or 1%.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--protocol", default="clean", show_default=True, help="Protocol, which names the split.")
 @click.option("--out", type=PATH, help="Write into this .csv or .csv.gz instead.")
 @_tables_option

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from g2d_bench.cli.options import PATH
+from g2d_bench.cli.options import PATH, SEED
 from g2d_bench.errors import InputError
 
 
@@ -22,11 +22,12 @@ from g2d_bench.errors import InputError
 @click.option("--out", type=PATH, required=True, help="Folder of the run; an interrupted one goes on.")
 @click.option("--variant", type=click.Choice(["paper", "released"]), default="paper", show_default=True)
 @click.option("--preset", type=click.Choice(["paper", "phantom"]), default="phantom", show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--name", default="", help="Of the encoder on its card.  [default: after the folder]")
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--data-root", type=PATH, help="Folder with real data (or G2D_BENCH_DATA).")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a field of the recipe.")
 @click.option("--device", help="cpu or cuda.  [default: the accelerator if there is one]")
-@click.option("--save-every", type=click.IntRange(min=1), default=200, show_default=True, help="Steps.")
+@click.option("--save-every", type=click.IntRange(1, 10**9), default=200, show_default=True, help="Steps.")
 @click.option("--tensorboard", is_flag=True, help="Write the log for TensorBoard, too.")
 def pretrain(
     method: str,
@@ -34,6 +35,7 @@ def pretrain(
     out: Path,
     variant: str,
     preset: str,
+    name: str,
     seed: int,
     data_root: Path | None,
     changes: tuple[str, ...],
@@ -61,15 +63,17 @@ def pretrain(
         device=device,
         save_every=save_every,
         tensorboard=tensorboard,
+        name=name,
     )
     click.echo(summary(made.card))
     click.echo(f"weights: {made.weights}")
+    click.echo(f"card: {made.encoder} (run with --encoder {made.encoder.stem} --encoders-dir {out})")
 
 
 @click.command()
 @click.option("--out", type=PATH, help="Where the files go.  [default: into the package]")
 @click.option("--runs", type=PATH, default=Path("runs") / "pretrain", show_default=True, help="Work folder.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--method", "methods", multiple=True, help="Only these.")
 def weights(out: Path | None, runs: Path, seed: int, methods: tuple[str, ...]) -> None:
     """Make the shipped phantom-scale encoders again, all on equal terms."""
@@ -84,7 +88,7 @@ def weights(out: Path | None, runs: Path, seed: int, methods: tuple[str, ...]) -
 @click.option("--encoder", "name", required=True, help="Encoder name.")
 @click.option("--checkpoint", type=PATH, help="Weights file; otherwise what the card or the settings say.")
 @click.option("--encoders-dir", "encoder_dirs", type=PATH, multiple=True, help="Folder with your own cards.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the initialisation.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the initialisation.")
 def doctor(name: str, checkpoint: Path | None, encoder_dirs: tuple[Path, ...], seed: int) -> None:
     """Say whether an encoder's weights load, and what it does with an image."""
     from g2d_bench.cards.catalogue import Catalogue
@@ -107,6 +111,8 @@ def _changes(texts: tuple[str, ...]) -> dict[str, object]:
     for text in texts:
         try:
             changes |= tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"{text!r} is not KEY=VALUE ({error})", field="--set") from None
+        except (ValueError, RecursionError) as error:
+            shown = repr(text if len(text) <= 80 else f"{text[:80]}...")
+            why = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:160]
+            raise InputError(f"{shown} is not KEY=VALUE ({why})", field="--set") from None
     return changes

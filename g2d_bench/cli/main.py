@@ -15,7 +15,7 @@ from g2d_bench.cli import encoders as cli_encoders
 from g2d_bench.cli import leaderboard as cli_leaderboard
 from g2d_bench.cli import reference as cli_reference
 from g2d_bench.cli import report as cli_report
-from g2d_bench.cli.options import Group, bench, fractions, options, seeds, settings_options, split
+from g2d_bench.cli.options import JOBS, Group, bench, fractions, options, seeds, settings_options, split
 
 if TYPE_CHECKING:
     from g2d_bench.cells.bench import Bench
@@ -88,7 +88,7 @@ def _cells(opened: Bench, given: dict[str, Any]) -> tuple[list[Cell], list[Skipp
 @settings_options
 @click.option("--force", is_flag=True, help="Run cells again that are finished.")
 @click.option("--dry-run", is_flag=True, help="Only show the plan.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: as the cores allow]")
+@click.option("--jobs", type=JOBS, help="Processes.  [default: as the cores allow]")
 @click.option(
     "--allow-leaks",
     metavar="REASON",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from g2d_bench.errors import InputError
-from g2d_bench.paths import expanded
+from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.paths import MAX_NAME, expanded
 from g2d_bench.terminal import neutral_output
 
 if TYPE_CHECKING:
@@ -19,7 +21,29 @@ if TYPE_CHECKING:
     from g2d_bench.cells.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
-PATH = click.Path(path_type=Path)
+
+
+class _UserPath(click.Path):
+    """A path; ``~`` is the home folder, also where the shell leaves it, as in ``--out=~/x``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read one path."""
+        path = expanded(value, param.opts[0] if param is not None else "path")
+        longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+        if longest > MAX_NAME:
+            raise InputError(
+                f"has a name of {longest} bytes; {MAX_NAME} are possible",
+                file=f"{str(path)[:60]}...",
+                field=param.opts[0] if param is not None else None,
+            )
+        return super().convert(path, param, ctx)
+
+
+PATH = _UserPath(path_type=Path)
+SEED = click.IntRange(0, 2**32 - 1)
+"""What every generator takes for a seed."""
+MAX_SEEDS = 1000
+JOBS = click.IntRange(1, 1024)
 
 
 class Group(click.Group):
@@ -88,10 +112,20 @@ def seeds(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> 
     """Read ``0``, ``0,1,2`` or ``0-4``."""
     found: list[int] = []
     for text in split(ctx, param, values):
-        first, dash, last = text.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
-            raise InputError(f"{text!r} is not a seed; write 0, 0,1,2 or 0-4", field="--seed")
-        found.extend(range(int(first), int(last or first) + 1))
+        match = re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", text)
+        shown = repr(text if len(text) <= 40 else f"{text[:40]}...")
+        if match is None:
+            raise InputError(
+                f"{shown} is not a seed; write 0, 0,1,2 or 0-4, up to {SEED.max}", field="--seed"
+            )
+        first, last = int(match[1]), int(match[2] or match[1])
+        if max(first, last) > (SEED.max or 0):
+            raise InputError(f"{shown} is above {SEED.max}", field="--seed")
+        if last < first:
+            raise InputError(f"{shown} ends before it begins", field="--seed")
+        if len(found) + last - first >= MAX_SEEDS:
+            raise InputError(f"{shown} makes more than {MAX_SEEDS} seeds", field="--seed")
+        found.extend(range(first, last + 1))
     return tuple(dict.fromkeys(found))
 
 
@@ -102,7 +136,9 @@ def checkpoints(ctx: click.Context, param: click.Parameter, values: Sequence[str
         name, equals, path = text.partition("=")
         if not equals or not name or not path:
             raise InputError(f"{text!r} is not NAME=FILE", field="--checkpoint")
-        files[name] = expanded(path, "--checkpoint")
+        if name in files:
+            raise InputError(f"{name} is given twice", field="--checkpoint")
+        files[name] = PATH.convert(path, param, ctx)
     return files
 
 
@@ -182,4 +218,9 @@ def bench(given: dict[str, Any], **run_options: Any) -> Bench:
     """Open what cells share, from the options of :data:`settings_options`."""
     from g2d_bench.cells.bench import Bench, Options
 
-    return Bench(settings(given), Options(**run_options))
+    opened = Bench(settings(given), Options(**run_options))
+    known = opened.catalogue.encoders.names if opened.settings.checkpoints else []
+    for name in opened.settings.checkpoints:
+        if name not in known:
+            raise InputError(f"unknown encoder {name!r}; {did_you_mean(name, known)}", field="--checkpoint")
+    return opened

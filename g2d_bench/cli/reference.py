@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from g2d_bench.cli.options import PATH, filter_options
+from g2d_bench.cli.options import JOBS, PATH, filter_options
 
 
 @click.command()
@@ -23,7 +23,7 @@ from g2d_bench.cli.options import PATH, filter_options
 @click.option(
     "--out", type=PATH, default="results/phantom", show_default=True, help="Compact records, for git."
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: as the cores allow]")
+@click.option("--jobs", type=JOBS, help="Processes.  [default: as the cores allow]")
 @click.option("--dry-run", is_flag=True, help="Only show the plan.")
 def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given: Any) -> None:
     """Run what is missing of the phantom benchmark's reference and keep compact records of it.

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from g2d_bench.cli.options import PATH, bench, filter_options, results_option, settings, settings_options
+from g2d_bench.cli.options import (
+    JOBS,
+    PATH,
+    bench,
+    filter_options,
+    results_option,
+    settings,
+    settings_options,
+)
 from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -139,7 +147,7 @@ def _tell_other_protocols(found: Sequence[Found], paper: str, protocols: Sequenc
 @click.option("--format", "style", type=click.Choice(COMPARE_FORMATS), default="text", show_default=True)
 @click.option("--run", "run_missing", is_flag=True, help="Run the cells that are missing.")
 @click.option("--allow-missing", is_flag=True, help="Cells that were not measured are no failure.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes of --run.  [default: as the cores allow]")
+@click.option("--jobs", type=JOBS, help="Processes of --run.  [default: as the cores allow]")
 @settings_options
 def compare(
     to: str,
@@ -418,7 +426,7 @@ def _folder(name: str) -> Path:
     """Find a reference folder: as given, else among what ships with the suite."""
     from g2d_bench.paths import expanded, shipped
 
-    path = expanded(name, "folder")
+    path = expanded(name, "--to")
     inside = shipped("results") / path.relative_to("results") if path.parts[:1] == ("results",) else path
     return inside if not path.exists() and inside.is_dir() else path
 

@@ -1,42 +1,32 @@
-"""Reads checkpoint files and matches their entries with an encoder's; a wrong file never loads quietly."""
+"""Matches the entries of checkpoint files with an encoder's; a wrong file never loads quietly."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, get_args
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from g2d_bench.cards.encoder import Layout, Part
-from g2d_bench.encoders.safe_pickle import load_pickle
+from g2d_bench.encoders.checkpoint_file import METADATA_KEY, Checkpoint, open_checkpoint, read_state, some
 from g2d_bench.errors import InputError
 
-METADATA_KEY = "g2d_bench"
-"""Key of the JSON model card in the metadata of a safetensors file that g2d-bench wrote."""
-
-_CONTAINERS: tuple[str, ...] = get_args(Layout.model_fields["container"].annotation)
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """An opened checkpoint file.
-
-    Attributes:
-        file: where it came from.
-        states: state dict per container; the key is ``""`` for a plain one.
-        metadata: the JSON model card of a g2d-bench file, else empty.
-    """
-
-    file: Path
-    states: Mapping[str, Mapping[str, Tensor]]
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+__all__ = [
+    "METADATA_KEY",
+    "Checkpoint",
+    "LoadReport",
+    "load_into",
+    "match",
+    "match_any",
+    "match_part",
+    "open_checkpoint",
+    "read_state",
+    "tensor_hash",
+]
 
 
 @dataclass(frozen=True)
@@ -89,38 +79,12 @@ class LoadReport:
             name, theirs, ours = self.shape_mismatch[0]
             parts.append(f"{len(self.shape_mismatch)} of other shape ({name} is {theirs}, not {ours})")
         if self.missing:
-            parts.append(f"{len(self.missing)} missing ({_some(self.missing)})")
+            parts.append(f"{len(self.missing)} missing ({some(self.missing)})")
         if self.unexpected:
-            parts.append(f"{len(self.unexpected)} unexpected ({_some(self.unexpected)})")
+            parts.append(f"{len(self.unexpected)} unexpected ({some(self.unexpected)})")
         if parts or self.matched < self.expected:
             return ", ".join([f"{self.matched} of {self.expected} entries match", *parts])
         return ""
-
-
-def open_checkpoint(path: Path) -> Checkpoint:
-    """Open a safetensors file or what `torch.save` wrote; no code in it is ever run.
-
-    Raises:
-        InputError: no such file, not a checkpoint, damaged, without tensors, or with code in it.
-    """
-    if not path.is_file():
-        raise InputError("no such file" if not path.exists() else "not a file", file=path)
-    if path.stat().st_size == 0:
-        raise InputError("is empty", file=path)
-    if path.suffix == ".safetensors":
-        return _open_safetensors(path)
-    root = load_pickle(path)
-    states = {}
-    if isinstance(root, Mapping):
-        for container in _CONTAINERS:
-            found = root if container == "" else root.get(container)
-            tensors = _tensors(found) if isinstance(found, Mapping) else {}
-            if tensors:
-                states[container] = tensors
-    if not states:
-        held = f"keys {_some([str(key) for key in root])}" if isinstance(root, Mapping) else "no dictionary"
-        raise InputError(f"holds no state dict ({held})", file=path)
-    return Checkpoint(path, states)
 
 
 def match(checkpoint: Checkpoint, layout: Layout, body: nn.Module) -> LoadReport:
@@ -189,7 +153,7 @@ def _fit(
 ) -> LoadReport:
     """Match entry by entry; ``sort`` gives a name without its start and our name, or None for others."""
     ours = module.state_dict()
-    tensors: dict[str, Tensor] = {}
+    typed: dict[str, Tensor] = {}
     dropped, unexpected, mismatch, outside = [], [], [], []
     for name, tensor in state.items():
         found = sort(name)
@@ -202,14 +166,20 @@ def _fit(
             if fitting.shape != ours[target].shape:
                 mismatch.append((target, tuple(tensor.shape), tuple(ours[target].shape)))
             else:
-                tensors[target] = fitting.to(ours[target].dtype)
+                typed[target] = fitting
         elif _fits(bare, drop):
             dropped.append(name)
         else:
             unexpected.append(name)
-    absent = [name for name in ours if name not in tensors and name not in {entry[0] for entry in mismatch}]
-    if not tensors and not mismatch:
-        return replace(blank, problem=f"no entry {place} (the file has {_some(list(state))})")
+    absent = [name for name in ours if name not in typed and name not in {entry[0] for entry in mismatch}]
+    if not typed and not mismatch:
+        return replace(blank, problem=f"no entry {place} (the file has {some(list(state))})")
+    foreign = [target for target, tensor in typed.items() if not _same_numbers(tensor, ours[target])]
+    if foreign:
+        name = foreign[0]
+        kinds = f"{str(typed[name].dtype).removeprefix('torch.')}, not {ours[name].dtype}"
+        return replace(blank, problem=f"{len(foreign)} of another type ({name} is {kinds})")
+    tensors = {name: tensor.to(ours[name].dtype) for name, tensor in typed.items()}
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     return replace(
         blank,
@@ -220,8 +190,15 @@ def _fit(
         shape_mismatch=tuple(mismatch),
         dropped=tuple(dropped),
         outside=tuple(outside),
-        problem=f"NaN or infinity in {_some(broken)}" if broken else "",
+        problem=f"NaN or infinity in {some(broken)}" if broken else "",
     )
+
+
+def _same_numbers(tensor: Tensor, ours: Tensor) -> bool:
+    """Whether a tensor holds what an entry of ours may become: int8 numbers, say, are no weights."""
+    if ours.is_floating_point():
+        return tensor.is_floating_point()
+    return not tensor.is_complex()
 
 
 def _pointwise(tensor: Tensor, shape: torch.Size) -> Tensor:
@@ -275,25 +252,6 @@ def _probes(body: nn.Module, loaded: Mapping[str, Tensor]) -> list[Tensor]:
     return [weights[0], weights[-1]]
 
 
-def _open_safetensors(path: Path) -> Checkpoint:
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            text = (file.metadata() or {}).get(METADATA_KEY, "{}")
-        metadata = json.loads(text)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"not a readable safetensors file: {error}", file=path) from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"its model card is not JSON: {error}", file=path, field=METADATA_KEY) from None
-    if not tensors:
-        raise InputError("holds no tensors", file=path)
-    return Checkpoint(path, {"": tensors}, metadata if isinstance(metadata, dict) else {})
-
-
-def _tensors(state: Mapping[Any, Any]) -> dict[str, Tensor]:
-    return {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
-
-
 def _renamed(name: str, rename: Mapping[str, str]) -> str:
     for old, new in rename.items():
         if name.startswith(old):
@@ -303,7 +261,3 @@ def _renamed(name: str, rename: Mapping[str, str]) -> str:
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _some(names: Sequence[str], count: int = 2) -> str:
-    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from g2d_bench.encoders.shadow import built_for
 from g2d_bench.errors import InputError
 
 PAPER_WIDTHS = (256, 128, 64, 32, 16)
@@ -151,15 +152,19 @@ def load_smp_decoder(
     }
     widths: list[int] = []
     while (weight := ours.get(f"blocks.{len(widths)}.conv2.0.weight")) is not None:
-        widths.append(int(weight.shape[0]))
+        widths.append(_outputs(weight))
     if not widths or "head.weight" not in ours:
         raise InputError(f"no U-Net decoder under {prefix!r}", file=file, field="decoder")
-    decoder = UNetDecoder(channels, strides, widths, int(ours["head.weight"].shape[0]))
+    outputs = _outputs(ours["head.weight"])
     try:
-        decoder.load_state_dict(ours)
-    except RuntimeError as error:
+        return built_for(ours, lambda: UNetDecoder(channels, strides, widths, outputs))
+    except (InputError, RuntimeError, ValueError) as error:
         raise InputError(f"does not fit: {error}", file=file, field="decoder") from None
-    return decoder
+
+
+def _outputs(weight: Tensor) -> int:
+    """How many channels a convolution gives, 0 where its weight is none."""
+    return int(weight.shape[0]) if weight.ndim == 4 else 0
 
 
 def _conv(inputs: int, width: int, norm: Norm) -> nn.Sequential:

@@ -78,6 +78,7 @@ class ImageEncoder(nn.Module):
             self.channels = tuple(int(info["num_chs"]) for info in infos)
             self.strides = tuple(int(info["reduction"]) for info in infos)
         elif isinstance(body, VisionTransformer):
+            _require_class_token(model, options, body)
             depth, patch = len(body.blocks), int(body.patch_embed.patch_size[0])
             self.blocks = tuple(depth * (k + 1) // VIT_LEVELS - 1 for k in range(VIT_LEVELS))
             self.channels = (self.num_features,) * VIT_LEVELS
@@ -141,19 +142,45 @@ def hold_batchnorm(module: nn.Module) -> None:
             part.eval()
 
 
+_RESERVED = frozenset(
+    ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir", "num_classes")
+)
+"""Arguments of timm that would fetch or open other weights, or that are set here."""
+
+
+def _require_class_token(model: str, options: Mapping[str, Any], body: VisionTransformer) -> None:
+    """Refuse a ViT whose first token is a patch, or that pools otherwise: a probe would read the wrong one.
+
+    Raises:
+        InputError: it has no class token, or a pooling other than ``token``.
+    """
+    if body.cls_token is None or body.num_prefix_tokens == 0:
+        key = "image.options.class_token" if "class_token" in options else "image.model"
+        raise InputError(f"{model} has no class token, which is what is probed of a ViT", field=key)
+    if body.global_pool != "token":
+        key = "image.options.global_pool" if "global_pool" in options else "image.model"
+        raise InputError(
+            f"{model} pools by {body.global_pool!r}; of a ViT the class token is probed ('token')", field=key
+        )
+
+
 def _create(model: str, options: Mapping[str, Any], pretrained: bool) -> Any:
     # TOML gives lists where timm compares tuples.
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     if not timm.is_model(model):
         raise InputError(f"timm has no {model!r}; {_nearest(model)}", field="image.model")
+    for key in options:
+        if key in _RESERVED:
+            raise InputError("is not for a card to say", field=f"image.options.{key}")
     try:
         return timm.create_model(model, pretrained=pretrained, num_classes=0, **arguments)
-    except (TypeError, ValueError, AssertionError) as error:
-        raise InputError(f"timm's {model} refuses {arguments}: {error}", field="image.options") from None
-    except (OSError, RuntimeError) as error:
-        if not pretrained:
+    except Exception as error:
+        # timm checks little: a wrong option ends in whatever class of error it happens to meet.
+        if isinstance(error, OSError) and not pretrained:
             raise
-        raise InputError(f"timm's weights cannot be had: {error}", field="image.model") from None
+        if pretrained and isinstance(error, OSError | RuntimeError):
+            raise InputError(f"timm's weights cannot be had: {error}", field="image.model") from None
+        raise InputError(f"timm's {model} refuses {arguments}: {error}", field="image.options") from None
 
 
 def _nearest(model: str) -> str:

@@ -110,7 +110,7 @@ def load_encoder(
         if encoder.report.layout == OWN:
             from g2d_bench.encoders.own import load_companions
 
-            parts = load_companions(opened, image)
+            parts = load_companions(opened, image, text=text)
             encoder.text, encoder.heads, encoder.decoder = parts.text, parts.heads, parts.decoder
         else:
             from g2d_bench.encoders.published import load_decoder, load_text_side

@@ -17,8 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from torch import Tensor, nn
 
+from g2d_bench.cards.encoder import HUB, LOCAL
 from g2d_bench.encoders.checkpoint import METADATA_KEY, Checkpoint
 from g2d_bench.encoders.image import ImageEncoder
+from g2d_bench.encoders.safe_pickle import clean
+from g2d_bench.encoders.shadow import built_for, check_description
+from g2d_bench.encoders.text_folder import source_folder
+from g2d_bench.encoders.tokenizer import load_tokenizer
+from g2d_bench.encoders.weights import first_line
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
 from g2d_bench.paths import PACKAGE
@@ -41,12 +47,16 @@ class Companions(NamedTuple):
     decoder: UNetDecoder | None
 
 
-def load_companions(checkpoint: Checkpoint, image: ImageEncoder) -> Companions:
+def load_companions(checkpoint: Checkpoint, image: ImageEncoder, *, text: bool = True) -> Companions:
     """Build and load what a g2d-bench file brings along.
+
+    The file may be a stranger's: nothing of its description is built before it was held against the tensors,
+    and no network is used, whatever it names.
 
     Args:
         checkpoint: the opened file.
         image: its image encoder, whose shape the others follow.
+        text: whether a text encoder is needed; where it is not, one whose folder is not at hand is left out.
 
     Raises:
         InputError: the model card does not describe what the tensors need, they do not fit, or the
@@ -57,45 +67,77 @@ def load_companions(checkpoint: Checkpoint, image: ImageEncoder) -> Companions:
         part, _, rest = name.partition(".")
         if part in parts:
             parts[part][rest] = tensor.float() if tensor.is_floating_point() else tensor
-    text = _load(checkpoint, "text", parts["text"], lambda card: _text(checkpoint, card))
+    written = _load(checkpoint, "text", parts["text"], lambda card: _text(checkpoint, card, parts, text))
     heads = None
-    if text is not None:
-        width = text.width
+    if written is not None:
+        width = written.width
         heads = _load(checkpoint, "heads", parts["heads"], lambda card: _heads(card, image, width))
     decoder = _load(checkpoint, "decoder", parts["decoder"], lambda card: _decoder(card, image))
-    return Companions(text, heads, decoder)
+    return Companions(written, heads, decoder)
 
 
 def _load(
-    checkpoint: Checkpoint, part: str, state: Mapping[str, Tensor], build: Callable[[Mapping[str, Any]], N]
+    checkpoint: Checkpoint,
+    part: str,
+    state: Mapping[str, Tensor],
+    choose: Callable[[dict[str, Any]], Callable[[], N] | None],
 ) -> N | None:
     """Build one part from its description and fill it; every entry must fit."""
     if not state:
         return None
     field = f"{METADATA_KEY}.{part}"
     card = checkpoint.metadata.get(part)
-    if not isinstance(card, Mapping):
+    if not isinstance(card, dict):
         raise InputError(
             f"the file has {part} tensors but does not describe them", file=checkpoint.file, field=field
         )
     try:
-        module = build(card)
+        check_description(card)
+        build = choose(card)
         # The text encoder's tensors are those of the BERT inside of it.
-        target = getattr(module, "bert", module)
-        target.load_state_dict(dict(state))
-    except (TypeError, KeyError, ValueError, RuntimeError) as error:
+        return None if build is None else built_for(state, build, lambda module: _inner(module))
+    except InputError as error:
+        named = str(error).startswith(str(checkpoint.file.parent))
+        raise error if named else InputError(str(error), file=checkpoint.file, field=field) from None
+    except Exception as error:
+        # What a library says to a description that it cannot build has any class.
         raise InputError(
-            f"description and tensors disagree: {error}", file=checkpoint.file, field=field
+            f"description and tensors disagree: {clean(first_line(error))}", file=checkpoint.file, field=field
         ) from None
-    return module
 
 
-def _text(checkpoint: Checkpoint, card: Mapping[str, Any]) -> TextEncoder:
+def _inner(module: nn.Module) -> nn.Module:
+    inner = getattr(module, "bert", module)
+    assert isinstance(inner, nn.Module)
+    return inner
+
+
+def _text(
+    checkpoint: Checkpoint, card: dict[str, Any], parts: Mapping[str, Mapping[str, Tensor]], needed: bool
+) -> Callable[[], TextEncoder] | None:
     from g2d_bench.encoders.text import TextEncoder
 
-    if card["source"] != "small":
-        return TextEncoder.open(card["source"], **card.get("options", {}))
-    return TextEncoder.small(_tokenizer(checkpoint), **card.get("options", {}))
+    source, options = card["source"], card.get("options", {})
+    layers = options.get("layers")
+    if layers is not None and not (type(layers) is int and 1 <= layers <= len(parts["text"])):
+        raise ValueError(f"{layers!r} layers, but {len(parts['text'])} tensors")
+    if source == "small":
+        tokenizer = load_tokenizer(_tokenizer(checkpoint))
+        return lambda: TextEncoder.small(tokenizer, **options)
+    folder = source_folder(source, checkpoint.file) if isinstance(source, str) else None
+    if folder is not None:
+        return lambda: TextEncoder.untrained(folder, **options)
+    if not isinstance(source, str) or not source.startswith((HUB, LOCAL)):
+        raise InputError(f"{source!r} must be '{HUB}NAME' or '{LOCAL}PATH'", field="source")
+    if not needed:
+        return None
+    name = source.removeprefix(HUB).removeprefix(LOCAL).split("/")[-1]
+    raise InputError(
+        f"no tokenizer: {source} is not on this machine, and is fetched for no file; "
+        f"put a copy of it at {checkpoint.file.parent / name}",
+        file=checkpoint.file,
+        field="text",
+    )
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Path:
@@ -115,10 +157,10 @@ def _tokenizer(checkpoint: Checkpoint) -> Path:
     )
 
 
-def _heads(card: Mapping[str, Any], image: ImageEncoder, text_width: int) -> Heads:
+def _heads(card: dict[str, Any], image: ImageEncoder, text_width: int) -> Callable[[], Heads]:
     from g2d_bench.encoders.heads.make import make_heads
 
-    return make_heads(
+    return lambda: make_heads(
         card["method"],
         channels=image.channels,
         strides=image.strides,
@@ -128,7 +170,7 @@ def _heads(card: Mapping[str, Any], image: ImageEncoder, text_width: int) -> Hea
     )
 
 
-def _decoder(card: Mapping[str, Any], image: ImageEncoder) -> UNetDecoder:
+def _decoder(card: dict[str, Any], image: ImageEncoder) -> Callable[[], UNetDecoder]:
     from g2d_bench.encoders.decoder import UNetDecoder
 
-    return UNetDecoder(image.channels, image.strides, **card)
+    return lambda: UNetDecoder(image.channels, image.strides, **card)

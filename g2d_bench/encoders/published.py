@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from g2d_bench.cards.encoder import FOLDER, EncoderCard, Layout, Part
 from g2d_bench.encoders.checkpoint import Checkpoint, LoadReport, load_into, match_part, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder
+from g2d_bench.encoders.shadow import shadow
 from g2d_bench.encoders.text_folder import absent, download_folder, folder_weights, text_folder
 from g2d_bench.errors import InputError
 
@@ -100,10 +101,15 @@ def load_text_side(
             return _without(str(error))
     if any(start.startswith(FOLDER) for part in (layout.text, layout.heads) for start in part.names):
         state |= {FOLDER + name: tensor for name, tensor in _folder_state(folder).items()}
-    text = initial_text(card, folder, seed)
-    first = _fill(text.bert, "text encoder", opened.file, layout, layout.text, state)
-    heads = initial_heads(card, image, text.width, seed)
-    second = _fill(heads, "projection heads", opened.file, layout, layout.heads, state)
+    # A shadow is held against the file first: a folder's configuration may ask for any size.
+    blank = shadow(lambda: initial_text(card, folder, seed))
+    first = _fit(blank.bert, "text encoder", opened.file, layout, layout.text, state)
+    width = blank.width
+    blank_heads = shadow(lambda: initial_heads(card, image, width, seed))
+    second = _fit(blank_heads, "projection heads", opened.file, layout, layout.heads, state)
+    text, heads = initial_text(card, folder, seed), initial_heads(card, image, width, seed)
+    load_into(text.bert, first)
+    load_into(heads, second)
     return TextSide(text, heads, (first, second), "")
 
 
@@ -155,7 +161,7 @@ def _folder_state(folder: Path) -> Mapping[str, Tensor]:
     return state
 
 
-def _fill(
+def _fit(
     module: nn.Module, what: str, file: Path, layout: Layout, part: Part, state: Mapping[str, Tensor]
 ) -> LoadReport:
     report = match_part(file, layout.layout, state, part, module)
@@ -164,5 +170,4 @@ def _fill(
         raise InputError(
             f"{what} of layout {layout.layout!r}: {report.reason}{unseen}", file=file, field="checkpoint"
         )
-    load_into(module, report)
     return report

@@ -20,6 +20,16 @@ from g2d_bench.encoders.words import word_index
 from g2d_bench.errors import InputError
 
 _PAD_TO = 8
+_SIZES = {
+    "num_hidden_layers": 200,
+    "num_attention_heads": 1 << 10,
+    "hidden_size": 1 << 15,
+    "intermediate_size": 1 << 17,
+    "vocab_size": 1 << 22,
+    "max_position_embeddings": 1 << 17,
+    "type_vocab_size": 1 << 10,
+}
+"""Largest sizes that a configuration may ask for."""
 
 # A data loader's workers fork after the tokenizer was used; its threads would not be there, and it says so.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -161,6 +171,12 @@ class TextEncoder(nn.Module):
             raise InputError(f"cannot be read: {first_line(error)}", file=file) from None
         if kind != model:
             raise InputError(f"is a {kind!r}, not a {model!r}", file=file)
+        for key in _SIZES:
+            size = getattr(config, key)
+            if type(size) is not int or not 1 <= size <= _SIZES[key]:
+                raise InputError(
+                    f"must lie between 1 and {_SIZES[key]:,}, not {size!r}", file=file, field=key
+                )
         _cut(config, layers, path)
         config._attn_implementation = "eager"
         with torch.random.fork_rng(devices=[]):

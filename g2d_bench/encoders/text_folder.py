@@ -6,15 +6,16 @@ BioViL's leave the weights to the folder, too.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from g2d_bench.cards.encoder import FOLDER, HUB, LOCAL, SHIPPED, EncoderCard
 from g2d_bench.encoders.weights import WEIGHTS_FILES, file_hash, first_line, in_hub_cache
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_json
-from g2d_bench.paths import expanded
 
 CONFIG = "config.json"
+_REPOSITORY = re.compile(r"(\w[\w.-]*/)?\w[\w.-]{0,95}")
 _SMALL = (CONFIG, "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
 
 
@@ -35,11 +36,20 @@ def text_folder(card: EncoderCard, file: Path) -> Path | None:
         else the snapshot in the Hugging Face cache; None if there is none.
     """
     assert card.text is not None
-    source = card.text.source
+    return source_folder(card.text.source, file)
+
+
+def source_folder(source: str, file: Path) -> Path | None:
+    """Find the folder of ``hf-hub:NAME`` or ``local-dir:PATH``; see :func:`text_folder`."""
     if source.startswith(LOCAL):
-        path = expanded(source.removeprefix(LOCAL), f"{card.name}: text.source")
-        return path if path.is_dir() else None
+        try:
+            path = Path(source.removeprefix(LOCAL)).expanduser()
+            return path if path.is_dir() else None
+        except (OSError, RuntimeError, ValueError):  # no such user, a name too long, a NUL in it
+            return None
     name = source.removeprefix(HUB)
+    if not source.startswith(HUB) or not _REPOSITORY.fullmatch(name):
+        return None
     beside = _beside(file, name)
     if beside.is_dir():
         return beside

@@ -45,6 +45,16 @@ def weights_file(card: EncoderCard, checkpoint: Path | None = None) -> Path | No
         raise InputError(
             f"published weights are not shipped; give --checkpoint {card.name}=FILE", field=card.name
         )
+    if card.folder is not None:
+        beside = card.folder / card.weights
+        if beside.is_file():
+            return beside
+        taken = (PACKAGE / "weights" / card.weights).is_file()
+        why = ", and a card of your own takes no shipped weights" if taken else ""
+        raise InputError(
+            f"no {card.weights} beside the card{why}; put it there, or give --checkpoint {card.name}=FILE",
+            field=card.name,
+        )
     shipped = PACKAGE / "weights" / card.weights
     if not shipped.is_file():
         raise InputError(

@@ -49,7 +49,7 @@ class Detections:
 
     @classmethod
     def read(cls, predictions: Predictions) -> Detections:
-        """Take stored predictions apart; images are numbered as in the array ``id``."""
+        """Take stored predictions apart; images are numbered as in ``id``, truths without area go."""
 
         def ints(name: str) -> Ints:
             return predictions[name].astype(np.int64)
@@ -57,7 +57,7 @@ class Detections:
         def floats(name: str) -> Values:
             return predictions[name].astype(np.float64)
 
-        return cls(
+        boxes = cls(
             len(predictions["id"]),
             ints("box_image"),
             ints("box_label"),
@@ -67,6 +67,7 @@ class Detections:
             ints("true_label"),
             floats("true_box").reshape(-1, 4),
         )
+        return boxes.keep(np.ones(len(boxes.image), np.bool_), ~without_area(boxes.true_box))
 
     def keep(self, boxes: Bools, truths: Bools) -> Detections:
         """Return the chosen predicted [P] and true [G] boxes; the images stay."""
@@ -129,7 +130,9 @@ def match(boxes: Detections, ious: Sequence[float], *, max_boxes: int = MAX_BOXE
     """Match predicted with true boxes, image by image and label by label.
 
     The strongest box goes first and takes, of the truths that are still free, the one that it overlaps most
-    (of several equal ones the last), if the overlap reaches the threshold.
+    (of several equal ones the last), if the overlap reaches the threshold. Boxes of negative area, true or
+    predicted, are neither right nor wrong, as in COCOeval, whose range of areas begins at zero; among the
+    ``max_boxes`` they count.
 
     Args:
         boxes: predicted and true boxes.
@@ -142,7 +145,9 @@ def match(boxes: Detections, ious: Sequence[float], *, max_boxes: int = MAX_BOXE
     group = group[order]
     starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]]) if len(group) else np.zeros(0, np.int64)
     rank = np.arange(len(group)) - np.repeat(starts, np.diff(np.r_[starts, len(group)]))
-    order, group, rank = (array[rank < max_boxes] for array in (order, group, rank))
+    counted = (rank < max_boxes) & ~without_area(boxes.box[order])
+    order, group, rank = (array[counted] for array in (order, group, rank))
+    boxes = boxes.keep(np.ones(len(boxes.image), np.bool_), ~without_area(boxes.true_box))
     hit = _hits(boxes, order, group, rank, ious)
 
     labels = tuple(int(label) for label in np.unique(boxes.true_label))
@@ -157,6 +162,11 @@ def match(boxes: Detections, ious: Sequence[float], *, max_boxes: int = MAX_BOXE
     return Matches(
         boxes.images, len(ious), labels, tuple(image), tuple(score), tuple(hits), tuple(true_image)
     )
+
+
+def without_area(boxes: Values) -> Bools:
+    """Say which boxes have a negative area; one without extent has an area, of zero."""
+    return np.asarray(boxes[:, 2] * boxes[:, 3] < 0, np.bool_)
 
 
 def _hits(boxes: Detections, order: Ints, group: Ints, rank: Ints, ious: Sequence[float]) -> Bools:

@@ -207,6 +207,12 @@ def _pointing(predictions: Predictions) -> Values:
     return _where_region(predictions, predictions["hit"])
 
 
+def _pointing_medklip(predictions: Predictions) -> Values:
+    # The share of the strongest pixels that lie inside is above zero where any of them does.
+    hit = np.asarray(predictions["hit"], np.float64)
+    return _where_region(predictions, np.where(np.isnan(hit), np.nan, hit > 0))
+
+
 def _by_category(per_sample: Callable[[Predictions], Values]) -> Callable[[Predictions], Statistic]:
     """Mean within each category of the test set, then over categories; NaN where one of them is undefined."""
 
@@ -276,6 +282,12 @@ METRICS: dict[str, MetricSpec] = {
             "pointing",
             "share of images whose strongest pixel lies in the region; equal ones count by their share",
             per_sample=_pointing,
+        ),
+        MetricSpec(
+            "pointing_at_medklip",
+            "share of images of which any of the strongest pixels lies in the region: a tie counts whole "
+            "(MedKLIP)",
+            per_sample=_pointing_medklip,
         ),
         *(
             MetricSpec(f"{name}_{kind}", f"{words}, map cut at {cut}", per_sample=_overlap(stored, measure))

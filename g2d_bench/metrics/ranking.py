@@ -33,6 +33,7 @@ class Ranking:
         self._lower = np.searchsorted(below, self.scores, side="left")
         self._upper = np.searchsorted(below, self.scores, side="right")
         self._first = np.searchsorted(self.scores, self.scores, side="left")
+        self._last = np.searchsorted(self.scores, self.scores, side="right")
 
     def auroc(self, weights: Values) -> Values:
         """Area under the ROC curve: P(positive above negative) + P(equal) / 2 (Hanley and McNeil, 1982).
@@ -63,19 +64,30 @@ class Ranking:
             F1 and accuracy at that threshold, each [R]; NaN where positives have no weight.
         """
         mine, right, wrong, negatives = self._at_thresholds(weights)
-        positives = mine.sum(axis=1)
         if not len(self.positive):
             return np.full(len(weights), np.nan), np.full(len(weights), np.nan)
-        f1 = ratio(2 * right, positives[:, None] + right + wrong)
-        # The positives of a replicate may all weigh nothing; that is undefined, not the first threshold.
-        best = np.where(np.isnan(f1), -1.0, f1).argmax(axis=1)[:, None]
-        right, wrong = (np.take_along_axis(array, best, axis=1)[:, 0] for array in (right, wrong))
-        undefined = positives == 0
-        accuracy = ratio(right + negatives - wrong, positives + negatives)
-        return (
-            np.where(undefined, np.nan, np.take_along_axis(f1, best, axis=1)[:, 0]),
-            np.where(undefined, np.nan, accuracy),
-        )
+        f1, best = _best(mine, right, wrong)
+        return f1, _accuracy(mine, right, wrong, negatives, best)
+
+    def accuracy_above_best_f1(self, weights: Values) -> Values:
+        """Accuracy where only scores *above* the threshold with the highest F1 are called positive.
+
+        The published code of MedKLIP and KAD takes a score at the threshold for positive in its F1, and for
+        negative in its accuracy; so the positive whose score the threshold is counts as missed.
+
+        Returns:
+            [R]; NaN where positives have no weight.
+        """
+        mine, right, wrong, negatives = self._at_thresholds(weights)
+        if not len(self.positive):
+            return np.full(len(weights), np.nan)
+        found, passed = _cumulative(mine), _cumulative(weights.take(self.negative, axis=1))
+        # A sample that is not drawn lends no threshold: above it lies another set than above the next.
+        drawn = found.take(self._last, axis=1) > found.take(self._first, axis=1)
+        _, best = _best(mine, right, wrong, drawn)
+        right = found[:, -1:] - found.take(self._last, axis=1)
+        wrong = passed[:, -1:] - passed.take(self._upper, axis=1)
+        return _accuracy(mine, right, wrong, negatives, best)
 
     def _at_thresholds(self, weights: Values) -> tuple[Values, Values, Values, Values]:
         """Return the positives' weights, and the weights called rightly and wrongly at each positive's score.
@@ -88,6 +100,29 @@ class Ranking:
         right = found[:, -1:] - found.take(self._first, axis=1)
         wrong = passed[:, -1:] - passed.take(self._lower, axis=1)
         return mine, right, wrong, passed[:, -1]
+
+
+def _best(
+    mine: Values, right: Values, wrong: Values, allowed: NDArray[np.bool_] | None = None
+) -> tuple[Values, NDArray[np.intp]]:
+    """Return the highest F1, [R] (NaN where positives have no weight), and the place of its threshold."""
+    positives = mine.sum(axis=1)
+    f1 = ratio(2 * right, positives[:, None] + right + wrong)
+    # The positives of a replicate may all weigh nothing; that is undefined, not the first threshold.
+    candidates = np.where(np.isnan(f1), -1.0, f1)
+    best = (candidates if allowed is None else np.where(allowed, candidates, -1.0)).argmax(axis=1)
+    highest = np.take_along_axis(f1, best[:, None], axis=1)[:, 0]
+    return np.where(positives == 0, np.nan, highest), best
+
+
+def _accuracy(
+    mine: Values, right: Values, wrong: Values, negatives: Values, best: NDArray[np.intp]
+) -> Values:
+    """Return the accuracy at one threshold per row, [R]; NaN where positives have no weight."""
+    positives = mine.sum(axis=1)
+    right, wrong = (np.take_along_axis(array, best[:, None], axis=1)[:, 0] for array in (right, wrong))
+    accuracy = ratio(right + negatives - wrong, positives + negatives)
+    return np.where(positives == 0, np.nan, accuracy)
 
 
 def _cumulative(weights: Values) -> Values:

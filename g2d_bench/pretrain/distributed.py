@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,11 +61,12 @@ def world(device: str | None = None) -> Iterator[World]:
         device: ``cpu`` or ``cuda``; by default, the accelerator if there is one.
 
     Raises:
-        InputError: fewer accelerators than processes on this machine.
+        InputError: another device, or fewer accelerators than processes on this machine.
     """
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    size, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-    local = int(os.environ.get("LOCAL_RANK", 0))
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", kind):
+        raise InputError(f"{kind!r} is none of cpu, cuda and cuda:N", field="--device")
+    size, rank, local = _number("WORLD_SIZE", 1), _number("RANK", 0), _number("LOCAL_RANK", 0)
     chosen = torch.device(kind)
     if chosen.type == "cuda":
         if not torch.cuda.is_available():
@@ -76,6 +78,8 @@ def world(device: str | None = None) -> Iterator[World]:
                     field="torchrun --nproc-per-node",
                 )
             chosen = torch.device("cuda", local)
+        elif (chosen.index or 0) >= torch.cuda.device_count():
+            raise InputError(f"{kind!r}: there are {torch.cuda.device_count()}", field="--device")
         torch.cuda.set_device(chosen)
     started = size > 1 and not torch.distributed.is_initialized()
     if started:
@@ -86,6 +90,14 @@ def world(device: str | None = None) -> Iterator[World]:
     finally:
         if started:
             torch.distributed.destroy_process_group()
+
+
+def _number(name: str, default: int) -> int:
+    """Read what ``torchrun`` puts into the environment."""
+    value = os.environ.get(name, str(default))
+    if not re.fullmatch(r"[0-9]{1,6}", value):
+        raise InputError(f"{value!r} is no number of processes", field=name)
+    return int(value)
 
 
 def parallel(model: nn.Module, here: World) -> nn.Module:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -247,7 +248,8 @@ def _dataset(name: str, data_root: Path, *, strict: bool, folder: Path | None = 
 def _folder(folder: Path, *, strict: bool) -> Read:
     skipped: Counter[str] = Counter()
     pairs = []
-    rows = _table(folder / "pairs.csv") if (folder / "pairs.csv").is_file() else _files(folder)
+    guessed: list[Path] = []
+    rows = _table(folder / "pairs.csv") if (folder / "pairs.csv").is_file() else _files(folder, guessed)
     for where, image, said, patient in rows:
         reason = ""
         if image is None or not image.is_file():
@@ -263,6 +265,12 @@ def _folder(folder: Path, *, strict: bool) -> Read:
             continue
         name = image.relative_to(folder).as_posix() if image.is_relative_to(folder) else str(image)
         pairs.append(Pair(name, patient or name, image, *said))
+    if guessed:
+        print(
+            f"{folder}: {len(guessed)} reports are not UTF-8, the first is {guessed[0].name}; "
+            "read as a Western European encoding",
+            file=sys.stderr,
+        )
     names = Counter(pair.id for pair in pairs)
     for name, number in names.items():
         if number > 1:
@@ -282,8 +290,11 @@ def _said(report: str | Report) -> _Said:
     return (*impression, *findings), len(impression)
 
 
-def _files(folder: Path) -> Iterator[_Row]:
-    """Yield images and same-stem text files of a folder and the folders below it."""
+def _files(folder: Path, guessed: list[Path]) -> Iterator[_Row]:
+    """Yield images and same-stem text files of a folder and the folders below it.
+
+    Reports that are not UTF-8 are noted in ``guessed``: which older encoding they have cannot be known.
+    """
     images: dict[Path, Path] = {}
     reports: dict[Path, Path] = {}
     for path in sorted(folder.rglob("*")):
@@ -302,7 +313,12 @@ def _files(folder: Path) -> Iterator[_Row]:
         if report is None:
             yield images[stem], image, None, ""
         else:
-            yield report, image, _said(read_report(report)), ""
+            read = read_report(report)
+            try:
+                report.read_bytes().decode("utf-8")
+            except UnicodeDecodeError:
+                guessed.append(report)
+            yield report, image, _said(read), ""
 
 
 def _table(path: Path) -> Iterator[_Row]:

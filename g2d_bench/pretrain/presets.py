@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.pretrain.augment import PAPER as PAPER_AUGMENT
 from g2d_bench.pretrain.augment import PHANTOM as PHANTOM_AUGMENT
 from g2d_bench.pretrain.augment import Augment
+from g2d_bench.pretrain.recipe_check import changed
 
 PRESETS = ("paper", "phantom")
 METHODS = ("convirt", "gloria", "mgca", "g2d")
@@ -233,7 +234,7 @@ def recipe(
         overrides: fields of :class:`Recipe` to change (batch, steps, text, ...).
 
     Raises:
-        InputError: unknown method, preset, variant or field.
+        InputError: unknown method, preset, variant or field, or a value that a field cannot have.
     """
     for word, allowed, name in (
         (method, METHODS, "method"),
@@ -262,9 +263,5 @@ def recipe(
             augment=augment,
             **changes,
         )
-    for name in overrides or {}:
-        if name not in Recipe.__dataclass_fields__:
-            raise InputError(
-                f"a recipe has no {name!r}; {did_you_mean(name, list(Recipe.__dataclass_fields__))}"
-            )
-    return replace(made, **dict(overrides or {}))
+    final: Recipe = changed(made, overrides or {})
+    return final

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,17 @@ from g2d_bench import __version__
 from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.text import TextEncoder
 from g2d_bench.encoders.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
+from g2d_bench.encoders.weights import first_line
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
 from g2d_bench.pretrain.augment import mix
 from g2d_bench.pretrain.distributed import World, world
 from g2d_bench.pretrain.export import MAX_BYTES, RANKS, evaluate_retrieval, export
 from g2d_bench.pretrain.objective import make_objective
+from g2d_bench.pretrain.own_card import card_name, write_card
 from g2d_bench.pretrain.pairs import PairData, read_pairs
 from g2d_bench.pretrain.presets import METHODS, Recipe, recipe
+from g2d_bench.pretrain.recipe_check import check_constants
 from g2d_bench.pretrain.run_folder import RunFolder
 from g2d_bench.pretrain.train import Batches, Model, fit
 from g2d_bench.provenance import commit, hardware, now, versions
@@ -41,10 +46,12 @@ class Pretrained:
     Attributes:
         weights: the safetensors file; its tokenizer lies beside it.
         card: its model card.
+        encoder: the encoder card beside them, which ``--encoders-dir`` of that folder loads.
     """
 
     weights: Path
     card: Mapping[str, Any]
+    encoder: Path
 
 
 def pretrain(
@@ -63,6 +70,7 @@ def pretrain(
     save_every: int = 200,
     tensorboard: bool = False,
     cache: Path | None = None,
+    name: str = "",
 ) -> Pretrained:
     """Pre-train one encoder; go on where an interrupted run in the same folder stopped.
 
@@ -82,11 +90,15 @@ def pretrain(
         save_every: steps between checkpoints.
         tensorboard: write the log for TensorBoard too.
         cache: folder of decoded images; the user's cache by default.
+        name: of the encoder on its card; after the folder if empty.
 
     Raises:
         InputError: bad data, recipe or folder, a folder of another run, or a loss that is not finite.
     """
     made = recipe(method, preset=preset, variant=variant, overrides=overrides)
+    if not 0 <= seed < 1 << 32:
+        raise InputError(f"must lie between 0 and {(1 << 32) - 1}, not {seed}", field="--seed")
+    encoder = _card_of(out, name)
     with world(device) as here:
         if not here.first:
             here.barrier()  # the first process generates and decodes, the others find it done
@@ -97,11 +109,21 @@ def pretrain(
         if here.first:
             here.barrier()
         try:
-            return _run(made, pairs, folder, here, seed, save_every=save_every, tensorboard=tensorboard)
-        except InputError:
+            done = _run(made, pairs, folder, here, seed, save_every=save_every, tensorboard=tensorboard)
+        except Exception:
             if here.first:
                 folder.abandon(TOKENIZER)
             raise
+        weights = folder.path / WEIGHTS
+        if here.first:
+            write_card(encoder, method, weights, done)
+        return Pretrained(weights, done, encoder)
+
+
+def _card_of(out: Path, name: str) -> Path:
+    """Where the encoder card of a run is or goes: a run that is taken up keeps the one that it has."""
+    there = [] if name or not out.is_dir() else sorted(out.glob("*.toml"))
+    return there[0] if there else out / f"{card_name(out, name)}.toml"
 
 
 def make_all(
@@ -177,17 +199,23 @@ def build(made: Recipe, pairs: PairData, folder: RunFolder, here: World, seed: i
             options=made.options,
             pretrained=made.pretrained,
         )
+        taken = signature(import_module(f"g2d_bench.pretrain.{made.method}").OBJECTIVE).parameters
+        check_constants(made.constants, {name: one.default for name, one in taken.items()})
         torch.default_generator.manual_seed(mix("heads", seed))
-        objective = make_objective(
-            made.method,
-            variant=made.variant,
-            channels=image.channels,
-            strides=image.strides,
-            num_features=image.num_features,
-            text_width=text.width,
-            heads=made.heads,
-            **made.constants,
-        )
+        try:
+            objective = make_objective(
+                made.method,
+                variant=made.variant,
+                channels=image.channels,
+                strides=image.strides,
+                num_features=image.num_features,
+                text_width=text.width,
+                heads=made.heads,
+                **made.constants,
+            )
+        except (TypeError, ValueError, ArithmeticError, IndexError, RuntimeError) as error:
+            # Options of heads and objective are checked by the modules that they build.
+            raise InputError(f"not built: {first_line(error)}", field="--set heads, constants") from None
     return Model(image, text, objective, made).to(here.device)
 
 
@@ -200,10 +228,12 @@ def _run(
     *,
     save_every: int,
     tensorboard: bool,
-) -> Pretrained:
+) -> Mapping[str, Any]:
+    """Train and export; return the model card, empty in a process that is not the first."""
     weights, result = folder.path / WEIGHTS, folder.path / RESULT
     if result.is_file() and weights.is_file():
-        return Pretrained(weights, json.loads(result.read_text()))
+        kept: dict[str, Any] = json.loads(result.read_text())
+        return kept
     model = build(made, pairs, folder, here, seed)
     fit(
         model,
@@ -213,7 +243,7 @@ def _run(
         tensorboard=tensorboard,
     )
     if not here.first:
-        return Pretrained(weights, {})
+        return {}
     entries = folder.entries()
     card = {
         "seed": seed,
@@ -249,7 +279,7 @@ def _run(
         card["retrieval"] = evaluate_retrieval(model, pairs, made)
     card = export(model, made, card, weights)
     folder.write(RESULT, json.dumps(card, indent=1, sort_keys=True) + "\n")
-    return Pretrained(weights, card)
+    return card
 
 
 def _mean(entries: list[dict[str, Any]]) -> dict[str, float]:

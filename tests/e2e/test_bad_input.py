@@ -206,6 +206,46 @@ def test_a_pickle_with_code_is_never_executed(call: Callable[..., str], siim: Pa
     assert not witness.exists()
 
 
+def _saved(content: object) -> Callable[[Path], object]:
+    return lambda path: torch.save(content, path)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid x\n"), "Git LFS"),
+        (lambda path: path.write_bytes(b"<!DOCTYPE html><p>quota"), "a web page in place of the file"),
+        (lambda path: path.write_bytes(bytes(20_000)), "nothing but zeros"),
+        (lambda path: path.write_bytes(b"\x80\x02K\x01r\xff\xff\xff\x0f."), "a plain pickle"),
+        (_saved({"image.conv1.weight": torch.eye(3).to_sparse()}), "is a sparse tensor"),
+        (_saved({"image.conv1.weight": torch.empty(3, device="meta")}), "is a meta (without values) tensor"),
+        (_saved({"image.conv1.weight": torch.zeros(1).expand(99_999, 99_999)}), "repeats a storage"),
+        (_saved(torch.nn.Linear(1, 1)), "a whole pickled torch.nn.modules.linear.Linear"),
+    ],
+    ids=["lfs", "html", "zeros", "memo", "sparse", "meta", "stride", "module"],
+)
+def test_a_file_that_is_no_checkpoint(
+    write: Callable[[Path], object], message: str, call: Callable[..., str], siim: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "x.pth")
+    arguments = [*RUN, "--data-root", str(siim), "--checkpoint", f"g2d={tmp_path / 'x.pth'}"]
+    arguments[arguments.index("random")] = "g2d"
+    line = call(*arguments)
+    assert "x.pth: " in line
+    assert message in line
+
+
+def test_a_copied_card_has_no_weights(call: Callable[..., str], siim: Path, tmp_path: Path) -> None:
+    cards = tmp_path / "cards"
+    cards.mkdir()
+    shipped = Path(__file__).resolve().parents[2] / "baselines" / "convirt.toml"
+    (cards / "mine.toml").write_text(shipped.read_text())
+    arguments = [*RUN, "--data-root", str(siim), "--encoders-dir", str(cards)]
+    arguments[arguments.index("random")] = "mine"
+    line = call(*arguments)
+    assert "a card of your own takes no shipped weights; put it there, or give --checkpoint mine=" in line
+
+
 def test_a_checkpoint_of_another_architecture(call: Callable[..., str], siim: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.pt"
     torch.save({"image.conv1.weight": torch.zeros(64, 3, 7, 7)}, other)

@@ -150,6 +150,10 @@ def published(trained_state: MakeState) -> MakePublished:
                 return {"epoch": 9, "model_state_dict": state, "optimizer_state_dict": {"state": {}}}
             case "g2d.r50 encoder-decoder":
                 return {**put("encoder.", r50), **smp_decoder("")}
+            case "g2d.r50 checkpoint no-decoder":
+                other = junk("attnpool.q_proj.weight", "proj_v.0.weight", "lm_model.embeddings.x")
+                state = {**put("encoder.backbone.", r50), **other}
+                return {"epoch": 9, "model_state_dict": state, "optimizer_state_dict": {"state": {}}}
             case "g2d.r50 no-decoder":
                 return put("backbone.", r50)
             case "g2d.r50 encoder" | "mflag.r50 encoder":

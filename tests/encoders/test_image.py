@@ -122,6 +122,9 @@ def test_phantom_encoder_is_small() -> None:
         ("qqqqqqqq", {}, "image.model: timm has no 'qqqqqqqq'; see timm.list_models()"),
         ("resnet50", {"chanels": [8, 8, 8, 8]}, "image.options: timm's resnet50 refuses"),
         ("vit_base_patch16_224", {"embed_dim": 25, "num_heads": 2}, "image.options: timm's vit_base"),
+        ("resnet18", {"channels": [8, 8, 8, -8]}, "image.options: timm's resnet18 refuses"),
+        ("resnet18", {"checkpoint_path": "x.pth"}, "image.options.checkpoint_path: is not for a card to say"),
+        ("resnet18", {"pretrained_cfg": {"url": "http://x"}}, "image.options.pretrained_cfg: is not for"),
         ("densenet121", {}, "image.model: 'densenet121' is neither a ResNet nor a ViT of timm"),
     ],
 )
@@ -129,6 +132,48 @@ def test_wrong_architecture_is_one_line(model: str, options: dict[str, Any], exp
     with pytest.raises(InputError) as caught:
         ImageEncoder(model, options=options)
     assert str(caught.value).startswith(expected)
+
+
+SMALL_VIT = {"img_size": 32, "embed_dim": 16, "depth": 4, "num_heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "expected"),
+    [
+        (
+            "vit_base_patch16_224",
+            {"class_token": False, "global_pool": "avg"},
+            "image.options.class_token: vit_base_patch16_224 has no class token, which is what is probed",
+        ),
+        (
+            "vit_base_patch16_224",
+            {"global_pool": "avg"},
+            "image.options.global_pool: vit_base_patch16_224 pools by 'avg'; of a ViT the class token",
+        ),
+        (
+            "vit_base_patch16_siglip_224",
+            {},
+            "image.model: vit_base_patch16_siglip_224 has no class token",
+        ),
+        (
+            "vit_base_patch16_224",
+            {"class_token": False, "reg_tokens": 4, "global_pool": "avg"},
+            "image.options.class_token: vit_base_patch16_224 has no class token",
+        ),
+    ],
+)
+def test_a_vit_without_class_token_is_refused(model: str, options: dict[str, Any], expected: str) -> None:
+    """Its first token is a patch or a register: a probe of it would be another measurement, in silence."""
+    with pytest.raises(InputError) as caught:
+        ImageEncoder(model, options={**SMALL_VIT, **options})
+    assert str(caught.value).startswith(expected)
+
+
+def test_registers_behind_a_class_token_do_no_harm() -> None:
+    encoder = ImageEncoder("vit_base_patch16_224", options={**SMALL_VIT, "reg_tokens": 4}).eval()
+    got = features(encoder, 32)
+    assert got.pooled.shape == (2, 16)
+    assert got.pyramid[-1].shape == (2, 16, 2, 2)
 
 
 def test_pretrained_without_network_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -207,7 +207,7 @@ def test_an_incomplete_cache_that_is_read_only(
     [
         ("/dev/null/x", ("/dev/null/x", "a file is where a folder should be")),
         ("FILE", ("FILE", "a file is where a folder should be")),
-        ("~nobody-of-that-name/x", ("G2D_BENCH_CACHE", "has no home folder")),
+        ("~nobody-of-that-name/x", ("G2D_BENCH_CACHE", "no such home folder")),
         ("/proc/nowhere", ("/proc/nowhere", "cannot be written")),
         ("n" * 300, ("too long",)),
     ],
@@ -227,7 +227,7 @@ def test_odd_caches(cache: str, words: tuple[str, ...], start: Start, grid: Grid
         ("FILE", ("is not a folder",)),
         ("PIPE", ("is not a folder",)),
         ("LINK", ("is a link to nothing",)),
-        ("~nobody-of-that-name/x", ("G2D_BENCH_RESULTS", "has no home folder")),
+        ("~nobody-of-that-name/x", ("G2D_BENCH_RESULTS", "no such home folder")),
         ("n" * 300, ("too long",)),
     ],
 )

@@ -15,6 +15,7 @@ from sklearn.metrics import (
     brier_score_loss,
     f1_score,
     matthews_corrcoef,
+    precision_recall_curve,
     roc_auc_score,
 )
 
@@ -75,6 +76,15 @@ def _best_f1(t: Array, s: Array) -> tuple[float, float]:
     return best
 
 
+def _accuracy_medklip(t: Array, s: Array) -> float:
+    """The published recipe with scikit-learn's curve: F1 at or above a threshold, accuracy above it."""
+    precision, recall, thresholds = precision_recall_curve(t, s)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
+    # The last point of the curve has no threshold; rounding must not choose between equal ones.
+    chosen = thresholds[np.flatnonzero(f1[:-1] >= f1[:-1].max() - 1e-12)[0]]
+    return float(np.mean((s > chosen) == t))
+
+
 def _ece(t: Array, s: Array) -> float:
     total = 0.0
     for b in range(BINS):
@@ -97,6 +107,7 @@ REFERENCES = {
     "ece": _ece,
     "f1_legacy": _with_positive(lambda t, s: _best_f1(t, s)[0]),
     "accuracy_legacy": _with_positive(lambda t, s: _best_f1(t, s)[1]),
+    "accuracy_at_medklip": _with_positive(_accuracy_medklip),
 }
 
 
@@ -228,6 +239,17 @@ def test_undefined_is_nan() -> None:
     unknown = _stored(np.full((3, 1), 0.5), np.full((3, 1), np.nan), thresholds=np.full(1, 0.5))
     names = tuple(name for name, spec in METRICS.items() if spec.by_label)
     assert all(math.isnan(value) for value in measure(unknown, names).values())
+
+
+def test_medklips_accuracy_leaves_out_the_score_that_is_the_threshold() -> None:
+    scores, targets = np.array([[0.9], [0.8], [0.1]]), np.array([[1.0], [1.0], [0.0]])
+    names = ("f1_legacy", "accuracy_legacy", "accuracy_at_medklip")
+    found = measure(_stored(scores, targets), names)
+    assert found == {"f1_legacy": 1.0, "accuracy_legacy": 1.0, "accuracy_at_medklip": pytest.approx(2 / 3)}
+    # Weights are repetitions: with the second sample twice, half of four are missed.
+    weights = np.array([[1.0, 2.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+    values = metric_spec("accuracy_at_medklip").statistic(_stored(scores, targets))(weights)
+    assert values == pytest.approx([0.5, 0.0, 0.5])
 
 
 def test_no_metric_of_the_zero_shot_tasks_sees_a_z_score_over_the_test_set() -> None:

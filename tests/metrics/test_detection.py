@@ -155,6 +155,37 @@ def test_equals_pycocotools_on_random_scenes(seed: int) -> None:
         )
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_boxes_of_negative_area_are_neither_right_nor_wrong(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    boxes = scene(seed + 300, images=12, labels=2, truths=4, boxes=20, side=20)
+    box, true_box = boxes.box.copy(), boxes.true_box.copy()
+    box[rng.random(len(box)) < 0.3, 2] *= -1
+    box[rng.random(len(box)) < 0.1, 3] *= -1
+    true_box[rng.random(len(true_box)) < 0.1, 3] *= -1
+    odd = replace(boxes, box=box, true_box=true_box)
+    assert (box[:, 2] * box[:, 3] < 0).any()
+    assert (true_box[:, 3] < 0).any()
+    (ours,) = average_precision(match(odd, IOUS_COCO))
+    np.testing.assert_allclose(ours, pycoco(odd, IOUS_COCO), rtol=0, atol=1e-9)
+    assert metrics(odd)["ap_coco"] == pytest.approx(float(pycoco(odd, IOUS_COCO).mean()), abs=1e-9)
+
+
+def test_a_box_of_negative_width_is_no_false_positive() -> None:
+    """A right box below one that runs backwards: counted as wrong, the latter would halve the precision."""
+    true_box = np.array([[10.0, 10.0, 20.0, 20.0]])
+    zero, one = np.zeros(2, np.int64), np.zeros(1, np.int64)
+    boxes = Detections(
+        1, zero, zero, np.array([0.9, 0.8]), np.array([[60.0, 5, -9, 9], *true_box]), one, one, true_box
+    )
+    assert metrics(boxes)["ap_coco"] == pytest.approx(1)
+    assert metrics(boxes)["sensitivity_1fp"] == 1
+    wrong = replace(boxes, box=np.abs(boxes.box))
+    assert metrics(wrong)["ap_coco"] == pytest.approx(0.5)
+    backwards = replace(boxes, true_box=np.array([[10.0, 10.0, 20.0, -20.0]]))
+    assert np.isnan(metrics(backwards)["ap_coco"])
+
+
 def test_the_number_of_mean_metrics_is_coco_s() -> None:
     boxes = SCENES["three labels"]
     values = metrics(boxes)

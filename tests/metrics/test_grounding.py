@@ -61,6 +61,7 @@ def _reference(heat: Array, truth: Array, threshold: float) -> dict[str, float]:
         "miou_cosine": sum(iou(pixels, t) for t in THRESHOLDS) / len(THRESHOLDS),
         "miou_minmax": sum(iou(stretched, t) for t in THRESHOLDS) / len(THRESHOLDS),
         "pointing": sum(top) / len(top),
+        "pointing_at_medklip": float(any(top)),
     }
     for name, cut in (("validation", threshold), ("medklip", 0.008)):
         common, predicted, true = overlap(pixels, cut)

@@ -68,6 +68,21 @@ def test_folder(tmp_path: Path) -> None:
     assert PairData(read_pairs(str(root)), 16, cache=tmp_path / "cache").hash != data.hash
 
 
+def test_reports_in_an_older_encoding_are_counted_aloud(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_folder(tmp_path / "data")
+    assert len(read_pairs(str(root)).pairs) == 6
+    assert capsys.readouterr().err == ""
+    for report in sorted(root.rglob("*.txt"))[:2]:
+        report.write_bytes("FINDINGS: Opacité à gauche.".encode("latin-1"))
+    read = read_pairs(str(root))
+    assert sum("Opacité" in " ".join(pair.sentences) for pair in read.pairs) == 2
+    assert capsys.readouterr().err == (
+        f"{root}: 2 reports are not UTF-8, the first is i0.txt; read as a Western European encoding\n"
+    )
+
+
 def test_table(tmp_path: Path) -> None:
     write_image(tmp_path / "x/a.png", 1)
     write_image(tmp_path / "b.png", 2)

@@ -1,0 +1,105 @@
+"""The encoder card that a finished run leaves beside its weights, ready for `--encoders-dir`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from g2d_bench.cards.encoder import NAME, EncoderCard, load_encoder_card
+from g2d_bench.errors import InputError
+from g2d_bench.paths import shipped
+
+OWN = "own"
+
+
+def card_name(out: Path, wanted: str = "") -> str:
+    """Name a run's encoder: as asked, else after its folder.
+
+    Args:
+        out: the run's folder.
+        wanted: what the user asked for.
+
+    Returns:
+        A name that no shipped card has: ``g2d-own`` for a folder ``g2d``.
+
+    Raises:
+        InputError: the name that was asked for is none, or a shipped card's.
+    """
+    taken = {path.stem for path in shipped("baselines").glob("*.toml")}
+    if wanted:
+        if not re.fullmatch(NAME, wanted):
+            raise InputError(f"{wanted!r} is no name of an encoder; write one like my-g2d", field="--name")
+        if wanted in taken:
+            raise InputError(f"{wanted!r} is a shipped encoder's name", field="--name")
+        return wanted
+    name = re.sub(r"[^a-z0-9]+", "-", out.resolve().name.lower())[:40].strip("-") or OWN
+    return f"{name}-{OWN}" if name in taken else name
+
+
+def write_card(path: Path, method: str, weights: Path, card: Mapping[str, Any]) -> None:
+    """Write a card for a run's weights, unless there is one; it may have been edited.
+
+    Args:
+        path: the card's file; its stem is the encoder's name.
+        method: the objective.
+        weights: beside the card.
+        card: the model card of the weights.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    if path.is_file():
+        return
+    shown = load_encoder_card(shipped("baselines") / f"{method}.toml")
+    data, recipe, image = card["data"], card["recipe"], card["image"]
+    seen = "phantom" if data["kind"] == "phantom" else Path(data["source"]).name
+    text = shown.text
+    lines = [
+        f"# Made with its weights; load it with --encoders-dir {path.parent.name}",
+        f"title = {_toml(f'{shown.title} (pre-trained on {seen})')}",
+        f"paper = {_toml(shown.paper)}",
+        f"objective = {_toml(method)}",
+        f"scale = {_toml('phantom' if recipe['text'] == 'small' else 'published')}",
+        f"weights = {_toml(weights.name)}",
+        f"decoder = {_toml('decoder' in card)}",
+        f"local_features = {_toml(shown.local_features)}",
+        f"pretraining = {_toml([seen])}",
+        f"notes = {_toml(_notes(card))}",
+        "",
+        "[image]",
+        *(f"{key} = {_toml(value)}" for key, value in image.items() if value is not None),
+        "",
+        "[text]",
+        'source = "shipped"',
+        *([f"aggregation = {_toml(text.aggregation)}"] if text else []),
+        f"max_length = {recipe['max_length']}",
+    ]
+    draft = path.with_name(f".{path.name}.tmp")
+    try:
+        draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InputError(f"the card cannot be written: {error.strerror}", file=path) from error
+    made: EncoderCard = load_encoder_card(path)
+    assert made.name == path.stem
+
+
+def _notes(card: Mapping[str, Any]) -> str:
+    data, pairs = card["data"], card["data"]["pairs"]
+    return (
+        f"Pre-trained with {card['made']['by']} on {pairs['train']} pairs of {data['source']} "
+        f"({data['hash'][:12]}), variant {card['variant']}, {card['steps']} steps, seed {card['seed']}."
+    )
+
+
+def _toml(value: Any) -> str:
+    """Write a value as TOML: JSON but for tables, and what TOML wants escaped beyond it."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

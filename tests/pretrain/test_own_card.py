@@ -1,0 +1,101 @@
+"""The card that a run leaves is ready to use, and is its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cards.encoder import load_encoder_card
+from g2d_bench.encoders.load import load_encoder
+from g2d_bench.encoders.weights import weights_digest, weights_file
+from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_file
+from g2d_bench.paths import shipped
+from g2d_bench.pretrain.own_card import card_name
+from g2d_bench.pretrain.pretrain import pretrain
+
+
+def test_a_run_leaves_a_card_that_loads_its_weights(go: Any, tmp_path: Path) -> None:
+    made = go(tmp_path / "My Run", method="g2d", constants={"decoder": {"widths": [8, 8]}})
+    assert made.encoder == tmp_path / "My Run" / "my-run.toml"
+    card = Catalogue.open(encoder_dirs=(made.encoder.parent,)).encoders["my-run"]
+    assert card.objective == "g2d"
+    assert card.scale == "phantom"
+    assert card.decoder
+    assert card.pretraining == ["toy0"]
+    assert weights_file(card) == made.weights
+    assert weights_digest(card) == digest_file(made.weights)
+    encoder = load_encoder(card)
+    assert encoder.text is not None
+    assert encoder.heads is not None
+    assert encoder.decoder is not None
+    assert encoder.heads.method == "g2d"
+    recipe = made.card["recipe"]
+    assert (card.image.size, card.image.options) == (recipe["size"], recipe["options"])
+    image = torch.zeros((1, 32, 32), dtype=torch.uint8)
+    assert encoder.image(encoder.preprocess(image)).pooled.shape == (1, 16)
+
+
+def test_a_finished_run_keeps_its_card_and_a_lost_one_is_written_again(go: Any, tmp_path: Path) -> None:
+    made = go(tmp_path / "run")
+    text, card = made.encoder.read_text(), load_encoder_card(made.encoder)
+    made.encoder.write_text(text.replace("title = ", "title = 'Mine' #"))
+    assert go(tmp_path / "run").encoder.read_text() != text
+    made.encoder.unlink()
+    written = go(tmp_path / "run").encoder
+    # The run's own notes give the card's lines in another order.
+    assert load_encoder_card(written) == card
+
+
+def test_a_name_of_ones_own(toy: Path, tiny: dict[str, Any], tmp_path: Path) -> None:
+    def run(name: str = "") -> Path:
+        arguments: dict[str, Any] = {"overrides": tiny, "device": "cpu", "cache": toy.parent / "cache"}
+        return pretrain("convirt", str(toy), out=tmp_path / "run", name=name, **arguments).encoder
+
+    assert run("convirt-2.small").name == "convirt-2.small.toml"
+    assert run().name == "convirt-2.small.toml", "a run that is taken up keeps the name that it has"
+    assert [path.name for path in (tmp_path / "run").glob("*.toml")] == ["convirt-2.small.toml"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("g2d", "g2d-own"),
+        ("mgca.r50", "mgca-r50"),
+        ("Ünï cödé 2", "n-c-d-2"),
+        ("---", "own"),
+        ("x" * 200, "x" * 40),
+    ],
+)
+def test_names_follow_the_folder(folder: str, name: str) -> None:
+    found = card_name(Path("/runs") / folder)
+    assert found == name
+    assert not (shipped("baselines") / f"{found}.toml").exists()
+
+
+def test_a_copied_card_takes_no_shipped_weights(tmp_path: Path) -> None:
+    copy = tmp_path / "mine.toml"
+    copy.write_text((shipped("baselines") / "convirt.toml").read_text())
+    card = load_encoder_card(copy)
+    with pytest.raises(InputError) as caught:
+        weights_file(card)
+    assert str(caught.value) == (
+        "mine: no convirt.safetensors beside the card, and a card of your own takes no shipped weights; "
+        "put it there, or give --checkpoint mine=FILE"
+    )
+    own = load_encoder_card(shipped("baselines") / "convirt.toml")
+    assert own.folder is None
+    assert own.digest == card.model_copy(update={"name": "convirt"}).digest, "the place is no part of it"
+    file = weights_file(own)
+    assert file is not None
+    # What the user names or puts beside the card is taken, be it the same bytes.
+    assert weights_file(card, file) == file
+    (tmp_path / "convirt.safetensors").write_bytes(file.read_bytes())
+    assert weights_file(card) == tmp_path / "convirt.safetensors"
+    copy.write_text(copy.read_text().replace("convirt.safetensors", "no-such.safetensors"))
+    with pytest.raises(InputError, match=r"no no-such\.safetensors beside the card; put it there"):
+        weights_file(load_encoder_card(copy))
