@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from g2d_bench.cards.encoder import NAME, EncoderCard, load_encoder_card
-from g2d_bench.errors import InputError
+from g2d_bench.cards.io import load_card
+
+from g2d_bench.cards.encoder import EncoderCard, NAME, from g2d_bench.errors import InputError
 from g2d_bench.paths import shipped
 
 OWN = "own"
@@ -53,7 +54,7 @@ def write_card(path: Path, method: str, weights: Path, card: Mapping[str, Any]) 
     """
     if path.is_file():
         return
-    shown = load_encoder_card(shipped("baselines") / f"{method}.toml")
+    shown = load_card(shipped("baselines") / f"{method}.toml", EncoderCard)
     data, recipe, image = card["data"], card["recipe"], card["image"]
     seen = "phantom" if data["kind"] == "phantom" else Path(data["source"]).name
     text = shown.text
@@ -84,7 +85,7 @@ def write_card(path: Path, method: str, weights: Path, card: Mapping[str, Any]) 
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise InputError(f"the card cannot be written: {error.strerror}", file=path) from error
-    made: EncoderCard = load_encoder_card(path)
+    made: EncoderCard = load_card(path, EncoderCard)
     assert made.name == path.stem
 
 

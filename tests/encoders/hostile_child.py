@@ -31,8 +31,8 @@ def _too_long(*_: object) -> None:
 
 def main() -> None:
     """Read jobs ``[{"file": ..., "card": ... or null}]`` from standard input, write one result per line."""
-    from g2d_bench.cards.encoder import load_encoder_card
-    from g2d_bench.encoders.checkpoint import open_checkpoint
+    from g2d_bench.cards.io import load_card
+    from g2d_bench.cards.encoder import EncoderCard, from g2d_bench.encoders.checkpoint import open_checkpoint
     from g2d_bench.encoders.load import load_encoder
     from g2d_bench.encoders.text import TextEncoder
     from g2d_bench.errors import InputError
@@ -55,7 +55,7 @@ def main() -> None:
             if job["card"] is None:
                 open_checkpoint(file)
             else:
-                load_encoder(load_encoder_card(Path(job["card"])), checkpoint=file)
+                load_encoder(load_card(Path(job["card"]), EncoderCard), checkpoint=file)
             found = "loads"
         except InputError as error:
             found = str(error)

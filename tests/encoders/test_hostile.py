@@ -293,12 +293,13 @@ def test_names_cannot_move_the_cursor(tmp_path: Path) -> None:
 
 
 def _card(folder: Path) -> tuple[Path, EncoderCard]:
-    from g2d_bench.cards.encoder import load_encoder_card
+    from g2d_bench.cards.encoder import EncoderCard
+    from g2d_bench.cards.io import load_card
 
     (folder / "cards").mkdir(exist_ok=True)
     path = folder / "cards" / "tiny.toml"
     path.write_text(CARD)
-    return path, load_encoder_card(path)
+    return path, load_card(path, EncoderCard)
 
 
 def own(path: Path, change: Callable[[dict[str, Any]], object] = lambda metadata: None) -> Path:

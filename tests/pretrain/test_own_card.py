@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from g2d_bench.cards.catalogue import Catalogue
-from g2d_bench.cards.encoder import load_encoder_card
-from g2d_bench.encoders.load import load_encoder
+from g2d_bench.cards.io import load_card
+from g2d_bench.cards.encoder import EncoderCard, from g2d_bench.encoders.load import load_encoder
 from g2d_bench.encoders.weights import weights_digest, weights_file
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
@@ -42,13 +42,13 @@ def test_a_run_leaves_a_card_that_loads_its_weights(go: Any, tmp_path: Path) -> 
 
 def test_a_finished_run_keeps_its_card_and_a_lost_one_is_written_again(go: Any, tmp_path: Path) -> None:
     made = go(tmp_path / "run")
-    text, card = made.encoder.read_text(), load_encoder_card(made.encoder)
+    text, card = made.encoder.read_text(), load_card(made.encoder, EncoderCard)
     made.encoder.write_text(text.replace("title = ", "title = 'Mine' #"))
     assert go(tmp_path / "run").encoder.read_text() != text
     made.encoder.unlink()
     written = go(tmp_path / "run").encoder
     # The run's own notes give the card's lines in another order.
-    assert load_encoder_card(written) == card
+    assert load_card(written, EncoderCard) == card
 
 
 def test_a_name_of_ones_own(toy: Path, tiny: dict[str, Any], tmp_path: Path) -> None:
@@ -80,14 +80,14 @@ def test_names_follow_the_folder(folder: str, name: str) -> None:
 def test_a_copied_card_takes_no_shipped_weights(tmp_path: Path) -> None:
     copy = tmp_path / "mine.toml"
     copy.write_text((shipped("baselines") / "convirt.toml").read_text())
-    card = load_encoder_card(copy)
+    card = load_card(copy, EncoderCard)
     with pytest.raises(InputError) as caught:
         weights_file(card)
     assert str(caught.value) == (
         "mine: no convirt.safetensors beside the card, and a card of your own takes no shipped weights; "
         "put it there, or give --checkpoint mine=FILE"
     )
-    own = load_encoder_card(shipped("baselines") / "convirt.toml")
+    own = load_card(shipped("baselines") / "convirt.toml", EncoderCard)
     assert own.folder is None
     assert own.digest == card.model_copy(update={"name": "convirt"}).digest, "the place is no part of it"
     file = weights_file(own)
@@ -98,4 +98,4 @@ def test_a_copied_card_takes_no_shipped_weights(tmp_path: Path) -> None:
     assert weights_file(card) == tmp_path / "convirt.safetensors"
     copy.write_text(copy.read_text().replace("convirt.safetensors", "no-such.safetensors"))
     with pytest.raises(InputError, match=r"no no-such\.safetensors beside the card; put it there"):
-        weights_file(load_encoder_card(copy))
+        weights_file(load_card(copy, EncoderCard))
