@@ -186,7 +186,7 @@ def _fingerprint(dataset: Dataset) -> str:
     """Hash of the state of all files below the root and of the code that reads them."""
     digest = hashlib.sha256(f"{FORMAT}".encode())
     modules = {type(dataset).__module__, image_size.__module__, _build.__module__}
-    modules |= {f"g2d_bench.data.{name}" for name in ("base", "tables", "rle")}
+    modules |= {f"g2d_bench.data.{name}" for name in ("base", "tables", "rle", "dicom", "raster")}
     for module in sorted(modules):
         file = getattr(sys.modules.get(module), "__file__", None)
         digest.update(Path(file).read_bytes() if file else b"-")

@@ -21,7 +21,13 @@ from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
 
 CODE = (
-    *("g2d_bench.readers.images", "g2d_bench.data.cache"),
+    *(
+        "g2d_bench.readers.images",
+        "g2d_bench.data.cache",
+        "g2d_bench.readers.grey",
+        "g2d_bench.readers.raster",
+    ),
+    *("g2d_bench.readers.dicom", "g2d_bench.readers.dicom_regions", "g2d_bench.readers.dicom_values"),
     *("g2d_bench.encoders.features", "g2d_bench.encoders.image", "g2d_bench.encoders.load"),
     "g2d_bench.encoders.row_table",
 )

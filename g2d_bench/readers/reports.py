@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
+from g2d_bench.data.report_markup import decode, plain
 from g2d_bench.errors import InputError
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
@@ -35,11 +36,20 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "indication",
         "clinical information",
         "clinical history",
+        "clinical indications",
         "clinical indication",
+        "clinical data",
+        "clinical details",
+        "clinical question",
+        "clinical background",
         "patient history",
         "history",
         "reason for examination",
         "reason for exam",
+        "reason for the exam",
+        "reason for the examination",
+        "reason for this examination",
+        "reason for referral",
         "reason for study",
     ),
     "comparison": ("comparisons", "comparison", "comparison studies", "comparison study", "comparison exam"),
@@ -101,7 +111,7 @@ _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:drs?|mrs?|ms|vs|approx|cf|st|fig|jr|resp|e\.g|i\.e)$", re.IGNORECASE
 )
 _BEFORE_LOWER = re.compile(r"(?:^|[\s(\d])(?:[ap]\.m|etc|cm|mm|in|inc|no)$", re.IGNORECASE)
-_STOP = re.compile(r"[.!?]+(?=[\s)\]\"']|$|(?<=[a-z)\0 ]\.)[A-Z][a-z])")
+_STOP = re.compile(r"[.!?]+[”’]*(?=[\s)\]\"']|$|(?<=[a-z)\0 ]\.)[A-Z][a-z])")
 _ITEM = re.compile(r"^(?:\(?\d{1,2}[.)]|[-*•–])\s*(?=\D|$)")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n|\n[ \t]*(?=(?:[-*•–]|\(?\d{1,2}[.)])[ \t]+\S)")
 _WORD = re.compile(r"[A-Za-z]{2,}")
@@ -129,7 +139,8 @@ def parse_report(text: str, *, id: str = "") -> Report:
     """Split a report at its headings.
 
     Args:
-        text: the report as stored, line breaks included.
+        text: the report as stored, line breaks and mark-up included; see
+            :func:`g2d_bench.data.report_markup.plain`.
         id: kept in the result.
 
     Returns:
@@ -137,7 +148,7 @@ def parse_report(text: str, *, id: str = "") -> Report:
         and paragraphs that follow the short indication, comparison, technique or examination without a
         heading of their own, make the section :data:`BODY`.
     """
-    text = html.unescape(html.unescape(text)).replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
+    text = plain(text, _ANY)
     cuts: dict[int, tuple[int, str]] = {}
     for pattern in _HEADINGS:
         for match in pattern.finditer(text):
@@ -253,12 +264,14 @@ def read_report(path: Path) -> Report:
         raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read the report: {error.strerror}", file=path) from None
-    if b"\0" in raw:
-        raise InputError("not a text file", file=path)
+    if raw.lstrip().startswith(b"{\\rtf"):
+        raise InputError("rich text (RTF), not a text file; export the report as plain text", file=path)
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
+        text = decode(raw)
+    except ValueError:
+        text = "\0"
+    if "\0" in text:
+        raise InputError("not a text file", file=path)
     return parse_report(text, id=path.stem)
 
 
@@ -331,7 +344,7 @@ def _blocks(text: str) -> Iterator[str]:
 
 def _stopped(sentence: str) -> str:
     """End a sentence with a stop."""
-    return sentence if sentence[-1] in ".!?" else sentence.rstrip(",;:- ") + "."
+    return sentence if sentence.rstrip("”’")[-1:] in (".", "!", "?") else sentence.rstrip(",;:- ") + "."
 
 
 def _xml_files(source: Path) -> Iterator[tuple[str, bytes]]:
@@ -358,10 +371,7 @@ def _nlmcxr_report(name: str, data: bytes) -> Report:
     except ElementTree.ParseError as error:
         raise InputError(f"not an XML report ({error})", file=name) from None
     accession = root.find("uId")
-    parts = [
-        f"{element.get('Label', '')}:\n{element.text.strip()}"
-        for element in root.iter("AbstractText")
-        if element.text and element.text.strip()
-    ]
+    said = [(element.get("Label", ""), "".join(element.itertext())) for element in root.iter("AbstractText")]
+    parts = [f"{label}:\n{text.strip()}" for label, text in said if text.strip()]
     identity = accession.get("id", "") if accession is not None else ""
     return parse_report("\n\n".join(parts), id=identity or Path(name).stem)

@@ -573,7 +573,7 @@ def test_a_tiny_mask_does_not_vanish_and_an_empty_one_stays_empty() -> None:
 
 # Cache keys -------------------------------------------------------------------------------------------------
 
-VALUES = {1: "0d88b2fa409f3126"}
+VALUES = {2: "e569be00a84eee2a"}
 """By DECODE_VERSION: digest of what some lossless files decode to."""
 PLACES = {1: "a9cff3fb0c7729e8"}
 """By GEOMETRY_VERSION: digest of where some pixels go. Factors are whole, so that no rounding differs."""
@@ -590,16 +590,23 @@ def test_other_values_need_another_decode_version(tmp_path: Path, write_dicom: W
     """Caches are named by the version: with the old one, users would go on with old pixels."""
     deep = pattern().astype(np.uint16) * 61
     colour = np.stack([pattern(), pattern()[::-1], RAMP.repeat(4, 0).repeat(3, 1)], axis=-1)
+    table = Dataset()
+    table.LUTDescriptor, table.LUTData = [256, 61, 16], np.arange(256, 0, -1, "<u2").tobytes()
     files = [
         write_dicom(tmp_path / "plain.dcm", pattern()),
         write_dicom(tmp_path / "inverted.dcm", pattern(), PhotometricInterpretation="MONOCHROME1"),
         write_dicom(tmp_path / "deep.dcm", deep),
         write_dicom(tmp_path / "window.dcm", deep, WindowCenter=6000, WindowWidth=5000),
         write_dicom(tmp_path / "hounsfield.dcm", deep, RescaleSlope=2, RescaleIntercept=-1024),
+        write_dicom(tmp_path / "table.dcm", deep, ModalityLUTSequence=Sequence([table])),
+        write_dicom(tmp_path / "padded.dcm", deep, PixelPaddingValue=0, PixelPaddingRangeLimit=610),
+        write_dicom(tmp_path / "wide.dcm", deep.astype(np.uint32) * 10_000),
     ]
     for name, image in (("grey", pattern()), ("deep", deep), ("colour", colour)):
         files.append(tmp_path / f"{name}.png")
         Image.fromarray(image).save(files[-1])
+    files.append(tmp_path / "turned.tif")
+    Image.fromarray(pattern()).save(files[-1], tiffinfo={274: 6})
     digest = hashlib.sha256(b"".join(read_image(path).tobytes() for path in files)).hexdigest()
     assert digest[:16] == VALUES[DECODE_VERSION]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import tarfile
 from collections import Counter
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from g2d_bench.errors import InputError
 from g2d_bench.readers.reports import (
     BODY,
+    SECTIONS,
     clean,
     parse_report,
     read_nlmcxr,
@@ -189,6 +191,100 @@ def test_read_report(tmp_path: Path) -> None:
         read_report(tmp_path / "none.txt")
 
 
+INDICATION, FINDING, IMPRESSION = "Cough for a week.", "Heart is large.", "No effusion is seen."
+HTML_PAGE = (
+    "<html><head><title>Report</title><style>p {{ color: red }}</style></head><body>"
+    "<p><b>Indication</b> {0}</p>"
+    "<p><strong>Findings:</strong> {1}</p><h3>Impression</h3><ul><li>{2}</li></ul></body></html>"
+)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "INDICATION: {0}\nFINDINGS: {1}\nIMPRESSION: {2}",
+        # Blanks that are none of ASCII's, before headings and on empty lines.
+        "\xa0INDICATION:\xa0{0}\n\xa0\n\xa0FINDINGS:\xa0{1}\n\u3000\n\u2003IMPRESSION:\u202f{2}",
+        "\ufeffINDICATION:&nbsp;{0}\n&nbsp;\n&nbsp;FINDINGS&#58;&nbsp;{1}\n&nbsp;\nIMPRESSION&colon; {2}",
+        # Line ends that are none.
+        "INDICATION: {0}<br>FINDINGS: {1}<BR/><br />IMPRESSION: {2}<br>",
+        "INDICATION: {0}&lt;br&gt;FINDINGS: {1}&lt;br&gt;IMPRESSION: {2}",
+        r"INDICATION: {0}\nFINDINGS: {1}\n\nIMPRESSION: {2}\n",
+        r"INDICATION: {0}\r\n\r\nFINDINGS:\t{1}\r\n\r\nIMPRESSION:\t{2}",
+        r"INDICATION: {0}\.br\FINDINGS: {1}\.br\\.br\\H\IMPRESSION:\N\ {2}",
+        "INDICATION: {0}\rFINDINGS: {1}\vIMPRESSION: {2}",
+        "INDICATION: {0}\u2028FINDINGS: {1}\u2029IMPRESSION: {2}",
+        # Markdown.
+        "**INDICATION:** {0}\n\n**FINDINGS:** {1}\n\n**IMPRESSION:** {2}",
+        "**Indication**: {0}\n**Findings**: {1}\n***Impression***: {2}",
+        "**Indication** {0} **Findings** {1} **Impression** {2}",
+        "__INDICATION:__ {0}\n\n__FINDINGS:__ {1}\n\n__IMPRESSION:__ {2}",
+        "# Report\n\n## Indication\n{0}\n\n### Findings ###\n*{1}*\n\n---\n## Impression:\n**{2}**",
+        "- INDICATION: {0}\n- FINDINGS: {1}\n- **IMPRESSION:** {2}",
+        "> Indication: {0}\n>\n> Findings: {1}\n>\n> Impression: {2}",
+        "```\n# INDICATION: {0}\n# FINDINGS: {1}\n# IMPRESSION: {2}\n```",
+        # HTML.
+        HTML_PAGE,
+        "<p>INDICATION: {0}</p><p>FINDINGS: {1}</p><p>IMPRESSION: {2}</p>",
+        "<div><u><b>INDICATION</b></u>: {0}</div><div><b>FINDINGS</b>: {1}</div><b>IMPRESSION</b>: {2}",
+        "<table><tr><td>INDICATION:</td><td>{0}</td></tr><tr><td>FINDINGS:</td><td><i>{1}</i></td></tr>"
+        "<tr><td>IMPRESSION:</td><td>{2}</td></tr></table>",
+    ],
+)
+def test_reports_as_systems_export_them(tmp_path: Path, layout: str) -> None:
+    """Headings are found, no mark-up is left, and the indication is no finding."""
+    path = tmp_path / "s1.txt"
+    path.write_bytes(layout.format(INDICATION, FINDING, IMPRESSION).encode())
+    report = read_report(path)
+    assert sentences(report) == [IMPRESSION, FINDING]
+    assert split_sentences(report["indication"]) == [INDICATION]
+
+
+@pytest.mark.parametrize(
+    "heading", ["Clinical data", "CLINICAL DETAILS", "Clinical question", "Reason for this examination"]
+)
+def test_other_names_of_the_indication(heading: str) -> None:
+    assert sentences(f"{heading}: {INDICATION}\nFindings: {FINDING}") == [FINDING]
+    assert sentences(f"{heading}: {INDICATION}") == []
+
+
+def test_what_looks_like_markup_and_is_none() -> None:
+    text = "FINDINGS: Nodule <5 mm, was > 8 mm. [<Old scar>]. # NOF fixed. 5 * 3 * 2 cm cyst. See s_1_2."
+    assert sentences(text) == [
+        "Nodule <5 mm, was > 8 mm.",
+        "Old scar.",
+        "# NOF fixed.",
+        "5 * 3 * 2 cm cyst.",
+        "See s_1_2.",
+    ]
+    assert sentences("Pain since [**2101-3-4**] and ___. [**Known**] effusion.") == [
+        "Pain since and.",
+        "effusion.",
+    ]
+    assert sentences(r"FINDINGS: asthma \T\ edema \S\ fluid.") == ["asthma & edema ^ fluid."]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16"])
+def test_encodings(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "s1.txt"
+    text = "FINDINGS: The patient’s heart – “large”. No effusion…\nIMPRESSION: 38 °C, “stable.” No change."
+    path.write_bytes(text.encode(encoding))
+    said = ["38 °C, “stable.”", "No change.", "The patient’s heart – “large”.", "No effusion…."]
+    assert sentences(read_report(path)) == said
+    misread = text.encode("cp1252").decode("latin-1")  # as a table may hand it over
+    assert sentences(misread) == said
+
+
+def test_rich_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s1.txt"
+    path.write_bytes(rb"{\rtf1\ansi FINDINGS: \par}")
+    with pytest.raises(InputError, match=r"s1\.txt: rich text \(RTF\)"):
+        read_report(path)
+    path.write_bytes(b"\xff\xfeA")
+    with pytest.raises(InputError, match=r"s1\.txt: not a text file"):
+        read_report(path)
+
+
 def test_nlmcxr_files(tmp_path: Path) -> None:
     xml = (
         '<eCitation><uId id="CXR{}"/><Abstract><AbstractText Label="FINDINGS"/><AbstractText Label="{}">{}'
@@ -209,6 +305,27 @@ def test_nlmcxr_files(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no report"):
         read_nlmcxr(tmp_path / "empty")
+
+
+def test_no_word_of_the_real_indiana_reports_is_lost(real_pack: Path) -> None:
+    """The words between the tags of the XML, against those of the sections; only headings may be missing."""
+    archive = real_pack / "annotations" / "nlmcxr" / "NLMCXR_reports.tgz"
+    headings = {
+        word for aliases in SECTIONS.values() for alias in aliases for word in re.findall(r"\w+", alias)
+    }
+    kept = {report.id: " ".join(report.sections.values()) for report in read_nlmcxr(archive)}
+    with tarfile.open(archive) as files:
+        for member in files:
+            if not member.name.endswith(".xml"):
+                continue
+            text = files.extractfile(member).read().decode()  # type: ignore[union-attr]
+            stored = " ".join(re.findall(r"<AbstractText Label=\"\w+\">([^<]*)<", text))
+            stored = re.sub(r"(?i)<br>|\\T\\", " ", unescape(unescape(stored)))
+            name = re.search(r'<uId id="(\w+)"', text)
+            assert name
+            missing = Counter(re.findall(r"\w+", stored)) - Counter(re.findall(r"\w+", kept[name[1]]))
+            assert {word.lower() for word in missing} <= headings, (name[1], missing)
+            assert not re.search(r"(?i)<br|\\T\\|&\w+;", kept[name[1]])
 
 
 def test_the_real_indiana_reports(real_pack: Path) -> None:
