@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.task import UNTRAINED
@@ -24,6 +24,9 @@ from g2d_bench.records.signature import signature
 
 if TYPE_CHECKING:
     from g2d_bench.adapters.base import Outcome
+
+UNDEFINED = "undefined"
+"""Note of a record that says of each metric without a value why it has none."""
 
 
 def run_cell(cell: Cell, bench: Bench) -> Record:
@@ -135,7 +138,9 @@ def _record(
         ),
         metrics=_finite(outcome.metrics),
         references={name: _finite(values) for name, values in outcome.references.items()},
-        notes=outcome.notes | ({"split_defects": list(defects)} if defects else {}),
+        notes=outcome.notes
+        | ({"split_defects": list(defects)} if defects else {})
+        | undefined_notes(outcome, data),
         versions=versions(),
         commit=commit(),
         hardware=hardware(),
@@ -144,6 +149,12 @@ def _record(
         command=shlex.join(["g2d-bench", *sys.argv[1:]]),
         created=now(),
     )
+
+
+def undefined_notes(outcome: Outcome, data: TaskData) -> dict[str, Any]:
+    """Return a note that says of each metric without a value why it has none."""
+    names = [name for name, value in outcome.metrics.items() if math.isnan(value)]
+    return {UNDEFINED: {name: data.why_undefined(name) for name in names}} if names else {}
 
 
 def fix_threads(card: EncoderCard) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from g2d_bench.errors import InputError
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
+from g2d_bench.readers.folders import walk
 from g2d_bench.readers.images import DECODE_VERSION, GEOMETRY_VERSION, letterbox, read_image
 from g2d_bench.readers.reports import Report, impression_and_findings, read_report
 
@@ -283,7 +284,7 @@ def _files(folder: Path) -> Iterator[_Row]:
     """Yield images and same-stem text files of a folder and the folders below it."""
     images: dict[Path, Path] = {}
     reports: dict[Path, Path] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(Path(place, name) for place, names in walk(folder) for name in names):
         if path.name.startswith(".") or not path.is_file():
             continue
         if path.suffix.lower() in _IMAGES:

@@ -15,6 +15,7 @@ from g2d_bench.records.selection import Found, by_cell
 from g2d_bench.report.model import Column, Missing, Value
 
 NOT_APPLICABLE = "n/a"
+UNDEFINED = "undefined"
 """Note of a record that says why an encoder has no numbers in a task."""
 
 
@@ -67,6 +68,12 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
             filled.notes.append(
                 f"n/a: {name} lacks seed {lacking} of {column.task} at {percent(column.fraction)}"
             )
+        if value.missing == "undefined":
+            reasons = {one.record.notes.get(UNDEFINED, {}).get(column.metric, "") for one in row.values()}
+            why = "; ".join(sorted(reasons - {""})) or "it has nothing to count on this test set"
+            # The test set is that of all encoders: said once.
+            note = f"n/a: {column.metric} of {column.task} is undefined: {why}"
+            filled.notes += [note] if note not in filled.notes else []
         filled.notes += sorted(
             f"n/a: {name} in {column.task}: {reason}"
             for reason in {
