@@ -20,7 +20,15 @@ from g2d_bench.plain import visible
 from g2d_bench.processes import cores
 from g2d_bench.provenance import Stopwatch, commit, hardware, now, peak_memory_mb, versions
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.record import SPLIT_DEFECTS, CellPart, DataPart, EncoderPart, Failure, Record
+from g2d_bench.records.record import (
+    SPLIT_DEFECTS,
+    WHY_UNDEFINED,
+    CellPart,
+    DataPart,
+    EncoderPart,
+    Failure,
+    Record,
+)
 from g2d_bench.records.signature import signature
 
 if TYPE_CHECKING:
@@ -167,7 +175,8 @@ def _record(one: Measured, bench: Bench, seconds: dict[str, float], *, together:
         references={name: _finite(values) for name, values in outcome.references.items()},
         notes=_json(outcome.notes)
         | ({"cells_together": together} if together > 1 else {})
-        | ({SPLIT_DEFECTS: list(defects)} if defects else {}),
+        | ({SPLIT_DEFECTS: list(defects)} if defects else {})
+        | undefined_notes(outcome, data),
         versions=versions(),
         commit=commit(),
         hardware=hardware(),
@@ -176,6 +185,12 @@ def _record(one: Measured, bench: Bench, seconds: dict[str, float], *, together:
         command=command_of(cell, bench.settings, one.leaks if one.leaks == bench.options.allow_leaks else ""),
         created=now(),
     )
+
+
+def undefined_notes(outcome: Outcome, data: TaskData) -> dict[str, Any]:
+    """Return a note that says of each metric without a value why it has none."""
+    names = [name for name, value in outcome.metrics.items() if math.isnan(value)]
+    return {WHY_UNDEFINED: {name: data.why_undefined(name) for name in names}} if names else {}
 
 
 def fix_threads(card: EncoderCard) -> None:

@@ -77,6 +77,9 @@ def data_status(as_json: bool, **given: Any) -> None:
         return
     columns = ("data set", "there", "images", "patients", "prepared", "folder")
     click.echo(render_listing([{name: row[name] for name in columns} for row in rows]))
+    for row in rows:
+        for remark in row["remarks"]:
+            click.echo(f"  {row['data set']}: {remark}")
     click.echo("\nhow to get the real ones that are not there, and under which terms:")
     for row in rows:
         if row["there"] != "real":

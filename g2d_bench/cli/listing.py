@@ -94,6 +94,7 @@ def status_rows(bench: Bench) -> list[Row]:
                 "patients": len({sample.patient for sample in manifest.samples}) if manifest else None,
                 "prepared": ", ".join(f"{size} px" for size in sizes) or ("tables" if manifest else "no"),
                 "folder": str(dataset.root) if dataset is not None else "",
+                "remarks": list(manifest.remarks) if manifest else [],
                 "licence": reader.licence,
                 "access": reader.access,
             }

@@ -80,11 +80,19 @@ def divide(task: TaskCard, name: str, samples: list[Sample], dataset: Dataset) -
     rule; either is said once on stderr.
 
     Raises:
-        InputError: the card has no such rule, a part would be empty, or some images are not in the id list.
+        InputError: the card has no such rule, a part would be empty, some images are not in the id list, or
+            all images carry one patient id.
     """
     if name not in task.split:
         raise InputError(
             f"the task has no split {name!r} (it has {', '.join(task.split)})", file=f"{task.name}.toml"
+        )
+    if len(samples) > 1 and len(patients := {sample.patient for sample in samples}) == 1:
+        raise InputError(
+            f"all {len(samples):,} images carry one patient id, {min(patients)!r}, as files do that were "
+            "anonymised under one name: neither a split nor an interval by patient can be made of them",
+            file=dataset.root,
+            field=dataset.patient_field,
         )
     rule: SplitRule = task.split[name]
     if rule.ids is None or dataset.kind != "real":
@@ -115,7 +123,7 @@ def apply_rule(task: TaskCard, name: str, samples: list[Sample], dataset: Datase
     if rule.ratios is not None:
         return make_split(samples, ratios=rule.ratios, salt=salt, strata=task.labels)
     if rule.official:
-        return _official(task, rule, salt, samples)
+        return _official(task, rule, salt, samples, dataset)
     legacy = legacy_split(rule.function, dataset)
     known = {sample.id for sample in samples}
     parts = (legacy.train, legacy.valid, legacy.test)
@@ -126,8 +134,12 @@ OFFICIAL = {"train": "train", "valid": "val", "val": "val", "validate": "val", "
 """Words of the releases for the parts of their split."""
 
 
-def _official(task: TaskCard, rule: SplitRule, salt: str, samples: list[Sample]) -> Split:
-    """Take the split that the release assigns, and draw from train what it lacks for validation."""
+def _official(task: TaskCard, rule: SplitRule, salt: str, samples: list[Sample], dataset: Dataset) -> Split:
+    """Take the split that the release assigns, and draw from train what it lacks for validation.
+
+    Editions of one data set differ in that: where there is a validation part, it validates, and the card's
+    share of train is left alone.
+    """
     parts: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
     for sample in samples:
         if sample.split not in OFFICIAL:
@@ -135,11 +147,22 @@ def _official(task: TaskCard, rule: SplitRule, salt: str, samples: list[Sample])
             raise InputError(message, file=f"{task.name}.toml", field="split.official")
         parts[OFFICIAL[sample.split]].append(sample)
     ids = {part: tuple(sample.id for sample in held) for part, held in parts.items()}
-    if rule.val_share is not None:
-        if ids["val"]:
-            message = "the release assigns a validation part; leave val_share out"
-            raise InputError(message, file=f"{task.name}.toml", field="split.val_share")
+    if rule.val_share is not None and ids["val"]:
+        count = len(ids["val"])
+        tell_once(
+            f"{task.dataset}: the release has a validation part of its own ({count:,} images), which is used "
+            f"instead of {rule.val_share:.0%} of train"
+        )
+    elif rule.val_share is not None:
         ids["train"], ids["val"] = hold_out(
             parts["train"], share=rule.val_share, salt=salt, strata=task.labels
         )
+    for part, held_ids in ids.items():
+        if not held_ids:
+            there = ", ".join(f"{name} {len(held):,}" for name, held in parts.items())
+            raise InputError(
+                f"the {part} part of split 'official' is empty: by its tables, the release here has {there}. "
+                + (dataset.access if dataset else ""),
+                file=dataset.root if dataset else None,
+            )
     return Split("official", ids["train"], ids["val"], ids["test"])

@@ -15,6 +15,7 @@ from g2d_bench.data.cache import PixelCache
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.splits import PARTS, Split
 from g2d_bench.errors import InputError
+from g2d_bench.progress import tell_once
 from g2d_bench.readers.images import Letterbox
 
 Kind = Literal["id", "patient", "file", "near-duplicate"]
@@ -62,7 +63,8 @@ def find_leaks(split: Split, manifest: Manifest, pixels: PixelCache | None = Non
     Args:
         split: the parts.
         manifest: knows patient and file hash of every id.
-        pixels: decoded images of at least 64 px, for near-duplicates; None leaves those out.
+        pixels: decoded images of at least 64 px, for near-duplicates; None leaves those out. With them, films
+            of one grey value are no shared file, however often they occur: one line says how many there are.
 
     Returns:
         One leak per shared id, patient or file and pair of parts; one per pair of near-duplicate images that
@@ -77,8 +79,17 @@ def find_leaks(split: Split, manifest: Manifest, pixels: PixelCache | None = Non
         *_shared("id", split.parts, {part: list(ids) for part, ids in split.parts.items()}),
         *_shared("patient", split.parts, {part: [patients[row] for row in rows[part]] for part in rows}),
     ]
+    blank = (
+        set()
+        if pixels is None
+        else _blank(pixels, manifest, {int(r) for part in rows.values() for r in part})
+    )
     if manifest.sha256:  # Else only the tables were read.
-        hashes = {part: [manifest.sha256[row] for row in rows[part]] for part in rows}
+        # A blank film is as good as no film: each is told from all others by its place.
+        hashes = {
+            part: [str(row) if row in blank else manifest.sha256[row] for row in rows[part].tolist()]
+            for part in rows
+        }
         leaks += _shared("file", split.parts, hashes)
     if pixels is None:
         return leaks
@@ -137,6 +148,29 @@ def _shared(kind: Kind, ids: Mapping[str, Sequence[str]], keys: Mapping[str, lis
             yield Leak(kind, a, b, one, other)
 
 
+def _blank(pixels: PixelCache, manifest: Manifest, rows: set[int]) -> set[int]:
+    """Return the rows of films that show one grey value only, and say once how many there are."""
+    found = set()
+    for row in sorted(rows):
+        content = _content(pixels, row)
+        # The first line decides for nearly all films.
+        if (content[0] == content[0, 0]).all() and (content == content[0, 0]).all():
+            found.add(row)
+    if found:
+        first = manifest.samples[min(found)].path
+        tell_once(
+            f"{manifest.dataset}: {len(found):,} films are blank (one grey value each; the first: {first}): "
+            "they count as images, and as no leak where they are alike"
+        )
+    return found
+
+
+def _content(pixels: PixelCache, row: int) -> NDArray[np.uint8]:
+    """Return an image without the padding of its square."""
+    box = Letterbox.of((int(pixels.native[row, 0]), int(pixels.native[row, 1])), pixels.pixels.shape[1])
+    return pixels.pixels[row, box.top : box.top + box.height, box.left : box.left + box.width]
+
+
 def _texture(pixels: PixelCache, rows: NDArray[np.intp]) -> NDArray[np.float32]:
     """Fine structure of each image, normalised so that a product of two is their correlation; [n, 900].
 
@@ -145,11 +179,9 @@ def _texture(pixels: PixelCache, rows: NDArray[np.intp]) -> NDArray[np.float32]:
     """
     import cv2
 
-    size = pixels.pixels.shape[1]
     found = np.empty((len(rows), (_GRID - 2) ** 2), np.float32)
     for place, row in enumerate(rows):
-        box = Letterbox.of((int(pixels.native[row, 0]), int(pixels.native[row, 1])), size)
-        content = pixels.pixels[row, box.top : box.top + box.height, box.left : box.left + box.width]
+        content = _content(pixels, int(row))
         small = cv2.resize(content.astype(np.float32), (_GRID, _GRID), interpolation=cv2.INTER_AREA)
         detail = small - cv2.blur(small, (_BLUR, _BLUR), borderType=cv2.BORDER_REFLECT)
         found[place] = detail[1:-1, 1:-1].ravel()

@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import os
-import sys
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +21,13 @@ from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.files import read_regular
+from g2d_bench.hashing import digest_code, digest_package
 from g2d_bench.kept import read_kept, write_kept
 from g2d_bench.locks import alone
-from g2d_bench.paths import cache_dir
-from g2d_bench.progress import track
+from g2d_bench.paths import PACKAGE, cache_dir
+from g2d_bench.progress import tell_once, track
 from g2d_bench.readers.base import Box, Dataset, Phrase, Sample
+from g2d_bench.readers.frames import fit_samples
 from g2d_bench.readers.images import image_size
 
 FORMAT = 1
@@ -47,7 +48,8 @@ class Manifest:
         sha256: hash of each image file, in the order of ``samples``; empty where only tables were read.
         sizes: native (H, W) of each image, shape [N, 2].
         content_hash: SHA-256 over everything that can change a number: ids, patients, labels, splits,
-            annotations, boxes, phrases, reports and image bytes; not over paths.
+            annotations, boxes (as they lie on the films), phrases, reports and image bytes; not over paths.
+        remarks: what the reader left aside or took otherwise than it stands there, a line each.
     """
 
     dataset: str
@@ -56,6 +58,7 @@ class Manifest:
     sha256: tuple[str, ...]
     sizes: NDArray[np.int32]
     content_hash: str
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -90,14 +93,14 @@ class Manifest:
         """
         path, root, fingerprint = _place(dataset)
         if not refresh and (cached := _load(path, root, fingerprint)) is not None:
-            return cached
+            return _tell(cached)
         with alone(path.with_name(f".{path.name}.lease"), f"hashing {dataset.name}"):
             # Whoever was at it before may have made it.
             if not refresh and (cached := _load(path, root, fingerprint, say=False)) is not None:
-                return cached
+                return _tell(cached)
             manifest = _build(dataset)
             _save(path, manifest, root, fingerprint)
-        return manifest
+        return _tell(manifest)
 
     @classmethod
     def cached(cls, dataset: Dataset) -> Manifest | None:
@@ -114,6 +117,13 @@ class Manifest:
         """
         samples = _sorted(dataset, dataset.table_samples())
         return cls(dataset.name, dataset.kind, samples, (), np.zeros((len(samples), 2), np.int32), "")
+
+
+def _tell(manifest: Manifest) -> Manifest:
+    """Say once what of a release is not taken as it stands."""
+    for remark in manifest.remarks:
+        tell_once(f"{manifest.dataset}: {remark}")
+    return manifest
 
 
 def _place(dataset: Dataset) -> tuple[Path, Path, str]:
@@ -137,14 +147,17 @@ def _build(dataset: Dataset) -> Manifest:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         done = pool.map(_inspect, [sample.path for sample in samples])
         files = list(track(done, f"hashing {dataset.name}", len(samples), "img"))
+    sizes = np.array([size for _, size in files], np.int32).reshape(-1, 2)
+    samples, fitted = fit_samples(samples, sizes)
     lines = [_canonical(dataset, sample, sha) for sample, (sha, _) in zip(samples, files, strict=True)]
     return Manifest(
         dataset=dataset.name,
         kind=dataset.kind,
         samples=samples,
         sha256=tuple(sha for sha, _ in files),
-        sizes=np.array([size for _, size in files], np.int32).reshape(-1, 2),
+        sizes=sizes,
         content_hash=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+        remarks=(*dataset.remarks, *fitted),
     )
 
 
@@ -185,11 +198,8 @@ def _canonical(dataset: Dataset, sample: Sample, sha256: str) -> str:
 def _fingerprint(dataset: Dataset) -> str:
     """Hash of the state of all files below the root and of the code that reads them."""
     digest = hashlib.sha256(f"{FORMAT}".encode())
-    modules = {type(dataset).__module__, image_size.__module__, _build.__module__}
-    modules |= {f"g2d_bench.data.{name}" for name in ("base", "tables", "rle", "dicom", "raster")}
-    for module in sorted(modules):
-        file = getattr(sys.modules.get(module), "__file__", None)
-        digest.update(Path(file).read_bytes() if file else b"-")
+    digest.update(digest_package(PACKAGE / "readers").encode())
+    digest.update(digest_code(type(dataset).__module__, __name__).encode())
     for entry in sorted(_files(os.fspath(dataset.root), "")):
         digest.update(entry.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
@@ -211,10 +221,8 @@ def _files(folder: str, prefix: str, above: frozenset[tuple[int, int]] = frozens
             if entry.is_dir():
                 yield from _files(entry.path, f"{prefix}{entry.name}/", above | {place})
             else:
-                try:
-                    state = entry.stat()
-                except OSError:
-                    state = entry.stat(follow_symlinks=False)  # a link to nothing
+                # Of a link to nothing, the link itself: whoever needs the file says that it is not there.
+                state = entry.stat(follow_symlinks=entry.is_file())
                 yield f"{prefix}{entry.name}\0{state.st_size}\0{state.st_mtime_ns}\n"
 
 
@@ -227,6 +235,7 @@ def _save(path: Path, manifest: Manifest, root: Path, fingerprint: str) -> None:
         "content_hash": manifest.content_hash,
         "sha256": manifest.sha256,
         "sizes": manifest.sizes.tolist(),
+        "remarks": manifest.remarks,
         "samples": [_pack(sample, root) for sample in manifest.samples],
     }
     # Level 1: a second opening should cost as little as possible, and so should the first.
@@ -250,6 +259,7 @@ def _load(path: Path, root: Path, fingerprint: str, *, say: bool = True) -> Mani
             tuple(content["sha256"]),
             sizes,
             content["content_hash"],
+            tuple(content["remarks"]),
         )
     # Another version wrote it: it is made again.
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, IndexError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +12,10 @@ from g2d_bench.data.divide import LEAK_SIZE, divide, positive_ids, usable
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset
+from g2d_bench.readers.folders import release_folder, walk
 from g2d_bench.readers.registry import dataset_class, open_dataset
-from g2d_bench.readers.tables import locate, unpacked
+from g2d_bench.readers.tables import locate
+from g2d_bench.readers.unpack import unpacked
 
 if TYPE_CHECKING:
     from g2d_bench.cells.bench import Bench
@@ -45,7 +46,7 @@ def find_source(name: str, source: Path | None, data_root: Path | None) -> Datas
     try:
         return open_dataset(name, source)
     except InputError:
-        return reader(source)
+        return reader(release_folder(source, reader.tables) if reader.descend else source)
 
 
 def prepare(
@@ -74,8 +75,7 @@ def prepare(
     yield f"  licence: {dataset.licence}", True
     yield f"  cite: {dataset.citation}", True
     yield from _checksums(dataset)
-    walk = os.walk(dataset.image_root)
-    if not any(name.lower().endswith(IMAGES) for _, _, names in walk for name in names):
+    if not any(name.lower().endswith(IMAGES) for _, names in walk(dataset.image_root) for name in names):
         raise InputError(f"no image below. {dataset.access}", file=dataset.root)
     manifest = Manifest.open(dataset)
     patients = len({sample.patient for sample in manifest.samples})
@@ -84,6 +84,7 @@ def prepare(
         f"content {manifest.content_hash[:12]}",
         True,
     )
+    yield from ((f"  {remark}", True) for remark in manifest.remarks)
     yield from _tasks(bench, dataset, manifest, partial)
     usable_cards = [card for card in bench.catalogue.encoders if bench.weights(card)[0]]
     for size in sorted({LEAK_SIZE, *sizes, *(card.image.size for card in usable_cards)}):

@@ -110,6 +110,18 @@ class TaskData:
         """Count the images that show at least one of the task's labels."""
         return len(positive_ids((self.samples[i] for i in ids), self.task.labels))
 
+    def why_undefined(self, metric: str) -> str:
+        """Say why a metric of the test set has no value: which labels it shows nowhere, or everywhere."""
+        _, _, label = metric.partition("/")
+        wanted = (label,) if label in self.task.labels else self.task.labels
+        table = self.targets(self.test)[:, [self.task.labels.index(name) for name in wanted]]
+        found = []
+        for value, words in ((1, "no test image shows"), (0, "no test image is without")):
+            lacking = [name for k, name in enumerate(wanted) if not (table[:, k] == value).any()]
+            if lacking:
+                found.append(f"{words} {', '.join(lacking)}")
+        return " and ".join(found) or "it has nothing to count on this test set"
+
     def targets(self, ids: Sequence[str]) -> NDArray[np.float64]:
         """Return 1 (present), 0 (absent) or NaN (unknown) per image and label of the task, [N, C].
 

@@ -35,6 +35,7 @@ def verify(bench: Bench, names: Sequence[str]) -> Iterator[tuple[str, bool]]:
             f"{name}: {len(manifest.samples)} images ({manifest.kind}), content {manifest.content_hash[:12]}",
             True,
         )
+        yield from ((f"  {remark}", True) for remark in manifest.remarks)
         for task in bench.catalogue.tasks:
             if task.dataset != name:
                 continue

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from g2d_bench.cards.encoder import NAME, EncoderCard
 from g2d_bench.cards.io import load_card
-
-from g2d_bench.cards.encoder import EncoderCard, NAME, from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError
 from g2d_bench.paths import shipped
 
 OWN = "own"

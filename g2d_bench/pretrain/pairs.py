@@ -25,6 +25,7 @@ from g2d_bench.kept import begin_table, finish_table, open_table, read_kept, tab
 from g2d_bench.locks import alone
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
+from g2d_bench.readers.folders import walk
 from g2d_bench.readers.images import DECODE_VERSION, GEOMETRY_VERSION, letterbox, read_image
 from g2d_bench.readers.reports import Report, impression_and_findings, read_report
 
@@ -297,7 +298,7 @@ def _files(folder: Path, guessed: list[Path]) -> Iterator[_Row]:
     """
     images: dict[Path, Path] = {}
     reports: dict[Path, Path] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(Path(place, name) for place, names in walk(folder) for name in names):
         if path.name.startswith(".") or not path.is_file():
             continue
         if path.suffix.lower() in _IMAGES:

@@ -19,7 +19,7 @@ PHANTOM_MARKER = "PHANTOM.json"
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An axis-aligned box in raw image pixels: left, top, width, height."""
+    """An axis-aligned box in pixels of the image (see :attr:`Sample.frame`): left, top, width, height."""
 
     label: str
     x: float
@@ -47,10 +47,13 @@ class Sample:
         labels: label name to 1 (present), 0 (absent), -1 (uncertain) or NaN (not mentioned).
         split: the split that the release itself assigns, or "".
         annotation: what the mask is made from (RLE strings or mask files), reader-specific.
-        boxes: boxes in raw pixels.
+        boxes: in pixels of ``frame``.
         phrases: phrase annotations.
         report: the report text, or "".
         meta: sex, age, view, device, ... as strings.
+        frame: (width, height) in pixels of the picture on which the boxes were drawn, where the release
+            states or fixes it; None where they are in pixels of the image file. The samples of a manifest,
+            which knows the size of every file, all have None.
     """
 
     id: str
@@ -63,6 +66,7 @@ class Sample:
     phrases: tuple[Phrase, ...] = ()
     report: str = ""
     meta: Mapping[str, str] = field(default_factory=dict)
+    frame: tuple[float, float] | None = None
 
 
 class Dataset(ABC):
@@ -79,12 +83,33 @@ class Dataset(ABC):
     """How to get the data, one sentence with the address."""
     folders: ClassVar[tuple[str, ...]]
     """Folder names under which the release is looked for below a data root; the first is preferred."""
+    tables: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Tables by which a release is known: of each group, one name or pattern must be there."""
+    descend: ClassVar[bool] = True
+    """Whether the root is the folder that holds the tables; else the reader looks for them itself."""
+    patient_field: ClassVar[str] = "patient"
+    """Where the patient id of an image stands, in the words of the release."""
     labels: ClassVar[tuple[str, ...]]
+    side: ClassVar[int | None] = None
+    """Width and height of all films on which a release has drawn, where it is one."""
     checksums: ClassVar[Mapping[str, str]] = {}
     """SHA-256 of the public tables, unpacked, by file name; of those that were seen."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.remarks: list[str] = []
+        """What :meth:`samples` left aside or took otherwise than it stands there, a line each."""
+
+    def remark(self, count: int, text: str) -> None:
+        """Note that ``count`` things were left aside, once; nothing where there are none."""
+        line = f"{count:,} {text}"
+        if count and line not in self.remarks:
+            self.remarks.append(line)
+
+    @property
+    def drawn_on(self) -> tuple[float, float] | None:
+        """The frame of a release that draws on films of one fixed size; None for generated data."""
+        return None if self.kind == "phantom" or self.side is None else (self.side, self.side)
 
     @property
     def kind(self) -> str:

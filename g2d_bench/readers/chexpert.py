@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from g2d_bench.errors import InputError
+from g2d_bench.readers.attach import attach_images, find_files
 from g2d_bench.readers.base import Dataset, Sample
-from g2d_bench.readers.tables import MISSING, Row, attach_images, find_files, locate, read_table, require
+from g2d_bench.readers.folders import release_folder
+from g2d_bench.readers.tables import MISSING, Row, locate, read_table, require
 
 LABELS = (
     "No Finding",
@@ -37,6 +39,8 @@ SUFFIXES = (".jpg", ".png")
 _PATH = re.compile(r"(train|valid|test)/(patient\d+)/(study\d+)/(view\d+_(frontal|lateral)\.(?:jpg|png))")
 _STUDY = re.compile(r"(test)/(patient\d+)/(study\d+)")
 _PREFIX = re.compile(r"^CheXpert-v1\.0[^/]*/")
+_BATCH = re.compile(r"batch \d+\b", re.IGNORECASE)
+_PLACE = re.compile(r"(?:(train|valid|test)/)?(patient\d+/study\d+/[^/]+)$")
 _VALUES = {"1": 1.0, "0": 0.0, "-1": -1.0, "": float("nan")}
 
 
@@ -162,7 +166,16 @@ class CheXpert(Dataset):
         "Register at https://aimi.stanford.edu/datasets/chexpert-chest-x-rays; "
         "test labels: https://github.com/rajpurkarlab/cheXpert-test-set-labels"
     )
-    folders: ClassVar[tuple[str, ...]] = ("chexpert", "CheXpert-v1.0", "CheXpert-v1.0-small", "CheXpert")
+    folders: ClassVar[tuple[str, ...]] = (
+        "chexpert",
+        "CheXpert-v1.0",
+        "CheXpert-v1.0-small",
+        "CheXpert",
+        "chexpertchestxrays-u20210408",
+    )
+    tables: ClassVar[tuple[tuple[str, ...], ...]] = (("train.csv",), ("valid.csv",))
+    descend: ClassVar[bool] = False
+    patient_field: ClassVar[str] = "Path"
     labels: ClassVar[tuple[str, ...]] = LABELS
 
     @property
@@ -171,11 +184,35 @@ class CheXpert(Dataset):
         for folder in (self.root, *sorted(self.root.glob("CheXpert-v1.0*"))):
             if locate(folder, ("train.csv",)):
                 return folder
-        return self.root
+        return release_folder(self.root, self.tables)
+
+    @property
+    def image_root(self) -> Path:
+        """The folder below which the images lie: that of the tables or, where batches were unpacked, of all.
+
+        The full-size release comes as ``CheXpert-v1.0 batch 1 (validate & csv)`` with the tables and
+        ``valid/``, and ``CheXpert-v1.0 batch 2 (train 1)`` and following with the patients of train directly.
+        """
+        return self.base.parent if _BATCH.search(self.base.name) else self.base
+
+    def _files(self, split: str) -> dict[str, str]:
+        """Find the images of a part: place in the plain layout to place below :attr:`image_root`."""
+        root = self.image_root
+        if root == self.base:
+            return {file: file for file in find_files(root, SUFFIXES, (split,))}
+        batches = tuple(path.name for path in sorted(root.iterdir()) if _BATCH.search(path.name))
+        found: dict[str, str] = {}
+        for file in find_files(root, SUFFIXES, (*batches, split)):
+            match = _PLACE.search(file)
+            if match is None or (match[1] or _part(file)) != split:
+                continue
+            if (first := found.setdefault(f"{split}/{match[2]}", file)) != file:
+                raise InputError(f"a second file for the same image, beside {first}", file=root / file)
+        return found
 
     def _test_table(self) -> tuple[Path | None, bool]:
         """Find the test labels: the table and whether it is keyed by study."""
-        for folder in (self.base, self.base / "test", self.root):
+        for folder in (self.base, self.base / "test", self.image_root, self.image_root / "test", self.root):
             for name, by_study in (("groundtruth.csv", True), ("test_labels.csv", False)):
                 if path := locate(folder, (name,)):
                     return path, by_study
@@ -198,21 +235,35 @@ class CheXpert(Dataset):
     def samples(self) -> list[Sample]:
         """Parse tables and find images; a test study gives one sample per image of it."""
         samples = self.table_samples()
-        base = self.base
         done: list[Sample] = []
         for split in ("train", "valid"):
             part = [sample for sample in samples if sample.split == split]
-            files = find_files(base, SUFFIXES, (split,))
-            done += attach_images(part, base, files, require(base, (f"{split}.csv",), self.access), "Path")
-        files = find_files(base, SUFFIXES, ("test",))
+            table = require(self.base, (f"{split}.csv",), self.access)
+            done += self._attach(part, self._files(split), table, "Path")
+        files = self._files("test")
         table, by_study = self._test_table()
         if table is not None:
             part = [sample for sample in samples if sample.split == "test"]
-            part = _expand(part, files, table) if by_study else part
-            done += attach_images(part, base, files, table, "Study" if by_study else "Path")
+            part = _expand(part, list(files), table) if by_study else part
+            done += self._attach(part, files, table, "Study" if by_study else "Path")
         elif files:
-            raise InputError(f"{len(files)} test images without labels; {self.access}", file=base / files[0])
+            first = self.image_root / min(files.values())
+            raise InputError(f"{len(files)} test images without labels; {self.access}", file=first)
         return sorted(done, key=lambda sample: sample.id)
+
+    def _attach(
+        self, part: Sequence[Sample], files: Mapping[str, str], table: Path, column: str
+    ) -> list[Sample]:
+        plain = {file: place for place, file in files.items()}
+        return attach_images(
+            part, self.image_root, sorted(plain), table, column, lambda path: plain.get(path, path)
+        )
+
+
+def _part(file: str) -> str:
+    """Return the part that a batch without a folder for it holds, by the batch's name."""
+    name = file.split("/", 1)[0].lower()
+    return next((part for part in ("train", "valid", "test") if part in name.split("batch", 1)[-1]), "")
 
 
 def _expand(studies: Sequence[Sample], files: Sequence[str], table: Path) -> list[Sample]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Box, Dataset, Sample
+from g2d_bench.readers.frames import fit_mask
 from g2d_bench.readers.images import read_mask_image
 from g2d_bench.readers.tables import Row, read_table, read_text, require
 
@@ -54,6 +56,14 @@ _UNKNOWN = ("unknown", "todo")
 _SPELLING = {finding.lower(): finding for finding in _PARENT}
 
 
+@dataclass
+class _Drawn:
+    """The boxes of one image and the (width, height) of the picture on which they were drawn."""
+
+    frame: tuple[float, float] | None = None
+    boxes: list[Box] = field(default_factory=list)
+
+
 class CovidCxr(Dataset):
     """The frontal radiographs of ieee8023/covid-chestxray-dataset.
 
@@ -75,6 +85,8 @@ class CovidCxr(Dataset):
     )
     access = "Clone https://github.com/ieee8023/covid-chestxray-dataset; it is open."
     folders = ("covid-cxr", "covid-chestxray-dataset")
+    tables = (("metadata.csv",), ("images",))
+    patient_field = "patientid"
     labels = ("Lung", "Left Lung", "Right Lung", *_PARENT)
 
     def samples(self) -> list[Sample]:
@@ -93,14 +105,18 @@ class CovidCxr(Dataset):
     def _samples(self, *, proven: bool) -> list[Sample]:
         table = require(self.root, ("metadata.csv",), self.access)
         rows: dict[str, list[Row]] = defaultdict(list)
+        others = 0
         for row in read_table(table, _COLUMNS):
             if row["modality"] == "X-ray" and row["view"].split(" ")[0] in ("PA", "AP"):
                 rows[row.text("filename")].append(row)
+            else:
+                others += 1
+        self.remark(others, f"rows of {table.name} are no frontal radiographs (CT, lateral) and are left out")
         if not rows:
             raise InputError("no frontal radiograph", file=table, field="view")
         boxes = self._boxes()
         patients = _merge_patients([row.text("patientid") for row in group] for group in rows.values())
-        samples = [self._sample(rows[name], boxes.get(name, []), patients) for name in sorted(rows)]
+        samples = [self._sample(rows[name], boxes.get(name, _Drawn()), patients) for name in sorted(rows)]
         for sample in samples if proven else ():
             if not sample.path.is_file():
                 raise rows[sample.id][0].error(f"no image {sample.path}", "filename")
@@ -118,16 +134,9 @@ class CovidCxr(Dataset):
         if label != "Lung" or not sample.annotation:
             raise InputError(f"no mask of {label!r}", file=sample.path)
         path = self.root / sample.annotation[0].removeprefix("file:")
-        mask = read_mask_image(path)
-        if mask.shape != shape:
-            raise InputError(
-                f"mask has {mask.shape[1]}x{mask.shape[0]} pixels, image {sample.path.name} has "
-                f"{shape[1]}x{shape[0]}",
-                file=path,
-            )
-        return mask
+        return fit_mask(read_mask_image(path), shape, path, sample.path)
 
-    def _sample(self, group: list[Row], boxes: list[Box], patients: dict[str, str]) -> Sample:
+    def _sample(self, group: list[Row], drawn: _Drawn, patients: dict[str, str]) -> Sample:
         row = group[0]
         for other in group[1:]:
             for column in ("finding", "view", "folder"):
@@ -139,20 +148,21 @@ class CovidCxr(Dataset):
             raise row.error(f"age {row['age']} is negative", "age")
         path = self.root / (row["folder"] or "images") / row["filename"]
         mask = next((m for m in (m.format(stem=path.stem) for m in _MASKS) if (self.root / m).is_file()), "")
-        annotated = {box.label for box in boxes} | ({"Lung"} if mask else set())
+        annotated = {box.label for box in drawn.boxes} | ({"Lung"} if mask else set())
         return Sample(
             id=row["filename"],
             patient=patients[row["patientid"]],
             path=path,
             labels=dict.fromkeys(sorted(annotated), 1.0) | _findings(row),
             annotation=(f"file:{mask}",) if mask else (),
-            boxes=tuple(boxes),
+            boxes=tuple(drawn.boxes),
             # The second entry of a case was partly made to mend broken characters.
             report=min((r["clinical_notes"] for r in group), key=lambda text: text.count("\ufffd")),
             meta={"sex": row["sex"], "age": row["age"], "view": row["view"], "finding": row["finding"]},
+            frame=drawn.frame,
         )
 
-    def _boxes(self) -> dict[str, list[Box]]:
+    def _boxes(self) -> dict[str, _Drawn]:
         """Lung boxes by file name, from the COCO file; none where there is no such file."""
         path = self.root / _BOXES
         if not path.is_file():
@@ -168,7 +178,7 @@ class CovidCxr(Dataset):
             raise InputError(
                 f"not a COCO file of boxes: {type(error).__name__} {error}", file=path
             ) from error
-        boxes: dict[str, list[Box]] = defaultdict(list)
+        boxes: dict[str, _Drawn] = {}
         seen: set[int] = set()
         for number, image, category, extent in found:
             where = f"annotation {number}"
@@ -184,11 +194,13 @@ class CovidCxr(Dataset):
             except (TypeError, ValueError):
                 raise InputError(f"bbox {extent} is not four numbers", file=path, field=where) from None
             name, width, height = images[image]
+            if not all(isinstance(side, int | float) and side > 0 for side in (width, height)):
+                raise InputError(f"image {image} of size {width}x{height}", file=path, field="images")
             # Drawn by hand: a box may pass the edge by a rounding error.
             inside = x >= 0 and y >= 0 and x + w <= width + 1 and y + h <= height + 1
             if not (w > 0 and h > 0 and inside):
                 raise InputError(f"bbox {extent} is empty or not in {width}x{height}", file=path, field=where)
-            boxes[name].append(Box(sides[category], x, y, w, h))
+            boxes.setdefault(name, _Drawn((width, height))).boxes.append(Box(sides[category], x, y, w, h))
         return boxes
 
 

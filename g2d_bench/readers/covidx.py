@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from g2d_bench.errors import InputError
+from g2d_bench.readers.attach import attach_images, find_files
 from g2d_bench.readers.base import Dataset, Sample
-from g2d_bench.readers.tables import attach_images, find_files, read_table, require
+from g2d_bench.readers.tables import locate, read_table, require
 
 LABELS = ("Normal", "Pneumonia", "COVID-19")
 """In the order of the class indices of the published three-class protocol."""
@@ -20,8 +21,12 @@ TWO_CLASSES = ("positive", "negative")
 COLUMNS = ("patient_id", "filename", "class", "source")
 LISTS = {
     "train": ("train_COVIDx9A.txt", "train_COVIDx9B.txt", "train.txt"),
+    "val": ("val_COVIDx9A.txt", "val_COVIDx9B.txt", "val.txt"),
     "test": ("test_COVIDx9A.txt", "test_COVIDx9B.txt", "test.txt"),
 }
+OPTIONAL = "val"
+"""Editions since CXR-3 have a validation part of their own; the A and B lists have none."""
+
 SOURCE_TYPOS = {"rnsa": "rsna"}
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -39,7 +44,7 @@ def read_list(path: Path, split: str) -> list[Sample]:
 
     Args:
         path: such as ``train_COVIDx9A.txt``.
-        split: ``train`` or ``test``; also the image folder.
+        split: ``train``, ``val`` or ``test``; also the image folder.
 
     Returns:
         One sample per line in the order of the list, path relative and unproven.
@@ -88,6 +93,8 @@ class Covidx(Dataset):
         "and the images as its docs/COVIDx.md says"
     )
     folders: ClassVar[tuple[str, ...]] = ("covidx", "COVIDx", "covidx-cxr2")
+    tables: ClassVar[tuple[tuple[str, ...], ...]] = (LISTS["train"], LISTS["test"])
+    patient_field: ClassVar[str] = "patient_id"
     labels: ClassVar[tuple[str, ...]] = LABELS
     checksums: ClassVar[Mapping[str, str]] = {
         "train_COVIDx9A.txt": "059ae9b3b6dce1c60b902c873482ad4bbac548549251a454b38772e9bc8a75da",
@@ -95,34 +102,47 @@ class Covidx(Dataset):
     }
 
     def table_samples(self) -> list[Sample]:
-        """Make samples of the two lists alone, paths unproven, train before test in list order.
+        """Make samples of the lists alone, paths unproven, train before val before test in list order.
 
         Raises:
-            InputError: a list is missing or malformed, or an image is in both.
+            InputError: a list is missing or malformed, or an image is in two.
         """
         samples: list[Sample] = []
-        for split, names in LISTS.items():
-            path = require(self.root, names, self.access)
-            seen = {sample.id for sample in samples}
-            for sample in read_list(path, split):
+        seen: dict[str, str] = {}
+        for split, path in self._lists().items():
+            part = read_list(path, split)
+            for sample in part:
                 if sample.id in seen:
                     raise InputError(
-                        f"duplicate id {sample.id!r}, also in the train list",
+                        f"duplicate id {sample.id!r}, also in the {seen[sample.id]} list",
                         file=f"{path}:{sample.meta['row']}",
                         field="filename",
                     )
-                samples.append(sample)
+            seen |= dict.fromkeys((sample.id for sample in part), split)
+            samples += part
         return samples
 
     def samples(self) -> list[Sample]:
         """Parse the lists and find images; see :meth:`Dataset.samples`."""
         samples = self.table_samples()
         done: list[Sample] = []
-        for split, names in LISTS.items():
+        lists = self._lists()
+        for split, path in lists.items():
             part = [sample for sample in samples if sample.split == split]
             files = find_files(self.root, SUFFIXES, (split,))
-            done += attach_images(part, self.root, files, require(self.root, names, self.access), "filename")
+            done += attach_images(part, self.root, files, path, "filename")
+        if OPTIONAL not in lists:
+            count = len(find_files(self.root, SUFFIXES, (OPTIONAL,)))
+            self.remark(count, f"images in {OPTIONAL}/ are left out: there is no list {LISTS[OPTIONAL][-1]}")
         return sorted(done, key=lambda sample: sample.id)
+
+    def _lists(self) -> dict[str, Path]:
+        """Find the list of each part; that of validation may be missing."""
+        found = {
+            split: locate(self.root, names) if split == OPTIONAL else require(self.root, names, self.access)
+            for split, names in LISTS.items()
+        }
+        return {split: path for split, path in found.items() if path is not None}
 
 
 READER = Covidx

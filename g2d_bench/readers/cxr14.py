@@ -9,17 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from g2d_bench.errors import InputError
+from g2d_bench.readers.attach import attach_images, by_name, find_files
 from g2d_bench.readers.base import Box, Dataset, Sample
-from g2d_bench.readers.tables import (
-    Row,
-    attach_images,
-    by_name,
-    find_files,
-    locate,
-    make_box,
-    read_table,
-    require,
-)
+from g2d_bench.readers.tables import Row, locate, make_box, read_table, require
 
 LABELS = (
     "Atelectasis",
@@ -185,6 +177,9 @@ class Cxr14(Dataset):
     )
     access: ClassVar[str] = "Download images and tables at https://nihcc.app.box.com/v/ChestXray-NIHCC"
     folders: ClassVar[tuple[str, ...]] = ("cxr14", "ChestX-ray14", "CXR8", "nih")
+    tables: ClassVar[tuple[tuple[str, ...], ...]] = (ENTRY_TABLES,)
+    patient_field: ClassVar[str] = "Patient ID"
+    side: ClassVar[int | None] = SIDE
     labels: ClassVar[tuple[str, ...]] = LABELS
     checksums: ClassVar[Mapping[str, str]] = {
         "Data_Entry_2017_v2020.csv": "dc1d2df67fdc1c5a7601d48699cda2b13dc2c4841488b4183dcf04884dbaca11",
@@ -222,6 +217,7 @@ class Cxr14(Dataset):
                 split=splits.get(sample.id, ""),
                 boxes=tuple(box for _, box in boxes.get(sample.id, [])),
                 meta=sample.meta,
+                frame=self.drawn_on if sample.id in boxes else None,
             )
             for sample in samples
         ]

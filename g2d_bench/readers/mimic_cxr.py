@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.folders import release_folder
 from g2d_bench.readers.tables import Row, locate, read_table, require
 
 FRONTAL = ("PA", "AP")
 """Values of ``ViewPosition`` (``meta["view"]``) of the frontal images, the ones that pre-training uses."""
 
 _TABLE = "mimic-cxr-2.0.0-{}.csv"
+_NEWER = "mimic-cxr-2.1.0-{}.csv"
 _SECTIONED = "mimic_cxr_sectioned.csv"
 _REPORT_FOLDERS = ("", "reports", "mimic-cxr-reports")
 _SPLITS = ("train", "validate", "test")
@@ -25,9 +28,10 @@ class MimicCxr(Dataset):
 
     Layout: ``mimic-cxr-2.0.0-{metadata,split,chexpert}.csv`` (or ``.csv.gz``),
     ``files/p10/p10000032/s50414267/<dicom>.jpg``, and the reports as ``files/p10/p10000032/s50414267.txt``
-    (at the root, or below ``reports/`` or ``mimic-cxr-reports/``), or all of them in
-    ``mimic_cxr_sectioned.csv``, which is preferred. An image of the tables may be missing on disk, and a
-    study may have no report: then ``Sample.report`` is "". The table of labels is optional.
+    (at the root, or below ``reports/`` or ``mimic-cxr-reports/``, there or in ``mimic-cxr/`` beside the
+    folder of the images, as PhysioNet lays it down), or all of them in ``mimic_cxr_sectioned.csv``, which is
+    preferred. An image of the tables may be missing on disk, and a study may have no report: then
+    ``Sample.report`` is "". The table of labels is optional.
     """
 
     name: ClassVar[str] = "mimic-cxr"
@@ -39,6 +43,11 @@ class MimicCxr(Dataset):
         " https://physionet.org/content/mimic-cxr/."
     )
     folders: ClassVar[tuple[str, ...]] = ("mimic-cxr", "mimic-cxr-jpg")
+    tables: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("mimic-cxr-2.*-metadata.csv",),
+        ("mimic-cxr-2.*-split.csv",),
+    )
+    patient_field: ClassVar[str] = "subject_id"
     labels: ClassVar[tuple[str, ...]] = (
         "Atelectasis",
         "Cardiomegaly",
@@ -101,14 +110,15 @@ class MimicCxr(Dataset):
         return samples
 
     def _path(self, name: str) -> Path:
-        return require(self.root, (_TABLE.format(name),), "it is part of every release of MIMIC-CXR-JPG")
+        names = (_TABLE.format(name), _NEWER.format(name))
+        return require(self.root, names, "it is part of every release of MIMIC-CXR-JPG")
 
     def _splits(self) -> dict[str, str]:
         table = read_table(self._path("split"), ("dicom_id", "split"))
         return {dicom: row.choice("split", _SPLITS) for dicom, row in table.by_id("dicom_id").items()}
 
     def _labels(self) -> dict[tuple[str, str], dict[str, float]]:
-        path = locate(self.root, (_TABLE.format("chexpert"),))
+        path = locate(self.root, (_TABLE.format("chexpert"), _NEWER.format("chexpert")))
         if path is None:
             return {}
         table = read_table(path, ("subject_id", "study_id", *self.labels))
@@ -120,7 +130,8 @@ class MimicCxr(Dataset):
 
     def _sectioned(self) -> dict[str, str]:
         """Reports of the sectioned table by study number, put back under their headings."""
-        path = locate(self.root, (_SECTIONED,))
+        places = (locate(Path(folder), (_SECTIONED,)) for folder in self._report_folders)
+        path = next((place for place in places if place is not None), None)
         if path is None:
             return {}
         reports = {}
@@ -132,9 +143,20 @@ class MimicCxr(Dataset):
             reports[study.removeprefix("s")] = "\n\n".join(parts)
         return reports
 
+    @cached_property
+    def _report_folders(self) -> list[str]:
+        """Folders in which ``files/p10/…`` may hold reports."""
+        roots = [self.root]
+        for beside in (self.root.parent, self.root.parent.parent):
+            other = release_folder(beside / "mimic-cxr", (("files", "mimic-cxr-reports"),))
+            if other.is_dir() and other != self.root:
+                roots.append(other)
+        inner = [root / folder for root in roots for folder in _REPORT_FOLDERS]
+        return [str(folder) for folder in inner if folder.is_dir()]
+
     def _report(self, relative: str) -> str:
-        for folder in _REPORT_FOLDERS:
-            path = os.path.join(self.root, folder, relative)  # noqa: PTH118 - half a million of them
+        for folder in self._report_folders:
+            path = os.path.join(folder, relative)  # noqa: PTH118 - half a million of them
             try:
                 with open(path, encoding="utf-8") as file:  # noqa: PTH123
                     return file.read()

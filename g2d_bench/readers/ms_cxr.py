@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from g2d_bench.errors import InputError
+from g2d_bench.readers.attach import attach_images
 from g2d_bench.readers.base import Box, Dataset, Phrase, Sample
-from g2d_bench.readers.tables import HAND_DRAWN, Row, Table, attach_images, make_box, read_table, read_text
+from g2d_bench.readers.folders import release_folder
+from g2d_bench.readers.tables import HAND_DRAWN, Row, Table, make_box, read_table, read_text
 
 LABELS = (
     "Atelectasis",
@@ -57,7 +59,7 @@ def find_release(root: Path) -> Path | None:
     """Find the newest alignment file, CSV before JSON of the same version."""
     found = []
     for path in root.glob("MS_CXR_Local_Alignment_v*"):
-        if match := _RELEASE.fullmatch(path.name):
+        if (match := _RELEASE.fullmatch(path.name)) and path.is_file():
             version = tuple(int(part) for part in match[1].split("."))
             found.append((version, match[2] == "csv", path))
     return max(found)[2] if found else None
@@ -187,6 +189,7 @@ def _sample(dicom: str, image: _Image) -> Sample:
             "height": f"{image.size[1]:g}",
             "release_split": image.split,
         },
+        frame=image.size,
     )
 
 
@@ -205,6 +208,10 @@ class MsCxr(Dataset):
         "images from https://physionet.org/content/mimic-cxr-jpg/"
     )
     folders: ClassVar[tuple[str, ...]] = ("ms-cxr", "MS-CXR", "ms-cxr-1.1.0", "ms-cxr-0.1")
+    tables: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("MS_CXR_Local_Alignment_v*.csv", "MS_CXR_Local_Alignment_v*.json"),
+    )
+    patient_field: ClassVar[str] = "path"
     labels: ClassVar[tuple[str, ...]] = LABELS
 
     def _table(self) -> Path:
@@ -216,12 +223,22 @@ class MsCxr(Dataset):
 
     @property
     def image_root(self) -> Path:
-        """The folder in which ``files/p10/…`` lies: the root itself or MIMIC-CXR-JPG beside it."""
-        neighbours = [self.root.parent / name for name in IMAGE_FOLDERS]
-        for folder in (self.root, *neighbours):
-            if (folder / "files").is_dir():
-                return folder
-        return self.root
+        """The folder in which ``files/p10/…`` lies: the root itself or MIMIC-CXR-JPG beside it.
+
+        Beside it or beside its version folder, in the newest version; reports alone lie in such folders, too,
+        so the one with films in it is taken.
+        """
+        return self._image_root(self.table_samples())
+
+    def _image_root(self, samples: Sequence[Sample]) -> Path:
+        places = [self.root]
+        for beside in (self.root.parent, self.root.parent.parent):
+            places += [release_folder(beside / name, (("files",),)) for name in IMAGE_FOLDERS]
+        places = [place for place in places if (place / "files").is_dir()]
+        for place in places:
+            if any(_film(place, sample) for sample in samples):
+                return place
+        return places[-1] if places else self.root
 
     def table_samples(self) -> list[Sample]:
         """Make samples of the table alone, in table order, paths unproven.
@@ -237,9 +254,17 @@ class MsCxr(Dataset):
         Images that the table does not name are no error here: MIMIC-CXR-JPG has 377,110.
         """
         samples = self.table_samples()
-        root = self.image_root
-        files = [place for sample in samples if (root / (place := sample.path.as_posix())).is_file()]
+        root = self._image_root(samples)
+        files = [place for sample in samples if (place := _film(root, sample))]
         return attach_images(samples, root, files, self._table(), "path")
+
+
+def _film(root: Path, sample: Sample) -> str:
+    """Return where a sample's film lies, also as PNG where the table says JPEG; "" for nowhere."""
+    for path in (sample.path, sample.path.with_suffix(".png"), sample.path.with_suffix(".jpg")):
+        if (root / path).is_file():
+            return path.as_posix()
+    return ""
 
 
 READER = MsCxr

@@ -7,17 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from g2d_bench.errors import InputError
+from g2d_bench.readers.attach import attach_images, find_files
 from g2d_bench.readers.base import Box, Dataset, Sample
-from g2d_bench.readers.tables import (
-    HAND_DRAWN,
-    MISSING,
-    Row,
-    attach_images,
-    find_files,
-    make_box,
-    read_table,
-    require,
-)
+from g2d_bench.readers.tables import HAND_DRAWN, MISSING, Row, make_box, read_table, require
 
 LABEL = "Foreign object"
 # The third part was never published with labels, so dev is what everybody tests on.
@@ -82,7 +74,16 @@ def parse_annotation(
         raise row.error("an empty object between two semicolons", COLUMN)
     slack = HAND_DRAWN * max(size) if size else float("inf")
     columns = (COLUMN, COLUMN, COLUMN, COLUMN)
-    return objects, tuple(make_box(row, LABEL, parse_object(row, o), size, columns, slack) for o in objects)
+    try:
+        boxes = [make_box(row, LABEL, parse_object(row, o), size, columns, slack) for o in objects]
+    except InputError as error:
+        if size is None or "outside the image" not in str(error):
+            raise
+        raise InputError(
+            f"{error}: objects are in pixels of the released films, whose size stands nowhere; if this is a "
+            "resized copy, the full-size films are needed"
+        ) from None
+    return objects, tuple(boxes)
 
 
 def _image_size(path: Path) -> tuple[int, int]:
@@ -108,6 +109,8 @@ class ObjectCxr(Dataset):
         "The links of https://github.com/jfhealthcare/object-CXR are dead; copies circulate in archives"
     )
     folders: ClassVar[tuple[str, ...]] = ("object-cxr", "object-CXR", "Object-CXR")
+    tables: ClassVar[tuple[tuple[str, ...], ...]] = (("train.csv",), ("dev.csv",))
+    patient_field: ClassVar[str] = "image_name"
     labels: ClassVar[tuple[str, ...]] = (LABEL,)
 
     def _parts(self) -> dict[str, tuple[Path, dict[str, Row]]]:

@@ -7,6 +7,7 @@ pixel 0), and pixels are counted down the columns. ``-1`` is the empty mask.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,29 @@ def decode_relative(text: str, shape: tuple[int, int], where: str) -> NDArray[np
     counts = np.append(numbers, rows * columns - numbers.sum())
     inside = np.arange(counts.size) % 2 == 1
     return _transpose(np.repeat(inside, counts).reshape(columns, rows))
+
+
+def column_height(texts: Iterable[str]) -> int | None:
+    """Estimate in columns of what height run-length texts count.
+
+    From one column of a mask to the next, a run starts one column further, give or take the slope of the
+    edge: so the distance between starts has the height of the columns as its median. On the public table it
+    is 1,024.
+
+    Args:
+        texts: gaps and lengths, or ``-1``; malformed ones are passed over.
+
+    Returns:
+        The height in pixels, None where fewer than three runs follow each other in every text.
+    """
+    steps = []
+    for text in texts:
+        numbers = text.split()
+        if len(numbers) < 6 or not all(word.isdecimal() and len(word) < 10 for word in numbers):
+            continue
+        runs = np.array(numbers[: len(numbers) // 2 * 2], np.int64)
+        steps.append(np.median(runs[1:-1:2] + runs[2::2]))
+    return round(float(np.median(steps))) if steps else None
 
 
 def encode_relative(mask: NDArray[np.bool_]) -> str:

@@ -10,23 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
+from g2d_bench.readers.attach import attach_images, by_stem, find_files
 from g2d_bench.readers.base import Box, Dataset, Sample
-from g2d_bench.readers.tables import (
-    Row,
-    attach_images,
-    by_stem,
-    find_files,
-    locate,
-    make_box,
-    read_table,
-    require,
-)
+from g2d_bench.readers.tables import Row, locate, make_box, read_table, require
 
 LABEL = "Pneumonia"
 """The target of the challenge: an opacity that suggests pneumonia."""
 
 SIDE = 1024
-"""Width and height of every radiograph in pixels."""
+"""Width and height in pixels of every released radiograph, in which the boxes are given."""
 
 BOX_COLUMNS = ("x", "y", "width", "height")
 CLASSES = ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")
@@ -126,6 +118,9 @@ class Rsna(Dataset):
         "Accept the rules and download at https://www.kaggle.com/c/rsna-pneumonia-detection-challenge/data"
     )
     folders: ClassVar[tuple[str, ...]] = ("rsna", "rsna-pneumonia-detection-challenge", "RSNA_Pneumonia")
+    tables: ClassVar[tuple[tuple[str, ...], ...]] = ((LABEL_TABLE,),)
+    patient_field: ClassVar[str] = "patientId"
+    side: ClassVar[int | None] = SIDE
     labels: ClassVar[tuple[str, ...]] = (LABEL,)
     checksums: ClassVar[Mapping[str, str]] = {
         "stage_2_train_labels.csv": "bb40b7e956e9922a6b275ed4a158197568cf9ab618017d53db6159b1b624bb65",
@@ -161,12 +156,17 @@ class Rsna(Dataset):
                     labels={LABEL: float(bool(boxes))},
                     boxes=tuple(boxes),
                     meta=meta,
+                    frame=self.drawn_on if boxes else None,
                 )
             )
         return samples
 
     def samples(self) -> list[Sample]:
-        """Parse tables and find images; see :meth:`Dataset.samples`."""
+        """Parse tables and find images; see :meth:`Dataset.samples`.
+
+        Copies circulate at 224 to 512 pixels beside the table of the release: boxes are in pixels of 1,024
+        whatever the files have, generated data aside.
+        """
         samples = self.table_samples()
         files = find_files(self.root, (".dcm", ".png", ".jpg"), (IMAGE_FOLDER,))
         table = require(self.root, (LABEL_TABLE,), self.access)

@@ -7,17 +7,17 @@ because several releases have headers (`Bbox [x,y,w,h],,,`) that only make sense
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import math
-import os
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from g2d_bench.errors import InputError, did_you_mean
-from g2d_bench.readers.base import Box, Sample
+from g2d_bench.readers.base import Box
+from g2d_bench.readers.folders import PACKINGS, look_alike
+from g2d_bench.readers.unpack import unpacked
 
 MISSING = frozenset({"", "nan", "NaN", "NA", "null", "None"})
 """Spellings of an empty cell in the public tables."""
@@ -25,7 +25,9 @@ MISSING = frozenset({"", "nan", "NaN", "NA", "null", "None"})
 HAND_DRAWN = 0.02
 """Share of the longer image side by which a hand-drawn box may pass the edge; it is clipped there."""
 
-PACKINGS = ("", ".gz", ".zip")
+_SEPARATORS = (",", ";", "\t", "|")
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
+_SEPARATOR_LINE = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ def locate(root: Path, names: Sequence[str], *, needed: str | None = None) -> Pa
                 return path
     if needed is None:
         return None
+    if near := look_alike(root, names):
+        needed = f"but {near} lies there: rename it or move it here"
     raise InputError(f"table not found (also looked for .gz and .zip); {needed}", file=root / names[0])
 
 
@@ -153,27 +157,6 @@ def require(root: Path, names: Sequence[str], needed: str) -> Path:
     path = locate(root, names, needed=needed)
     assert path is not None
     return path
-
-
-def unpacked(path: Path) -> bytes:
-    """Read a file, unpacking ``.gz`` and one-member ``.zip`` files.
-
-    Raises:
-        InputError: it cannot be read or unpacked.
-    """
-    try:
-        if path.suffix == ".gz":
-            return gzip.decompress(path.read_bytes())
-        if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                members = [name for name in archive.namelist() if not name.startswith("__MACOSX")]
-                if len(members) != 1:
-                    raise InputError(f"archive holds {len(members)} files, one table is needed", file=path)
-                return archive.read(members[0])
-        return path.read_bytes()
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(f"cannot be read: {reason}", file=path) from error
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
@@ -188,6 +171,8 @@ def read_text(path: Path, delimiter: str = ",", names: Sequence[str] | None = No
     """
     data = unpacked(path)
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    if encoding != "utf-16" and b"\0" in data[:2]:
+        encoding = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -209,24 +194,32 @@ def read_table(
     """Read a delimited table.
 
     Packed files, a byte order mark, blanks around header names and values, quoted cells, Windows line ends
-    and empty cells at the end of a row are put up with. Nothing else is.
+    and empty cells at the end of a row are put up with. So is what spreadsheets make of a table: cells
+    separated by semicolons, tabs or bars, then with decimal commas. Nothing else is.
 
     Args:
         path: the file.
         required: columns that must be there.
-        delimiter: what separates the cells.
+        delimiter: what separates the cells, unless more of the required columns appear by another separator.
         names: the column names of a file without a header; every row then has exactly these cells.
 
     Raises:
         InputError: unreadable file, wrong encoding, missing or repeated column, a header in the middle,
             a row with too many or too few cells.
     """
-    reader = csv.reader(io.StringIO(read_text(path, delimiter, names), newline=""), delimiter=delimiter)
+    text = read_text(path, delimiter, names)
+    commas = delimiter == ","
+    if names is None:
+        text, delimiter = _separator(text, delimiter, required)
+    commas &= delimiter != ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     table: Table | None = Table(path, names) if names is not None else None
     header = list(names or ())
     try:
         for raw in reader:
             cells = [cell.strip() for cell in raw]
+            if commas:
+                cells = [cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in cells]
             while cells and not cells[-1]:
                 cells.pop()
             if not cells:
@@ -246,6 +239,20 @@ def read_table(
     if table is None or not table.rows:
         raise InputError("holds no rows", file=path)
     return table
+
+
+def _separator(text: str, delimiter: str, required: Sequence[str]) -> tuple[str, str]:
+    """Return the text and what separates its cells: of all separators, the one that shows most columns."""
+    if hint := _SEPARATOR_LINE.fullmatch(text.split("\n", 1)[0]):
+        # Emptied, not removed: rows keep their numbers.
+        return text[text.index("\n") :] if "\n" in text else "", hint[1]
+    header = next((line for line in text.split("\n", 100)[:100] if line.strip(" ,;\t|\r")), "")
+
+    def shown(separator: str) -> int:
+        return len(set(required) & set(_cells(header, separator)))
+
+    best = max(_SEPARATORS, key=shown)
+    return text, best if shown(best) > shown(delimiter) else delimiter
 
 
 def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
@@ -295,98 +302,8 @@ def make_box(
     if x >= 0 and y >= 0 and x + w <= limits[0] and y + h <= limits[1]:
         return Box(label, x, y, w, h)
     left, top = max(x, 0.0), max(y, 0.0)
-    return Box(label, left, top, min(x + w, limits[0]) - left, min(y + h, limits[1]) - top)
-
-
-def find_files(root: Path, suffixes: Sequence[str], folders: Sequence[str] = ("",)) -> list[str]:
-    """List image files below some folders of a release by one directory walk.
-
-    Args:
-        root: the release.
-        suffixes: lower-case endings, with the dot.
-        folders: where to look, relative to ``root``; missing ones are skipped.
-
-    Returns:
-        Sorted POSIX paths relative to ``root``; hidden files and ``__MACOSX`` are left out.
-    """
-    found: list[str] = []
-    for folder in folders:
-        for directory, below, names in os.walk(root / folder):
-            below[:] = [name for name in below if not name.startswith((".", "__MACOSX"))]
-            prefix = Path(directory).relative_to(root).as_posix()
-            prefix = "" if prefix == "." else prefix + "/"
-            found += [prefix + n for n in names if n.lower().endswith(tuple(suffixes)) and n[0] != "."]
-    return sorted(found)
-
-
-def by_path(path: str) -> str:
-    """Key of :func:`attach_images`: the whole relative path."""
-    return path
-
-
-def by_name(path: str) -> str:
-    """Key of :func:`attach_images`: the file name, for releases that spread images over numbered folders."""
-    return path.rsplit("/", 1)[-1]
-
-
-def by_stem(path: str) -> str:
-    """Key of :func:`attach_images`: the file name without its ending."""
-    return PurePosixPath(path).stem
-
-
-def attach_images(
-    samples: Sequence[Sample],
-    root: Path,
-    files: Sequence[str],
-    table: Path,
-    column: str,
-    key: Callable[[str], str] = by_path,
-) -> list[Sample]:
-    """Give every sample its file, and every file its sample.
-
-    Args:
-        samples: with ``path`` relative to ``root`` as the table has it, and ``meta["row"]``.
-        root: the release.
-        files: from :func:`find_files`.
-        table: the table that names the images.
-        column: its column of image names.
-        key: which part of a path identifies an image.
-
-    Returns:
-        The samples with complete paths, sorted by id.
-
-    Raises:
-        InputError: an id without an image, an image without an id, or two files for one id.
-    """
-    places: dict[str, str] = {}
-    for file in files:
-        if places.setdefault(key(file), file) != file:
-            raise InputError(
-                f"a second file for the same image, beside {places[key(file)]}", file=root / file
-            )
-    done: list[Sample] = []
-    absent: list[Sample] = []
-    for sample in samples:
-        place = places.pop(key(sample.path.as_posix()), None)
-        if place is None:
-            absent.append(sample)
-        else:
-            done.append(replace(sample, path=root / place))
-    if absent:
-        row = f"{table}:{absent[0].meta['row']}" if "row" in absent[0].meta else table
-        raise InputError(
-            f"no image {absent[0].path} below {root}{_others(len(absent), len(samples), 'ids')}",
-            file=row,
-            field=column,
-        )
-    if places:
-        first = min(places.values())
-        raise InputError(
-            f"image without a row in {table.name}{_others(len(places), len(files), 'files')}",
-            file=root / first,
-        )
-    return sorted(done, key=lambda sample: sample.id)
-
-
-def _others(count: int, total: int, noun: str) -> str:
-    return f" ({count} of {total} {noun})" if count > 1 else ""
+    width, height = min(x + w, limits[0]) - left, min(y + h, limits[1]) - top
+    for extent, start, column in ((width, x, columns[0]), (height, y, columns[1])):
+        if not extent > 0:
+            raise row.error(f"box at {start:g} lies beyond the edge of the image", column)
+    return Box(label, left, top, width, height)

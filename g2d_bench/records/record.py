@@ -153,6 +153,8 @@ class Record(_Part):
 
 NOT_APPLICABLE = "n/a"
 """Note that says why an encoder has no numbers in a task."""
+WHY_UNDEFINED = "undefined"
+"""Note of a record that says of each metric without a value why it has none."""
 SPLIT_DEFECTS = "split_defects"
 """Note of a record that was measured on a published split: what is wrong with it."""
 LEFT_OUT = "left_out_of_predictions"

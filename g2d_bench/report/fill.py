@@ -11,13 +11,9 @@ from g2d_bench.errors import InputError
 from g2d_bench.metrics.resample import Candidate, best_set, deviation, interval, mean_sd
 from g2d_bench.records.cell import percent
 from g2d_bench.records.evidence import Drawn, Evidence
-from g2d_bench.records.record import Record
+from g2d_bench.records.record import NOT_APPLICABLE, WHY_UNDEFINED, Record
 from g2d_bench.records.selection import Found, by_cell
 from g2d_bench.report.model import Column, Missing, Value
-
-NOT_APPLICABLE = "n/a"
-"""Note of a record that says why an encoder has no numbers in a task."""
-
 
 EMPTY = "predicts_nothing"
 """Note of a record that says that its decoder stayed at the empty prediction."""
@@ -73,6 +69,10 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
         filled.values[name] = replace(value, marks=marks)
         if value.missing == "seed missing":
             filled.notes.append(f"n/a: {name} {value.reason} of {column.task} at {percent(column.fraction)}")
+        if value.missing == "undefined" and not _told(row):
+            # The test set is that of all encoders: said once.
+            note = f"n/a: {column.metric} of {column.task} is undefined: {value.reason}"
+            filled.notes += [note] if note not in filled.notes else []
         filled.notes += _remarks(name, column, row)
         filled.notes += [f"n/a: {name} in {column.task}: {reason}" for reason in _told(row)]
         if evidence.draws and drawn[name] is None and not value.missing and column.spec.resamples:
@@ -119,7 +119,14 @@ def _reason(value: Value, row: Mapping[int, Found], seeds: tuple[int, ...]) -> s
     metric = value.column.metric
     without = [seed for seed, one in sorted(row.items()) if one.record.metrics.get(metric) is None]
     some = f" in seed {', '.join(map(str, without))}" if 0 < len(without) < len(row) else ""
-    return UNDEFINED + some
+    whys = {str(_why(one.record, metric)) for one in row.values()} - {""}
+    return ("; ".join(sorted(whys)) or UNDEFINED) + some
+
+
+def _why(record: Record, metric: str) -> str:
+    """Return what a record says of why a metric is undefined, "" for nothing."""
+    told = record.notes.get(WHY_UNDEFINED, {})
+    return str(told.get(metric, "")) if isinstance(told, dict) else ""
 
 
 def _told(row: Mapping[int, Found]) -> list[str]:

@@ -72,6 +72,27 @@ def test_shared_id_patient_and_file() -> None:
     assert issubclass(LeakError, InputError)
 
 
+def test_blank_films_are_said_and_are_no_leak(capsys: pytest.CaptureFixture[str]) -> None:
+    known = manifest(
+        {"a": "1", "b": "2", "c": "3", "d": "4"}, sha=dict.fromkeys("abc", "blank") | {"d": "film"}
+    )
+    split = Split("s", ("a",), ("b",), ("c", "d"))
+    grey = np.full((64, 64), 90, np.uint8)
+    pixels = PixelCache(known, np.stack([grey, grey, grey, structure(3)]))
+    require_no_leaks(split, known, pixels)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == (
+        "toy: 3 films are blank (one grey value each; the first: x): they count as images, and as no leak "
+        "where they are alike"
+    )
+    # Equal files that show something are one.
+    shown = PixelCache(known, np.stack([structure(3)] * 4))
+    assert {leak.kind for leak in find_leaks(split, known, shown)} == {"file", "near-duplicate"}
+    # So is a blank film that stands in two parts, or two of one patient.
+    twice = Split("s", ("a",), ("a", "b"), ("c",))
+    assert [leak.kind for leak in find_leaks(twice, known, pixels)] == ["id", "patient", "file"]
+
+
 def test_unknown_id() -> None:
     with pytest.raises(InputError, match="no image 'z'"):
         find_leaks(Split("s", ("a",), ("b",), ("z",)), manifest({"a": "1", "b": "2"}))

@@ -66,7 +66,7 @@ def write(root: Path, rows: list[dict[str, Any]]) -> Plain:
     (root / "mask.txt").write_text("mask")
     for place, name in enumerate(("a", "b")):
         if not (root / f"{name}.png").exists():
-            Image.fromarray(np.full((4 + place, 7), place, np.uint8)).save(root / f"{name}.png")
+            Image.fromarray(np.full((8 + place, 7), place, np.uint8)).save(root / f"{name}.png")
     Plain.asked = 0
     return Plain(root)
 
@@ -80,7 +80,7 @@ def test_what_it_says(data: Plain) -> None:
     manifest = Manifest.open(data)
     assert (manifest.dataset, manifest.kind) == ("plain", "real")
     assert [s.id for s in manifest.samples] == ["a", "b"]
-    assert manifest.sizes.tolist() == [[4, 7], [5, 7]]
+    assert manifest.sizes.tolist() == [[8, 7], [9, 7]]
     assert manifest.sha256[1] == hashlib.sha256((data.root / "b.png").read_bytes()).hexdigest()
     assert manifest.rows(["b", "a", "b"]).tolist() == [1, 0, 1]
     assert manifest.rows([]).dtype == np.intp
@@ -114,7 +114,7 @@ def test_any_change_of_the_files_is_seen(data: Plain) -> None:
     (data.root / ".hidden" / "index").write_text("")
     Manifest.open(data)
     assert Plain.asked == 3
-    Image.fromarray(np.full((4, 7), 99, np.uint8)).save(data.root / "a.png")
+    Image.fromarray(np.full((8, 7), 99, np.uint8)).save(data.root / "a.png")
     assert Manifest.open(data).content_hash != before
 
 

@@ -10,9 +10,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from g2d_bench.adapters.base import Outcome
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cards.task import SplitRule, TaskCard
+from g2d_bench.cells.run import undefined_notes
 from g2d_bench.data.divide import divide, usable
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.splits import hold_out
@@ -113,18 +115,49 @@ def test_official_split_with_drawn_validation() -> None:
     assert hold_out(samples[:400], share=0.2, salt="other", strata=("A", "B"))[1] != val
 
 
-def test_official_split_with_its_own_validation() -> None:
+def test_official_split_with_its_own_validation(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("train", "valid", "test")
     samples = [sample(n, {"A": 1.0}, words[n % 3]) for n in range(9)]
     card = task(split={"clean": {"official": True}})
     split = divide(card, "clean", samples, cast(Dataset, None))
     assert (split.train[0], split.val[0], split.test[0]) == ("i000", "i001", "i002")
-    with pytest.raises(InputError, match="assigns a validation part; leave val_share out"):
-        divide(task(), "clean", samples, cast(Dataset, None))
+    assert divide(task(), "clean", samples, cast(Dataset, None)).parts == split.parts
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == (
+        "covidx: the release has a validation part of its own (3 images), which is used instead of 20% of "
+        "train"
+    )
     with pytest.raises(InputError, match="val part of split 'official' is empty"):
         divide(card, "clean", [s for s in samples if s.split != "valid"], cast(Dataset, None))
     with pytest.raises(InputError, match="assigns image 'i009' to no part"):
         divide(card, "clean", [*samples, sample(9, {"A": 1.0}, "")], cast(Dataset, None))
+
+
+@pytest.mark.parametrize("rule", [{"ratios": [0.6, 0.2, 0.2]}, {"official": True}, {"function": "covidx"}])
+def test_one_patient_id_for_all_films(rule: dict[str, Any]) -> None:
+    samples = [sample(n, {"A": 1.0}, ("train", "valid", "test")[n % 3], patient="ANON") for n in range(9)]
+    card = task(split={"clean": {"ratios": [0.6, 0.2, 0.2]}, "other": rule})
+    release = SimpleNamespace(root=Path("data/siim"), patient_field="PatientID", kind="real")
+    with pytest.raises(
+        InputError, match=r"data/siim: PatientID: all 9 images carry one patient id, 'ANON', .* anonymised"
+    ):
+        divide(card, "other", samples, cast(Dataset, release))
+
+
+def test_why_a_metric_is_undefined() -> None:
+    parts = ("train", "valid", "test", "test")
+    samples = [sample(n, {"A": float(n % 2), "B": 1.0}, parts[n % 4]) for n in range(8)]
+    data = open_data(task(split={"clean": {"official": True}}), samples)
+    assert data.why_undefined("auroc") == "no test image is without B"
+    assert data.why_undefined("auroc/B") == "no test image is without B"
+    assert data.why_undefined("auroc/A") == "it has nothing to count on this test set"
+    none = [sample(n, {"A": 0.0, "B": float(n % 2)}, parts[n % 4]) for n in range(8)]
+    data = open_data(task(split={"clean": {"official": True}}), none)
+    assert data.why_undefined("auroc") == "no test image shows A"
+    assert data.why_undefined("auroc/A") == "no test image shows A"
+    outcome = Outcome(metrics={"auroc": NAN, "auroc/B": 0.5}, references={}, predictions={})
+    assert undefined_notes(outcome, data) == {"undefined": {"auroc": "no test image shows A"}}
+    assert undefined_notes(Outcome({"auroc/B": 0.5}, {}, {}), data) == {}
 
 
 def test_published_split_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

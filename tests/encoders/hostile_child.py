@@ -31,8 +31,9 @@ def _too_long(*_: object) -> None:
 
 def main() -> None:
     """Read jobs ``[{"file": ..., "card": ... or null}]`` from standard input, write one result per line."""
+    from g2d_bench.cards.encoder import EncoderCard
     from g2d_bench.cards.io import load_card
-    from g2d_bench.cards.encoder import EncoderCard, from g2d_bench.encoders.checkpoint import open_checkpoint
+    from g2d_bench.encoders.checkpoint import open_checkpoint
     from g2d_bench.encoders.load import load_encoder
     from g2d_bench.encoders.text import TextEncoder
     from g2d_bench.errors import InputError

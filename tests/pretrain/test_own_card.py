@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.io import load_card
-from g2d_bench.cards.encoder import EncoderCard, from g2d_bench.encoders.load import load_encoder
+from g2d_bench.encoders.load import load_encoder
 from g2d_bench.encoders.weights import weights_digest, weights_file
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file

@@ -46,6 +46,14 @@ def write_mimic(root: Path, count: int = 40, official: str = "train") -> Path:
     return root
 
 
+def test_pairs_behind_a_link(tmp_path: Path) -> None:
+    write_folder(tmp_path / "disk")
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs" / "linked").symlink_to(tmp_path / "disk", target_is_directory=True)
+    found = read_pairs(str(tmp_path / "pairs"))
+    assert len(found.pairs) == len(read_pairs(str(tmp_path / "disk")).pairs) > 0
+
+
 def test_folder(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "data")
     (root / ".hidden.png").write_bytes(b"")

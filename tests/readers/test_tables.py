@@ -11,18 +11,9 @@ from pathlib import Path
 import pytest
 
 from g2d_bench.errors import InputError
+from g2d_bench.readers.attach import attach_images, by_name, by_stem, find_files
 from g2d_bench.readers.base import Box, Sample
-from g2d_bench.readers.tables import (
-    Row,
-    attach_images,
-    by_name,
-    by_stem,
-    find_files,
-    locate,
-    make_box,
-    read_table,
-    require,
-)
+from g2d_bench.readers.tables import Row, locate, make_box, read_table, require
 
 PLAIN = "id,value\na,1\nb,2\n"
 
@@ -109,12 +100,12 @@ def test_malformed_tables(tmp_path: Path, content: str | bytes, message: str) ->
 def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"t\.csv: cannot be read: No such file"):
         read_table(tmp_path / "t.csv", ())
-    with pytest.raises(InputError, match="cannot be read"):
-        read_table(write(tmp_path / "t.csv.gz", "not packed"), ())
+    with pytest.raises(InputError, match=r"t\.csv\.gz: cannot be read: neither packed as gz nor text"):
+        read_table(write(tmp_path / "t.csv.gz", b"not\0packed"), ())
     with pytest.raises(InputError, match="cannot be read"):
         read_table(write(tmp_path / "u.csv.gz", gzip.compress(PLAIN.encode() * 99)[:-20]), ())
     with pytest.raises(InputError, match="cannot be read"):
-        read_table(write(tmp_path / "t.csv.zip", "not packed"), ())
+        read_table(write(tmp_path / "t.csv.zip", b"not\0packed"), ())
     with zipfile.ZipFile(tmp_path / "two.csv.zip", "w") as archive:
         archive.writestr("a.csv", PLAIN)
         archive.writestr("b.csv", PLAIN)
@@ -187,6 +178,17 @@ COLUMNS = ("x", "y", "w", "h")
 def test_bad_boxes(tmp_path: Path, xywh: tuple[float, float, float, float], message: str) -> None:
     row = first_row(tmp_path, "id,x", "a,1")
     with pytest.raises(InputError, match=message):
+        make_box(row, "L", xywh, (100, 50), COLUMNS, slack=3)
+
+
+@pytest.mark.parametrize(
+    ("xywh", "column"), [((-2, 0, 1, 5), "x"), ((101, 0, 1, 5), "x"), ((0, 51, 5, 1), "y")]
+)
+def test_nothing_is_left_of_a_box_beyond_the_edge(
+    tmp_path: Path, xywh: tuple[float, float, float, float], column: str
+) -> None:
+    row = first_row(tmp_path, "id,x", "a,1")
+    with pytest.raises(InputError, match=rf"t\.csv:2: {column}: box at .* lies beyond the edge of the image"):
         make_box(row, "L", xywh, (100, 50), COLUMNS, slack=3)
 
 

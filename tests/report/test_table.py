@@ -103,6 +103,32 @@ def test_an_incomplete_row_has_no_mean(folder: Any) -> None:
     assert "n/a: g2d lacks seed 0, 2 of siim-seg at 1 %" in table.notes
 
 
+@pytest.mark.parametrize(
+    ("notes", "reason"),
+    [
+        (
+            {"undefined": {"dice_positive": "no test image shows Pneumothorax"}},
+            "no test image shows Pneumothorax",
+        ),
+        ({}, "it has nothing to count on this test set"),
+    ],
+)
+def test_an_undefined_metric_says_why(folder: Any, notes: dict[str, Any], reason: str) -> None:
+    found = []
+    for name in ("random", "g2d"):
+        record = folder.add(name, seed=0).record
+        metrics = record.metrics | {"dice_positive": None}
+        found.append(
+            Found(record.model_copy(update={"metrics": metrics, "predictions": None, "notes": notes}))
+        )
+    table = one(blocks(found, metrics=METRICS))
+    assert str(row(table, "g2d").values[0]) == "n/a"
+    # Once, not for every encoder.
+    assert [note for note in table.notes if "undefined" in note] == [
+        f"n/a: dice_positive of siim-seg is undefined: {reason}"
+    ]
+
+
 def test_an_undefined_metric_in_one_seed_leaves_no_mean(folder: Any) -> None:
     folder.grid({"random": 0.4}, seeds=2)
     record = folder.add("g2d", seed=0).record
