@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -64,6 +65,43 @@ NOT_APPLICABLE = "n/a"
 """Note of a record that says why it has no numbers."""
 
 Adapter = Callable[[Job], Outcome]
+
+KERNELS = "nondeterministic_kernels"
+"""Note of a record that names kernels of a GPU whose last bits may differ in another run."""
+
+
+def settled(run: Callable[[Sequence[Job]], list[Outcome]]) -> Callable[[Sequence[Job]], list[Outcome]]:
+    """Let an adapter find its jobs' encoders where cells are computed, in the protocol's precision.
+
+    On a GPU it computes by deterministic kernels; what has none goes into the notes.
+    """
+
+    @wraps(run)
+    def wrapped(jobs: Sequence[Job]) -> list[Outcome]:
+        from g2d_bench.devices import accelerator, steady
+
+        device, precision = accelerator(), jobs[0].protocol.precision
+        for job in jobs:
+            job.encoder.to(device).precision = precision
+        with steady(device, precision) as kernels:
+            outcomes = run(jobs)
+        more: dict[str, Any] = {KERNELS: kernels} if kernels else {}
+        if precision != "fp32":
+            more["precision"] = precision
+        return [replace(outcome, notes=outcome.notes | more) for outcome in outcomes] if more else outcomes
+
+    return wrapped
+
+
+def settled_one(run: Adapter) -> Adapter:
+    """Do for an adapter that runs one job what :func:`settled` does for several."""
+
+    @wraps(run)
+    def wrapped(job: Job) -> Outcome:
+        return settled(lambda jobs: [run(jobs[0])])([job])[0]
+
+    return wrapped
+
 
 _ADAPTERS = {
     "classification": "g2d_bench.adapters.classification:run",

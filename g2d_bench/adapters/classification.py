@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from g2d_bench.adapters.base import Job, Outcome
+from g2d_bench.adapters.base import Job, Outcome, settled
 from g2d_bench.adapters.finetune import fine_tune
 from g2d_bench.adapters.linear import Heads, fit_heads
 from g2d_bench.cards.protocol import ClassificationRule
@@ -40,6 +40,7 @@ def run(job: Job) -> Outcome:
     return run_many([job])[0]
 
 
+@settled
 def run_many(jobs: Sequence[Job]) -> list[Outcome]:
     """Fit the classifiers of several cells of one task and protocol; see :func:`run`.
 
@@ -71,8 +72,7 @@ def run_many(jobs: Sequence[Job]) -> list[Outcome]:
 def _probe(jobs: list[Job], rule: ClassificationRule) -> list[Outcome]:
     """Fit all heads (training set x penalty) on one encoder's features, choose on validation, test once."""
     task, encoder, data = jobs[0].task, jobs[0].encoder, jobs[0].data
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    encoder.image.to(device)
+    device = encoder.device
     ids = sorted({i for job in jobs for part in (job.data.train, job.data.val, job.data.test) for i in part})
     size = encoder.card.image.size
     pixels = data.pixels(size)

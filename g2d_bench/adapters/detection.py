@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome
+from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one
 from g2d_bench.adapters.mm.runner import build_runner, quiet, train_and_test
 from g2d_bench.data.task_data import TaskData
+from g2d_bench.devices import stays
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.detection import detection_metrics
 from g2d_bench.readers.images import Letterbox
 
 if TYPE_CHECKING:
     # mmdet takes seconds to import; computing metrics again must not wait for it.
+    from mmdet.models.detectors import YOLOV3
+    from mmengine.runner import Runner
+
     from g2d_bench.adapters.mm.detection import BoxRows, FoundBoxes
 
 EVAL_BATCH = 32
@@ -74,6 +78,7 @@ class Truth:
         return np.clip(np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], axis=1), 0, frame.size)
 
 
+@settled_one
 def run(job: Job) -> Outcome:
     """Train the detector of one cell and predict the test set.
 
@@ -129,7 +134,6 @@ def run(job: Job) -> Outcome:
         return DataLoader(rows(part), batch_size=EVAL_BATCH, shuffle=False, collate_fn=collate)
 
     training = rows("train")
-    sampler = InfiniteSampler(training, shuffle=True, seed=job.seed)
     predictions: dict[str, NDArray[Any]] = {}
 
     def score_val(found: list[FoundBoxes]) -> dict[str, float]:
@@ -140,19 +144,12 @@ def run(job: Job) -> Outcome:
         return detection_metrics(predictions, names=task.metrics)
 
     steps, interval = rule.schedule(len(data.train))
-    # mmdet's modules are looked up in the registry of the current scope, which whatever ran before has set,
-    # and which is put back here for whatever comes next.
-    with (
-        tempfile.TemporaryDirectory(prefix="g2d-bench-") as folder,
-        quiet(),
-        DefaultScope.overwrite_default_scope("mmdet"),
-    ):
-        with torch.random.fork_rng():
-            torch.manual_seed(job.seed)
-            model = modules.yolo_v3(encoder, rule, table, levels, len(task.labels))
-        runner = build_runner(
+
+    def runner(model: YOLOV3, folder: Path) -> Runner:
+        sampler = InfiniteSampler(training, shuffle=True, seed=job.seed)
+        return build_runner(
             model,
-            work_dir=Path(folder),
+            work_dir=folder,
             scope="mmdet",
             train=DataLoader(training, batch_size=rule.batch_size, sampler=sampler, collate_fn=collate),
             val=evaluated("val"),
@@ -168,7 +165,33 @@ def run(job: Job) -> Outcome:
             select=select,
             seed=job.seed,
         )
-        trained = train_and_test(runner)
+
+    # mmdet's modules are looked up in the registry of the current scope, which whatever ran before has set,
+    # and which is put back here for whatever comes next.
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        with quiet(), torch.random.fork_rng():
+            torch.manual_seed(job.seed)
+            model = modules.yolo_v3(encoder, rule, table, levels, len(task.labels))
+        if stays(encoder.device, job.protocol.precision):
+            from g2d_bench.adapters.mm import detection_steps as det_steps
+
+            trained, boxes = det_steps.train(
+                model,
+                rule,
+                {part: rows(part) for part in ids},
+                size,
+                lambda found: score_val(found)[select],
+                seed=job.seed,
+                eval_batch=EVAL_BATCH,
+                device=encoder.device,
+                precision=job.protocol.precision,
+            )
+            trained = trained._replace(metrics=score_test(boxes))
+        else:
+            with tempfile.TemporaryDirectory(prefix="g2d-bench-") as folder:
+                made = runner(model, Path(folder))
+                with quiet():
+                    trained = train_and_test(made)
     if frozen and frozen_hash(encoder.image) != before:
         raise RuntimeError("the frozen encoder changed while the detector was trained")
     return Outcome(

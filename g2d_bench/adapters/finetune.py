@@ -16,12 +16,15 @@ from torch import Tensor, nn
 from g2d_bench.adapters.base import Job
 from g2d_bench.cards.protocol import VAL_LOSS, ClassificationTraining
 from g2d_bench.data.cache import pixels_content
+from g2d_bench.devices import half, room, sent
 from g2d_bench.encoders.features import frozen_hash, pooled_features
 from g2d_bench.encoders.image import hold_batchnorm
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.progress import track
 
 EVAL_BATCH = 64
+HELD = 512 << 20
+"""Bytes of images that stay where they are computed; see :func:`~g2d_bench.devices.room`."""
 CROP_FROM = 256 / 224
 """How much larger than its input an image is from which a square is cut (MGCA)."""
 
@@ -61,16 +64,57 @@ class Crops:
 
     def random(self, rows: NDArray[np.intp], generator: torch.Generator) -> NDArray[np.uint8]:
         """Cut a square out of each image in ``rows``, all places being equally likely: [len(rows), S, S]."""
-        room = self.pixels.shape[1] - self.size + 1
-        if room == 1:
+        corners = self.corners(len(rows), generator)
+        if corners is None:
             return np.ascontiguousarray(self.pixels[rows])
-        corners = torch.randint(room, (len(rows), 2), generator=generator).tolist()
         return np.stack(
             [
                 self.pixels[row, top : top + self.size, left : left + self.size]
-                for row, (top, left) in zip(rows, corners, strict=True)
+                for row, (top, left) in zip(rows, corners.tolist(), strict=True)
             ]
         )
+
+    def corners(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """Draw the upper left corners of so many squares, [count, 2]; None where there is one place only."""
+        places = self.pixels.shape[1] - self.size + 1
+        return None if places == 1 else torch.randint(places, (count, 2), generator=generator)
+
+
+class Fed:
+    """Batches of :class:`Crops` on a device; the whole table lies there if it is a GPU and has room.
+
+    Args:
+        crops: where the images come from.
+        device: where they are wanted.
+        held: None for what the device says; whether the table shall lie there.
+    """
+
+    def __init__(self, crops: Crops, device: torch.device, held: bool | None = None) -> None:
+        self._crops, self._device = crops, device
+        if held is None:
+            held = device.type == "cuda" and crops.pixels.nbytes <= room(device, HELD)
+        self._table = torch.from_numpy(np.array(crops.pixels)).to(device) if held else None
+
+    def centres(self, rows: NDArray[np.intp]) -> Tensor:
+        """Return the squares around the centres of some images, uint8 [B, S, S]."""
+        if self._table is None:
+            return torch.from_numpy(np.ascontiguousarray(self._crops.centres[rows])).to(self._device)
+        start = (self._crops.pixels.shape[1] - self._crops.size) // 2
+        return self._cut(rows, torch.full((len(rows), 2), start))
+
+    def random(self, rows: NDArray[np.intp], generator: torch.Generator) -> Tensor:
+        """Return a square of each image, all places being equally likely, uint8 [B, S, S]."""
+        if self._table is None:
+            return torch.from_numpy(self._crops.random(rows, generator)).to(self._device)
+        corners = self._crops.corners(len(rows), generator)
+        return self._cut(rows, torch.zeros((len(rows), 2), dtype=torch.long) if corners is None else corners)
+
+    def _cut(self, rows: NDArray[np.intp], corners: Tensor) -> Tensor:
+        assert self._table is not None
+        place = sent(torch.cat([torch.from_numpy(rows.astype(np.int64))[:, None], corners], 1), self._device)
+        along = torch.arange(self._crops.size, device=self._device)
+        row, top, left = place[:, :1, None], place[:, 1:2] + along, place[:, 2:] + along
+        return self._table[row, top[:, :, None], left[:, None, :]]
 
 
 def crops_of(job: Job, rule: ClassificationTraining) -> tuple[Crops, str]:
@@ -136,14 +180,14 @@ def fine_tune(
         judge: scores probabilities of the validation set; greater is better.
         frozen: train the linear layer alone.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device, precision = job.encoder.device, job.encoder.precision
     data, exclusive = job.data, job.task.exclusive
     rule = rule.of(job.task.name, job.data.fraction, job.encoder.card.scale)
     crops, content = crops_of(job, rule)
     encoder = replace(job.encoder, image=copy.deepcopy(job.encoder.image))
     before = frozen_hash(encoder.image)
     train = data.manifest.rows(data.train)
-    truth = torch.from_numpy(data.targets(data.train)).float()
+    truth = torch.from_numpy(data.targets(data.train)).float().to(device)
     batch = min(rule.batch_size, len(train))
     steps, every = rule.model_copy(update={"batch_size": batch}).schedule(len(train))
     places = torch.Generator().manual_seed(job.seed)
@@ -157,8 +201,7 @@ def fine_tune(
             known[ids] = torch.from_numpy(features).to(device)
         return known[ids]
 
-    def load(images: NDArray[np.uint8]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    images = Fed(crops, device)
 
     def predict(ids: tuple[str, ...]) -> Tensor:
         model.eval()
@@ -168,7 +211,7 @@ def fine_tune(
                 parts = [model.head(pooled(ids))]
             else:
                 pieces = (rows[n : n + EVAL_BATCH] for n in range(0, len(rows), EVAL_BATCH))
-                parts = [model(load(centres[piece])) for piece in pieces]
+                parts = [model(images.centres(piece)) for piece in pieces]
         return torch.cat(parts).double()
 
     def chances(logits: Tensor) -> NDArray[np.float64]:
@@ -187,17 +230,20 @@ def fine_tune(
         model = Classifier(
             encoder, len(job.task.labels), frozen=frozen, freeze_norm=rule.batchnorm == "frozen"
         ).to(device)
-        amp = torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+        amp = half(device, precision)
         optimiser = torch.optim.AdamW(
-            model.trained.parameters(), lr=rule.learning_rate, weight_decay=rule.weight_decay
+            model.trained.parameters(),
+            lr=rule.learning_rate,
+            weight_decay=rule.weight_decay,
+            fused=True if device.type == "cuda" else None,
         )
         best, chosen, kept, waited, step = -np.inf, 0, copy.deepcopy(model.trained.state_dict()), 0, 0
         order = batches(len(train), batch, job.seed)
         for step, rows in zip(track(range(1, steps + 1), "training", unit="steps"), order, strict=False):
             model.train()
             with amp:
-                logits = model(load(crops.random(train[rows.numpy()], places)))
-            loss = masked_loss(logits.float(), truth[rows].to(device), exclusive=exclusive)
+                logits = model(images.random(train[rows.numpy()], places))
+            loss = masked_loss(logits.float(), truth[sent(rows, device)], exclusive=exclusive)
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimiser.step()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from g2d_bench.adapters.base import Job, Outcome
+from g2d_bench.adapters.base import Job, Outcome, settled_one
 from g2d_bench.adapters.heat import Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
 from g2d_bench.adapters.text_image import TextImage, chosen
 from g2d_bench.errors import InputError
 
 
+@settled_one
 def run(job: Job) -> Outcome:
     """Ask each positive test image for the finding; validation chooses nothing but the threshold.
 

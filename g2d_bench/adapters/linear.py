@@ -60,6 +60,7 @@ def fit_heads(
     classes: int | None = None,
     max_steps: int = 300,
     tolerance: float = 1e-5,
+    apart: bool | None = None,
 ) -> Heads:
     """Fit K linear heads at once, in double precision, by L-BFGS (ibid., section 7.2).
 
@@ -76,6 +77,8 @@ def fit_heads(
         classes: how many exclusive classes there are; by default the greatest number in ``targets`` plus 1.
         max_steps: L-BFGS steps at most.
         tolerance: a head has converged when its largest gradient entry is below.
+        apart: fit heads with other rows in a turn of their own; by default on a GPU, whose sums over heads
+            side by side depend on how many there are.
 
     Returns:
         The heads. What heads with one set of rows get does not depend, to the last bit, on heads with other
@@ -89,9 +92,29 @@ def fit_heads(
     if exclusive:
         count = int(targets.max()) + 1 if classes is None else classes
         targets = F.one_hot(targets.long(), count).double()
-    problem = _Problem(features, targets.double(), rows, penalties.double(), exclusive)
-    heads = torch.arange(len(rows), device=features.device)
-    point = torch.zeros(len(rows), problem.width, dtype=torch.float64, device=features.device)
+    targets, penalties = targets.double(), penalties.double()
+    if apart if apart is not None else features.is_cuda:
+        _, which = torch.unique(rows, dim=0, return_inverse=True)
+        turns = [torch.nonzero(which == number)[:, 0] for number in range(int(which.max()) + 1)]
+    else:
+        turns = [torch.arange(len(rows), device=features.device)]
+    fitted = [
+        _fit(_Problem(features, targets, rows[turn], penalties[turn], exclusive), max_steps, tolerance)
+        for turn in turns
+    ]
+    order = torch.argsort(torch.cat(turns))
+    return Heads(*(torch.cat(parts)[order] for parts in zip(*map(_parts, fitted), strict=True)))
+
+
+def _parts(heads: Heads) -> tuple[Tensor, ...]:
+    return (heads.weight, heads.bias, heads.mean, heads.scale, heads.loss, heads.converged)
+
+
+def _fit(problem: _Problem, max_steps: int, tolerance: float) -> Heads:
+    """Fit all heads of a problem side by side; see :func:`fit_heads`."""
+    penalties = problem.penalties
+    heads = torch.arange(len(penalties), device=penalties.device)
+    point = torch.zeros(len(penalties), problem.width, dtype=torch.float64, device=penalties.device)
     value, gradient = problem(point, heads)
     done = _State(point.clone(), value.clone(), gradient.clone())
     history: list[tuple[Tensor, Tensor, Tensor]] = []

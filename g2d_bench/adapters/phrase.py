@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from g2d_bench.adapters.base import Job, Outcome
+from g2d_bench.adapters.base import Job, Outcome, settled_one
 from g2d_bench.adapters.heat import Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
 from g2d_bench.adapters.text_image import TextImage, chosen
 from g2d_bench.errors import InputError
@@ -27,6 +27,7 @@ class Query:
     boxes: tuple[Box, ...]
 
 
+@settled_one
 def run(job: Job) -> Outcome:
     """Ask each test image for each of its phrases; validation chooses nothing but the threshold.
 

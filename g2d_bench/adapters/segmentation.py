@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome
+from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one
 from g2d_bench.adapters.mm.backbone import Unprocessed, collate, kept_maps, numbered
 from g2d_bench.adapters.mm.runner import Trained, build_runner, quiet, train_and_test
 from g2d_bench.adapters.mm.segmentation import G2DBenchLoss, G2DBenchMasks, Rows
 from g2d_bench.adapters.warp import Warps
 from g2d_bench.cards.protocol import VAL_LOSS, SegmentationRule
+from g2d_bench.devices import stays
 from g2d_bench.encoders.decoder import UNetDecoder
 from g2d_bench.encoders.features import frozen_hash, pyramid_bytes, pyramid_features
 from g2d_bench.errors import InputError
@@ -28,6 +30,7 @@ from g2d_bench.metrics.segmentation import BATCHED, all_empty, batch_numbers, co
 EVAL_BATCH = 32
 
 
+@settled_one
 def run(job: Job) -> Outcome:
     """Train the decoder of one cell and predict the test set.
 
@@ -63,30 +66,91 @@ def run(job: Job) -> Outcome:
     )
     before = frozen_hash(encoder.image)
     side = job.task.eval_size
-    warps = Warps(job.seed) if rule.augmentation != "none" else None
-    loaders = {
-        part: _loader(
-            Rows(
-                truth[part],
-                [row[i] for i in ids[part]],
-                side,
-                size,
-                warps=warps if part == "train" else None,
-            ),
-            part,
-            rule,
-            job.seed,
-        )
-        for part in ids
-    }
     model = _model(job, rule, table, pyramids)
-    steps, interval = rule.schedule(len(data.train))
+
+    def scored(part: str, bits: NDArray[np.uint8]) -> dict[str, float]:
+        names = (rule.select,) if part == "val" else job.task.metrics
+        return segmentation_metrics(*counts(bits, truth[part]), names=names, batch=rule.batch_size)
+
+    places = {part: [row[i] for i in ids[part]] for part in ids}
+    if stays(encoder.device, job.protocol.precision):
+        from g2d_bench.adapters.mm import segmentation_steps as seg_steps
+
+        trained, bits = seg_steps.train(
+            model,
+            rule,
+            truth,
+            places,
+            side,
+            size,
+            lambda found: scored("val", found)[rule.select],
+            seed=job.seed,
+            eval_batch=EVAL_BATCH,
+            device=encoder.device,
+            precision=job.protocol.precision,
+        )
+        metrics = scored("test", bits)
+    else:
+        loaders = {
+            part: _loader(
+                Rows(
+                    truth[part],
+                    places[part],
+                    side,
+                    size,
+                    warps=Warps(job.seed) if rule.augmentation != "none" and part == "train" else None,
+                ),
+                part,
+                rule,
+                job.seed,
+            )
+            for part in ids
+        }
+        trained, bits = _by_runner(job, rule, model, loaders, scored)
+        metrics = trained.metrics
+    if frozen and frozen_hash(encoder.image) != before:
+        raise RuntimeError("the frozen encoder changed while the decoder was trained")
+    empty = [*_predicts_nothing(bits, truth["test"]), *_no_better(rule, trained, truth["val"])]
+    by_batch = BATCHED in job.task.metrics
+    common, predicted, true = counts(bits, truth["test"])
+    return Outcome(
+        metrics={name: float(metrics[name]) for name in job.task.metrics},
+        references={"all-empty": all_empty(true, names=job.task.metrics, batch=rule.batch_size)},
+        predictions={
+            "id": np.array(data.test),
+            "patient": np.array(data.patients(data.test)),
+            "intersection": common,
+            "predicted": predicted,
+            "true": true,
+            **({"batch": batch_numbers(len(true), rule.batch_size)} if by_batch else {}),
+            "mask": bits,
+        },
+        notes={
+            "steps": trained.steps,
+            "chosen_step": trained.chosen_step,
+            "validation": {rule.select: trained.validation},
+            "dense_features": "computed once" if pyramids is not None else "computed per step",
+            "encoder_frozen": frozen,
+            "encoder_state": before,
+            **({} if frozen else {"encoder_state_after": frozen_hash(encoder.image)}),
+            **({PREDICTS_NOTHING: "; ".join(empty)} if empty else {}),
+        },
+    )
+
+
+def _by_runner(
+    job: Job,
+    rule: SegmentationRule,
+    model: EncoderDecoder,
+    loaders: dict[str, DataLoader[dict[str, Any]]],
+    scored: Callable[[str, NDArray[np.uint8]], dict[str, float]],
+) -> tuple[Trained, NDArray[np.uint8]]:
+    """Train by mmengine, and return what it did with the predicted bits of the test set."""
+    by_loss = rule.select == VAL_LOSS
+    steps, interval = rule.schedule(len(job.data.train))
 
     def metric(part: str) -> G2DBenchMasks:
-        names = (rule.select,) if part == "val" else job.task.metrics
-        return G2DBenchMasks(
-            lambda bits: segmentation_metrics(*counts(bits, truth[part]), names=names, batch=rule.batch_size)
-        )
+        return G2DBenchMasks(lambda bits: scored(part, bits))
 
     test = metric("test")
     with tempfile.TemporaryDirectory(prefix="g2d-bench-") as folder:
@@ -111,35 +175,8 @@ def run(job: Job) -> Outcome:
         )
         with quiet():
             trained = train_and_test(runner)
-    if frozen and frozen_hash(encoder.image) != before:
-        raise RuntimeError("the frozen encoder changed while the decoder was trained")
     assert test.bits is not None
-    empty = [*_predicts_nothing(test.bits, truth["test"]), *_no_better(rule, trained, truth["val"])]
-    by_batch = BATCHED in job.task.metrics
-    common, predicted, true = counts(test.bits, truth["test"])
-    return Outcome(
-        metrics={name: float(trained.metrics[name]) for name in job.task.metrics},
-        references={"all-empty": all_empty(true, names=job.task.metrics, batch=rule.batch_size)},
-        predictions={
-            "id": np.array(data.test),
-            "patient": np.array(data.patients(data.test)),
-            "intersection": common,
-            "predicted": predicted,
-            "true": true,
-            **({"batch": batch_numbers(len(true), rule.batch_size)} if by_batch else {}),
-            "mask": test.bits,
-        },
-        notes={
-            "steps": trained.steps,
-            "chosen_step": trained.chosen_step,
-            "validation": {rule.select: trained.validation},
-            "dense_features": "computed once" if pyramids is not None else "computed per step",
-            "encoder_frozen": frozen,
-            "encoder_state": before,
-            **({} if frozen else {"encoder_state_after": frozen_hash(encoder.image)}),
-            **({PREDICTS_NOTHING: "; ".join(empty)} if empty else {}),
-        },
-    )
+    return trained, test.bits
 
 
 def _predicts_nothing(bits: NDArray[np.uint8], truth: NDArray[np.uint8]) -> list[str]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from g2d_bench.adapters.base import Job, NotApplicable
 from g2d_bench.data.cache import pixels_content
+from g2d_bench.devices import accelerator
 from g2d_bench.encoders.embeddings import image_embeddings
 from g2d_bench.encoders.features import frozen_hash
 from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding
@@ -43,9 +44,9 @@ class TextImage:
         if encoder.text is None or encoder.heads is None:
             bare = "no text encoder" + (" in the weights that were read" if encoder.card.text else "")
             raise NotApplicable(f"{bare}: {encoder.no_text}" if encoder.no_text else bare)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        encoder.to(accelerator())
         for module in (encoder.image, encoder.text, encoder.heads):
-            module.eval().to(device)
+            module.eval()
         return cls(encoder, encoder.text, encoder.heads)
 
     @property

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from g2d_bench.adapters.base import Job, Outcome
+from g2d_bench.adapters.base import Job, Outcome, settled_one
 from g2d_bench.adapters.text_image import TextImage
 from g2d_bench.encoders.heads.base import unit
 from g2d_bench.metrics.classification import choose_thresholds, prevalence
@@ -21,6 +21,7 @@ LABEL_METRIC = "auroc"
 """Metric that a record also keeps per label."""
 
 
+@settled_one
 def run(job: Job) -> Outcome:
     """Score the test set by prompts; validation chooses nothing but the thresholds.
 

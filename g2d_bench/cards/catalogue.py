@@ -77,13 +77,30 @@ class Cards(Generic[C]):
         return (self[name] for name in self.names)
 
 
+FAST = "+fast"
+"""Suffix of a protocol's name under which it computes in ``fast`` precision."""
+
+
+class Protocols(Cards[Protocol]):
+    """All protocols; any of them also under its name with :data:`FAST` behind it."""
+
+    def __getitem__(self, name: str) -> Protocol:
+        """Read one card.
+
+        Raises:
+            InputError: no card has this name (the nearest one is named), or the card is wrong.
+        """
+        card = super().__getitem__(name.removesuffix(FAST))
+        return card.model_copy(update={"name": name, "precision": "fast"}) if name.endswith(FAST) else card
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """The cards of one run."""
 
     tasks: Cards[TaskCard]
     encoders: Cards[EncoderCard]
-    protocols: Cards[Protocol]
+    protocols: Protocols
 
     @classmethod
     def open(
@@ -96,5 +113,5 @@ class Catalogue:
         return cls(
             Cards("tasks", TaskCard, task_dirs),
             Cards("encoders", EncoderCard, encoder_dirs),
-            Cards("protocols", Protocol, protocol_dirs),
+            Protocols("protocols", Protocol, protocol_dirs),
         )

@@ -192,6 +192,8 @@ class Protocol(Card):
     version: str = Field(pattern=r"^\d+\.\d+$")
     title: str
     split: str
+    precision: Literal["fp32", "fast"] = "fp32"
+    """How features are computed and weights trained; see :data:`g2d_bench.devices.Precision`."""
     draw: Literal["nested", "published"] = "nested"
     """How a fraction is drawn: nested, stratified and by patient, or by image as the published code does."""
     main: dict[Kind, str] = Field(default_factory=dict)

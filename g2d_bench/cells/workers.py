@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections import Counter
@@ -166,8 +167,8 @@ def processes(count: int, jobs: int | None) -> int:
 
 
 def _gpu() -> bool:
-    """Say whether a GPU is there without paying for torch's import where none can be."""
-    return Path("/dev/nvidia0").exists()
+    """Say whether a GPU is used without paying for torch's import where none can be."""
+    return os.environ.get("G2D_BENCH_DEVICE") != "cpu" and Path("/dev/nvidia0").exists()
 
 
 ORDER = ("grounding", "phrase", "zero-shot", "classification")

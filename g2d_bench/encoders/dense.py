@@ -19,7 +19,7 @@ class Maps:
 
     Attributes:
         rows: which images, each once.
-        levels: float32 [len(rows), C, H, W] per level, on the CPU.
+        levels: [len(rows), C, H, W] per level, where they were computed.
     """
 
     rows: Rows

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from g2d_bench.devices import half
 from g2d_bench.encoders.features import (
-    BATCH,
     FOLDER,
+    batch_size,
     blank_features,
     features_key,
     forward,
@@ -90,8 +91,9 @@ def image_embeddings(
     folder, key = folder or cache_dir() / FOLDER, embeddings_key(encoder, content)
     tables = {name: RowTable(folder, f"{key}.{name}", len(pixels), shape) for name, shape in shapes.items()}
     _complete(encoder, pixels, wanted, pooled_table(encoder, len(pixels), content, folder), tables)
-    for start in range(0, len(wanted), BATCH):
-        part = wanted[start : start + BATCH]
+    size = batch_size(encoder)
+    for start in range(0, len(wanted), size):
+        part = wanted[start : start + size]
         found = {
             name: torch.from_numpy(table.read(part)).to(encoder.device) for name, table in tables.items()
         }
@@ -133,7 +135,8 @@ def _embed(encoder: Encoder, features: ImageFeatures, count: int) -> ImageEmbedd
 
     The heads' products, too, round differently for other numbers of rows.
     """
-    vector, cells = _heads(encoder).eval().embed_image(features)
+    with half(encoder.device, encoder.precision):
+        vector, cells = _heads(encoder).eval().embed_image(features)
     return ImageEmbedding(vector[:count].float(), None if cells is None else cells[:count].float())
 
 

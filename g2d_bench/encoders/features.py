@@ -12,7 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from g2d_bench.devices import half, switched
 from g2d_bench.encoders.checkpoint import tensor_hash
+from g2d_bench.encoders.feed import batches, gathered
+from g2d_bench.encoders.folded import folded
 from g2d_bench.encoders.image import ImageFeatures
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.row_table import Rows, RowTable
@@ -29,7 +32,7 @@ CODE = (
     ),
     *("g2d_bench.readers.dicom", "g2d_bench.readers.dicom_regions", "g2d_bench.readers.dicom_values"),
     *("g2d_bench.encoders.features", "g2d_bench.encoders.image", "g2d_bench.encoders.load"),
-    "g2d_bench.encoders.row_table",
+    *("g2d_bench.encoders.row_table", "g2d_bench.encoders.feed", "g2d_bench.encoders.folded"),
 )
 """Modules through which an image becomes features; their source is part of the key."""
 
@@ -39,6 +42,9 @@ FOLDER = "features"
 BATCH = 32
 """Every image is computed in a batch of this size, however many are asked for, so that its features do
 not depend on its company: kernels are chosen by shape, and sums differ in the last bit between them."""
+
+GPU_BATCH = 512
+"""What :data:`BATCH` is on a GPU, for images of 224 px; fewer where they are larger."""
 
 
 def frozen_hash(module: nn.Module) -> str:
@@ -57,7 +63,7 @@ def features_key(encoder: Encoder, content: str) -> str:
         encoder: its state, input size, normalisation and pooling decide, and where it runs.
         content: hash of the pixel table.
     """
-    parts = [
+    parts: list[Any] = [
         frozen_hash(encoder.image),
         encoder.card.image.model_dump(mode="json"),
         content,
@@ -65,7 +71,19 @@ def features_key(encoder: Encoder, content: str) -> str:
         digest_code(*CODE),
         [torch.__version__, timm.__version__],
     ]
+    if encoder.precision != "fp32":
+        parts.append(encoder.precision)
     return digest_json(parts)[:32]
+
+
+def batch_size(encoder: Encoder) -> int:
+    """Return how many images pass the encoder at once: by device and input size alone, see :data:`BATCH`."""
+    if encoder.device.type != "cuda":
+        return BATCH
+    size, batch = encoder.card.image.resize_inside or encoder.card.image.size, GPU_BATCH
+    while batch > BATCH and batch * size**2 > GPU_BATCH * 224**2:
+        batch //= 2
+    return batch
 
 
 def pooled_features(
@@ -97,8 +115,11 @@ def pooled_features(
     with pooled_table(encoder, len(pixels), content, folder) as table:
         missing = table.missing(wanted)
         if missing.size:
-            for part, features in forward(encoder, pixels, missing):
-                table.write(part, features.pooled[: len(part)])
+            computed = (
+                (part, found.pooled[: len(part)]) for part, found in forward(encoder, pixels, missing)
+            )
+            for part, pooled in gathered(computed):
+                table.write(part, pooled)
             table.seal(missing)
         return table.read(wanted)
 
@@ -132,7 +153,8 @@ def pyramid_features(
         rows: which images, in the order of the result.
 
     Returns:
-        Per pyramid level float32 [N, C, H, W] on the CPU, N times :func:`pyramid_bytes` in all.
+        Per pyramid level float32 [N, C, H, W] where the encoder is, N times :func:`pyramid_bytes` in all; in
+        ``fast`` precision half of it, bfloat16.
 
     Raises:
         RuntimeError: the encoder's state moved, which must not happen.
@@ -140,13 +162,22 @@ def pyramid_features(
     wanted = known_rows(rows, len(pixels))
     shapes = pyramid_shapes(encoder)
     # The layout in which the CPU's convolutions, of encoder and decoder alike, are fastest.
-    levels = [torch.empty((len(wanted), *shape), memory_format=torch.channels_last) for shape in shapes]
+    levels = empty_levels(encoder, len(wanted), shapes)
     start = 0
     for part, features in forward(encoder, pixels, wanted):
         for level, maps in zip(levels, features.pyramid, strict=True):
             level[start : start + len(part)] = maps[: len(part)].to(level)
         start += len(part)
     return levels
+
+
+def empty_levels(encoder: Encoder, count: int, shapes: Sequence[tuple[int, int, int]]) -> list[Tensor]:
+    """Return room for maps [count, C, H, W] of an encoder, one tensor per shape, where it computes."""
+    kind = torch.float32 if encoder.precision == "fp32" else torch.bfloat16
+    return [
+        torch.empty((count, *s), dtype=kind, device=encoder.device, memory_format=torch.channels_last)
+        for s in shapes
+    ]
 
 
 def pyramid_bytes(encoder: Encoder) -> int:
@@ -186,16 +217,38 @@ def forward(encoder: Encoder, pixels: NDArray[np.uint8], rows: Rows) -> Iterator
     Raises:
         RuntimeError: the encoder's state moved, which must not happen.
     """
-    image, before = encoder.image, frozen_hash(encoder.image)
+    image, before = encoder.image, _Kept(encoder.image)
     training = image.training
     image.eval()
-    parts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
-    for part in track(parts, f"features of {encoder.card.name}", unit="batch"):
-        full = np.concatenate([part, np.repeat(part[-1:], BATCH - len(part))])
-        images = torch.from_numpy(np.ascontiguousarray(pixels[full])).to(encoder.device)
-        with torch.inference_mode():
-            pyramid, pooled = image(encoder.preprocess(images))
-        yield part, ImageFeatures(list(pyramid), pooled)
+    model = image if encoder.precision == "fp32" else folded(image)
+    size = batch_size(encoder)
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+    images = batches(pixels, parts, size, encoder.device)
+    shown = track(parts, f"features of {encoder.card.name}", unit="batch")
+    for part, full in zip(shown, images, strict=True):
+        device, precision = encoder.device, encoder.precision
+        with torch.inference_mode(), switched(device, precision), half(device, precision):
+            pyramid, pooled = model(encoder.preprocess(full))
+        yield part, ImageFeatures(list(pyramid), pooled.float())
     image.train(training)
-    if frozen_hash(image) != before:
+    if before.moved(image):
         raise RuntimeError(f"the frozen encoder {encoder.card.name} changed while its features were computed")
+
+
+class _Kept:
+    """The state of a module, to see whether it moves: its hash, or on a GPU, where that is slow, a copy."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._copy = [_bytes(v).clone() for v in module.state_dict().values() if v.is_cuda]
+        self._hash = "" if self._copy else frozen_hash(module)
+
+    def moved(self, module: nn.Module) -> bool:
+        if not self._copy:
+            return frozen_hash(module) != self._hash
+        now = [_bytes(value) for value in module.state_dict().values()]
+        same = [(a == b).all() for a, b in zip(now, self._copy, strict=True)]
+        return not bool(torch.stack(same).all())
+
+
+def _bytes(value: Tensor) -> Tensor:
+    return value.detach().contiguous().reshape(-1).view(torch.uint8)

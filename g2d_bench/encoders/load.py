@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from g2d_bench.cards.encoder import TIMM, EncoderCard, Layout
+from g2d_bench.devices import Precision
 from g2d_bench.encoders.checkpoint import LoadReport, load_into, match_any, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
 from g2d_bench.encoders.weights import download_timm, weights_digest, weights_file, weights_state
@@ -37,6 +38,7 @@ class Encoder:
         report: how the file fitted; None for a random encoder.
         text_reports: how published text encoder and heads fitted; empty otherwise.
         no_text: why there is no text encoder, in a clause, where more is known than that there is none.
+        precision: in which its features are computed.
     """
 
     card: EncoderCard
@@ -48,11 +50,22 @@ class Encoder:
     report: LoadReport | None = None
     text_reports: tuple[LoadReport, ...] = ()
     no_text: str = ""
+    precision: Precision = "fp32"
+    _copied: dict[torch.device, tuple[Tensor, Tensor]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def device(self) -> torch.device:
         """Where the image encoder is."""
         return next(self.image.parameters()).device
+
+    def to(self, device: torch.device) -> Encoder:
+        """Move all modules, and return the encoder."""
+        for module in (self.image, self.text, self.heads, self.decoder):
+            if module is not None:
+                module.to(device)
+        return self
 
     def preprocess(self, images: Tensor) -> Tensor:
         """Normalise letterboxed images as the card says.
@@ -70,9 +83,16 @@ class Encoder:
         if images.dtype != torch.uint8 or images.ndim != 3 or images.shape[1:] != (size, size):
             raise ValueError(f"expected uint8 [B, {size}, {size}], got {images.dtype} {tuple(images.shape)}")
         grey = images.to(torch.float32).div_(255.0).unsqueeze(1)
-        mean = torch.tensor(self.card.mean, device=grey.device).view(1, 3, 1, 1)
-        std = torch.tensor(self.card.std, device=grey.device).view(1, 3, 1, 1)
+        mean, std = self._constants(grey.device)
         return (grey - mean) / std
+
+    def _constants(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation, copied once: a copy per batch would let a GPU wait."""
+        if device not in self._copied:
+            with torch.inference_mode(False):
+                mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (self.card.mean, self.card.std))
+                self._copied[device] = mean.to(device), std.to(device)
+        return self._copied[device]
 
 
 def load_encoder(

@@ -88,6 +88,7 @@ class TextEncoder(nn.Module):
         starts = torch.ones(int(bert.config.vocab_size), dtype=torch.bool)
         starts[[number for piece, number in vocabulary.items() if piece.startswith(CONTINUES)]] = False
         self.register_buffer("_starts", starts, persistent=False)
+        self._host_starts = starts
         # The last layer's attention is read as the weights of words: dropout would set some of them to zero.
         self.bert.encoder.layer[-1].attention.self.dropout.p = 0.0
 
@@ -277,16 +278,19 @@ class TextEncoder(nn.Module):
         for number, layer in enumerate(self.bert.encoder.layer):
             layer.requires_grad_(number >= layers)
 
-    def tokenize(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Tensor]:
+    def tokenize(
+        self, texts: Sequence[str], max_length: int | None = None, *, host: bool = False
+    ) -> dict[str, Tensor]:
         """Turn texts into tokens, padded to the longest of them (to the next multiple of 8).
 
         Args:
             texts: B texts; an empty one becomes [CLS] [SEP].
             max_length: tokens at which a text is cut, [CLS] and [SEP] included; all positions if None.
+            host: leave the tokens on the processor.
 
         Returns:
-            On the model's device: ``input_ids`` long [B, T], ``attention_mask`` bool [B, T] and
-            ``word_index`` long [B, T] (see :mod:`g2d_bench.encoders.words`).
+            On the model's device, unless told otherwise: ``input_ids`` long [B, T], ``attention_mask`` bool
+            [B, T] and ``word_index`` long [B, T] (see :mod:`g2d_bench.encoders.words`).
         """
         limit = min(max_length or self.longest, self.longest)
         self.tokenizer.no_padding()
@@ -298,7 +302,7 @@ class TextEncoder(nn.Module):
         ids = torch.tensor([row + [self._pad] * (width - len(row)) for row in rows], dtype=torch.long)
         ids = ids.reshape(len(rows), width)
         mask = torch.arange(width) < torch.tensor([len(row) for row in rows], dtype=torch.long)[:, None]
-        starts = self._starts
+        starts = self._host_starts if host else self._starts
         ids, mask = ids.to(starts.device), mask.to(starts.device)
         return {"input_ids": ids, "attention_mask": mask, "word_index": word_index(starts[ids], mask)}
 

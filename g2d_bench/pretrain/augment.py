@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from g2d_bench.devices import sent
+
 Range = tuple[float, float]
 
 
@@ -165,20 +167,24 @@ def apply(images: Tensor, grid: Tensor, tone: Tensor, size: int, *, reach: float
     """
     x = images.unsqueeze(1)
     x = x.float() / 255.0 if x.dtype == torch.uint8 else x
-    grid, tone = grid.to(x.device), tone.to(x.device)
+    # Which images are blurred is asked before anything is sent away: the answer must not wait for a GPU.
+    sigma = tone[:, 3] * (size / 224)
+    blurred = torch.nonzero(sigma > 0).flatten()
+    grid, tone = sent(grid, x.device), sent(tone, x.device)
     steps = (torch.arange(size, device=x.device, dtype=torch.float32) * 2 + 1) / size - 1
     rows, columns = torch.meshgrid(steps, steps, indexing="ij")
     points = torch.stack([columns, rows, torch.ones_like(rows)], dim=-1).reshape(1, -1, 3)
     mapped = points @ grid.transpose(1, 2)
     where = (mapped[..., :2] / mapped[..., 2:]).reshape(len(x), size, size, 2)
     x = functional.grid_sample(x, where, mode="bilinear", padding_mode="zeros", align_corners=False)
-    brightness, contrast, auto, sigma = (column.view(-1, 1, 1, 1) for column in tone.unbind(1))
+    brightness, contrast, auto, _ = (column.view(-1, 1, 1, 1) for column in tone.unbind(1))
     x = x * brightness
     mean = x.mean(dim=(2, 3), keepdim=True)
     x = ((x - mean) * contrast + mean).clamp(0.0, 1.0)
     low, high = x.amin(dim=(2, 3), keepdim=True), x.amax(dim=(2, 3), keepdim=True)
     x = torch.where(auto > 0, (x - low) / (high - low).clamp_min(1e-6), x)
-    return _blur(x, sigma.flatten() * (size / 224), max(1, math.ceil(3 * reach * size / 224)))
+    radius = max(1, math.ceil(3 * reach * size / 224))
+    return _blur(x, sent(blurred, x.device), sent(sigma[blurred], x.device), radius)
 
 
 def augment(images: Tensor, spec: Augment, size: int, *, seed: int, step: int) -> Tensor:
@@ -215,13 +221,12 @@ def _perspective(inwards: Tensor) -> Tensor:
     return torch.cat([solved, torch.ones_like(solved[:, :1])], dim=1).view(-1, 3, 3)
 
 
-def _blur(x: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """Blur each image [1, H, W] with its own Gaussian; sigma 0 leaves it alone."""
-    chosen = torch.nonzero(sigma > 0).flatten()
+def _blur(x: Tensor, chosen: Tensor, sigma: Tensor, radius: int) -> Tensor:
+    """Blur the chosen ones of some images [1, H, W], each with its own Gaussian."""
     if len(chosen) == 0:
         return x
     offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=torch.float32)
-    kernel = torch.exp(-0.5 * (offsets / sigma[chosen].clamp_min(1e-3)[:, None]) ** 2)
+    kernel = torch.exp(-0.5 * (offsets / sigma.clamp_min(1e-3)[:, None]) ** 2)
     kernel = kernel / kernel.sum(dim=1, keepdim=True)
     stack = x[chosen].transpose(0, 1)  # images as channels, so that a grouped convolution blurs each its way
     padded = functional.pad(stack, (radius,) * 4, mode="replicate")

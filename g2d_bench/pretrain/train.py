@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from g2d_bench.devices import sent
 from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.text import TextEncoder
 from g2d_bench.errors import InputError
@@ -32,6 +33,9 @@ from g2d_bench.pretrain.pairs import PairData
 from g2d_bench.pretrain.presets import Recipe
 from g2d_bench.pretrain.run_folder import RunFolder
 from g2d_bench.progress import track
+
+LOG_EVERY = 20
+"""Steps whose losses are read together on a GPU."""
 
 
 class Model(nn.Module):
@@ -108,11 +112,16 @@ class Batches:
             tokens = {name: value[mine.start - start : mine.stop - start] for name, value in tokens.items()}
             ids = tuple(self.data.ids[index] for index in chosen[mine])
             pixels = torch.from_numpy(np.array(self.data.images[chosen[mine]]))
+            if self.here.device.type == "cuda":
+                pixels = pixels.pin_memory()
             found.append((pixels, tokens, ids, grid[mine], tone[mine]))
         return found
 
     def tokens(self, chosen: NDArray[np.intp], *place: int | str) -> dict[str, Tensor]:
-        """Draw and tokenise the texts of pairs; chance depends on seed, place and pair."""
+        """Draw and tokenise the texts of pairs; chance depends on seed, place and pair.
+
+        For a GPU they stay on the processor, so that this thread does not wait for what the GPU still does.
+        """
         texts = [
             self.objective.choose_text(
                 self.data.text(index, self.objective.text.part),
@@ -121,7 +130,11 @@ class Batches:
             for index in chosen
         ]
         with self._lock:  # the tokenizer does not bear two threads
-            return self.text.tokenize(texts, self.recipe.max_length)
+            return self.text.tokenize(texts, self.recipe.max_length, host=self.here.device.type == "cuda")
+
+    def sent(self, tokens: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Bring tokens to where this process computes."""
+        return {name: sent(value, self.here.device) for name, value in tokens.items()}
 
     def train(
         self, start: int, stop: int
@@ -135,7 +148,11 @@ class Batches:
                 if step + 1 < stop:
                     ahead = pool.submit(self.raw, step + 1)
                 yield [
-                    (apply(pixels.to(device, non_blocking=True), grid, tone, size, reach=reach), tokens, ids)
+                    (
+                        apply(pixels.to(device, non_blocking=True), grid, tone, size, reach=reach),
+                        self.sent(tokens),
+                        ids,
+                    )
                     for pixels, tokens, ids, grid, tone in parts
                 ]
 
@@ -153,7 +170,7 @@ class Batches:
             grid[:, :2, :2] *= self.recipe.size / self.recipe.store
             pixels = torch.from_numpy(np.array(self.data.images[chosen[mine]])).to(self.here.device)
             grey = apply(pixels, grid[mine], tone[mine], self.recipe.size)
-            yield grey, tokens, tuple(self.data.ids[index] for index in chosen[mine])
+            yield grey, self.sent(tokens), tuple(self.data.ids[index] for index in chosen[mine])
 
 
 @dataclass
@@ -219,9 +236,13 @@ def fit(
     """
     recipe, here, seed = batches.recipe, batches.here, batches.seed
     steps, objective = total_steps(recipe, batches), model.objective
+    gpu = here.device.type == "cuda"
+    if gpu:
+        model.to(memory_format=torch.channels_last)
     wrapped = parallel(model, here)
     kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
-    optimiser = kind(_groups(model, recipe), lr=recipe.lr, betas=recipe.betas)
+    # One kernel for all parameters; elsewhere torch's own choice stands, which has made the shipped weights.
+    optimiser = kind(_groups(model, recipe), lr=recipe.lr, betas=recipe.betas, fused=True if gpu else None)
     amp = _autocast(recipe, here)
     scaler = torch.amp.GradScaler(here.device.type, enabled=amp is torch.float16)
     plateau, start = Plateau(), 0
@@ -233,10 +254,10 @@ def fit(
     if here.first:
         folder.log_until(start)
     write = _writer(folder, start, tensorboard) if here.first else _silent
+    log = Log(write, folder, batches, every=LOG_EVERY if gpu else 1)
     counter = range(start, steps)
     steady = track(counter, f"pretrain {recipe.method}", unit="step") if here.first else iter(counter)
     model.train()
-    clock = time.perf_counter()
     for step, parts in zip(steady, batches.train(start, steps), strict=True):
         if plateau.stopped:
             break
@@ -253,24 +274,24 @@ def fit(
             scaler.scale(losses["loss"] / len(parts)).backward()
             for name, loss in losses.items():
                 sums[name] = sums.get(name, 0.0) + here.mean(loss) / len(parts)
-        values = {name: float(value) for name, value in sums.items()}
-        if not math.isfinite(values["loss"]):
-            raise _diverged(
-                folder, step, values["loss"], [batches.data.ids[i] for i in batches.indices(step)]
-            )
+        if log.every == 1 and not math.isfinite(float(sums["loss"])):
+            raise log.diverged(step, float(sums["loss"]))
         scaler.unscale_(optimiser)
         norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip or math.inf)
         scaler.step(optimiser)
         scaler.update()
         optimiser.zero_grad()
-        entry = {"step": step, "epoch": epoch, **values, "lr": rate, "grad_norm": float(norm)}
+        entry = {"step": step, "epoch": epoch, **sums, "lr": rate, "grad_norm": norm}
         ends_epoch = (step + 1) % batches.per_epoch == 0
         if step + 1 == steps or (ends_epoch and _watches(recipe)):
-            entry |= validate(model, batches)
-            plateau.update(entry.get("val_loss", math.inf), recipe)
-        before, clock = clock, time.perf_counter()
-        write({**entry, "seconds": round(clock - before, 4)})
-        if here.first and ((step + 1) % save_every == 0 or step + 1 == steps or plateau.stopped):
+            found = validate(model, batches)
+            entry |= found
+            plateau.update(found.get("val_loss", math.inf), recipe)
+        log.add(entry)
+        saves = (step + 1) % save_every == 0 or step + 1 == steps or plateau.stopped
+        if saves:
+            log.flush()
+        if here.first and saves:
             folder.save(
                 {
                     "step": step + 1,
@@ -280,7 +301,68 @@ def fit(
                     "plateau": vars(plateau),
                 }
             )
+    log.flush()
+    if gpu:
+        model.to(memory_format=torch.contiguous_format)
     here.barrier()
+
+
+class Log:
+    """Lines of a run's log, whose numbers are read from the device some at a time.
+
+    To read one is to wait for all that the device has been given to do, while it waits for more.
+
+    Args:
+        write: takes a line.
+        folder: of the run.
+        batches: which pairs a step saw, where its loss is not finite.
+        every: steps that are read together.
+    """
+
+    def __init__(self, write: Any, folder: RunFolder, batches: Batches, *, every: int) -> None:
+        self.every = every
+        self._write, self._folder, self._batches = write, folder, batches
+        self._waiting: list[dict[str, Any]] = []
+        self._clock = time.perf_counter()
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Take a line; its tensors are scalars.
+
+        Raises:
+            InputError: a loss that is read now is not finite.
+        """
+        self._waiting.append(
+            {name: value.detach() if isinstance(value, Tensor) else value for name, value in entry.items()}
+        )
+        if len(self._waiting) >= self.every:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits; each line bears its share of the time since the last one.
+
+        Raises:
+            InputError: a loss is not finite.
+        """
+        if not self._waiting:
+            return
+        scalars = [value for entry in self._waiting for value in entry.values() if isinstance(value, Tensor)]
+        numbers = iter(torch.stack([scalar.double() for scalar in scalars]).tolist() if scalars else [])
+        lines = [
+            {name: next(numbers) if isinstance(value, Tensor) else value for name, value in entry.items()}
+            for entry in self._waiting
+        ]
+        before, self._clock = self._clock, time.perf_counter()
+        seconds = round((self._clock - before) / len(lines), 4)
+        self._waiting.clear()
+        for line in lines:
+            if not math.isfinite(line["loss"]):
+                raise self.diverged(line["step"], line["loss"])
+            self._write({**line, "seconds": seconds})
+
+    def diverged(self, step: int, loss: float) -> InputError:
+        """Note a loss that is not finite, with the pairs of its step."""
+        data = self._batches.data
+        return _diverged(self._folder, step, loss, [data.ids[i] for i in self._batches.indices(step)])
 
 
 @torch.no_grad()

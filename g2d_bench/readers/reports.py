@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from g2d_bench.readers.report_markup import decode, plain
 from g2d_bench.errors import InputError
+from g2d_bench.readers.report_markup import decode, plain
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "findings": (

@@ -102,7 +102,7 @@ class Told(Heads):
             row = [float("left" not in words), float("right" not in words), 0.0]
             sign = -1.0 if ("no" in words) != self.wrong else 1.0
             rows.append([sign * value for value in row])
-        return TextEmbedding(torch.tensor(rows))
+        return TextEmbedding(torch.tensor(rows, device=states.mask.device))
 
 
 @pytest.fixture(scope="session")

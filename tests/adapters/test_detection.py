@@ -151,6 +151,33 @@ def test_same_seed_same_boxes_and_no_cache_no_difference(job: Job) -> None:
     )
 
 
+@pytest.mark.parametrize("budget", [1 << 30, 1])
+def test_without_a_word_to_the_host_it_learns_the_same(
+    job: Job, budget: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = replace(changed(job, min_steps=12, max_steps=12, validate_every=4), memory_budget=budget)
+    quick.encoder.to(torch.device("cpu"))
+    monkeypatch.setenv("G2D_BENCH_DEVICE", "cpu")
+    first = detection.run(quick)
+    monkeypatch.setattr(detection, "stays", lambda *_: True)
+    second = detection.run(quick)
+    assert same(first, second)
+    assert first.metrics == second.metrics
+    assert first.notes == second.notes
+
+
+def test_fast_is_another_precision_with_about_the_same_result(job: Job) -> None:
+    settings = {"min_steps": 60, "max_steps": 60, "validate_every": 20, "learning_rate": 5e-3}
+    exact, fast = changed(job, **settings), changed(job, **settings)
+    fast = replace(fast, protocol=fast.protocol.model_copy(update={"precision": "fast"}))
+    first, second = detection.run(exact), detection.run(fast)
+    assert not same(first, second)
+    assert second.notes["precision"] == "fast"
+    assert "precision" not in first.notes
+    assert second.metrics["ap_50"] == pytest.approx(first.metrics["ap_50"], abs=0.25)
+    assert same(second, detection.run(fast))
+
+
 def test_cells_of_one_encoder_share_its_maps(modules: Any, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[int] = []
 
@@ -175,7 +202,7 @@ def test_fine_tuning_moves_the_weights_and_norms_as_told(job: Job, batchnorm: st
     body = job.encoder.image
     before = {name: value.clone() for name, value in body.state_dict().items()}
     outcome = detection.run(changed(job, tuning="finetune", batchnorm=batchnorm))
-    moved = {name for name, value in body.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {name for name, value in body.state_dict().items() if not torch.equal(value.cpu(), before[name])}
     assert not outcome.notes["encoder_frozen"]
     assert "body.conv1.0.weight" in moved
     assert ("body.bn1.running_mean" in moved) == (batchnorm == "train")

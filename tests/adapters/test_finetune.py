@@ -14,8 +14,16 @@ import torch.nn.functional as F
 from PIL import Image
 
 from g2d_bench.adapters import classification
-from g2d_bench.adapters.base import Job
-from g2d_bench.adapters.finetune import Classifier, Crops, batches, fine_tune, masked_loss, mean_batch_loss
+from g2d_bench.adapters.base import KERNELS, Job
+from g2d_bench.adapters.finetune import (
+    Classifier,
+    Crops,
+    Fed,
+    batches,
+    fine_tune,
+    masked_loss,
+    mean_batch_loss,
+)
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.protocol import ClassificationTraining
 from g2d_bench.cells.bench import Bench
@@ -203,3 +211,23 @@ def test_crops_lie_inside_and_reach_every_place() -> None:
     whole = Crops(pixels, 7)
     np.testing.assert_array_equal(whole.random(np.array([1, 0]), torch.Generator()), pixels[[1, 0]])
     np.testing.assert_array_equal(whole.centres, pixels)
+
+
+@pytest.mark.parametrize("side", [7, 5])
+def test_what_lies_on_the_device_is_cut_at_the_same_places(side: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, side, side), dtype=np.uint8)
+    crops, rows = Crops(pixels, 5), np.array([3, 0, 3])
+    there, elsewhere = (Fed(crops, torch.device("cpu"), held) for held in (True, False))
+    assert torch.equal(there.centres(rows), elsewhere.centres(rows))
+    one, other = (fed.random(rows, torch.Generator().manual_seed(2)) for fed in (there, elsewhere))
+    assert torch.equal(one, other)
+
+
+def test_fast_is_noted_and_repeats(job: Job) -> None:
+    quick = with_rule(job, rule(job))
+    quick = replace(quick, protocol=quick.protocol.model_copy(update={"precision": "fast"}))
+    first, second = classification.run(quick), classification.run(quick)
+    if KERNELS not in first.notes:
+        np.testing.assert_array_equal(first.predictions["scores"], second.predictions["scores"])
+    assert first.notes["precision"] == "fast"
+    assert first.metrics["accuracy"] > 0.8

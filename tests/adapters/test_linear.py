@@ -106,12 +106,15 @@ def test_a_head_without_rows_is_refused() -> None:
         )
 
 
-def test_heads_with_other_rows_do_not_move_a_bit() -> None:
+@pytest.mark.parametrize("apart", [False, True])
+def test_heads_with_other_rows_do_not_move_a_bit(apart: bool) -> None:
     features, labels = _data(6)
     generator = torch.Generator().manual_seed(7)
     sets = torch.rand(4, len(features), generator=generator) < torch.tensor([0.1, 0.4, 0.4, 2.0])[:, None]
     grid = torch.tensor([1e-4, 1e-2, 1.0])
-    together = fit_heads(features, labels, sets.repeat_interleave(3, 0), grid.repeat(4), exclusive=False)
+    together = fit_heads(
+        features, labels, sets.repeat_interleave(3, 0), grid.repeat(4), exclusive=False, apart=apart
+    )
     for n in range(4):
         alone = fit_heads(features, labels, sets[n : n + 1].expand(3, -1), grid, exclusive=False)
         for k in range(3):
@@ -128,3 +131,18 @@ def test_a_class_without_rows_keeps_its_column() -> None:
     chances = heads.logits(features, 0).softmax(1)
     assert chances.shape == (len(features), 4)
     assert chances[:, 2:].max() < 0.01
+
+
+def test_in_turns_or_side_by_side_is_the_same() -> None:
+    features, labels = _data(8)
+    generator = torch.Generator().manual_seed(9)
+    sets = torch.rand(3, len(features), generator=generator) < torch.tensor([0.2, 0.5, 2.0])[:, None]
+    # Heads of one set of rows need not stand side by side.
+    rows, penalties = sets.repeat(2, 1), torch.tensor([1e-3, 0.1, 1.0, 0.01, 1.0, 1e-4])
+    one, other = (
+        fit_heads(features, labels, rows, penalties, exclusive=False, apart=apart) for apart in (False, True)
+    )
+    torch.testing.assert_close(one.weight, other.weight, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(one.mean, other.mean, rtol=0, atol=0)
+    torch.testing.assert_close(one.loss, other.loss, rtol=1e-9, atol=1e-12)
+    assert torch.equal(one.converged, other.converged)

@@ -114,6 +114,8 @@ def test_every_map_belongs_to_its_phrase(bench: Bench, narrow: Callable[..., Enc
         )
     ]
     heats = phrase._maps(job, TextImage.of(encoder), asked)
+    # The plain loop runs on the processor, whatever made the maps.
+    encoder.to(torch.device("cpu"))
     pixels = job.data.pixels(64)
     assert encoder.text is not None
     assert encoder.heads is not None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from g2d_bench.encoders.decoder import PAPER_WIDTHS, PHANTOM_WIDTHS, UNetDecoder, load_smp_decoder
+from g2d_bench.encoders.decoder import PAPER_WIDTHS, PHANTOM_WIDTHS, UNetDecoder, doubled, load_smp_decoder
 from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.errors import InputError
 
@@ -208,3 +208,14 @@ def test_fewer_blocks_than_doublings_end_in_an_upsampling() -> None:
     assert logits.shape == (2, 1, 32, 32)
     expected = functional.interpolate(coarse, size=(32, 32), mode="bilinear", align_corners=False)
     torch.testing.assert_close(logits, expected)
+
+
+@pytest.mark.parametrize("side", [1, 2, 7])
+def test_doubling_by_shifts_is_bilinear(side: int) -> None:
+    x = torch.randn(2, 3, side, side + 1, dtype=torch.float64, requires_grad=True)
+    wanted = torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    found = doubled(x)
+    torch.testing.assert_close(found, wanted)
+    weight = torch.randn_like(found)
+    one, other = (torch.autograd.grad((y * weight).sum(), x)[0] for y in (found, wanted))
+    torch.testing.assert_close(one, other)

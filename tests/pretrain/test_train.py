@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from types import SimpleNamespace
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from g2d_bench.pretrain.pairs import PairData, read_pairs
 from g2d_bench.pretrain.presets import METHODS, PRESETS, Recipe, recipe
 from g2d_bench.pretrain.pretrain import Pretrained
 from g2d_bench.pretrain.run_folder import RunFolder, differences
-from g2d_bench.pretrain.train import Batches, Plateau, learning_rate, total_steps
+from g2d_bench.pretrain.train import Batches, Log, Plateau, learning_rate, total_steps
 
 ALONE = World(0, 1, torch.device("cpu"))
 
@@ -413,3 +414,25 @@ def test_tensorboard_is_optional(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", fake)
     go(tmp_path / "b", tensorboard=True)
     assert [step for name, _, step in written if name == "loss"] == list(range(tiny["steps"]))
+
+
+def test_losses_that_are_read_together_are_those_of_their_steps(tmp_path: Path) -> None:
+    lines: list[dict[str, Any]] = []
+    batches = cast(
+        Any, SimpleNamespace(data=SimpleNamespace(ids=["a", "b"]), indices=lambda step: [step % 2])
+    )
+    folder = RunFolder(tmp_path / "run", {})
+    log = Log(lines.append, folder, batches, every=3)
+    for step in range(4):
+        log.add({"step": step, "loss": torch.tensor(step / 3), "lr": 0.1})
+    assert [line["step"] for line in lines] == [0, 1, 2]
+    log.flush()
+    assert [line["loss"] for line in lines] == [float(torch.tensor(step / 3)) for step in range(4)]
+    assert all(set(line) == {"step", "loss", "lr", "seconds"} for line in lines)
+    log.flush()
+    assert len(lines) == 4
+    log.add({"step": 4, "loss": torch.tensor(1.0)})
+    log.add({"step": 5, "loss": torch.tensor(torch.nan)})
+    with pytest.raises(InputError, match=r"the loss is nan at step 5, with the pairs b"):
+        log.add({"step": 6, "loss": torch.tensor(torch.nan)})
+    assert [line["step"] for line in lines] == [0, 1, 2, 3, 4]

@@ -13,10 +13,14 @@ from torch import Tensor
 
 from g2d_bench.adapters.base import Job
 from g2d_bench.data.cache import pixels_content
+from g2d_bench.devices import room
 from g2d_bench.encoders.dense import remembered
 from g2d_bench.encoders.features import features_key
 from g2d_bench.encoders.image import hold_batchnorm
 from g2d_bench.encoders.load import Encoder
+
+HELD = 512 << 20
+"""Bytes of images that stay where they are computed; see :func:`~g2d_bench.devices.room`."""
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
@@ -44,7 +48,8 @@ def kept_maps(
     Returns:
         Levels, or None if they do not fit; and the row of each image in them (or in ``ids``).
     """
-    if bytes_of(job.encoder) * len(ids) > job.memory_budget:
+    budget = room(job.encoder.device, job.memory_budget)
+    if bytes_of(job.encoder) * len(ids) > budget:
         return None, numbered(ids)
     size = job.encoder.card.image.size
     table = job.data.pixels(size)
@@ -52,7 +57,7 @@ def kept_maps(
         f"{compute.__name__} {features_key(job.encoder, pixels_content(job.data.manifest, size))}",
         table.rows(ids).astype(np.int64),
         lambda rows: compute(job.encoder, table.pixels, rows),
-        budget_bytes=job.memory_budget,
+        budget_bytes=budget,
     )
     return levels, dict(zip(ids, places.tolist(), strict=True))
 
@@ -97,6 +102,7 @@ class EncoderBackbone(BaseModule):
         self.encoder = encoder
         self._pixels = pixels
         self._maps = maps
+        self._images: Tensor | None = None
         self._frozen = tuning == "frozen"
         self._freeze_norm = batchnorm == "frozen"
         self.body.requires_grad_(not self._frozen)
@@ -120,10 +126,17 @@ class EncoderBackbone(BaseModule):
             maps = (level[rows.to(level.device)].to(rows.device) for level in self._maps)
             return [level.contiguous(memory_format=torch.channels_last) for level in maps]
         number = (rows[:, 0] if rows.ndim == 2 else rows).long()
-        images = torch.from_numpy(self._pixels[number.cpu().numpy()]).to(rows.device)
-        images = self.augmented(images, rows)
+        images = self.augmented(self._taken(number), rows)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
             return self.read(list(self.body(self.encoder.preprocess(images)).pyramid))
+
+    def _taken(self, number: Tensor) -> Tensor:
+        """Return the images of rows [B]; on a GPU the table lies there once it was asked for, if it fits."""
+        if number.is_cuda and self._images is None and self._pixels.nbytes <= room(number.device, HELD):
+            self._images = torch.from_numpy(np.ascontiguousarray(self._pixels)).to(number.device)
+        if self._images is not None:
+            return self._images[number]
+        return torch.from_numpy(self._pixels[number.cpu().numpy()]).to(number.device)
 
     def augmented(self, images: Tensor, rows: Tensor) -> Tensor:
         """Change images [B, S, S] as the numbers beside their rows say; by default nothing."""

