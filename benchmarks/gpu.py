@@ -125,7 +125,7 @@ class Place:
                 one = one.model_copy(update={**changes, "case": ()})
             found = found.model_copy(update={rule: one})
         encoder = load_encoder(bench.catalogue.encoders[card], seed=0)
-        return Job(bench.catalogue.tasks[task], found, bench.task_data(cell), encoder, 0, False, budget)
+        return Job(bench.catalogue.tasks[task], found, bench.resolve(cell).data(), encoder, 0, False, budget)
 
 
 def encoder_of(place: Place, model: str, size: int, options: dict[str, Any] | None = None) -> Any:

@@ -54,7 +54,7 @@ def open_jobs(folder: Path, images: int, workers: int) -> list[Any]:
     for fraction in FRACTIONS:
         for seed in SEEDS:
             cell = Cell(task=TASK, fraction=fraction, protocol="clean", seed=seed, encoder=ENCODER)
-            data = bench.task_data(cell)
+            data = bench.resolve(cell).data()
             data.pixels(card.image.size)
             task, protocol = bench.catalogue.tasks[TASK], bench.catalogue.protocols["clean"]
             jobs.append(Job(task, protocol, data, encoder, seed, False, 1))

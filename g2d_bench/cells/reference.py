@@ -13,7 +13,7 @@ from g2d_bench.cells.plan import Skipped, make_cells
 from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.compact import write_compact
-from g2d_bench.records.record import Record, key_of
+from g2d_bench.records.record import Record
 from g2d_bench.records.selection import Filter, Found
 from g2d_bench.records.store import Store
 
@@ -130,7 +130,7 @@ def _remove(path: Path, root: Path) -> None:
 
 def finished(cells: Sequence[Cell], bench: Bench) -> list[Found]:
     """Return the records of those cells that are finished, in the same order."""
-    found = ((bench.finished(cell), bench.locate(cell)[1]) for cell in cells)
+    found = ((bench.finished(cell), bench.resolve(cell).path) for cell in cells)
     return [Found(record, path) for record, path in found if record is not None]
 
 
@@ -151,7 +151,8 @@ def published_before(
 
     def today(cell: Cell, record: Record) -> bool:
         known = generate or bench.source.state(record.data.dataset) != "no"
-        return key_of(bench.identity(cell, "" if known else record.data.hash)) == record.key
+        key = bench.resolve(cell).key if known else bench.key(cell, record.data.hash)
+        return key == record.key
 
     return frozenset(
         cell for record in records if (cell := Found(record).cell) in wanted and today(cell, record)

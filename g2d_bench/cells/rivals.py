@@ -38,8 +38,8 @@ def rivals(cells: Iterable[Cell], bench: Bench) -> list[str]:
 
 def _others(cell: Cell, bench: Bench) -> list[tuple[Path, str]]:
     """Return the records of a cell that are not the one that it would have today, and in what they differ."""
-    key, path = bench.locate(cell)
-    card = bench.catalogue.encoders[cell.card]
+    here = bench.resolve(cell)
+    key, path, card = here.key, here.path, here.card
     others = []
     for file in sorted(path.parent.glob(f"{cell.fraction:g}-s{cell.seed}-*.json")):
         if file == path:

@@ -1,20 +1,18 @@
-"""One cell, from card to record."""
+"""Resolved cells, from data to records."""
 
 from __future__ import annotations
 
 import math
+import shlex
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards.encoder import EncoderCard
-from g2d_bench.cards.task import UNTRAINED
-from g2d_bench.cells.bench import Bench
-from g2d_bench.cells.repeat import command_of
+from g2d_bench.cells.bench import Bench, Options
+from g2d_bench.cells.resolve import Resolved
 from g2d_bench.data.task_data import TaskData
-from g2d_bench.encoders.weights import weights_digest
 from g2d_bench.errors import InputError
 from g2d_bench.plain import visible
 from g2d_bench.processes import cores
@@ -30,129 +28,135 @@ from g2d_bench.records.record import (
     Record,
 )
 from g2d_bench.records.signature import signature
+from g2d_bench.records.store import Store
 
 if TYPE_CHECKING:
     from g2d_bench.adapters.base import Outcome
 
 
-def run_cell(cell: Cell, bench: Bench) -> Record:
-    """Run one cell and save its record.
+@dataclass(frozen=True)
+class Measured:
+    """What is a cell's own, whatever it was run together with.
 
-    Raises:
-        InputError: bad data, card or weights; nothing is written.
+    Attributes:
+        data: its images.
+        leaks: why it was run in spite of a leak, or what a published split shares.
+        overridden: whether ``leaks`` is the user's reason.
+        outcome: what was measured.
     """
-    return run_cells([cell], bench)[0]
+
+    data: TaskData
+    leaks: str
+    overridden: bool
+    outcome: Outcome
 
 
-def run_cells(cells: Sequence[Cell], bench: Bench) -> list[Record]:
+@dataclass(frozen=True)
+class Shared:
+    """What cells have in common that were run together.
+
+    Attributes:
+        seconds: what each of them took, phase by phase.
+        together: how many they are.
+    """
+
+    seconds: dict[str, float]
+    together: int
+
+
+def run_cell(cell: Resolved, store: Store, options: Options) -> Record:
+    """Run one cell and save its record; see :func:`run_cells`."""
+    return run_cells([cell], store, options)[0]
+
+
+def run_cells(cells: Sequence[Resolved], store: Store, options: Options) -> list[Record]:
     """Run cells of one task, encoder and protocol together and save their records.
 
     What they need is opened once. The numbers are those that the cells have one by one; the seconds are
     shared out evenly.
 
+    Args:
+        cells: at least one.
+        store: where records go.
+        options: what is allowed.
+
     Raises:
         InputError: bad data, card or weights of any of them; nothing is written.
     """
     from g2d_bench.adapters.base import Job, adapter, run_jobs
-    from g2d_bench.encoders.load import Encoder, load_encoder
 
-    clock = Stopwatch()
-    task = bench.catalogue.tasks[cells[0].task]
-    card = bench.catalogue.encoders[cells[0].card]
-    protocol = bench.catalogue.protocols[cells[0].protocol]
-    checkpoint = bench.settings.checkpoint(card.name)
+    clock, first = Stopwatch(), cells[0]
     with clock.phase("data"):
-        opened = [bench.task_data(cell) for cell in cells]
-        leaks = [bench.check_leaks(data) for data in opened]
-        places = [bench.locate(cell) for cell in cells]
+        opened = [cell.data() for cell in cells]
+        leaks = [allowed_leaks(data, options) for data in opened]
     with clock.phase("imports"):
-        adapter(task.kind)
-    encoders: dict[str, Encoder] = {}
+        adapter(first.task.kind)
     with clock.phase("encoder"):
-        fix_threads(card)
-        weights = [weights_digest(card, checkpoint, cell.seed) for cell in cells]
-        for cell, own in zip(cells, weights, strict=True):
-            if own not in encoders:
-                encoders[own] = load_encoder(
-                    card, checkpoint=checkpoint, seed=cell.seed, text=task.kind in UNTRAINED
-                )
+        fix_threads(first.card)
+        # Seeds of a trained encoder share its weights; each is loaded once.
+        encoders = {digest: cell.load() for digest, cell in {cell.weights: cell for cell in cells}.items()}
     with clock.phase("train and predict"):
         outcomes = run_jobs(
             [
                 Job(
-                    task=protocol.view(task),
-                    protocol=protocol,
+                    task=cell.protocol.view(cell.task),
+                    protocol=cell.protocol,
                     data=data,
-                    encoder=encoders[own],
-                    seed=cell.seed,
-                    with_decoder=cell.with_decoder,
-                    memory_budget=bench.options.memory_budget,
+                    encoder=encoders[cell.weights],
+                    seed=cell.cell.seed,
+                    with_decoder=cell.cell.with_decoder,
+                    memory_budget=options.memory_budget,
                 )
-                for cell, data, own in zip(cells, opened, weights, strict=True)
+                for cell, data in zip(cells, opened, strict=True)
             ]
         )
     seconds = {phase: round(spent / len(cells), 3) for phase, spent in clock.seconds.items()}
+    shared = Shared(seconds, len(cells))
     measured = [
-        Measured(cell, key, path, own, data, reason, outcome)
-        for cell, (key, path), own, data, reason, outcome in zip(
-            cells, places, weights, opened, leaks, outcomes, strict=True
-        )
+        Measured(data, *why, outcome) for data, why, outcome in zip(opened, leaks, outcomes, strict=True)
     ]
     return [
-        bench.store.save(one.path, _record(one, bench, seconds, together=len(cells)), one.outcome.predictions)
-        for one in measured
+        store.save(cell.path, _record(cell, own, shared), own.outcome.predictions)
+        for cell, own in zip(cells, measured, strict=True)
     ]
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One cell with all that is its own, whatever it was run together with.
+def allowed_leaks(data: TaskData, options: Options) -> tuple[str, bool]:
+    """Stop at a leak, or return the user's reason for going on, or what a published split shares.
 
-    Attributes:
-        cell: the cell.
-        key: digest of everything that moves its number.
-        path: where its record belongs.
-        weights: digest of its encoder's weights.
-        data: its images.
-        leaks: why it was run in spite of a leak, or what a published split shares.
-        outcome: what was measured.
+    Returns:
+        The text for the record, and whether it is the user's reason.
+
+    Raises:
+        InputError: there is a leak, and the user allows none.
     """
-
-    cell: Cell
-    key: str
-    path: Path
-    weights: str
-    data: TaskData
-    leaks: str
-    outcome: Outcome
+    try:
+        return data.check_leaks(), False
+    except InputError:
+        if not options.allow_leaks:
+            raise
+        return options.allow_leaks, True
 
 
-def _record(one: Measured, bench: Bench, seconds: dict[str, float], *, together: int) -> Record:
-    """Write down what a cell measured and everything that it came from.
-
-    Args:
-        one: the cell.
-        bench: opened settings.
-        seconds: what it took, phase by phase.
-        together: how many cells shared the work.
-    """
-    cell, data, outcome = one.cell, one.data, one.outcome
-    task, card = bench.catalogue.tasks[cell.task], bench.catalogue.encoders[cell.card]
-    manifest = data.manifest
-    defects = task.split[data.split_name].defects
+def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
+    """Write down what a cell measured and everything that it came from."""
+    data, manifest, outcome = own.data, cell.manifest, own.outcome
+    defects = cell.task.split[data.split_name].defects
+    together = {"cells_together": shared.together} if shared.together > 1 else {}
+    override = f" --allow-leaks {shlex.quote(own.leaks)}" if own.overridden else ""
     return Record(
-        key=one.key,
+        key=cell.key,
         signature=signature(
-            task,
-            bench.catalogue.protocols[cell.protocol],
+            cell.task,
+            cell.protocol,
             data_kind=manifest.kind,
             data_hash=manifest.content_hash,
             split_hash=data.split.hash,
         ),
-        kind=task.kind,
-        cell=CellPart(**cell.as_dict()),
+        kind=cell.task.kind,
+        cell=CellPart(**cell.cell.as_dict()),
         data=DataPart(
-            dataset=task.dataset,
+            dataset=cell.task.dataset,
             kind="phantom" if manifest.kind == "phantom" else "real",
             hash=manifest.content_hash,
             split_hash=data.split.hash,
@@ -162,27 +166,27 @@ def _record(one: Measured, bench: Bench, seconds: dict[str, float], *, together:
                 "val": data.positives(data.val),
                 "test": data.positives(data.test),
             },
-            leaks=visible(one.leaks),
+            leaks=visible(own.leaks),
         ),
         encoder=EncoderPart(
-            card_hash=card.digest,
-            weights=one.weights,
-            title=card.title,
-            scale=card.scale,
-            pretraining=card.seen,
+            card_hash=cell.card.digest,
+            weights=cell.weights,
+            title=cell.card.title,
+            scale=cell.card.scale,
+            pretraining=cell.card.seen,
         ),
         metrics=_finite(outcome.metrics),
         references={name: _finite(values) for name, values in outcome.references.items()},
         notes=_json(outcome.notes)
-        | ({"cells_together": together} if together > 1 else {})
+        | together
         | ({SPLIT_DEFECTS: list(defects)} if defects else {})
         | undefined_notes(outcome, data),
         versions=versions(),
         commit=commit(),
         hardware=hardware(),
-        seconds=seconds,
+        seconds=shared.seconds,
         peak_memory_mb=peak_memory_mb(),
-        command=command_of(cell, bench.settings, one.leaks if one.leaks == bench.options.allow_leaks else ""),
+        command=cell.command + visible(override),
         created=now(),
     )
 

@@ -49,11 +49,12 @@ class Standing:
     @classmethod
     def of(cls, cells: Sequence[Cell], bench: Bench) -> Standing:
         """Look at the places of some cells, the data of which can be read."""
-        return cls({cell: _stamps(bench.locate(cell)[1], bench) for cell in cells})
+        return cls({cell: _stamps(bench.resolve(cell).path, bench) for cell in cells})
 
     def since(self, cell: Cell, bench: Bench) -> Elsewhere | None:
         """Return what another run made of a cell since this one began, None if nothing."""
-        key, path = bench.locate(cell)
+        place = bench.resolve(cell)
+        key, path = place.key, place.path
         before, now = self.stamps[cell], _stamps(path, bench)
         if now[0] != before[0]:
             try:
@@ -91,9 +92,9 @@ def lease_path(unit: Unit, bench: Bench) -> Path:
     """
     from g2d_bench.adapters.base import together
 
-    _, path = bench.locate(unit[0])
-    first = unit[0]
-    if together(bench.catalogue.tasks[first.task], bench.catalogue.protocols[first.protocol]):
+    first = bench.resolve(unit[0])
+    path = first.path
+    if together(first.task, first.protocol):
         return path.with_name(".cells.lease")
     return path.with_name(f".{path.stem}.lease")
 

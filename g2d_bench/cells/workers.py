@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -92,7 +91,7 @@ def execute(
     report = Report(reused=sum(isinstance(outcome, Record) for outcome in found.values()))
     if missing or report.reused or len(unreadable) > 1:
         for error, count in unreadable.items():
-            print(f"{count} cell{'s' if count > 1 else ''} FAILED: {error}", file=sys.stderr, flush=True)
+            tell(f"{count} cell{'s' if count > 1 else ''} FAILED: {error}")
     forecast = forecast or Forecast(cost=costs(bench.catalogue))
     for before in found.values():
         if isinstance(before, Record):
@@ -208,7 +207,7 @@ def _outcomes(cells: Sequence[Cell], bench: Bench, jobs: int | None) -> Iterator
             # Shared caches are filled once, here, and not by several workers at a time. Bad data is reported
             # by the cells that need them.
             with contextlib.suppress(InputError):
-                bench.prepare(cell)
+                bench.resolve(cell).fill_caches()
     while waiting:
         busy: list[Unit] = []
         for unit, done in _once(waiting, bench, workers, standing):
@@ -319,17 +318,22 @@ def _attempt(unit: Unit, bench: Bench) -> Sequence[Record | Failure]:
     """Run a unit; where anything in it fails, each cell alone, so that the others do not fail with it."""
     if len(unit) > 1:
         try:
-            return run_cells(unit, bench)
+            return run_cells([bench.resolve(cell) for cell in unit], bench.store, bench.options)
         except CannotWrite as error:
             _stop_if_of_results(error, bench)
-        except Exception:
-            pass
+        except InputError:
+            pass  # Said by the cells that it is about.
+        except Exception as error:
+            what = (str(error).splitlines() or [""])[0]
+            tell(
+                f"{_name(unit)}: {len(unit)} cells together: {type(error).__name__}: {what}; tried one by one"
+            )
     return [_attempt_one(cell, bench) for cell in unit]
 
 
 def _attempt_one(cell: Cell, bench: Bench) -> Record | Failure:
     try:
-        return run_cell(cell, bench)
+        return run_cell(bench.resolve(cell), bench.store, bench.options)
     except CannotWrite as error:
         _stop_if_of_results(error, bench)
         return record_failure(cell, bench, error)
@@ -350,7 +354,7 @@ def _stop_if_of_results(error: CannotWrite, bench: Bench) -> None:
 def _say(cell: Cell, outcome: Record | Failure, when: str, *, elsewhere: bool) -> None:
     state = _state(outcome.notes) if isinstance(outcome, Record) else f"FAILED: {outcome.error}"
     state += " (another run)" if elsewhere else ""
-    print(f"[{when}] {cell}: {state}", file=sys.stderr, flush=True)
+    tell(f"[{when}] {cell}: {state}")
 
 
 def _state(notes: dict[str, Any]) -> str:

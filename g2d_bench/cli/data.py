@@ -86,23 +86,6 @@ def data_status(as_json: bool, **given: Any) -> None:
             click.echo(f"  {row['data set']}: {row['access']} ({row['licence']})")
 
 
-@data.command("verify")
-@click.argument("datasets", nargs=-1)
-@settings_options
-def data_verify(datasets: tuple[str, ...], **given: Any) -> None:
-    """Read data sets in full: tables, images, counts against the cards, leaks between the splits."""
-    from g2d_bench.data.verify import verify
-
-    opened = bench(given)
-    problems = 0
-    for line, good in verify(opened, datasets):
-        click.echo(line)
-        problems += not good
-    if problems:
-        click.echo(f"g2d-bench: {problems} checks failed", err=True)
-        sys.exit(1)
-
-
 @data.command("audit")
 @click.argument("names", nargs=-1, metavar="[DATASET|TASK]...")
 @_tables_option
@@ -118,7 +101,8 @@ def data_audit(names: tuple[str, ...], tables: tuple[Path, ...], as_json: bool, 
     from g2d_bench.data.audit_text import render_audit
 
     _check_tables(tables)
-    found = audit(bench(given), names, tables)
+    opened = bench(given)
+    found = audit(opened.source, opened.catalogue, names, tables)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
     else:
@@ -151,8 +135,9 @@ def data_prepare(
     opened = bench(given)
     root = opened.settings.data_root
     found = find_source(dataset, source, root)
+    usable = {card.image.size for card in opened.catalogue.encoders if opened.weights(card)[0]}
     problems = 0
-    for line, good in prepare(opened, found, root, sizes, partial=partial):
+    for line, good in prepare(opened.catalogue, found, root, sorted({*sizes, *usable}), partial=partial):
         click.echo(line if good else f"{line}  <- differs")
         problems += not good
     if root is None:
@@ -193,7 +178,7 @@ def data_split(
         _check_out(out)
     opened = bench(given)
     card, rules = opened.catalogue.tasks[task], opened.catalogue.protocols[protocol]
-    dataset, manifest = open_data(opened, card.dataset, tables)
+    dataset, manifest = open_data(opened.source, card.dataset, tables)
     cell = TaskData(card, rules, dataset, manifest, share, seed)
     parts = {"train": cell.train, "val": cell.val, "test": cell.test}
     if out is None:

@@ -180,7 +180,7 @@ def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
     from g2d_bench.report.formats.render import render
     from g2d_bench.report.table import blocks
 
-    found = [Found(record, opened.locate(Cell(**record.cell.model_dump()))[1]) for record in records]
+    found = [Found(record, opened.resolve(Cell(**record.cell.model_dump())).path) for record in records]
     tasks, protocols = opened.catalogue.tasks, opened.catalogue.protocols
     metrics = {
         cell.task: protocols[cell.protocol].view(tasks[cell.task]).metrics

@@ -22,27 +22,29 @@ from g2d_bench.readers.base import Dataset, Sample
 from g2d_bench.readers.registry import dataset_names, find_dataset
 
 if TYPE_CHECKING:
+    from g2d_bench.cards.catalogue import Catalogue
     from g2d_bench.cards.task import SplitRule, TaskCard
-    from g2d_bench.cells.bench import Bench
+    from g2d_bench.data.source import Source
 
 
-def audit(bench: Bench, names: Sequence[str], tables: Sequence[Path] = ()) -> Audit:
+def audit(source: Source, catalogue: Catalogue, names: Sequence[str], tables: Sequence[Path] = ()) -> Audit:
     """Audit data sets or tasks.
 
     Args:
-        bench: opened settings.
+        source: where data come from.
+        catalogue: the cards of tasks.
         names: data sets or tasks; empty means all data sets that are there.
         tables: data roots of which only the tables are read; without any, the configured data in full.
 
     Raises:
         InputError: an unknown name, a data set that is not there, a malformed table.
     """
-    wanted = _wanted(bench, names, tables)
+    wanted = _wanted(source, catalogue, names, tables)
     result = Audit()
     made: list[tuple[SplitAudit, Split]] = []
     keys: dict[str, frozenset[str]] = {}
     for name, tasks in track(wanted.items(), "auditing", unit="set"):
-        dataset, manifest = open_data(bench, name, tables)
+        dataset, manifest = open_data(source, name, tables)
         result.datasets.append(_dataset(dataset, manifest))
         found = list(_splits(dataset, manifest, tasks))
         result.splits += [one for one, _ in found]
@@ -52,7 +54,7 @@ def audit(bench: Bench, names: Sequence[str], tables: Sequence[Path] = ()) -> Au
     return result
 
 
-def open_data(bench: Bench, name: str, tables: Sequence[Path]) -> tuple[Dataset, Manifest]:
+def open_data(source: Source, name: str, tables: Sequence[Path]) -> tuple[Dataset, Manifest]:
     """Open a data set: its tables alone from the given roots, or the configured one in full.
 
     Raises:
@@ -61,17 +63,19 @@ def open_data(bench: Bench, name: str, tables: Sequence[Path]) -> tuple[Dataset,
     if tables:
         dataset = find_dataset(name, tables)
         return dataset, Manifest.of_tables(dataset)
-    return bench.dataset(name)
+    return source.opened(name)
 
 
-def _wanted(bench: Bench, names: Sequence[str], tables: Sequence[Path]) -> dict[str, list[TaskCard]]:
+def _wanted(
+    source: Source, catalogue: Catalogue, names: Sequence[str], tables: Sequence[Path]
+) -> dict[str, list[TaskCard]]:
     """Return the tasks to audit by data set."""
-    tasks = list(bench.catalogue.tasks)
+    tasks = list(catalogue.tasks)
     if not names:
-        there = [name for name in dataset_names() if _there(bench, name, tables)]
+        there = [name for name in dataset_names() if _there(source, name, tables)]
         if not there:
-            where = tables[0] if tables else bench.source.root or bench.source.phantom
-            hint = "a data root has one folder per data set" if tables or bench.source.root else "name one"
+            where = tables[0] if tables else source.root or source.phantom
+            hint = "a data root has one folder per data set" if tables or source.root else "name one"
             raise InputError(f"no data set is here; {hint} ({', '.join(dataset_names())})", file=where)
         return {name: [task for task in tasks if task.dataset == name] for name in there}
     wanted: dict[str, list[TaskCard]] = {}
@@ -79,10 +83,10 @@ def _wanted(bench: Bench, names: Sequence[str], tables: Sequence[Path]) -> dict[
         if name in dataset_names():
             chosen = [task for task in tasks if task.dataset == name]
             wanted.setdefault(name, [])
-        elif name in bench.catalogue.tasks.names:
-            chosen = [bench.catalogue.tasks[name]]
+        elif name in catalogue.tasks.names:
+            chosen = [catalogue.tasks[name]]
         else:
-            known = [*dataset_names(), *bench.catalogue.tasks.names]
+            known = [*dataset_names(), *catalogue.tasks.names]
             raise InputError(f"unknown data set or task {name!r}; {did_you_mean(name, known)}")
         for task in chosen:
             if task not in wanted.setdefault(task.dataset, []):
@@ -90,9 +94,9 @@ def _wanted(bench: Bench, names: Sequence[str], tables: Sequence[Path]) -> dict[
     return wanted
 
 
-def _there(bench: Bench, name: str, tables: Sequence[Path]) -> bool:
+def _there(source: Source, name: str, tables: Sequence[Path]) -> bool:
     if not tables:
-        return bench.source.state(name) != "no"
+        return source.state(name) != "no"
     try:
         find_dataset(name, tables)
     except InputError:

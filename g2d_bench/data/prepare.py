@@ -18,7 +18,7 @@ from g2d_bench.readers.tables import locate
 from g2d_bench.readers.unpack import unpacked
 
 if TYPE_CHECKING:
-    from g2d_bench.cells.bench import Bench
+    from g2d_bench.cards.catalogue import Catalogue
 
 
 IMAGES = (".dcm", ".png", ".jpg", ".jpeg")
@@ -50,7 +50,7 @@ def find_source(name: str, source: Path | None, data_root: Path | None) -> Datas
 
 
 def prepare(
-    bench: Bench,
+    catalogue: Catalogue,
     dataset: Dataset,
     data_root: Path | None,
     sizes: Sequence[int] = (),
@@ -60,10 +60,10 @@ def prepare(
     """Make a release ready and yield one line per step, with whether it is as published.
 
     Args:
-        bench: opened settings.
+        catalogue: the cards of tasks.
         dataset: from :func:`find_source`.
         data_root: where a link to the release is put unless it lies there; None for no link.
-        sizes: sides in pixels at which to decode, beside those of the usable encoders.
+        sizes: sides in pixels at which to decode, beside that at which leaks are looked for.
         partial: take a release with other counts than the cards state, and say so.
 
     Raises:
@@ -85,12 +85,11 @@ def prepare(
         True,
     )
     yield from ((f"  {remark}", True) for remark in manifest.remarks)
-    yield from _tasks(bench, dataset, manifest, partial)
-    usable_cards = [card for card in bench.catalogue.encoders if bench.weights(card)[0]]
-    for size in sorted({LEAK_SIZE, *sizes, *(card.image.size for card in usable_cards)}):
+    yield from _tasks(catalogue, dataset, manifest, partial)
+    for size in sorted({LEAK_SIZE, *sizes}):
         pixels = PixelCache.open(dataset, manifest, size).pixels
         yield f"  decoded at {size} px: {size_text(pixels.nbytes)} in the cache", True
-    for label, size in _masks(bench, dataset.name):
+    for label, size in _masks(catalogue, dataset.name):
         masks = MaskCache.open(dataset, manifest, label, size)
         yield f"  masks of {label} at {size} px: {int(masks.known.sum()):,} images", True
     if link is not None:
@@ -131,9 +130,11 @@ def _checksums(dataset: Dataset) -> Iterator[tuple[str, bool]]:
             )
 
 
-def _tasks(bench: Bench, dataset: Dataset, manifest: Manifest, partial: bool) -> Iterator[tuple[str, bool]]:
+def _tasks(
+    catalogue: Catalogue, dataset: Dataset, manifest: Manifest, partial: bool
+) -> Iterator[tuple[str, bool]]:
     """Hold the release against the counts and id lists of the cards."""
-    for task in bench.catalogue.tasks:
+    for task in catalogue.tasks:
         if task.dataset != dataset.name:
             continue
         try:
@@ -158,9 +159,9 @@ def _tasks(bench: Bench, dataset: Dataset, manifest: Manifest, partial: bool) ->
             yield f"  {task.name}: {what} {found:,} of {wanted:,} in the public release", False
 
 
-def _masks(bench: Bench, name: str) -> list[tuple[str, int]]:
+def _masks(catalogue: Catalogue, name: str) -> list[tuple[str, int]]:
     """Return label and side of the masks that the tasks of a data set compare."""
-    tasks = [task for task in bench.catalogue.tasks if task.dataset == name]
+    tasks = [task for task in catalogue.tasks if task.dataset == name]
     kinds = ("segmentation", "grounding")
     return sorted({(task.labels[0], task.eval_size) for task in tasks if task.kind in kinds})
 

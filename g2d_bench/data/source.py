@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset
 from g2d_bench.readers.registry import dataset_class, open_dataset
 
-if TYPE_CHECKING:
-    pass
 
-
-@dataclass(frozen=True)
 class Source:
     """Where data come from.
 
@@ -23,8 +18,26 @@ class Source:
         phantom: the folder under which generated data are kept.
     """
 
-    root: Path | None
-    phantom: Path
+    def __init__(self, root: Path | None, phantom: Path) -> None:
+        self.root, self.phantom = root, phantom
+        self._opened: dict[str, tuple[Dataset, Manifest] | InputError] = {}
+
+    def opened(self, name: str) -> tuple[Dataset, Manifest]:
+        """Open a data set and its manifest, once; a bad one is not read again for every cell, either.
+
+        Raises:
+            InputError: it is not there or malformed.
+        """
+        if name not in self._opened:
+            try:
+                dataset = self.open(name)
+                self._opened[name] = (dataset, Manifest.open(dataset))
+            except InputError as error:
+                self._opened[name] = error
+        found = self._opened[name]
+        if isinstance(found, InputError):
+            raise found
+        return found
 
     @property
     def kind(self) -> str:

@@ -178,12 +178,21 @@ class TaskData:
         Returns:
             Empty, or what the parts of a published split share.
         """
-        if not self.task.split[self.split_name].function:
-            require_no_leaks(self.split, self.manifest, self.leak_pixels())
-            return ""
-        shared = shared_in_words(find_leaks(self.split, self.manifest))
-        return f"published split, kept as it is: {shared} in common" if shared else ""
+        # All fractions and seeds of a task share a split: it is looked at once per process.
+        marker = (self.task.name, self.manifest.content_hash, self.split.hash)
+        if marker not in _checked:
+            if self.task.split[self.split_name].function:
+                shared = shared_in_words(find_leaks(self.split, self.manifest))
+                _checked[marker] = f"published split, kept as it is: {shared} in common" if shared else ""
+            else:
+                require_no_leaks(self.split, self.manifest, self.leak_pixels())
+                _checked[marker] = ""
+        return _checked[marker]
 
     def leak_pixels(self) -> PixelCache | None:
         """Return the pixels among which near-duplicates mean a leak; None for generated data."""
         return leak_pixels(self.dataset, self.manifest)
+
+
+_checked: dict[tuple[str, str, str], str] = {}
+"""What :meth:`TaskData.check_leaks` said, by task, content of the data, and split."""

@@ -103,7 +103,7 @@ def make_job(bench: Bench, which: Cell) -> Job:
     return Job(
         task=bench.catalogue.tasks[which.task],
         protocol=bench.catalogue.protocols[which.protocol],
-        data=bench.task_data(which),
+        data=bench.resolve(which).data(),
         encoder=load_encoder(card, seed=which.seed),
         seed=which.seed,
         with_decoder=False,
@@ -119,11 +119,11 @@ def same(one: Outcome, other: Outcome) -> None:
 
 
 def test_exclusive_classes_end_to_end(bench: Bench) -> None:
-    record = run_cell(cell(), bench)
+    record = run_cell(bench.resolve(cell()), bench.store, bench.options)
     task = bench.catalogue.tasks["covidx-cls"]
     assert set(task.metrics) | {f"auroc/{label}" for label in task.labels} == set(record.metrics)
     assert record.data.images["test"] == 24
-    path = bench.locate(cell())[1]
+    path = bench.resolve(cell()).path
     stored = read_predictions(path, record)
     scores, targets = stored["scores"], stored["targets"]
     np.testing.assert_allclose(scores.sum(1), 1)

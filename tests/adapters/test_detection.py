@@ -86,7 +86,7 @@ def job(release: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: py
     return Job(
         task=bench.catalogue.tasks["object-cxr-det"],
         protocol=bench.catalogue.protocols["clean"],
-        data=bench.task_data(cell),
+        data=bench.resolve(cell).data(),
         encoder=encoder(),
         seed=0,
         with_decoder=False,
@@ -231,7 +231,7 @@ def test_segmentation_and_detection_in_one_process(real_pack: Path, tmp_path: Pa
     )
     for name in ("covid-cxr-seg", "covid-cxr-det", "covid-cxr-seg", "covid-cxr-det"):
         task = bench.catalogue.tasks[name]
-        data = bench.task_data(Cell(task=name, fraction=1.0, protocol="clean", seed=0, encoder="random"))
+        data = bench.resolve(Cell(task=name, fraction=1.0, protocol="clean", seed=0, encoder="random")).data()
         card = bench.catalogue.encoders["random"]
         outcome = adapter(task.kind)(
             Job(task, protocol, data, load_encoder(card, seed=0), 0, False, memory_budget=1 << 30)

@@ -57,7 +57,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     return Job(
         task=bench.catalogue.tasks["covidx-cls"],
         protocol=bench.catalogue.protocols["clean-finetune"],
-        data=bench.task_data(cell),
+        data=bench.resolve(cell).data(),
         encoder=load_encoder(card, seed=0),
         seed=0,
         with_decoder=False,

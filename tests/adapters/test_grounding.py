@@ -61,7 +61,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Bench
 
 def make_job(bench: Bench, encoder: Encoder, **changes: object) -> Job:
     task = bench.catalogue.tasks["rsna-ground"].model_copy(update=changes)
-    data = bench.task_data(CELL)
+    data = bench.resolve(CELL).data()
     return Job(
         task=task,
         protocol=bench.catalogue.protocols["clean"],
@@ -216,6 +216,6 @@ def test_without_a_text_side_it_is_not_applicable(bench: Bench) -> None:
 
 
 def test_the_caches_are_filled_before_workers_start(bench: Bench, told: Callable[..., Encoder]) -> None:
-    bench.prepare(CELL)
+    bench.resolve(CELL).fill_caches()
     assert list((Path(os.environ["G2D_BENCH_CACHE"]) / "masks").glob("rsna-*.npy"))
     assert [box.size for box in letterboxes(make_job(bench, told(SIDE)), ["p000"])] == [256]

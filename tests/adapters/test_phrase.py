@@ -67,7 +67,7 @@ def make_job(bench: Bench, encoder: Encoder) -> Job:
     return Job(
         task=bench.catalogue.tasks["covid-cxr-phrase"],
         protocol=bench.catalogue.protocols["clean"],
-        data=bench.task_data(CELL),
+        data=bench.resolve(CELL).data(),
         encoder=encoder,
         seed=0,
         with_decoder=False,

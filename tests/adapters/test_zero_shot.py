@@ -121,7 +121,7 @@ def make_job(bench: Bench, encoder: Encoder, which: Cell | None = None) -> Job:
     return Job(
         task=bench.catalogue.tasks[which.task],
         protocol=bench.catalogue.protocols["clean"],
-        data=bench.task_data(which),
+        data=bench.resolve(which).data(),
         encoder=encoder,
         seed=which.seed,
         with_decoder=False,
@@ -251,7 +251,7 @@ def test_end_to_end_from_a_weights_file(root: Path, weights_file: Path, tmp_path
     report = local.execute(cells, bench, jobs=1)
     assert not report.failures
     measured, without = report.records
-    path = bench.locate(cell())[1]
+    path = bench.resolve(cell()).path
     assert read_record(path) == measured
     assert set(measured.metrics) == set(bench.catalogue.tasks["rsna-zeroshot"].metrics)
     known = {name: value for name, value in measured.metrics.items() if value is not None}
@@ -260,7 +260,7 @@ def test_end_to_end_from_a_weights_file(root: Path, weights_file: Path, tmp_path
     assert json.loads(path.read_text())["notes"]["prompts"]["set"] == "findings"
 
     # The random encoder has no text side: a record without numbers, no failure.
-    place = bench.locate(cell(encoder="random"))[1]
+    place = bench.resolve(cell(encoder="random")).path
     assert read_record(place) == without
     assert set(without.metrics.values()) == {None}
     assert set(without.metrics) == set(measured.metrics)

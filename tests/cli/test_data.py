@@ -100,7 +100,7 @@ def test_split_is_the_one_that_a_cell_trains_on(tiny_root: Path) -> None:
 
     bench = Bench(Settings(data_root=tiny_root))
     cell = Cell(task="covid-cxr-seg", encoder="random", fraction=0.1, seed=3, protocol="clean")
-    data = bench.task_data(cell)
+    data = bench.resolve(cell).data()
     result = call(
         *("data", "split", "covid-cxr-seg", "--fraction", "0.1", "--seed", "3", "--data-root", tiny_root)
     )

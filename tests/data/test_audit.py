@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,16 @@ def shared(one: SplitAudit) -> dict[str, tuple[int, int, int, int]]:
     return {"&".join(p.parts): (p.ids, p.positive_ids, p.patients, p.images) for p in one.shared}
 
 
+def audited(settings: Settings, names: list[str], tables: Sequence[Path] = ()) -> Audit:
+    """The audit of a data root or of tables alone, with the cards of the settings."""
+    bench = Bench(settings)
+    return audit(bench.source, bench.catalogue, names, tables)
+
+
 @pytest.fixture(scope="module")
 def real(real_pack: Path) -> Audit:
     """All real tables at once."""
-    return audit(Bench(Settings()), ["siim", "rsna", "covidx", "cxr14"], [real_pack / "annotations"])
+    return audited(Settings(), ["siim", "rsna", "covidx", "cxr14"], [real_pack / "annotations"])
 
 
 def test_siim_by_row(real: Audit) -> None:
@@ -113,17 +120,17 @@ val_share = 0.5
 """
 
 
-def own_task(folder: Path) -> Bench:
+def own_task(folder: Path) -> Settings:
     folder.mkdir()
     (folder / "own.toml").write_text(OWN)
-    return Bench(Settings(task_dirs=(folder,)))
+    return Settings(task_dirs=(folder,))
 
 
 def test_a_leak_of_a_clean_split_fails(tmp_path: Path) -> None:
     """Patient p1 has an image in the official train list and two in the test list."""
     train = [f"p{n} t{n}.png normal cohen" for n in range(10)]
     root = covidx(tmp_path / "data", train, ["p1 x.png COVID-19 cohen", "p1 y.png normal cohen"])
-    found = audit(own_task(tmp_path / "cards"), ["own"], [root])
+    found = audited(own_task(tmp_path / "cards"), ["own"], [root])
     (one,) = found.splits
     assert one.parts["test"] == PartFacts(images=2, positive=2, patients=1, boxed=0)
     pairs = [pair for pair in one.shared if pair.leaks]
@@ -131,7 +138,7 @@ def test_a_leak_of_a_clean_split_fails(tmp_path: Path) -> None:
     assert (pairs[0].ids, pairs[0].patients, pairs[0].images, pairs[0].files) == (0, 1, 2, None)
     assert pairs[0].parts[1] == "test"
     assert found.fails
-    other = of(audit(own_task(tmp_path / "c2"), ["covidx"], [root]), "covidx-cls", "clean")
+    other = of(audited(own_task(tmp_path / "c2"), ["covidx"], [root]), "covidx-cls", "clean")
     assert other.fails
     assert other.list_as_computed is None
 
@@ -154,7 +161,7 @@ def test_release_split_and_images_of_another_data_set(tmp_path: Path) -> None:
         for n, d in enumerate(names)
     ]
     (ms / "MS_CXR_Local_Alignment_v1.1.0.csv").write_text("\n".join([header, *rows]))
-    found = audit(Bench(Settings()), [], [tmp_path])
+    found = audited(Settings(), [], [tmp_path])
     assert [one.name for one in found.datasets] == ["mimic-cxr", "ms-cxr"]
     release = next(one for one in found.splits if not one.tasks)
     assert (release.split, sizes(release)) == ("release", [24, 3, 3])
@@ -183,7 +190,7 @@ def test_chexpert_by_position(tmp_path: Path) -> None:
 
     (folder / "train.csv").write_text("\n".join([header, *rows("train", 6000)]))
     (folder / "valid.csv").write_text("\n".join([header, *rows("valid", 20)]))
-    one = of(audit(Bench(Settings()), ["chexpert-cls"], [tmp_path]), "chexpert-cls", "legacy")
+    one = of(audited(Settings(), ["chexpert-cls"], [tmp_path]), "chexpert-cls", "legacy")
     drawn = round(5000 * 6000 / 223414)
     assert (one.parts["val"].images, one.parts["test"].images) == (drawn, 20)
     assert 0.7 * drawn < shared(one)["train&val"][0] < drawn
@@ -193,7 +200,7 @@ def test_chexpert_by_position(tmp_path: Path) -> None:
 
 
 def test_files_and_pixels_are_compared_where_there_are_images(tiny_root: Path) -> None:
-    found = audit(Bench(Settings(data_root=tiny_root)), ["covid-cxr-seg"])
+    found = audited(Settings(data_root=tiny_root), ["covid-cxr-seg"])
     (one,) = found.splits
     assert sizes(one) == [24, 6, 10]
     assert [(pair.files, pair.near_duplicates) for pair in one.shared] == [(0, 0)] * 3
@@ -207,14 +214,14 @@ def test_a_copied_film_is_found(tiny_root: Path, tmp_path: Path) -> None:
 
     shutil.copytree(tiny_root, tmp_path / "data")
     bench = Bench(Settings(data_root=tmp_path / "data"))
-    dataset, manifest = bench.dataset("covid-cxr")
+    dataset, manifest = bench.source.opened("covid-cxr")
     from g2d_bench.data.divide import divide, usable
 
     card = bench.catalogue.tasks["covid-cxr-seg"]
     split = divide(card, "clean", usable(manifest.samples, card), dataset)
     images = tmp_path / "data" / "covid-cxr" / "images"
     shutil.copy(images / split.train[0], images / split.test[0])
-    found = audit(Bench(Settings(data_root=tmp_path / "data")), ["covid-cxr-seg"])
+    found = audited(Settings(data_root=tmp_path / "data"), ["covid-cxr-seg"])
     (one,) = found.splits
     assert {"&".join(pair.parts): pair.files for pair in one.shared} == {
         **{"train&val": 0, "train&test": 1, "val&test": 0}
@@ -227,7 +234,7 @@ def test_generated_data_follow_the_rule(tmp_path: Path) -> None:
     from g2d_bench.phantom import ensure
 
     ensure("siim", root=tmp_path, count=30, size=64)
-    found = audit(Bench(Settings(data_root=tmp_path)), ["siim-seg"])
+    found = audited(Settings(data_root=tmp_path), ["siim-seg"])
     one = of(found, "siim-seg", "clean")
     assert (found.datasets[0].kind, one.rule, one.list_as_computed) == (
         "phantom",
@@ -248,14 +255,14 @@ def test_image_key() -> None:
 
 
 def test_complaints(tmp_path: Path) -> None:
-    bench = Bench(Settings())
+    settings = Settings()
     with pytest.raises(InputError, match="unknown data set or task 'siim-sag'; did you mean 'siim-seg'"):
-        audit(bench, ["siim-sag"], [tmp_path])
+        audited(settings, ["siim-sag"], [tmp_path])
     with pytest.raises(InputError, match="no data set is here"):
-        audit(bench, [], [tmp_path])
+        audited(settings, [], [tmp_path])
     with pytest.raises(InputError, match="no data set is here; name one"):
-        audit(bench, [])
+        audited(settings, [])
     with pytest.raises(InputError, match="no folder siim/"):
-        audit(bench, ["siim"], [tmp_path, tmp_path])
+        audited(settings, ["siim"], [tmp_path, tmp_path])
     with pytest.raises(InputError, match="data root cannot be read"):
-        audit(bench, ["siim"], [tmp_path / "none", tmp_path])
+        audited(settings, ["siim"], [tmp_path / "none", tmp_path])

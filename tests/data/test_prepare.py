@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from g2d_bench.cells.bench import Bench
-from g2d_bench.cells.settings import Settings
+from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.prepare import find_source, prepare, size_text
 from g2d_bench.data.splits import read_id_list
@@ -30,7 +29,7 @@ def release(tiny_root: Path, tmp_path: Path) -> Path:
 def run(release: Path, root: Path | None, *sizes: int) -> tuple[list[str], list[str]]:
     """Return all lines, and those of what differs."""
     dataset = find_source("covid-cxr", release, root)
-    done = list(prepare(Bench(Settings(data_root=root)), dataset, root, sizes))
+    done = list(prepare(Catalogue.open(), dataset, root, sizes))
     return [line.strip() for line, _ in done], [line.strip() for line, good in done if not good]
 
 
@@ -112,7 +111,7 @@ def test_counts_and_tables_are_held_against_the_public_release(
         return Manifest("rsna", "real", samples, ("", "", ""), np.ones((3, 2), np.int32), "0" * 64)
 
     monkeypatch.setattr(Manifest, "open", stop)
-    steps = prepare(Bench(Settings()), Rsna(tmp_path), None)
+    steps = prepare(Catalogue.open(), Rsna(tmp_path), None)
     lines = [next(steps) for _ in range(6)]
     assert "  stage_2_train_labels.csv: differs from the published table" in lines[3][0]
     assert not lines[3][1]
@@ -138,9 +137,9 @@ def test_counts_of_a_release_that_has_shrunk(
     with pytest.raises(
         InputError, match=r"counts\.images: 12,000, the public release has 12,047 \(card siim-"
     ):
-        list(prepare(Bench(Settings()), dataset, None))
+        list(prepare(Catalogue.open(), dataset, None))
     lines = []
-    for line, good in prepare(Bench(Settings()), dataset, None, partial=True):
+    for line, good in prepare(Catalogue.open(), dataset, None, partial=True):
         if line.strip().startswith("siim-zeroshot: positive"):
             break
         lines.append((line.strip(), good))

@@ -91,15 +91,13 @@ def test_run_leaves_a_complete_record_and_a_table(run: Run) -> None:
 
 def test_a_failing_cell_does_not_stop_the_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from g2d_bench.cells import workers as local
-    from g2d_bench.cells.bench import Bench
     from g2d_bench.cells.run import run_cell
-    from g2d_bench.records.cell import Cell
     from g2d_bench.records.record import Record
 
     real = run_cell
 
-    def flaky(cell: Cell, bench: Bench) -> Record:
-        if cell.seed == 1:
+    def flaky(cell: Resolved, store: Store, options: Options) -> Record:
+        if cell.cell.seed == 1:
             raise RuntimeError("planted")
         return real(cell, bench)
 
@@ -134,15 +132,15 @@ def test_data_that_are_missing_do_not_stop_the_others(run: Run) -> None:
 
 def test_an_interrupted_run_keeps_what_is_finished(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from g2d_bench.cells import workers as local
-    from g2d_bench.cells.bench import Bench
+    from g2d_bench.cells.bench import Options
+    from g2d_bench.cells.resolve import Resolved
     from g2d_bench.cells.run import run_cell
-    from g2d_bench.records.cell import Cell
     from g2d_bench.records.record import Record
 
-    def interrupted(cell: Cell, bench: Bench) -> Record:
-        if cell.seed == 1:
+    def interrupted(cell: Resolved, store: Store, options: Options) -> Record:
+        if cell.cell.seed == 1:
             raise KeyboardInterrupt
-        return run_cell(cell, bench)
+        return run_cell(cell, store, options)
 
     monkeypatch.setattr(local, "run_cell", interrupted)
     result = run("run", *CELL, "--seed", "0,1", "--jobs", "1")

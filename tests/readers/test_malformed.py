@@ -443,7 +443,7 @@ def test_the_table_has_every_reader_and_every_defect() -> None:
 
 @pytest.mark.parametrize("name", dataset_names())
 def test_the_releases_are_sound(name: str, releases: Path) -> None:
-    result = CliRunner().invoke(main, ["data", "verify", name, "--data-root", str(releases)])
+    result = CliRunner().invoke(main, ["data", "audit", name, "--data-root", str(releases)])
     assert result.exit_code == 0, result.output
     assert f"{name}: " in result.stdout
 
@@ -456,7 +456,7 @@ def test_malformed(case: Case, releases: Path, tmp_path: Path) -> None:
     root = tmp_path / "data" / name
     shutil.copytree(releases / name, root)
     case.spoil(root)
-    result = CliRunner().invoke(main, ["data", "verify", name, "--data-root", str(root.parent)])
+    result = CliRunner().invoke(main, ["data", "audit", name, "--data-root", str(root.parent)])
     assert result.exit_code == 2, result.output + repr(result.exception)
     [line] = result.stderr.splitlines()
     assert line.startswith("g2d-bench: ")
@@ -479,7 +479,7 @@ def test_counts_against_the_card(name: str, line: str, releases: Path, tmp_path:
     root = tmp_path / "data" / name
     shutil.copytree(releases / name, root)
     (root / PHANTOM_MARKER).unlink()
-    result = CliRunner().invoke(main, ["data", "verify", name, "--data-root", str(root.parent)])
+    result = CliRunner().invoke(main, ["data", "audit", name, "--data-root", str(root.parent)])
     assert result.exit_code == 1, result.output
     assert line in result.stdout
     assert result.stderr.splitlines()[-1].endswith("checks failed")

@@ -172,7 +172,7 @@ def test_the_row_split_tests_on_a_part_of_a_mask(tmp_path: Path, write_dicom: Wr
     rows = [f"1.{n:02},{6 + 30 * k} 4" for n in range(12) for k in range(3)]
     table(folder, *rows, *(f"1.{n}, -1" for n in range(12, 20)))
     bench = Bench(Settings(data_root=tmp_path, results=tmp_path / "runs"))
-    data = bench.task_data(Cell("siim-seg", 1.0, "legacy", 0, "random"))
+    data = bench.resolve(Cell("siim-seg", 1.0, "legacy", 0, "random")).data()
     texts = [(row.split(",")[0], row.split(",")[1]) for row in rows]
     parts = dict(
         zip(
@@ -190,7 +190,7 @@ def test_the_row_split_tests_on_a_part_of_a_mask(tmp_path: Path, write_dicom: Wr
             wanted = Letterbox.of(SHAPE, data.task.eval_size).mask_forward(mask)
             found = np.unpackbits(bits[place], count=wanted.size).reshape(wanted.shape)
             np.testing.assert_array_equal(found, wanted)
-    assert "images" in bench.check_leaks(data)
+    assert "images" in data.check_leaks()
     # Train holds as many images without as with the finding, where there are that many.
     with_finding = [image for image in data.train if data.positives((image,))]
     assert len(data.train) <= 2 * len(with_finding)

@@ -46,7 +46,7 @@ def job_of(
         return Job(
             task=protocol.view(bench.catalogue.tasks["covid-cxr-seg"]),
             protocol=protocol,
-            data=bench.task_data(cell),
+            data=bench.resolve(cell).data(),
             encoder=load_encoder(card, seed=0),
             seed=0,
             with_decoder=False,

@@ -1,0 +1,133 @@
+"""A cell with everything that it names opened and hashed, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.protocol import Protocol
+from g2d_bench.cards.task import UNTRAINED, TaskCard
+from g2d_bench.data.manifest import Manifest
+from g2d_bench.data.task_data import TaskData
+from g2d_bench.encoders.text_folder import needs_folder, text_digest
+from g2d_bench.encoders.weights import weights_file
+from g2d_bench.readers.base import Dataset
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.signature import NUMBERS
+
+if TYPE_CHECKING:
+    from g2d_bench.encoders.load import Encoder
+
+
+@dataclass(frozen=True)
+class Model:
+    """An encoder that is in memory, in the place of a weights file.
+
+    Attributes:
+        encoder: ready to use.
+        digest: names its state; the code of the module is not part of it.
+    """
+
+    encoder: Encoder
+    digest: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A cell, opened: what is below the plan is handed this and asks nobody else.
+
+    Attributes:
+        cell: its name.
+        task: what is measured.
+        protocol: how.
+        card: of which encoder.
+        checkpoint: the user's weights file, which goes before what the card says.
+        weights: digest of the weights that are loaded, or what a random initialisation is derived from.
+        dataset: the reader.
+        manifest: its images and their hashes.
+        key: digest of everything that moves the number.
+        path: where the record belongs.
+        command: measures this very cell again.
+        model: the encoder itself, where it came from memory and not from a file.
+    """
+
+    cell: Cell
+    task: TaskCard
+    protocol: Protocol
+    card: EncoderCard
+    checkpoint: Path | None
+    weights: str
+    dataset: Dataset
+    manifest: Manifest
+    key: str
+    path: Path
+    command: str
+    model: Model | None = None
+
+    def data(self) -> TaskData:
+        """Divide the cell's images.
+
+        Raises:
+            InputError: the split leaves a part empty, or its rule is unknown.
+        """
+        cell = self.cell
+        return TaskData(self.task, self.protocol, self.dataset, self.manifest, cell.fraction, cell.seed)
+
+    def fill_caches(self) -> None:
+        """Decode what the cell reads, so that several workers find it."""
+        data = self.data()
+        data.pixels(self.card.image.size)
+        if self.task.kind in ("segmentation", "grounding"):
+            _ = data.masks
+
+    def load(self) -> Encoder:
+        """Load the encoder, or take it as it is in memory.
+
+        Raises:
+            InputError: the weights do not fit.
+        """
+        if self.model is not None:
+            return self.model.encoder
+        from g2d_bench.encoders.load import load_encoder
+
+        text = self.task.kind in UNTRAINED
+        return load_encoder(self.card, checkpoint=self.checkpoint, seed=self.cell.seed, text=text)
+
+
+def identity(
+    cell: Cell,
+    task: TaskCard,
+    protocol: Protocol,
+    card: EncoderCard,
+    *,
+    checkpoint: Path | None,
+    weights: str,
+    content: str,
+) -> dict[str, Any]:
+    """Collect everything that moves a cell's number; its digest is the key.
+
+    Args:
+        cell: the cell.
+        task: its task's card.
+        protocol: its protocol's card.
+        card: its encoder's card.
+        checkpoint: the user's weights file.
+        weights: digest of the weights.
+        content: hash of the data.
+    """
+    asked: dict[str, str] = {}
+    if task.kind in UNTRAINED and needs_folder(card):
+        file = weights_file(card, checkpoint)
+        asked = {} if file is None else {"text": text_digest(card, file)}
+    return {
+        "cell": cell.as_dict(),
+        "task": task.digest(protocol.split),
+        "protocol": protocol.digest(task.kind),
+        "encoder": card.digest,
+        "weights": weights,
+        **asked,
+        "data": content,
+        "numbers": NUMBERS,
+    }
