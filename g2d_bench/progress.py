@@ -20,6 +20,7 @@ INTERVAL = 20.0
 """Seconds between its lines after that."""
 
 _on_behalf_of = ""
+_silent = False
 
 
 class Meter:
@@ -43,7 +44,7 @@ class Meter:
         self.start = time.monotonic()
         self.next = self.start + FIRST
         self.bar: Any = None
-        if self.stream.isatty() and not _on_behalf_of:
+        if self.stream.isatty() and not _on_behalf_of and not _silent:
             from tqdm import tqdm
 
             self.bar = tqdm(
@@ -82,6 +83,8 @@ class Meter:
         return f"about {clock((now - self.start) / self.done * (self.total - self.done))} left"
 
     def _say(self, when: str) -> None:
+        if _silent:
+            return
         count = f"{self.done}/{self.total}" if self.total else f"{self.done}"
         behalf = f"{_on_behalf_of}: " if _on_behalf_of else ""
         self.stream.write(f"{behalf}{self.label}: {count} {self.unit}, {when}\n")
@@ -93,9 +96,30 @@ _told: set[str] = set()
 
 def tell_once(text: str) -> None:
     """Print a line on stderr, the first time that it is told in this process."""
-    if text not in _told:
+    if text not in _told and not _silent:
         _told.add(text)
+        tell(text)
+
+
+def tell(text: str) -> None:
+    """Print a line on stderr, unless nothing is to be said."""
+    if not _silent:
         print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def silence(quiet: bool = True) -> Iterator[None]:
+    """Say nothing of progress in this process, as befits a library.
+
+    Args:
+        quiet: False changes nothing.
+    """
+    global _silent
+    before, _silent = _silent, quiet or _silent
+    try:
+        yield
+    finally:
+        _silent = before
 
 
 def track(items: Iterable[T], label: str, total: int | None = None, unit: str = "it") -> Iterator[T]:

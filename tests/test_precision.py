@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from g2d_bench.records.verify import verify
 from PIL import Image
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cells import workers as local
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings
+from g2d_bench.cells.verify import verify
 from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Record

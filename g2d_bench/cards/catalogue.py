@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
@@ -72,6 +73,20 @@ class Cards(Generic[C]):
             self._loaded[name] = load_card(self._paths[name], self._model)
         return self._loaded[name]
 
+    def adding(self, card: C) -> Cards[C]:
+        """Return these cards and one that has no file.
+
+        Raises:
+            InputError: its name is taken.
+        """
+        if card.name in self._paths:
+            taken = self._paths[card.name]
+            raise InputError(f"the name {card.name!r} is taken by {taken}; give another", field="name")
+        more: Cards[C] = copy(self)
+        more._paths = {**self._paths, card.name: Path(f"{card.name}.toml")}
+        more._loaded = {**self._loaded, card.name: card}
+        return more
+
     def __iter__(self) -> Iterator[C]:
         """Read all cards, by name."""
         return (self[name] for name in self.names)
@@ -115,3 +130,7 @@ class Catalogue:
             Cards("encoders", EncoderCard, encoder_dirs),
             Protocols("protocols", Protocol, protocol_dirs),
         )
+
+    def with_encoder(self, card: EncoderCard) -> Catalogue:
+        """Return the same cards and one of an encoder that is in memory."""
+        return replace(self, encoders=self.encoders.adding(card))

@@ -41,6 +41,7 @@ class Bench:
         models: encoders that are in memory, by the name of their card; a card of the same name must be in
             ``catalogue``.
         catalogue: the cards; by default those that the settings name.
+        source: where data come from; by default as the settings say.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class Bench:
         *,
         models: Mapping[str, Model] | None = None,
         catalogue: Catalogue | None = None,
+        source: Source | None = None,
     ) -> None:
         self.settings = settings
         self.options = options or Options()
         self.models = dict(models or {})
         self.store = Store(settings.results)
         self._given = catalogue
+        self.source = source or Source(settings.data_root, settings.phantom_root)
         self._resolved: dict[Cell, Resolved] = {}
 
     @cached_property
@@ -65,11 +68,6 @@ class Bench:
         return self._given or Catalogue.open(
             settings.task_dirs, settings.encoder_dirs, settings.protocol_dirs
         )
-
-    @cached_property
-    def source(self) -> Source:
-        """Where data come from."""
-        return Source(self.settings.data_root, self.settings.phantom_root)
 
     def weights(self, card: EncoderCard) -> tuple[bool, str]:
         """Say whether a card's weights can be loaded here, and if not, why."""

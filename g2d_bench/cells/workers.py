@@ -24,7 +24,7 @@ from g2d_bench.files import MACHINE, CannotWrite, machine_error
 from g2d_bench.kept import Known, known, trust
 from g2d_bench.locks import Lease
 from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
-from g2d_bench.progress import clock, speaking_for
+from g2d_bench.progress import clock, speaking_for, tell
 from g2d_bench.records.cell import Cell, percent
 from g2d_bench.records.forecast import Forecast, costs
 from g2d_bench.records.record import Failure, Record

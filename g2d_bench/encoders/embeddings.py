@@ -88,7 +88,7 @@ def image_embeddings(
             yield from _computed(encoder, pixels, wanted)
             return
         shapes["cells"] = local
-    folder, key = folder or cache_dir() / FOLDER, embeddings_key(encoder, content)
+    folder, key = folder or encoder.folder or cache_dir() / FOLDER, embeddings_key(encoder, content)
     tables = {name: RowTable(folder, f"{key}.{name}", len(pixels), shape) for name, shape in shapes.items()}
     _complete(encoder, pixels, wanted, pooled_table(encoder, len(pixels), content, folder), tables)
     size = batch_size(encoder)

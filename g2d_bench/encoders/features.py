@@ -70,6 +70,7 @@ def features_key(encoder: Encoder, content: str) -> str:
         encoder.device.type,
         digest_code(*CODE),
         [torch.__version__, timm.__version__],
+        *([encoder.salt] if encoder.salt else []),
     ]
     if encoder.precision != "fp32":
         parts.append(encoder.precision)
@@ -127,7 +128,9 @@ def pooled_features(
 def pooled_table(encoder: Encoder, count: int, content: str, folder: Path | None = None) -> RowTable:
     """Return the table of pooled features of a data set's ``count`` images, to be opened."""
     shape = (encoder.image.num_features,)
-    return RowTable(folder or cache_dir() / FOLDER, features_key(encoder, content), count, shape)
+    return RowTable(
+        folder or encoder.folder or cache_dir() / FOLDER, features_key(encoder, content), count, shape
+    )
 
 
 def known_rows(rows: Sequence[int] | NDArray[np.integer[Any]], count: int) -> Rows:

@@ -39,6 +39,8 @@ class Encoder:
         text_reports: how published text encoder and heads fitted; empty otherwise.
         no_text: why there is no text encoder, in a clause, where more is known than that there is none.
         precision: in which its features are computed.
+        salt: keeps its features apart from those of an encoder with the same state but other code.
+        folder: where its features are kept; the cache folder if None.
     """
 
     card: EncoderCard
@@ -51,6 +53,8 @@ class Encoder:
     text_reports: tuple[LoadReport, ...] = ()
     no_text: str = ""
     precision: Precision = "fp32"
+    salt: str = ""
+    folder: Path | None = None
     _copied: dict[torch.device, tuple[Tensor, Tensor]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

@@ -82,7 +82,7 @@ def test_chestxray14_without_its_lists(real: Audit, real_pack: Path, tmp_path: P
     for path in (real_pack / "annotations" / "nih").iterdir():
         if not path.name.endswith("_list.txt.gz"):
             (folder / path.name).symlink_to(path)
-    bare = audit(Bench(Settings()), ["cxr14"], [tmp_path])
+    bare = audited(Settings(), ["cxr14"], [tmp_path])
     assert "train_val_list.txt: table not found" in of(bare, "cxr14-cls", "legacy").error
     assert "are its lists there?" in of(bare, "cxr14-cls", "clean").error
     assert any("cxr14 & rsna" in note and "mapping of ids" in note for note in real.notes)

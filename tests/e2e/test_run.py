@@ -91,6 +91,8 @@ def test_run_leaves_a_complete_record_and_a_table(run: Run) -> None:
 
 def test_a_failing_cell_does_not_stop_the_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from g2d_bench.cells import workers as local
+    from g2d_bench.cells.bench import Options
+    from g2d_bench.cells.resolve import Resolved
     from g2d_bench.cells.run import run_cell
     from g2d_bench.records.record import Record
 
@@ -99,7 +101,7 @@ def test_a_failing_cell_does_not_stop_the_others(run: Run, monkeypatch: pytest.M
     def flaky(cell: Resolved, store: Store, options: Options) -> Record:
         if cell.cell.seed == 1:
             raise RuntimeError("planted")
-        return real(cell, bench)
+        return real(cell, store, options)
 
     monkeypatch.setattr(local, "run_cell", flaky)
     result = run("run", *CELL, "--seed", "0,1", "--jobs", "1")

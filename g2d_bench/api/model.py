@@ -1,0 +1,288 @@
+"""A model that is in memory, wrapped so that every kind of task can ask it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from g2d_bench.cards.encoder import EncoderCard, ImageInput
+from g2d_bench.cells.resolve import Model
+from g2d_bench.encoders.checkpoint import tensor_hash
+from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding
+from g2d_bench.encoders.image import ImageEncoder, ImageFeatures
+from g2d_bench.encoders.load import Encoder
+from g2d_bench.encoders.text import TextEncoder
+from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_json
+
+Scale = Literal["phantom", "published"]
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """What a model takes.
+
+    Attributes:
+        size: side of the square input in pixels.
+        mean: subtracted from grey values in [0, 1]; one number, or one per channel.
+        std: then divided by.
+        fit: how a film becomes a square. ``letterbox``: scaled to fit and padded with black.
+        scale: ``published`` for models of usual size. ``phantom`` for very small ones, whose decoders are
+            then as small, and which run on one thread.
+
+    Example:
+        >>> ImageSpec(224, mean=0.5, std=0.25).size
+        224
+    """
+
+    size: int
+    mean: float | Sequence[float] = 0.5
+    std: float | Sequence[float] = 0.5
+    fit: Literal["letterbox"] = "letterbox"
+    scale: Scale = "published"
+
+    def __post_init__(self) -> None:
+        if self.fit != "letterbox":
+            raise InputError(f"must be 'letterbox', not {self.fit!r}", field="ImageSpec.fit")
+
+
+@runtime_checkable
+class ImageTextModel(Protocol):
+    """An object with an image and a text side that share a space, as a CLIP has them.
+
+    ``encode_cells(images) -> [B, d, h, w]`` may be there too; grounding and phrase tasks need it.
+    """
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """Project normalised images [B, 3, S, S] to vectors [B, d]."""
+
+    def encode_text(self, texts: list[str]) -> Tensor:
+        """Project texts to vectors [B, d]."""
+
+
+def features_of(output: Any) -> ImageFeatures:
+    """Read what a module gave as a pyramid and a pooled vector.
+
+    Args:
+        output: a vector [B, D]; a map [B, C, H, W]; a sequence of maps; a mapping of maps, fine to coarse,
+            with the vector under ``pooled`` where there is one; or (maps, vector).
+
+    Returns:
+        The maps, fine to coarse (none where the module gives a vector alone), and the vector: that given, or
+        the mean of the coarsest map.
+
+    Raises:
+        InputError: the output is none of these.
+    """
+    pooled: Tensor | None = None
+    if isinstance(output, Mapping):
+        maps = [value for name, value in output.items() if name != "pooled"]
+        pooled = output.get("pooled")
+    elif isinstance(output, Tensor):
+        maps, pooled = ([output], None) if output.ndim == 4 else ([], output)
+    elif isinstance(output, Sequence) and len(output) == 2 and isinstance(output[0], list | tuple):
+        maps, pooled = list(output[0]), output[1]
+    else:
+        maps = list(output) if isinstance(output, Sequence) else [output]
+    if any(not isinstance(level, Tensor) or level.ndim != 4 for level in maps):
+        raise InputError(
+            "must give a vector [B, D], maps [B, C, H, W], or a mapping of maps with 'pooled'", field="model"
+        )
+    maps.sort(key=lambda level: -int(level.shape[-1]))
+    if pooled is None:
+        if not maps:
+            raise InputError("gives neither a vector nor a map", field="model")
+        pooled = maps[-1].mean(dim=(2, 3))
+    if not isinstance(pooled, Tensor) or pooled.ndim != 2:
+        raise InputError("the pooled vector must be [B, D]", field="model")
+    return ImageFeatures(maps, pooled)
+
+
+class UserImage(nn.Module):
+    """A user's image side in the place of an :class:`~g2d_bench.encoders.image.ImageEncoder`.
+
+    Args:
+        model: the user's object.
+        size: side of its input.
+
+    Raises:
+        InputError: it does not take the images of its spec, or gives something else than features.
+    """
+
+    def __init__(self, model: Any, size: int) -> None:
+        super().__init__()
+        self.model = model if isinstance(model, nn.Module) else _Plain(model)
+        self._call = model.encode_image if hasattr(model, "encode_image") else model
+        self._cells = getattr(model, "encode_cells", None)
+        probe = self._try(size)
+        self.channels = tuple(int(level.shape[1]) for level in probe.pyramid)
+        self.strides = tuple(round(size / int(level.shape[-1])) for level in probe.pyramid)
+        self.num_features = int(probe.pooled.shape[1])
+
+    def _try(self, size: int) -> ImageFeatures:
+        device = next((p.device for p in self.parameters()), torch.device("cpu"))
+        training = self.training_modules()
+        self.eval()
+        try:
+            with torch.inference_mode():
+                return cast(ImageFeatures, self(torch.zeros(1, 3, size, size, device=device)))
+        except InputError:
+            raise
+        except Exception as error:
+            text = (str(error) or type(error).__name__).splitlines()[0]
+            raise InputError(f"does not take images [1, 3, {size}, {size}]: {text}", field="model") from error
+        finally:
+            restore(training)
+
+    def training_modules(self) -> dict[nn.Module, bool]:
+        """Return each module's mode, for :func:`restore`."""
+        return {module: module.training for module in self.modules()}
+
+    def forward(self, x: Tensor) -> ImageFeatures:
+        """Compute the features of normalised images [B, 3, S, S]."""
+        features = features_of(self._call(x))
+        if self._cells is None:
+            return features
+        return ImageFeatures([*features.pyramid, self._cells(x)], features.pooled)
+
+
+def restore(training: Mapping[nn.Module, bool]) -> None:
+    """Put modules back into the modes that they had."""
+    for module, mode in training.items():
+        module.training = mode
+
+
+class _Plain(nn.Module):
+    """Holds an object that is no module."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+
+
+class _Vocabulary:
+    def get_vocab(self, *, with_added_tokens: bool) -> dict[str, int]:
+        return {}
+
+
+class UserText(nn.Module):
+    """A user's text side in the place of a :class:`~g2d_bench.encoders.text.TextEncoder`."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.bert = model if isinstance(model, nn.Module) else _Plain(model)
+        self.tokenizer = _Vocabulary()
+        self._call = model.encode_text
+
+    def tokenize(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Any]:
+        """Hand the texts on as they are."""
+        return {"texts": list(texts)}
+
+    def forward(self, tokens: dict[str, Any]) -> Tensor:
+        """Project the texts: [B, d].
+
+        Raises:
+            InputError: the model gives something else.
+        """
+        vectors = self._call(tokens["texts"])
+        if not isinstance(vectors, Tensor) or vectors.ndim != 2:
+            raise InputError("encode_text must give vectors [B, d]", field="model")
+        return vectors
+
+
+class UserHeads(Heads):
+    """Nothing to project: both sides already give vectors of one space."""
+
+    method = "other"
+
+    def __init__(self, dim: int, *, cells: bool) -> None:
+        super().__init__()
+        self.dim, self._has_cells = dim, cells
+
+    def embed_image(self, features: ImageFeatures) -> ImageEmbedding:
+        """Take the vector, and the cells where the model gives some."""
+        return ImageEmbedding(features.pooled, features.pyramid[-1] if self._has_cells else None)
+
+    def embed_text(self, states: Any, tokens: Any) -> TextEmbedding:
+        """Take the vectors."""
+        return TextEmbedding(states)
+
+
+def wrap(
+    model: Any, spec: ImageSpec, *, name: str = "", pretraining: Sequence[str] = ()
+) -> tuple[EncoderCard, Model]:
+    """Make an encoder of a model that is in memory.
+
+    Args:
+        model: a module that gives features (see :func:`features_of`), or an :class:`ImageTextModel`.
+        spec: what it takes.
+        name: in tables; by default that of its class.
+        pretraining: data sets that it has seen.
+
+    Returns:
+        A card, and the encoder with the digest of its state.
+
+    Raises:
+        InputError: it takes or gives something else.
+    """
+    kind = type(model)
+    known_as = name or kind.__name__
+    try:
+        card = EncoderCard(
+            name=slug(known_as),
+            title=known_as,
+            objective="other",
+            scale=spec.scale,
+            image=ImageInput(
+                model=f"{kind.__module__}.{kind.__qualname__}",
+                size=spec.size,
+                mean=_listed(spec.mean),
+                std=_listed(spec.std),
+            ),
+            weights="none",
+            pretraining=list(pretraining),
+        )
+    except ValueError as error:
+        raise InputError(str(error).splitlines()[-1].strip(), field="spec") from None
+    image = UserImage(model, spec.size)
+    digest = state_digest(model, card)
+    encoder = Encoder(card, cast(ImageEncoder, image), digest)
+    # Features are not kept for another process: code may change there while the state stays.
+    encoder.salt = f"{id(image):x}-{torch.randint(1 << 62, (1,), generator=_fresh()).item():x}"
+    if isinstance(model, ImageTextModel):
+        encoder.text = cast(TextEncoder, UserText(model))
+        encoder.heads = UserHeads(image.num_features, cells=hasattr(model, "encode_cells"))
+    return card, Model(encoder, digest)
+
+
+def _fresh() -> torch.Generator:
+    generator = torch.Generator()
+    generator.seed()
+    return generator
+
+
+def state_digest(model: Any, card: EncoderCard) -> str:
+    """Name the state of a model: its parameters and buffers, its class and its input; not its code."""
+    state = model.state_dict() if hasattr(model, "state_dict") else {}
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    values = tensor_hash(tensors[name] for name in sorted(tensors))
+    return "memory:" + digest_json([sorted(tensors), values, card.image.model_dump(mode="json")])
+
+
+def slug(name: str) -> str:
+    """Bring a name into the form that cards have: lower case, digits, hyphens.
+
+    Example:
+        >>> slug("My ResNet_18 (v2)")
+        'my-resnet-18-v2'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model"
+
+
+def _listed(value: float | Sequence[float]) -> float | list[float]:
+    return [float(one) for one in value] if isinstance(value, Sequence) else float(value)

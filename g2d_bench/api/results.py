@@ -1,0 +1,149 @@
+"""Records as a data frame, a table, or a folder."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.metrics.resample import interval
+from g2d_bench.records.evidence import Evidence
+from g2d_bench.records.record import Record
+from g2d_bench.records.selection import Found, select
+from g2d_bench.report.formats.render import render
+from g2d_bench.report.model import Table
+from g2d_bench.report.table import blocks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Results:
+    """Records of finished cells.
+
+    Args:
+        found: records with their files.
+        catalogue: cards of tasks and protocols, for the order of metrics.
+        kept: what must live as long as the records' files do.
+    """
+
+    def __init__(self, found: Sequence[Found], catalogue: Catalogue | None = None, kept: Any = None) -> None:
+        self._found = list(found)
+        self._catalogue = catalogue or Catalogue.open()
+        self._kept = kept
+
+    @property
+    def records(self) -> list[Record]:
+        """The records themselves."""
+        return [found.record for found in self._found]
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __add__(self, other: Results) -> Results:
+        """Put results side by side, such as one's own and the shipped ones."""
+        return Results([*self._found, *other._found], self._catalogue, (self._kept, other._kept))
+
+    def frame(self, *, intervals: bool = True) -> pd.DataFrame:
+        """Return one row per cell and metric.
+
+        Args:
+            intervals: bootstrap 95 % intervals by patient, too (slower).
+
+        Returns:
+            Columns task, encoder, fraction, seed, protocol, metric, value, low, high, n, data, scale,
+            seconds, reason and signature. Values are shares where the metric is one, NaN where it is undefined;
+            ``reason`` says why an encoder has none.
+        """
+        import pandas as pd
+
+        evidence = Evidence() if intervals else None
+        rows = [row for found in self._found for row in _rows(found, evidence)]
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+    def tables(self) -> list[Table]:
+        """Return the tables that the command line prints."""
+        tasks, protocols = self._catalogue.tasks, self._catalogue.protocols
+        metrics = {
+            cell.task: protocols[cell.protocol].view(tasks[cell.task]).metrics
+            for cell in (record.cell for record in self.records)
+        }
+        order = list(dict.fromkeys(found.cell.encoder for found in self._found))
+        return blocks(self._found, order, metrics=metrics) if self._found else []
+
+    def table(self, style: str = "text") -> str:
+        """Return the tables as ``text``, ``md`` (or ``markdown``), ``latex``, ``csv`` or ``json``."""
+        return render(self.tables(), "md" if style == "markdown" else style)
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Copy records and predictions into a results folder, as ``g2d-bench run --results`` leaves them.
+
+        Returns:
+            The files of the records.
+
+        Raises:
+            OSError: the folder cannot be written to.
+        """
+        saved = []
+        for found in self._found:
+            assert found.path is not None
+            depth = len(found.path.parents[4].parts)
+            target = Path(folder).joinpath(*found.path.parts[depth:])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            arrays = found.path.with_suffix(".npz")
+            if arrays.is_file():
+                shutil.copyfile(arrays, target.with_suffix(".npz"))
+            shutil.copyfile(found.path, target)
+            saved.append(target)
+        return saved
+
+    def __repr__(self) -> str:
+        return f"<{len(self._found)} records>\n{self.table()}" if self._found else "<0 records>"
+
+    def _repr_html_(self) -> str:
+        """Show a data frame in a notebook, with what it is measured on above it."""
+        kinds = {found.record.data.kind for found in self._found}
+        words = {"phantom": "GENERATED DATA (phantom)", "real": "real data"}
+        above = ", ".join(words[kind] for kind in sorted(kinds)) or "no records"
+        frame = self.frame(intervals=False).drop(columns=["low", "high", "signature"])
+        return f"<p><b>{above}</b></p>{frame.to_html(index=False, na_rep='n/a', float_format='%.3f')}"
+
+
+COLUMNS = (
+    *("task", "encoder", "fraction", "seed", "protocol", "metric", "value", "low", "high", "n"),
+    *("data", "scale", "seconds", "reason", "signature"),
+)
+
+
+def _rows(found: Found, evidence: Evidence | None) -> Iterable[dict[str, Any]]:
+    record = found.record
+    shared = {
+        **record.cell.as_dict(),
+        "n": record.data.images["test"],
+        "data": record.data.kind,
+        "scale": record.encoder.scale,
+        "seconds": round(sum(record.seconds.values()), 3),
+        "reason": str(record.notes.get("n/a", "")),
+        "signature": record.signature,
+    }
+    for metric, value in record.metrics.items():
+        low = high = math.nan
+        if evidence is not None and value is not None and metric_spec(metric).resamples:
+            drawn = evidence.mean([found], metric)
+            if drawn is not None:
+                low, high = interval(drawn.draws)
+        number = math.nan if value is None else value
+        yield {**shared, "metric": metric, "value": number, "low": low, "high": high}
+
+
+def load_results(*folders: str | Path) -> Results:
+    """Read the records of results folders.
+
+    Raises:
+        InputError: a folder holds none, or a file is none.
+    """
+    return Results([found for folder in folders for found in select(Path(folder))])
