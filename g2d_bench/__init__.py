@@ -41,7 +41,7 @@ _PLACES = {
     "metric_names": "g2d_bench.metrics.registry",
     "probe": "g2d_bench.api.evaluate",
 }
-"""Where the public names live; they are imported when they are asked for, so that the command line stays quick."""
+"""Where the public names live; imported when they are asked for, or the command line would be slow."""
 
 __all__ = [
     "Catalogue",

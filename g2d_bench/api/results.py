@@ -56,8 +56,8 @@ class Results:
 
         Returns:
             Columns task, encoder, fraction, seed, protocol, metric, value, low, high, n, data, scale,
-            seconds, reason and signature. Values are shares where the metric is one, NaN where it is undefined;
-            ``reason`` says why an encoder has none.
+            seconds, reason and signature. Values are shares where the metric is one, NaN where it is
+            undefined; ``reason`` says why an encoder has none.
         """
         import pandas as pd
 
