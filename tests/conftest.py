@@ -19,7 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptu
 
 from g2d_bench.metrics.segmentation import all_empty, segmentation_metrics
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.record import CellPart, DataPart, EncoderPart, Record, key_of
+from g2d_bench.records.record import DataPart, EncoderPart, Record, key_of
 from g2d_bench.records.selection import Found
 from g2d_bench.records.store import Store
 
@@ -176,7 +176,7 @@ def make_record(cell: Cell, predictions: dict[str, np.ndarray[Any, Any]], **chan
         "signature": f"{cell.task}@{version}#aaaa|{data_kind}:siim#bbbbbbbb|split:clean#cccccccc"
         f"|{cell.protocol}@1.0#dddd|n1",
         "kind": "segmentation",
-        "cell": CellPart(**cell.as_dict()),
+        "cell": cell,
         "data": DataPart(
             dataset="siim",
             kind=data_kind,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from g2d_bench import files
+from g2d_bench import files, locks
 from g2d_bench.errors import InputError
 from g2d_bench.files import CannotWrite, draft, read_regular, sweep, write_at, write_atomically
 
@@ -162,7 +162,8 @@ def test_drafts_of_killed_processes_are_swept_and_those_of_living_ones_are_not(t
 def test_a_draft_that_was_swept_before_it_was_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, swept = files.try_lock, []
+    real = locks.try_lock
+    swept: list[int] = []
 
     def late(handle: int) -> bool | None:
         if not swept:

@@ -170,9 +170,7 @@ def _bench(
         if spec is not None or name or pretraining:
             raise InputError("spec, name and pretraining describe a model in memory", field="evaluate")
         if str(model).endswith(".toml"):
-            card = Path(model)
-            settings = _with_cards(settings, card)
-            return Bench(settings, source=source), card.stem
+            return Bench(_with_cards(settings, Path(model)), source=source), Path(model).stem
         return Bench(settings, source=source), str(model)
     if spec is None:
         raise InputError("a model in memory needs a spec, such as ImageSpec(224)", field="spec")

@@ -110,7 +110,9 @@ class Results:
         words = {"phantom": "GENERATED DATA (phantom)", "real": "real data"}
         above = ", ".join(words[kind] for kind in sorted(kinds)) or "no records"
         frame = self.frame(intervals=False).drop(columns=["low", "high", "signature"])
-        return f"<p><b>{above}</b></p>{frame.to_html(index=False, na_rep='n/a', float_format='%.3f')}"
+        return (
+            f"<p><b>{above}</b></p>{frame.to_html(index=False, na_rep='n/a', float_format='{:.3f}'.format)}"
+        )
 
 
 COLUMNS = (

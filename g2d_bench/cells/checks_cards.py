@@ -140,4 +140,4 @@ def _metrics(record: Record, task: TaskCard) -> list[str]:
 
 
 def _cell(record: Record) -> Cell:
-    return Cell(**record.cell.model_dump())
+    return record.cell

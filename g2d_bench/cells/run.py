@@ -21,7 +21,6 @@ from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import (
     SPLIT_DEFECTS,
     WHY_UNDEFINED,
-    CellPart,
     DataPart,
     EncoderPart,
     Failure,
@@ -154,7 +153,7 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
             split_hash=data.split.hash,
         ),
         kind=cell.task.kind,
-        cell=CellPart(**cell.cell.as_dict()),
+        cell=cell.cell,
         data=DataPart(
             dataset=cell.task.dataset,
             kind="phantom" if manifest.kind == "phantom" else "real",
@@ -213,7 +212,7 @@ def record_failure(cell: Cell, bench: Bench, error: BaseException) -> Failure:
     key, path = bench.locate_failure(cell)
     failure = Failure(
         key=key,
-        cell=CellPart(**cell.as_dict()),
+        cell=cell,
         bad_input=isinstance(error, InputError),
         error=str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}",
         traceback="".join(traceback.format_exception(error)),

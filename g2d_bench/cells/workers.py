@@ -147,7 +147,7 @@ def _raise_common_input_error(report: Report, bench: Bench) -> None:
     if report.records or not failures or not all(failure.bad_input for failure in failures):
         return
     for failure in failures:
-        bench.forget(Cell(**failure.cell.model_dump()))
+        bench.forget(failure.cell)
     errors = list(dict.fromkeys(failure.error for failure in failures))
     others = f" (and {len(errors) - 1} more, see above)" if len(errors) > 1 else ""
     raise InputError(errors[0] + others)

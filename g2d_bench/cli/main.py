@@ -107,7 +107,6 @@ def run(force: bool, dry_run: bool, jobs: int | None, allow_leaks: str, **given:
         return
     from g2d_bench.cells.rivals import rivals
     from g2d_bench.cells.workers import Stopped, execute
-    from g2d_bench.records.cell import Cell
 
     for left in skipped:
         click.echo(f"left out: {left.name}: {left.reason}", err=True)
@@ -129,7 +128,7 @@ def run(force: bool, dry_run: bool, jobs: int | None, allow_leaks: str, **given:
             f"\n{len(report.failures)} of {len(cells)} cells failed (run again: only these):", err=True
         )
         for failure in report.failures:
-            cell = Cell(**failure.cell.model_dump())
+            cell = failure.cell
             click.echo(f"  {cell}: {failure.error}", err=True)
             if not failure.bad_input:
                 click.echo(f"    traceback in {opened.locate_failure(cell)[1]}", err=True)
@@ -175,12 +174,11 @@ def show(name: str, as_json: bool, **given: Any) -> None:
 
 
 def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
-    from g2d_bench.records.cell import Cell
     from g2d_bench.records.selection import Found
     from g2d_bench.report.formats.render import render
     from g2d_bench.report.table import blocks
 
-    found = [Found(record, opened.resolve(Cell(**record.cell.model_dump())).path) for record in records]
+    found = [Found(record, opened.resolve(record.cell).path) for record in records]
     tasks, protocols = opened.catalogue.tasks, opened.catalogue.protocols
     metrics = {
         cell.task: protocols[cell.protocol].view(tasks[cell.task]).metrics

@@ -403,7 +403,6 @@ def chosen(root: Path, given: dict[str, Any]) -> list[Found]:
 
 
 def _select(root: Path, wanted: Filter) -> list[Found]:
-    from g2d_bench.records.cell import Cell
     from g2d_bench.records.selection import read_folder
     from g2d_bench.records.store import Store
 
@@ -415,7 +414,7 @@ def _select(root: Path, wanted: Filter) -> list[Found]:
     for line in wanted.lacking(everything):
         click.echo(line, err=True)
     if failed := [one.cell for one in Store(root).failures() if wanted.takes(one.cell, "")]:
-        first = Cell(**failed[0].model_dump())
+        first = failed[0]
         click.echo(
             f"not here, since they failed when they were run: {len(failed)} cells ({first} ...)", err=True
         )

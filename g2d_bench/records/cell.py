@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, ConfigDict, Field
 
 DECODER = "+decoder"
 """Suffix of an encoder's name that asks for its pre-trained decoder, too."""
+
+
+def _one_name(name: str) -> str:
+    if "/" in name or "\0" in name or name in (".", ".."):
+        raise ValueError("must be a name, without a folder")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_name)]
+"""Names of tasks, encoders and the like are those of folders, too."""
+Count = Annotated[int, Field(ge=0, lt=1 << 53)]
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
     """The unit of work, of caching and of failure."""
 
-    task: str
-    fraction: float
-    protocol: str
-    seed: int
-    encoder: str
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    task: Name
+    fraction: Annotated[float, Field(ge=1e-9, le=1)]
+    protocol: Name
+    seed: Count
+    encoder: Name
     """Card name, with ``+decoder`` where the pre-trained decoder is transferred."""
 
     @property

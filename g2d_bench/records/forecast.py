@@ -8,7 +8,7 @@ from statistics import fmean, median
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.errors import InputError
 from g2d_bench.records.cell import DECODER, Cell
-from g2d_bench.records.record import CellPart, Record
+from g2d_bench.records.record import Record
 
 Key = tuple[str | float, ...]
 Cost = Callable[[str], float | None]
@@ -109,6 +109,6 @@ class Forecast:
         return mine / theirs if mine and theirs else 1.0
 
 
-def _key(cell: Cell | CellPart) -> Key:
+def _key(cell: Cell) -> Key:
     """What must be the same of two cells."""
     return (cell.task, cell.protocol, cell.fraction)

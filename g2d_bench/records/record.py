@@ -22,6 +22,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_json, set_fields
 from g2d_bench.plain import in_json
 from g2d_bench.records.archives import PACKED, unpack
+from g2d_bench.records.cell import Cell, Count, Name
 from g2d_bench.records.shapes import require_shapes
 from g2d_bench.safe_files import parse_json, read_regular
 
@@ -31,21 +32,12 @@ LARGEST_RECORD = 4 << 20
 PARTS = ("train", "val", "test")
 
 
-def _one_name(name: str) -> str:
-    if "/" in name or "\0" in name or name in (".", ".."):
-        raise ValueError("must be a name, without a folder")
-    return name
-
-
 def _of_parts(counts: dict[str, int]) -> dict[str, int]:
     if tuple(sorted(counts)) != tuple(sorted(PARTS)):
         raise ValueError(f"must count {', '.join(PARTS)}, nothing else")
     return counts
 
 
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_name)]
-"""Names of tasks, encoders and the like are those of folders, too."""
-Count = Annotated[int, Field(ge=0, lt=1 << 53)]
 Number = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
 Counts = Annotated[dict[str, Count], AfterValidator(_of_parts)]
 Numbers = dict[Annotated[str, Field(min_length=1, max_length=300)], Number | None]
@@ -54,16 +46,6 @@ Numbers = dict[Annotated[str, Field(min_length=1, max_length=300)], Number | Non
 class _Part(BaseModel):
     # Strict: true is no 1 and "3" no 3, and what is read is written again as it was.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class CellPart(_Part):
-    """Which cell this is."""
-
-    task: Name
-    encoder: Name
-    fraction: Annotated[float, Field(ge=1e-9, le=1)]
-    seed: Count
-    protocol: Name
 
 
 class DataPart(_Part):
@@ -118,7 +100,7 @@ class Record(_Part):
     """Digest of everything that moves the number; the same key means the same number."""
     signature: str
     kind: str
-    cell: CellPart
+    cell: Cell
     data: DataPart
     encoder: EncoderPart
     metrics: Annotated[Numbers, Field(min_length=1, max_length=1000)]
@@ -176,7 +158,7 @@ class Failure(_Part):
     schema_version: Literal[1] = 1
     key: str
     """As in a record; empty where the data that it depends on cannot be read."""
-    cell: CellPart
+    cell: Cell
     bad_input: bool
     """Whether the user can mend it: a file, a card, a flag."""
     error: str

@@ -9,7 +9,7 @@ from pathlib import Path
 from g2d_bench.cards.task import UNTRAINED
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.records.cell import Cell, percent
-from g2d_bench.records.record import CellPart, Record, changes
+from g2d_bench.records.record import Record, changes
 from g2d_bench.records.signature import parse_signature
 from g2d_bench.records.store import Store
 
@@ -27,7 +27,7 @@ class Found:
     @property
     def cell(self) -> Cell:
         """The record's cell."""
-        return Cell(**self.record.cell.model_dump())
+        return self.record.cell
 
     @property
     def where(self) -> str:
@@ -62,7 +62,7 @@ class Filter:
         """Say whether a record passes."""
         return self.signature in record.signature and self.takes(record.cell, record.kind)
 
-    def takes(self, cell: Cell | CellPart, kind: str) -> bool:
+    def takes(self, cell: Cell, kind: str) -> bool:
         """Say whether a cell of a task of some kind passes, whatever the signature of its record."""
         return all(
             not wanted or getattr(cell, name) in wanted
@@ -105,7 +105,7 @@ class Filter:
         ]
 
 
-Placed = tuple[Cell | CellPart, str]
+Placed = tuple[Cell, str]
 """A cell and the kind of its task."""
 
 
@@ -167,9 +167,7 @@ def located(records: Iterable[Record], root: Path) -> list[Found]:
     for record in records:
         parts = parse_signature(record.signature)
         version = parts.version if parts is not None else ""
-        path = Store(root).path(
-            Cell(**record.cell.model_dump()), kind=record.data.kind, version=version, key=record.key
-        )
+        path = Store(root).path(record.cell, kind=record.data.kind, version=version, key=record.key)
         found.append(Found(record, path if path.is_file() else None))
     return found
 

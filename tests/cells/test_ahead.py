@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from g2d_bench.cells import ahead, evidence
+from g2d_bench.cells import ahead
 from g2d_bench.errors import InputError
+from g2d_bench.records import evidence
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found, select
 

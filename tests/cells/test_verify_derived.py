@@ -324,7 +324,8 @@ def test_against_the_split(measured: tuple[Path, Settings]) -> None:
 def test_nothing_is_drawn_before_all_are_looked_at(
     folder: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from g2d_bench.cells import ahead, evidence
+    from g2d_bench.cells import ahead
+    from g2d_bench.records import evidence
 
     folder.grid({"g2d": 0.6, "mgca": 0.5})
     path = folder.add("random").path

@@ -13,7 +13,7 @@ from g2d_bench.cells import workers as local
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.record import CellPart, Failure, Record
+from g2d_bench.records.record import Failure, Record
 
 RAN = "ran to its end"
 MARK = "G2D_BENCH_TEST_MARK"
@@ -22,10 +22,7 @@ MARK = "G2D_BENCH_TEST_MARK"
 def _ran(unit: local.Unit) -> Sequence[Record | Failure]:
     """Stand for a finished unit (a failure is the smaller thing to make)."""
     return [
-        Failure(
-            key="", cell=CellPart(**cell.as_dict()), bad_input=False, error=RAN, traceback="", created="now"
-        )
-        for cell in unit
+        Failure(key="", cell=cell, bad_input=False, error=RAN, traceback="", created="now") for cell in unit
     ]
 
 

@@ -14,7 +14,7 @@ import pytest
 from g2d_bench.cli import report as cli_report
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.compare import STYLES
-from g2d_bench.records.record import CellPart, Failure
+from g2d_bench.records.record import Failure
 from g2d_bench.records.selection import select
 from g2d_bench.report.formats.render import FORMATS
 from g2d_bench.report.papers import LAYOUTS
@@ -399,9 +399,7 @@ def test_failed_cells_are_counted_where_their_numbers_would_stand(
     folder.grid({"g2d": 0.6}, seeds=2)
     for encoder, seed in (("g2d", 2), ("mgca", 0)):
         cell = Cell("siim-seg", 0.01, "clean", seed, encoder)
-        failure = Failure(
-            key="", cell=CellPart(**cell.as_dict()), bad_input=False, error="", traceback="", created=""
-        )
+        failure = Failure(key="", cell=cell, bad_input=False, error="", traceback="", created="")
         path = folder.store.path(cell, kind="phantom", version="1.0", key="f" * 64)
         folder.store.fail(folder.store.failure_path(path), failure)
     folder.store.failure_path(path).with_name("0.5-s0.failed.json").write_text("{broken")

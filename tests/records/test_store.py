@@ -13,7 +13,6 @@ from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import (
-    CellPart,
     DataPart,
     EncoderPart,
     Failure,
@@ -35,7 +34,7 @@ def _record(**changes: Any) -> Record:
         "key": key_of({"a": 1}),
         "signature": "siim-seg@1.0#aaaa|phantom:siim#bbbb",
         "kind": "segmentation",
-        "cell": CellPart(**CELL.as_dict()),
+        "cell": CELL,
         "data": DataPart(
             dataset="siim",
             kind="phantom",
