@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from g2d_bench.data.report_markup import decode, plain
 from g2d_bench.errors import InputError
+from g2d_bench.readers.report_markup import decode, plain
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "findings": (
@@ -140,7 +140,7 @@ def parse_report(text: str, *, id: str = "") -> Report:
 
     Args:
         text: the report as stored, line breaks and mark-up included; see
-            :func:`g2d_bench.data.report_markup.plain`.
+            :func:`g2d_bench.readers.report_markup.plain`.
         id: kept in the result.
 
     Returns:
