@@ -23,7 +23,10 @@ _HL7_MEANS = {"F": "|", "S": "^", "T": "&", "R": "~", "E": "\\"}
 _HL7_STYLE = re.compile(r"\\[HN]\\")
 _TAB = re.compile(r"\\t(?![a-z])")
 
-_DROPPED = re.compile(r"<!--.*?-->|<(style|script|head)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+# Up to the next of the same kind only: a text full of unclosed ones would take hours otherwise.
+_DROPPED = re.compile(
+    r"<!--(?:(?!<!--).)*?-->|<(style|script|head)\b[^>]*>(?:(?!<\1\b).)*?</\1\s*>", re.IGNORECASE | re.DOTALL
+)
 _ITEM = re.compile(r"<(?:li|item)(?:\s[^<>]*)?>", re.IGNORECASE)
 _BREAK = re.compile(r"[ \t]*<(?:br|hr|/?tr|/?[uo]l|/?list)(?:\s[^<>]*)?/?>[ \t]*", re.IGNORECASE)
 _PARAGRAPH = re.compile(

@@ -7,6 +7,8 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from g2d_bench.errors import InputError
 from g2d_bench.readers.reports import (
@@ -191,6 +193,40 @@ def test_read_report(tmp_path: Path) -> None:
         read_report(tmp_path / "none.txt")
 
 
+PIECES = [
+    *(
+        "FINDINGS:",
+        "impression",
+        "**",
+        "__",
+        "___",
+        "*",
+        "# ",
+        "<br>",
+        "<b>",
+        "</b>",
+        "<",
+        ">",
+        "&lt;",
+        "&nbsp;",
+    ),
+    *(
+        "\\n",
+        "\\.br\\",
+        "\n",
+        "\xa0",
+        "\x93",
+        "[**",
+        "**]",
+        "XXXX",
+        " ",
+        ". ",
+        "Clear lungs",
+        "1.",
+        "-",
+        "<!--",
+    ),
+]
 INDICATION, FINDING, IMPRESSION = "Cough for a week.", "Heart is large.", "No effusion is seen."
 HTML_PAGE = (
     "<html><head><title>Report</title><style>p {{ color: red }}</style></head><body>"
@@ -258,7 +294,7 @@ def test_what_looks_like_markup_and_is_none() -> None:
         "See s_1_2.",
     ]
     assert sentences("Pain since [**2101-3-4**] and ___. [**Known**] effusion.") == [
-        "Pain since and.",
+        "Pain.",
         "effusion.",
     ]
     assert sentences(r"FINDINGS: asthma \T\ edema \S\ fluid.") == ["asthma & edema ^ fluid."]
@@ -273,6 +309,18 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
     assert sentences(read_report(path)) == said
     misread = text.encode("cp1252").decode("latin-1")  # as a table may hand it over
     assert sentences(misread) == said
+
+
+@given(st.text(max_size=300) | st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
+def test_any_text_gives_plain_sentences(text: str) -> None:
+    for line in sentences(text):
+        assert line == line.strip()
+        assert not re.search(r"[\0\xa0\n]|(?i:<br>|<b>)", line)
+
+
+def test_unclosed_tags_take_no_time() -> None:
+    text = "FINDINGS: Clear lungs." + "<!--" * 20_000 + "<head>" * 20_000
+    assert sentences(text)[0].startswith("Clear lungs.")
 
 
 def test_rich_text_is_refused(tmp_path: Path) -> None:
