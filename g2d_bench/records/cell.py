@@ -19,17 +19,17 @@ def _one_name(name: str) -> str:
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_name)]
 """Names of tasks, encoders and the like are those of folders, too."""
-Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+Count = Annotated[int, Field(ge=0, lt=1 << 53, strict=True)]
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
     """The unit of work, of caching and of failure."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     task: Name
-    fraction: Annotated[float, Field(ge=1e-9, le=1)]
+    fraction: Annotated[float, Field(ge=1e-9, le=1, strict=True)]
     protocol: Name
     seed: Count
     encoder: Name

@@ -98,7 +98,7 @@ def test_a_record_is_held_against_its_data(measured: tuple[Path, Settings]) -> N
 
     # The parts of the split.
     for part, count in record.data.images.items():
-        forge(path, lambda raw, part=part, count=count: raw["data"]["images"].update({part: count + 1}))
+        forge(path, lambda raw, part=part, count=count: raw["data"]["images"].update({part: count + 1}))  # type: ignore[misc]
         assert f"{path}: data.images.{part}: says {count + 1}, " in verify(root, settings).problems[0]
         path.write_bytes(before[path])
 
