@@ -119,7 +119,8 @@ class TaskData:
         for value, words in ((1, "no test image shows"), (0, "no test image is without")):
             lacking = [name for k, name in enumerate(wanted) if not (table[:, k] == value).any()]
             if lacking:
-                found.append(f"{words} {', '.join(lacking)}")
+                more = f" and {len(lacking) - 4} more labels" if len(lacking) > 5 else ""
+                found.append(f"{words} {', '.join(lacking[:4] if more else lacking)}{more}")
         return " and ".join(found) or "it has nothing to count on this test set"
 
     def targets(self, ids: Sequence[str]) -> NDArray[np.float64]:

@@ -238,8 +238,8 @@ class CheXpert(Dataset):
         done: list[Sample] = []
         for split in ("train", "valid"):
             part = [sample for sample in samples if sample.split == split]
-            table = require(self.base, (f"{split}.csv",), self.access)
-            done += self._attach(part, self._files(split), table, "Path")
+            labels = require(self.base, (f"{split}.csv",), self.access)
+            done += self._attach(part, self._files(split), labels, "Path")
         files = self._files("test")
         table, by_study = self._test_table()
         if table is not None:

@@ -36,7 +36,9 @@ def walk(root: Path) -> Iterator[tuple[str, list[str]]]:
     waiting = [os.fspath(root)]
     while waiting:
         folder = waiting.pop()
-        names, below, links = [], [], set()
+        names: list[str] = []
+        below: list[str] = []
+        links: set[str] = set()
         try:
             state = os.stat(folder)  # noqa: PTH116 - a quarter of a million folders of studies
             if (place := (state.st_dev, state.st_ino)) in seen:

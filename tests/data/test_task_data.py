@@ -155,6 +155,12 @@ def test_why_a_metric_is_undefined() -> None:
     data = open_data(task(split={"clean": {"official": True}}), none)
     assert data.why_undefined("auroc") == "no test image shows A"
     assert data.why_undefined("auroc/A") == "no test image shows A"
+    names = [f"L{n}" for n in range(8)]
+    many = open_data(
+        task(labels=names, split={"clean": {"official": True}}),
+        [sample(n, dict.fromkeys(names, 0.0), parts[n % 4]) for n in range(8)],
+    )
+    assert many.why_undefined("auroc") == "no test image shows L0, L1, L2, L3 and 4 more labels"
     outcome = Outcome(metrics={"auroc": NAN, "auroc/B": 0.5}, references={}, predictions={})
     assert undefined_notes(outcome, data) == {"undefined": {"auroc": "no test image shows A"}}
     assert undefined_notes(Outcome({"auroc/B": 0.5}, {}, {}), data) == {}
