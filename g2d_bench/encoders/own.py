@@ -95,7 +95,7 @@ def _load(
         check_description(card)
         build = choose(card)
         # The text encoder's tensors are those of the BERT inside of it.
-        return None if build is None else built_for(state, build, lambda module: _inner(module))
+        return None if build is None else built_for(state, build, _inner)
     except InputError as error:
         named = str(error).startswith(str(checkpoint.file.parent))
         raise error if named else InputError(str(error), file=checkpoint.file, field=field) from None
@@ -133,8 +133,8 @@ def _text(
         return None
     name = source.removeprefix(HUB).removeprefix(LOCAL).split("/")[-1]
     raise InputError(
-        f"no tokenizer: {source} is not on this machine, and is fetched for no file; "
-        f"put a copy of it at {checkpoint.file.parent / name}",
+        f"no tokenizer: {clean(source)} is not on this machine, and is fetched for no file; "
+        f"put a copy of it at {checkpoint.file.parent / clean(name)}",
         file=checkpoint.file,
         field="text",
     )
