@@ -48,10 +48,14 @@ def neutral_output() -> Iterator[None]:
     """Pass whatever is printed within through :class:`Neutral`."""
     before = sys.stdout, sys.stderr
     make_neutral()
+    made = sys.stdout, sys.stderr
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = before
+        # Whoever put another stream there, as click does after a broken pipe, means it to stay.
+        for name, old, mine in zip(("stdout", "stderr"), before, made, strict=True):
+            if getattr(sys, name) is mine:
+                setattr(sys, name, old)
 
 
 def make_neutral() -> None:

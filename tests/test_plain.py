@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -72,3 +73,13 @@ def test_all_that_is_printed_passes_through(capsys: pytest.CaptureFixture[str]) 
             print("\x07")
     assert (sys.stdout, sys.stderr) == before
     assert capsys.readouterr() == ("\\x1b[2J\n\\x07\n", "\\u202e\n")
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = [sys.executable, "-m", "g2d_bench", "list", "tasks"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

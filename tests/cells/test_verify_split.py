@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import verify
 from g2d_bench.cli.main import main
-from g2d_bench.records.record import read_predictions, read_record, sealed, to_json
+from g2d_bench.records.record import read_predictions, read_record, to_json
+from g2d_bench.records.store import sealed
 
 CELLS = {
     "segmentation": ("covid-cxr-seg", "random"),
@@ -75,6 +76,16 @@ def forge(path: Path, how: Callable[[dict[str, Any]], object], arrays: Any = Non
     path.write_bytes(to_json(sealed(read_record(path))))
 
 
+def setter(place: tuple[str, str, str], value: float) -> Callable[[dict[str, Any]], None]:
+    """Return what writes a number over another."""
+    first, second, name = place
+
+    def change(raw: dict[str, Any]) -> None:
+        raw[first][second][name] = value
+
+    return change
+
+
 def test_a_record_is_held_against_its_data(measured: tuple[Path, Settings]) -> None:
     path, settings = measured
     root = path.parents[4]
@@ -98,7 +109,7 @@ def test_a_record_is_held_against_its_data(measured: tuple[Path, Settings]) -> N
 
     # The parts of the split.
     for part, count in record.data.images.items():
-        forge(path, lambda raw, part=part, count=count: raw["data"]["images"].update({part: count + 1}))  # type: ignore[misc]
+        forge(path, setter(("data", "images", part), count + 1))
         assert f"{path}: data.images.{part}: says {count + 1}, " in verify(root, settings).problems[0]
         path.write_bytes(before[path])
 
@@ -131,7 +142,7 @@ def test_a_record_is_held_against_its_data(measured: tuple[Path, Settings]) -> N
             if v is not None and n not in ("auroc", "auprc")
         )
         moved = value + 0.01 if value < 0.5 else value - 0.01
-        forge(path, lambda raw, p=predictor, m=metric, v=moved: raw["references"][p].update({m: v}))
+        forge(path, setter(("references", predictor, metric), moved))
         (problem,) = verify(root, settings).problems
         assert (
             f"references.{predictor}.{metric}: says {moved:.6g}, the training images give {value:.6g}"
