@@ -100,7 +100,7 @@ class Record(_Part):
     """Digest of everything that moves the number; the same key means the same number."""
     signature: str
     kind: str
-    cell: Cell
+    cell: Annotated[Cell, Field(strict=False)]
     data: DataPart
     encoder: EncoderPart
     metrics: Annotated[Numbers, Field(min_length=1, max_length=1000)]
@@ -158,7 +158,7 @@ class Failure(_Part):
     schema_version: Literal[1] = 1
     key: str
     """As in a record; empty where the data that it depends on cannot be read."""
-    cell: Cell
+    cell: Annotated[Cell, Field(strict=False)]
     bad_input: bool
     """Whether the user can mend it: a file, a card, a flag."""
     error: str
