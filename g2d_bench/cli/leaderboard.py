@@ -30,7 +30,8 @@ def leaderboard(
     No server and no network: open it, or put the folder on any web space.
     Example: g2d-bench leaderboard --results results/phantom --out site
     """
-    from g2d_bench.cli.report import chosen, main_metrics, row_order, tell_unquoted
+    from g2d_bench.cli.report import chosen, main_metrics, row_order
+    from g2d_bench.cli_tell import tell_unquoted
     from g2d_bench.records.ahead import drawn_ahead
     from g2d_bench.records.quoted import load_reported
     from g2d_bench.report.site.content import sections

@@ -106,7 +106,7 @@ class Evidence:
             kept.sha256,
             self._count,
             {metric: point},
-            lambda name: draw(name, self._read(found), self._count),
+            lambda name: draw(name, self.read(found), self._count),
         )[metric]
 
     def _checked(self, found: Found) -> bool:
@@ -120,7 +120,7 @@ class Evidence:
             return False
         if id(record) not in self._samples:
             self._kept.append(found)  # An id is only good as long as its object lives.
-            predictions = self._read(found)
+            predictions = self.read(found)
             # A metric that is not computed here, of somebody's own adapter, stands without interval.
             with suppress(InputError):
                 self._values[id(record)] = recomputed(found, predictions)
@@ -128,7 +128,7 @@ class Evidence:
             self._samples[id(record)] = _sample(predictions)
         return True
 
-    def _read(self, found: Found) -> Predictions:
+    def read(self, found: Found) -> Predictions:
         """Read the arrays of a record; those of the last one are kept."""
         assert found.path is not None
         if self._open[0] != id(found.record):
@@ -139,7 +139,7 @@ class Evidence:
         points = self._values.setdefault(id(found.record), {})
         if metric not in points:
             with suppress(InputError, KeyError):
-                points[metric] = recompute(metric, self._read(found))
+                points[metric] = recompute(metric, self.read(found))
         return points.get(metric)
 
 
