@@ -31,7 +31,8 @@ def leaderboard(
     Example: g2d-bench leaderboard --results results/phantom --out site
     """
     from g2d_bench.cells.ahead import drawn_ahead
-    from g2d_bench.cli.report import chosen, main_metrics, row_order, tell_unquoted
+    from g2d_bench.cli.report import chosen, main_metrics, row_order
+    from g2d_bench.cli.tell import tell_unquoted
     from g2d_bench.records.quoted import load_reported
     from g2d_bench.report.site.content import sections
     from g2d_bench.report.site.folder import require_free

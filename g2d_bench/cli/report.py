@@ -18,6 +18,7 @@ from g2d_bench.cli.options import (
     settings,
     settings_options,
 )
+from g2d_bench.cli.tell import tell_left_out, tell_other_protocols, tell_unquoted
 from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from g2d_bench.records.compare import Line
     from g2d_bench.records.record import Record
     from g2d_bench.records.selection import Filter, Found
-    from g2d_bench.report.model import Table
 
 # As literals, so that importing this module reads no table code; a test compares them with the source.
 PAPERS = ("g2d-table1", "g2d-table2a", "g2d-table2b", "g2d-table3", "g2d-table4")
@@ -84,7 +84,7 @@ def table(
             paper, found, order, protocols=protocols, allow_mixed=allow_mixed, quoted=quoted
         )
         made = [one]
-        _tell_other_protocols(found, paper, protocols)
+        tell_other_protocols(found, paper, protocols)
     elif summary:
         main = main_metrics(found, configured)
         made = drawn_ahead(
@@ -106,26 +106,6 @@ def table(
     if with_quoted:
         tell_unquoted(made)
     _emit(render(made, style), out, into)
-
-
-def tell_unquoted(made: Sequence[Table]) -> None:
-    """Say that no number of a paper fits any of the tables, where quoted ones were asked for."""
-    if not any(row.sort == "quoted" for table in made for row in table.rows):
-        click.echo(
-            "--with-quoted: no quoted number has the task, the fraction and a metric of these tables",
-            err=True,
-        )
-
-
-def _tell_other_protocols(found: Sequence[Found], paper: str, protocols: Sequence[str]) -> None:
-    """Name the protocols whose cells of a paper's tasks do not stand in its table."""
-    from g2d_bench.report.papers import LAYOUTS
-
-    layout = LAYOUTS[paper]
-    tasks = {column.task for column in layout.columns}
-    shown = set(protocols or (layout.protocol,))
-    if left := sorted({one.cell.protocol for one in found if one.cell.task in tasks} - shown):
-        click.echo(f"not in this table: records of protocol {', '.join(left)} (--protocol chooses)", err=True)
 
 
 @click.command()
@@ -404,20 +384,12 @@ def chosen(root: Path, given: dict[str, Any]) -> list[Found]:
 
 def _select(root: Path, wanted: Filter) -> list[Found]:
     from g2d_bench.records.selection import read_folder
-    from g2d_bench.records.store import Store
 
     everything = read_folder(root)
     found = [one for one in everything if wanted.passes(one.record)]
     if not found:
         raise wanted.explain(everything, root)
-    # One word of an option is enough to go on; the others may be misspelt.
-    for line in wanted.lacking(everything):
-        click.echo(line, err=True)
-    if failed := [one.cell for one in Store(root).failures() if wanted.takes(one.cell, "")]:
-        first = failed[0]
-        click.echo(
-            f"not here, since they failed when they were run: {len(failed)} cells ({first} ...)", err=True
-        )
+    tell_left_out(everything, wanted, root)
     return found
 
 

@@ -105,7 +105,7 @@ class Evidence:
             kept.sha256,
             self._count,
             {metric: point},
-            lambda name: draw(name, self._read(found), self._count),
+            lambda name: draw(name, self.read(found), self._count),
         )[metric]
 
     def _checked(self, found: Found) -> bool:
@@ -133,7 +133,7 @@ class Evidence:
             self._samples[id(record)] = facts.order
         return True
 
-    def _read(self, found: Found) -> Predictions:
+    def read(self, found: Found) -> Predictions:
         """Read the arrays of a record; those of the last one are kept."""
         assert found.path is not None
         if self._open[0] != id(found.record):

@@ -11,15 +11,9 @@ from g2d_bench.errors import InputError
 from g2d_bench.metrics.resample import Candidate, best_set, deviation, interval, mean_sd
 from g2d_bench.records.cell import percent
 from g2d_bench.records.evidence import Drawn, Evidence
-from g2d_bench.records.record import NOT_APPLICABLE, WHY_UNDEFINED, Record
 from g2d_bench.records.selection import Found, by_cell
 from g2d_bench.report.model import Column, Missing, Value
-
-EMPTY = "predicts_nothing"
-"""Note of a record that says that its decoder stayed at the empty prediction."""
-UNDEFINED = "not defined on these test images"
-ALIKE = 3
-"""Metrics that must equal a trivial predictor's before a record is taken for it."""
+from g2d_bench.report.reasons import UNDEFINED, reason, remarks, told, untested
 
 
 @dataclass
@@ -64,19 +58,19 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
     drawn: dict[str, Drawn | None] = {}
     for name, row in rows.items():
         value, drawn[name] = _value(column, row, seeds, scale, evidence)
-        value = replace(value, reason=_reason(value, row, seeds))
+        value = replace(value, reason=reason(value, row, seeds, evidence))
         marks = "".join(sorted({letters[one.record.signature] for one in row.values()} if letters else ()))
         filled.values[name] = replace(value, marks=marks)
         if value.missing == "seed missing":
             filled.notes.append(f"n/a: {name} {value.reason} of {column.task} at {percent(column.fraction)}")
-        if value.missing == "undefined" and not _told(row):
+        if value.missing == "undefined" and not told(row):
             # The test set is that of all encoders: said once.
             note = f"n/a: {column.metric} of {column.task} is undefined: {value.reason}"
             filled.notes += [note] if note not in filled.notes else []
-        filled.notes += _remarks(name, column, row)
-        filled.notes += [f"n/a: {name} in {column.task}: {reason}" for reason in _told(row)]
+        filled.notes += remarks(name, column, row)
+        filled.notes += [f"n/a: {name} in {column.task}: {why}" for why in told(row)]
         if evidence.draws and drawn[name] is None and not value.missing and column.spec.resamples:
-            filled.notes.append(_untested(name, column, row))
+            filled.notes.append(untested(name, column, row))
     if not letters:
         for name in _best(column, filled.values, drawn):
             filled.values[name] = replace(filled.values[name], best=True)
@@ -100,74 +94,10 @@ def _add_references(filled: Filled, column: Column, scale: float) -> None:
         seed, number = next(iter(by_seed.items()))
         mean = math.nan if number is None else scale * number
         missing: Missing = "undefined" if number is None else ""
-        reason = UNDEFINED if number is None else ""
-        filled.references[name] = Value(column, mean, missing=missing, reason=reason)
+        why = UNDEFINED if number is None else ""
+        filled.references[name] = Value(column, mean, missing=missing, reason=why)
         if len(set(by_seed.values())) > 1:
             filled.notes.append(f"{name} of {column.task} differs by seed: that of seed {seed} is shown")
-
-
-def _reason(value: Value, row: Mapping[int, Found], seeds: tuple[int, ...]) -> str:
-    """Say in a clause why a value has no number, "" where it has one."""
-    if value.missing == "seed missing":
-        return f"lacks seed {', '.join(str(seed) for seed in seeds if seed not in row)}"
-    if value.missing == "not measured":
-        return f"no record states {value.column.metric}"
-    if value.missing != "undefined":
-        return ""
-    if told := _told(row):
-        return "; ".join(told)
-    metric = value.column.metric
-    without = [seed for seed, one in sorted(row.items()) if one.record.metrics.get(metric) is None]
-    some = f" in seed {', '.join(map(str, without))}" if 0 < len(without) < len(row) else ""
-    whys = {str(_why(one.record, metric)) for one in row.values()} - {""}
-    return ("; ".join(sorted(whys)) or UNDEFINED) + some
-
-
-def _why(record: Record, metric: str) -> str:
-    """Return what a record says of why a metric is undefined, "" for nothing."""
-    told = record.notes.get(WHY_UNDEFINED, {})
-    return str(told.get(metric, "")) if isinstance(told, dict) else ""
-
-
-def _told(row: Mapping[int, Found]) -> list[str]:
-    """Return why records say that an encoder has no numbers."""
-    notes = (one.record.notes for one in row.values())
-    return sorted({str(note[NOT_APPLICABLE]) for note in notes if NOT_APPLICABLE in note})
-
-
-def _remarks(name: str, column: Column, row: Mapping[int, Found]) -> list[str]:
-    """Say of which seeds the numbers are no more than a trivial predictor's, or cannot be tested."""
-    same: dict[str, list[int]] = defaultdict(list)
-    for seed, one in sorted(row.items()):
-        if told := one.record.notes.get(EMPTY):
-            same[str(told)].append(seed)
-        elif trivial := _trivial(one.record):
-            same[f"every number is that of {trivial}, which has not looked at an image"].append(seed)
-    lines = [
-        f"{name} in {column.task} at {percent(column.fraction)}, seed {', '.join(map(str, seeds))}: {what}"
-        for what, seeds in same.items()
-    ]
-    return lines
-
-
-def _untested(name: str, column: Column, row: Mapping[int, Found]) -> str:
-    """Say why a number has no interval, without which its column has no bold type either."""
-    if any(one.record.predictions is None for one in row.values()):
-        why = "its records keep no predictions"
-    else:
-        why = f"its predictions do not allow to draw {column.metric}"
-    return f"{name} in {column.task} at {percent(column.fraction)}: no interval and no test, {why}"
-
-
-def _trivial(record: Record) -> str:
-    """Name the trivial predictor whose numbers a record repeats one by one, "" for none."""
-    stated = record.metrics
-    for name, numbers in record.references.items():
-        common = [metric for metric in numbers if stated.get(metric) is not None]
-        # One or two numbers may agree by chance.
-        if len(common) >= ALIKE and all(stated[metric] == numbers[metric] for metric in common):
-            return name
-    return ""
 
 
 def _signatures(column: Column, found: Sequence[Found], allow_mixed: bool) -> list[str]:

@@ -27,29 +27,34 @@ class Beside:
 
     Attributes:
         generated: whether the measured numbers rest on generated data.
-        protocol: their protocol; several are joined.
+        protocols: under which they were measured.
         small: encoders that are not, or not known to be, of published scale.
     """
 
     generated: bool
-    protocol: str
+    protocols: tuple[str, ...]
     small: tuple[str, ...]
 
     @classmethod
-    def of(cls, found: Sequence[Found], protocol: str) -> Beside | None:
+    def of(cls, found: Sequence[Found]) -> Beside | None:
         """Describe measured numbers; None where nothing was measured, so that nothing can be confused."""
         if not found:
             return None
         small = [name for name, one in origins(found).items() if one.tag]
         generated = any(one.record.data.kind == "phantom" for one in found)
-        return cls(generated, protocol, tuple(small))
+        return cls(generated, tuple(sorted({one.record.cell.protocol for one in found})), tuple(small))
+
+    @property
+    def protocol(self) -> str:
+        """Their protocols in words."""
+        return " and ".join(self.protocols)
 
     @property
     def another(self) -> str:
         """Why no quoted number may be compared with any of the measured ones, "" if some may."""
         if self.generated:
             return "quoted numbers were measured on real data, the others here on generated data"
-        if not self.protocol.startswith(PUBLISHED_PROTOCOL):
+        if not all(name.startswith(PUBLISHED_PROTOCOL) for name in self.protocols):
             return f"quoted numbers follow published protocols, the others here follow {self.protocol}"
         return ""
 
@@ -130,7 +135,7 @@ def _value(column: Column, cell: Quoted, beside: Beside | None) -> tuple[Value, 
         note = f"quoted {cell.metric} of {cell.task}: {cell.remark.removeprefix(NOT_COMPARABLE)}"
     elif beside is not None and beside.another:
         note = beside.another
-    elif beside is not None and not same_tuning(cell, beside.protocol):
+    elif beside is not None and not all(same_tuning(cell, name) for name in beside.protocols):
         note = f"quoted {cell.metric} of {cell.task}: {cell.protocol}, not protocol {beside.protocol}"
     else:
         return value, ""

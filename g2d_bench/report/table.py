@@ -19,6 +19,7 @@ from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
 from g2d_bench.report.origin import EXPLAINED, origins, sentence, several_weights, tags
 from g2d_bench.report.papers import LAYOUTS, PAPER, PaperColumn
 from g2d_bench.report.quoted_rows import Beside, fraction_of, quoted_rows
+from g2d_bench.report.reasons import undefined
 
 PUBLISHED = "split_defects"
 """Note of a record that was measured on a published split: what is wrong with it."""
@@ -77,7 +78,7 @@ def blocks(
         names = metrics.get(cell.task) or dict.fromkeys(name for one in group for name in one.record.metrics)
         columns = [Column(cell.task, cell.fraction, name, cell.protocol, (name,)) for name in names]
         filled = [fill(column, group, evidence, allow_mixed=allow_mixed) for column in columns]
-        beside = Beside.of(group, cell.protocol)
+        beside = Beside.of(group)
         rows, notes = quoted_rows(columns, quoted, _same_convention, _full_name, beside=beside)
         title = f"{cell.task} · {_labels(group)} · protocol {cell.protocol}"
         made.append(assemble(title, [Panel(columns, filled, quoted=rows, notes=notes)], order=order))
@@ -124,7 +125,7 @@ def summary(
         columns_made = [column for column, _ in pairs]
         shown = track(pairs, "bootstrap", unit="column")
         filled = [fill(column, part, evidence, allow_mixed=allow_mixed) for column, part in shown]
-        beside = Beside.of([one for part in parts.values() for one in part], protocol)
+        beside = Beside.of([one for part in parts.values() for one in part])
         rows, notes = quoted_rows(columns_made, quoted, _same_convention, _full_name, beside=beside)
         panel = Panel(columns_made, filled, quoted=rows, notes=notes)
         title = f"Main metric per task and share of the labels · protocol {protocol}"
@@ -207,7 +208,7 @@ def paper_table(
         filled = [fill(column, part, evidence, allow_mixed=allow_mixed) for column, part in pairs]
         where = dict(zip(columns, layout.columns, strict=True))
         title = "" if fraction is None else f"{percent(fraction)} of the training labels"
-        beside = Beside.of([one for _, part in pairs for one in part], "+".join(wanted))
+        beside = Beside.of([one for _, part in pairs for one in part])
         rows, notes = quoted_rows(
             columns, printed, _same_place(where), lambda cell: cell.method, title, beside=beside
         )
@@ -277,6 +278,7 @@ def assemble(title: str, panels: Sequence[Panel], *, order: Sequence[str] = ()) 
             rows.append(Row(name, _complete(values, panel.columns), "reference", panel.name))
     notes = [
         *several_weights(used),
+        *undefined(rows),
         *(note for one in filled for note in one.notes),
         *(note for panel in panels for note in panel.notes),
     ]
@@ -284,8 +286,7 @@ def assemble(title: str, panels: Sequence[Panel], *, order: Sequence[str] = ()) 
     if known:
         facts.append(sentence(known))
     warnings = [EXPLAINED[tag] for tag in sorted({*marks.values()} - {""})]
-    protocol = " or ".join(dict.fromkeys(column.protocol for column in panels[0].columns))
-    if quoted and (measured := Beside.of(used, protocol)):
+    if quoted and (measured := Beside.of(used)):
         warnings += measured.warning
     return Table(
         title=title,

@@ -19,6 +19,7 @@ from g2d_bench.records.selection import Found, select
 from g2d_bench.report.formats.render import FORMATS, render
 from g2d_bench.report.model import Table
 from g2d_bench.report.origin import EXPLAINED, Origin, origin, origins, sentence, several_weights, tags
+from g2d_bench.report.quoted_rows import Beside
 from g2d_bench.report.table import blocks, paper_table
 
 SMALL = EncoderPart(card_hash="e" * 64, weights="a" * 64, scale="phantom", pretraining=("phantom",))
@@ -156,6 +157,10 @@ def test_quoted_numbers_stand_unmarked_only_beside_the_published_protocol_on_rea
     assert printed(clean) == {"†"}
     assert "protocol clean is not the published one" in clean.warnings[0]
     assert any("follow published protocols" in note for note in clean.notes)
+
+    both = Beside(False, ("clean", "legacy"), ())
+    assert both.another.endswith("the others here follow clean and legacy"), "one published one is not enough"
+    assert Beside(False, ("legacy", "legacy-finetune"), ()).another == ""
 
     tuned = made("real", "legacy-finetune", FULL)
     assert printed(tuned) == {"†"}

@@ -542,3 +542,28 @@ def test_a_trivial_predictor_that_differs_by_seed_says_whose_it_is(folder: Any) 
     table = one(blocks([found[0], Found(other, found[1].path)], metrics=METRICS))
     assert row(table, "all-empty").values[0].mean == 0.0
     assert "all-empty of siim-seg differs by seed: that of seed 0 is shown" in table.notes
+
+
+def test_an_undefined_metric_says_what_the_test_images_lack(folder: Any) -> None:
+    path = classification_cell(folder, "g2d", 0.1, ["Edema", "Mass", "Hernia"])
+    (found,) = select(folder.root)
+    arrays = dict(read_predictions(path, found.record))
+    arrays["targets"] = arrays["targets"].copy()
+    arrays["targets"][:, 1] = 0
+    record = found.record.model_copy(update={"metrics": {"auroc": None, "auprc": None}})
+    (found,) = [Found(folder.store.save(path, record, arrays), path)]
+    table = one(blocks([found], metrics={}))
+    why = "not defined on these test images (all positive or all negative: Mass)"
+    assert row(table, "g2d").values[0].reason == why
+    assert table.notes == (f"n/a: auroc, auprc of g2d in cxr14-cls at 10 %: {why}",)
+    # Without predictions the record's own counts tell as much as they can.
+    full = folder.add("mgca", data_kind="real")
+    counts = full.record.data.model_copy(update={"positive": dict(full.record.data.images)})
+    bare = full.record.model_copy(
+        update={"metrics": {"specificity_empty": None}, "data": counts, "predictions": None}
+    )
+    (note,) = one(blocks([Found(bare)], metrics={})).notes
+    assert note == (
+        "n/a: specificity_empty of mgca in siim-seg at 1 %: not defined on these test images "
+        "(every one shows a finding)"
+    )

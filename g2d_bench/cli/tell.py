@@ -1,0 +1,54 @@
+"""What commands that read records say on stderr of that which they do not show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from g2d_bench.records.selection import Filter, Found
+    from g2d_bench.report.model import Table
+
+
+def tell_left_out(everything: Sequence[Found], wanted: Filter, root: Path) -> None:
+    """Name words of a filter that no record has, and cells that failed when they were run.
+
+    Args:
+        everything: the records of a folder.
+        wanted: which of them are looked at.
+        root: the folder.
+    """
+    from g2d_bench.records.cell import Cell
+    from g2d_bench.records.store import Store
+
+    # One word of an option is enough to go on; the others may be misspelt.
+    for line in wanted.lacking(everything):
+        click.echo(line, err=True)
+    if failed := [one.cell for one in Store(root).failures() if wanted.takes(one.cell, "")]:
+        first = Cell(**failed[0].model_dump())
+        click.echo(
+            f"not here, since they failed when they were run: {len(failed)} cells ({first} ...)", err=True
+        )
+
+
+def tell_other_protocols(found: Sequence[Found], paper: str, protocols: Sequence[str]) -> None:
+    """Name the protocols whose cells of a paper's tasks do not stand in its table."""
+    from g2d_bench.report.papers import LAYOUTS
+
+    layout = LAYOUTS[paper]
+    tasks = {column.task for column in layout.columns}
+    shown = set(protocols or (layout.protocol,))
+    if left := sorted({one.cell.protocol for one in found if one.cell.task in tasks} - shown):
+        click.echo(f"not in this table: records of protocol {', '.join(left)} (--protocol chooses)", err=True)
+
+
+def tell_unquoted(made: Sequence[Table]) -> None:
+    """Say that no number of a paper fits any of the tables, where quoted ones were asked for."""
+    if not any(row.sort == "quoted" for table in made for row in table.rows):
+        click.echo(
+            "--with-quoted: no quoted number has the task, the fraction and a metric of these tables",
+            err=True,
+        )
