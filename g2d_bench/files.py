@@ -6,10 +6,11 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -205,3 +206,22 @@ def _remove_dead(path: Path) -> None:
             path.unlink()
     finally:
         os.close(handle)
+
+
+def sweep_folders(beside: Path, parts: Collection[str]) -> None:
+    """Remove what killed processes left of a folder that they wrote beside its place, as mkdtemp names it.
+
+    Only folders go that hold nothing but the named parts and in which nothing changed for an hour.
+
+    Args:
+        beside: the folder's place; the drafts are ``.<its name>-`` and eight characters.
+        parts: what may stand in them.
+    """
+    name = re.compile(rf"\.{re.escape(beside.name)}-[a-z0-9_]{{8}}")
+    with suppress(OSError):
+        for left in beside.parent.iterdir():
+            if not name.fullmatch(left.name) or left.is_symlink() or not left.is_dir():
+                continue
+            changes = [Path(place).stat().st_mtime for place, _, _ in os.walk(left)]
+            if time.time() - max(changes) > UNLOCKED and {path.name for path in left.iterdir()} <= {*parts}:
+                shutil.rmtree(left, ignore_errors=True)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from g2d_bench import files
 from g2d_bench.errors import InputError
-from g2d_bench.files import CannotWrite, draft, read_regular, sweep, write_at, write_atomically
+from g2d_bench.files import CannotWrite, draft, read_regular, sweep, sweep_folders, write_at, write_atomically
+from g2d_bench.locks import try_lock
 
 
 @contextmanager
@@ -159,19 +159,36 @@ def test_drafts_of_killed_processes_are_swept_and_those_of_living_ones_are_not(t
             process.communicate()
 
 
+def test_folders_that_killed_processes_left_are_swept(tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    left, others = tmp_path / ".site-ab12_xyz", tmp_path / ".site-mine1234"
+    young, short = tmp_path / ".site-00000000", tmp_path / ".site-notours"
+    for folder in (left, others, young, short):
+        (folder / "records").mkdir(parents=True)
+        (folder / "index.html").touch()
+    (others / "thesis.tex").touch()
+    link = tmp_path / ".site-a1b2c3d4"
+    link.symlink_to(short)
+    for folder in (left, others, short):
+        os.utime(folder / "records", (0, 0))
+        os.utime(folder, (0, 0))
+    sweep_folders(out, ("index.html", "records"))
+    assert sorted(path for path in tmp_path.iterdir()) == sorted([others, young, short, link])
+
+
 def test_a_draft_that_was_swept_before_it_was_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, swept = files.try_lock, []
+    swept: list[int] = []
 
     def late(handle: int) -> bool | None:
         if not swept:
             swept.append(handle)
             [place] = tmp_path.glob(".*.draft")
             place.unlink()
-        return real(handle)
+        return try_lock(handle)
 
-    monkeypatch.setattr(files, "try_lock", late)
+    monkeypatch.setattr("g2d_bench.files.try_lock", late)
     write_atomically(tmp_path / "a", b"1")
     assert (tmp_path / "a").read_bytes() == b"1"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

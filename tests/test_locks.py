@@ -83,7 +83,8 @@ def test_the_claim_of_a_killed_process_is_free_at_once(tmp_path: Path, holder: H
 
 def test_an_owner_that_removed_its_file_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between opening and locking it: the lock of a removed file is worth nothing."""
-    path, looked = tmp_path / ".work.lease", []
+    path = tmp_path / ".work.lease"
+    looked: list[int] = []
     real = locks.try_lock
 
     def late(handle: int) -> bool | None:

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from g2d_bench import __version__
 from g2d_bench.errors import InputError
+from g2d_bench.files import sweep_folders
 from g2d_bench.provenance import now
 from g2d_bench.records.cell import percent
 from g2d_bench.records.selection import Found
@@ -22,7 +23,7 @@ from g2d_bench.report.formats.flat import as_dict
 from g2d_bench.report.formats.text import name_of
 from g2d_bench.report.formats.turn import turn
 from g2d_bench.report.model import GENERATED, INTERVAL, Table, Value
-from g2d_bench.report.site.content import Section, anchor_of, copy_of
+from g2d_bench.report.site.content import RECORDS, Section, anchor_of, copy_of
 
 DATA, PAGE = "leaderboard.json", "index.html"
 HERE = Path(__file__).parent
@@ -111,6 +112,7 @@ def write(
     data = json.dumps(_as_data(title, made, made_at), indent=1, ensure_ascii=False, allow_nan=False)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        sweep_folders(out, (PAGE, DATA, RECORDS))
         draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", file=out, field="--out") from error
