@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from g2d_bench import files, locks
 from g2d_bench.errors import InputError
 from g2d_bench.files import CannotWrite, draft, read_regular, sweep, write_at, write_atomically
+from g2d_bench.locks import try_lock
 
 
 @contextmanager
@@ -162,7 +162,6 @@ def test_drafts_of_killed_processes_are_swept_and_those_of_living_ones_are_not(t
 def test_a_draft_that_was_swept_before_it_was_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = locks.try_lock
     swept: list[int] = []
 
     def late(handle: int) -> bool | None:
@@ -170,9 +169,9 @@ def test_a_draft_that_was_swept_before_it_was_locked_is_made_again(
             swept.append(handle)
             [place] = tmp_path.glob(".*.draft")
             place.unlink()
-        return real(handle)
+        return try_lock(handle)
 
-    monkeypatch.setattr(files, "try_lock", late)
+    monkeypatch.setattr("g2d_bench.files.try_lock", late)
     write_atomically(tmp_path / "a", b"1")
     assert (tmp_path / "a").read_bytes() == b"1"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

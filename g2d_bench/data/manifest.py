@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -218,11 +219,13 @@ def _files(folder: str, prefix: str, above: frozenset[tuple[int, int]] = frozens
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            try:
+                state = entry.stat()
+            except OSError:
+                state = entry.stat(follow_symlinks=False)  # a link to nothing, or to itself
+            if stat.S_ISDIR(state.st_mode):
                 yield from _files(entry.path, f"{prefix}{entry.name}/", above | {place})
             else:
-                # Of a link to nothing, the link itself: whoever needs the file says that it is not there.
-                state = entry.stat(follow_symlinks=entry.is_file())
                 yield f"{prefix}{entry.name}\0{state.st_size}\0{state.st_mtime_ns}\n"
 
 

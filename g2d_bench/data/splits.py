@@ -10,7 +10,6 @@ import csv
 import gzip
 import hashlib
 import io
-import os
 import re
 import zlib
 from collections import Counter, defaultdict
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.files import write_atomically
 from g2d_bench.readers.base import Sample
 
 PARTS = ("train", "val", "test")
@@ -191,10 +191,7 @@ def write_id_list(path: Path, split: Split) -> None:
     data = split_csv(split.parts).encode()
     if path.suffix == ".gz":
         data = gzip.compress(data, mtime=0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    write_atomically(path, data)
 
 
 def read_id_list(path: Path, name: str = "") -> Split:

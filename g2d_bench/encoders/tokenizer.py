@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -12,6 +10,7 @@ from tokenizers.models import WordPiece
 from tokenizers.trainers import WordPieceTrainer
 
 from g2d_bench.errors import InputError
+from g2d_bench.files import write_atomically
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """BERT's special tokens; their ids are 0 to 4 in a vocabulary trained here."""
@@ -80,16 +79,7 @@ def wordpiece(vocabulary: dict[str, int], *, lowercase: bool = True) -> Tokenize
 
 def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     """Write a tokenizer as JSON, whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write the tokenizer: {error.strerror}", file=path) from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
+    write_atomically(path, (tokenizer.to_str(pretty=True) + "\n").encode())
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

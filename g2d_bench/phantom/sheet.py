@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.errors import InputError
+from g2d_bench.files import write_atomically
 from g2d_bench.phantom.generate import Phantom, realise
 from g2d_bench.phantom.labels import COVID, DEVICES, OBJECT
 from g2d_bench.phantom.profile import PROFILES
@@ -108,11 +108,5 @@ def write_sheet(path: Path, *, size: int = 320, seed: int = 0) -> Path:
         )
     buffer = io.BytesIO()
     image.quantize(96, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(buffer.getvalue())
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", file=path) from error
+    write_atomically(path, buffer.getvalue())
     return path

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from g2d_bench.encoders.checkpoint import METADATA_KEY
 from g2d_bench.encoders.heads.make import HEADS
 from g2d_bench.encoders.words import bare_sentences
 from g2d_bench.errors import InputError
+from g2d_bench.files import write_atomically
 from g2d_bench.pretrain.augment import plain
 from g2d_bench.pretrain.pairs import PairData
 from g2d_bench.pretrain.presets import Recipe
@@ -159,15 +158,7 @@ def export(
     blob = save(tensors, {METADATA_KEY: json.dumps(complete, sort_keys=True)})
     if limit is not None and len(blob) > limit:
         raise InputError(f"weights have {len(blob):,} bytes, {limit:,} are allowed", file=path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(blob)
-        draft.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise InputError(f"weights cannot be written: {error.strerror}", file=path) from error
+    write_atomically(path, blob)
     return complete
 
 

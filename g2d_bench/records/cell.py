@@ -26,7 +26,7 @@ Count = Annotated[int, Field(ge=0, lt=1 << 53, strict=True)]
 class Cell:
     """The unit of work, of caching and of failure."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=False)
 
     task: Name
     fraction: Annotated[float, Field(ge=1e-9, le=1, strict=True)]

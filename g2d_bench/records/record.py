@@ -80,7 +80,7 @@ class EncoderPart(_Part):
     """As the card calls it."""
     scale: Literal["phantom", "published"] | None = None
     """As on the card; None in records that were written before it was noted."""
-    pretraining: tuple[str, ...] | None = None
+    pretraining: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     """Data sets of the pre-training, none for an encoder without one; None where it is not stated."""
 
 
@@ -100,7 +100,7 @@ class Record(_Part):
     """Digest of everything that moves the number; the same key means the same number."""
     signature: str
     kind: str
-    cell: Annotated[Cell, Field(strict=False)]
+    cell: Cell
     data: DataPart
     encoder: EncoderPart
     metrics: Annotated[Numbers, Field(min_length=1, max_length=1000)]
@@ -158,7 +158,7 @@ class Failure(_Part):
     schema_version: Literal[1] = 1
     key: str
     """As in a record; empty where the data that it depends on cannot be read."""
-    cell: Annotated[Cell, Field(strict=False)]
+    cell: Cell
     bad_input: bool
     """Whether the user can mend it: a file, a card, a flag."""
     error: str

@@ -73,3 +73,37 @@ def test_missing_places_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("G2D_BENCH_CONFIG", str(tmp_path / "none.toml"))
     with pytest.raises(InputError, match="G2D_BENCH_CONFIG"):
         resolve()
+
+
+@pytest.mark.parametrize(
+    "name", ["G2D_BENCH_CACHE", "G2D_BENCH_RESULTS", "G2D_BENCH_DATA", "G2D_BENCH_WEIGHTS"]
+)
+def test_the_home_of_nobody_in_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "~nobody-of-that-name/x")
+    with pytest.raises(InputError, match=rf"~nobody-of-that-name/x: {name}: has no home folder"):
+        _ = resolve().phantom_root
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("results", 'results = "~nobody-of-that-name"'),
+        ("tasks_dir", 'tasks_dir = ["~nobody-of-that-name"]'),
+        ("checkpoints.g2d", '[checkpoints]\ng2d = "~nobody-of-that-name"'),
+    ],
+)
+def test_the_home_of_nobody_in_a_config_file(
+    key: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "g2d-bench.toml").write_text(line)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=rf"g2d-bench\.toml: {key}: has no home folder"):
+        resolve()
+
+
+def test_who_has_no_home_folder_has_no_config_file_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert resolve().results == Path("runs")

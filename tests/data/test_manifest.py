@@ -218,3 +218,36 @@ def test_the_real_pack(real_pack: Path) -> None:
     assert (len(manifest.samples), manifest.kind) == (165, "real")
     assert manifest.sizes.max() == 512
     assert Manifest.open(data).samples == manifest.samples
+
+
+def test_links_to_nothing_and_in_circles_are_no_trouble(data: Plain) -> None:
+    before = Manifest.open(data).content_hash
+    (data.root / "deeper").mkdir()
+    (data.root / "deeper" / "up").symlink_to(data.root)
+    (data.root / "deeper" / "itself").symlink_to("itself")
+    (data.root / "gone.png").symlink_to("nowhere")
+    assert Manifest.open(data).content_hash == before
+    assert Manifest.cached(data) is not None
+
+
+def test_a_pipe_or_a_device_in_the_place_of_a_file(data: Plain) -> None:
+    (data.root / "a.png").unlink()
+    os.mkfifo(data.root / "a.png")
+    with pytest.raises(InputError, match=r"a\.png: cannot be read: is no regular file"):
+        Manifest.open(data)
+    (data.root / "a.png").unlink()
+    (data.root / "a.png").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"a\.png: cannot be read: is no regular file"):
+        Manifest.open(data)
+    Image.fromarray(np.zeros((4, 7), np.uint8)).save(data.root / "new.png")
+    (data.root / "new.png").replace(data.root / "a.png")
+    (data.root / "mask.txt").unlink()
+    with pytest.raises(InputError, match=r"mask\.txt: cannot be read: No such file"):
+        Manifest.open(data)
+
+
+def test_a_folder_whose_name_is_no_utf8(tmp_path: Path) -> None:
+    data = write(tmp_path / os.fsdecode(b"d\xe9p\xf4t"), [{"id": "a"}])
+    first, second = Manifest.open(data), Manifest.open(data)
+    assert (first.content_hash, first.samples[0].path) == (second.content_hash, second.samples[0].path)
+    assert Plain.asked == 1

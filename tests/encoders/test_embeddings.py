@@ -11,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.io import load_card
 from g2d_bench.encoders import embeddings as module
 from g2d_bench.encoders.embeddings import embeddings_key, image_embeddings
 from g2d_bench.encoders.features import BATCH, pooled_features
 from g2d_bench.encoders.heads.base import ImageEmbedding
 from g2d_bench.encoders.heads.mgca import MGCAHeads
 from g2d_bench.encoders.load import Encoder, load_encoder
+from g2d_bench.paths import shipped
 
 SIDE = 32
 
@@ -93,6 +95,23 @@ def test_each_image_passes_the_encoder_once_for_all_tasks(
     joined(encoder, pixels, [1], tmp_path, cells=True)
     joined(encoder, pixels, [1], tmp_path, cells=False, content="other data")
     assert seen[4:] == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["convirt", "gloria", "mgca", "g2d"])
+def test_no_image_depends_on_its_company(name: str, tmp_path: Path) -> None:
+    """To the last bit, of the shipped encoders: what is left for a small batch is computed in a whole one."""
+    card = load_card(shipped("baselines") / f"{name}.toml", EncoderCard)
+    encoder = load_encoder(card, text=True)
+    side, count = card.image.size, BATCH + 8
+    pixels = np.random.default_rng(0).integers(0, 256, (count, side, side), dtype=np.uint8)
+    whole = joined(encoder, pixels, range(count), tmp_path / "whole", cells=True)
+    assert whole.cells is not None
+    # Three, five and then the rest: other batches, and none of them full.
+    for part in ([39, 2, 30], [38, 31, 4, 9, 1], range(count)):
+        found = joined(encoder, pixels, list(part), tmp_path / "bit by bit", cells=True)
+        assert found.cells is not None
+        assert torch.equal(found.vector, whole.vector[list(part)])
+        assert torch.equal(found.cells, whole.cells[list(part)])
 
 
 def test_beyond_the_room_for_cells_they_are_the_same_and_not_kept(

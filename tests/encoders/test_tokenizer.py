@@ -91,7 +91,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
 
 def test_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write the tokenizer"):
+    with pytest.raises(InputError, match="cannot be written: a file is where a folder should be"):
         save_tokenizer(train_tokenizer(TEXTS, vocabulary=160), tmp_path / "file" / "tokenizer.json")
 
 

@@ -126,7 +126,7 @@ def test_what_does_not_fit_is_refused(toy: Path, tiny: dict[str, Any], tmp_path:
     with pytest.raises(InputError, match=r"a\.safetensors: weights have [\d,]+ bytes, 100 are allowed"):
         export(model, made, {}, path, limit=100)
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="weights cannot be written"):
+    with pytest.raises(InputError, match="cannot be written: a file is where a folder should be"):
         export(model, made, {}, tmp_path / "file" / "a.safetensors")
     card = export(model, made, {"seed": 3}, path)
     with safe_open(path, "pt") as file:
