@@ -28,7 +28,7 @@ def tell_left_out(everything: Sequence[Found], wanted: Filter, root: Path) -> No
     for line in wanted.lacking(everything):
         click.echo(line, err=True)
     if failed := [one.cell for one in Store(root).failures() if wanted.takes(one.cell, "")]:
-        first = Cell(**failed[0].model_dump())
+        first = Cell(**failed[0].as_dict())
         click.echo(
             f"not here, since they failed when they were run: {len(failed)} cells ({first} ...)", err=True
         )
