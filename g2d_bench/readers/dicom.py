@@ -33,8 +33,7 @@ _JP2 = b"\x00\x00\x00\x0cjP  "
 _RLE = "1.2.840.10008.1.2.5"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _MAX_INFLATED = 2 * MAX_PIXELS
-_PILLOW_READS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
-_PILLOW_READS += ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
+_PILLOW_READS = tuple(f"1.2.840.10008.1.2.4.{kind}" for kind in (50, 51, 90, 91))
 
 
 def read_dicom(data: bytes, path: Path) -> NDArray[np.uint8]:

@@ -45,6 +45,7 @@ def grey_values(pixels: NDArray[Any], header: Any, stored: int) -> NDArray[np.ui
     modality = _modality(header)
     window = _window(header)
     voi = None if window is not None else _voi_table(header, modality.signed)
+    mapping: Mapping | None
     if window is not None:
         mapping = _chained(modality.mapping, lambda values: apply_window(values, *window))
     else:

@@ -60,8 +60,8 @@ def to_grey(
         low, high = int(shown.min()), int(shown.max())
         if high - low >= _TABLE:
             return _by_value(pixels, mapping, stretch, hidden)
-        mapped = np.arange(low, high + 1, dtype=np.float64)
-        mapped = mapped if mapping is None else mapping(mapped)
+        values: NDArray[np.float64] = np.arange(low, high + 1, dtype=np.float64)
+        mapped = values if mapping is None else mapping(values)
         if hidden is None:
             index = pixels if low == 0 else pixels.astype(np.int64) - low
         else:
@@ -88,8 +88,9 @@ def luma(pixels: NDArray[Any]) -> NDArray[Any]:
         for channel, weight in zip((red, green, blue), _LUMA, strict=True):
             total += channel.astype(np.uint32) * np.uint32(weight)
         return (total >> 16).astype(pixels.dtype)
-    channels = zip((red, green, blue), _LUMA, strict=True)
-    mixed: NDArray[np.float64] = sum((c.astype(np.float64) * (w / 65536) for c, w in channels), np.float64(0))
+    mixed: NDArray[np.float64] = np.zeros(red.shape)
+    for channel, weight in zip((red, green, blue), _LUMA, strict=True):
+        mixed += channel.astype(np.float64) * (weight / 65536)
     return mixed
 
 

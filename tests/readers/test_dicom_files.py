@@ -184,7 +184,8 @@ def reading(header: Any) -> NDArray[np.float64]:
         values = {value: (x - low) / (high - low) * 255 for value, x in values.items()}
     if header.PhotometricInterpretation == "MONOCHROME1":
         values = {value: 255 - x for value, x in values.items()}
-    return np.vectorize(lambda value: values.get(value, 0.0), otypes=[float])(stored)
+    shown_as: NDArray[np.float64] = np.vectorize(lambda value: values.get(value, 0.0), otypes=[float])(stored)
+    return shown_as
 
 
 def test_the_set_is_there() -> None:

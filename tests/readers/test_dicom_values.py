@@ -316,7 +316,7 @@ def test_fewer_than_eight_bits_fill_the_range(
 
 @pytest.mark.parametrize("kind", [np.uint16, np.int16])
 def test_samples_in_the_upper_bits(tmp_path: Path, write_dicom: WriteDicom, kind: type) -> None:
-    pixels = (np.array([[0, 1000, 2000]]) << 4).astype(kind)
+    pixels: NDArray[Any] = (np.array([[0, 1000, 2000]]) << 4).astype(kind)
     window = {"WindowCenter": 1000.5, "WindowWidth": 2001}  # in units of the 12 bits
     path = write_dicom(tmp_path / "a.dcm", pixels, BitsStored=12, HighBit=15, **window)
     np.testing.assert_allclose(read_image(path), [[0, 127.5, 255]], atol=0.51)

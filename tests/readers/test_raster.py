@@ -6,7 +6,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def png(pixels: NDArray[Any], colour: int, *extra: tuple[bytes, bytes], after: b
     return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
-def tiff(pixels: NDArray[Any], *, order: str = "<", pages: int = 1, **tags: Any) -> bytes:
+def tiff(pixels: NDArray[Any], *, order: Literal["<", ">"] = "<", pages: int = 1, **tags: Any) -> bytes:
     """An uncompressed TIFF in one strip; tags override those that the array asks for."""
     samples = 1 if pixels.ndim == 2 else pixels.shape[2]
     kind = {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
@@ -100,9 +100,9 @@ def refused(tmp_path: Path, data: bytes, message: str) -> None:
 
 def channels(colour: int) -> NDArray[np.uint16]:
     """The ramp as grey (0), RGB (2), grey and alpha (4) or RGBA (6), with an alpha of its own."""
-    alpha = [np.full_like(RAMP, 65535)] if colour >= 4 else []
-    alpha = [plane - RAMP.T * 3 for plane in alpha]
-    return np.stack([RAMP] * (3 if colour & 2 else 1) + alpha, axis=-1)
+    planes: list[NDArray[np.uint16]] = [RAMP] * (3 if colour & 2 else 1)
+    planes += [65535 - RAMP.T * 3] if colour >= 4 else []
+    return np.stack(planes, axis=-1)
 
 
 @pytest.mark.parametrize("colour", [0, 2, 4, 6])
@@ -212,7 +212,9 @@ def test_the_previews_of_a_camera_are_left_aside(tmp_path: Path) -> None:
         (np.stack([RAMP] * 3, axis=-1), ">", STRETCHED),
     ],
 )
-def test_tiff_of_any_depth(tmp_path: Path, pixels: NDArray[Any], order: str, reference: NDArray[Any]) -> None:
+def test_tiff_of_any_depth(
+    tmp_path: Path, pixels: NDArray[Any], order: Literal["<", ">"], reference: NDArray[Any]
+) -> None:
     check(tmp_path, tiff(pixels, order=order), reference)
 
 
