@@ -21,14 +21,13 @@ def tell_left_out(everything: Sequence[Found], wanted: Filter, root: Path) -> No
         wanted: which of them are looked at.
         root: the folder.
     """
-    from g2d_bench.records.cell import Cell
     from g2d_bench.records.store import Store
 
     # One word of an option is enough to go on; the others may be misspelt.
     for line in wanted.lacking(everything):
         click.echo(line, err=True)
     if failed := [one.cell for one in Store(root).failures() if wanted.takes(one.cell, "")]:
-        first = Cell(**failed[0].as_dict())
+        first = failed[0]
         click.echo(
             f"not here, since they failed when they were run: {len(failed)} cells ({first} ...)", err=True
         )

@@ -15,8 +15,7 @@ from click.testing import CliRunner
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import verify
 from g2d_bench.cli.main import main
-from g2d_bench.records.record import read_predictions, read_record, to_json
-from g2d_bench.records.store import sealed
+from g2d_bench.records.record import read_predictions, read_record, sealed, to_json
 
 CELLS = {
     "segmentation": ("covid-cxr-seg", "random"),
