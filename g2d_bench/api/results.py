@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,11 @@ from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import interval
 from g2d_bench.records.evidence import Evidence
-from g2d_bench.records.record import Record
+from g2d_bench.files import write_atomically
+from g2d_bench.records.record import Record, to_json
 from g2d_bench.records.selection import Found, select
+from g2d_bench.records.signature import parse_signature
+from g2d_bench.records.store import Store
 from g2d_bench.report.formats.render import render
 from g2d_bench.report.model import Table
 from g2d_bench.report.table import blocks
@@ -88,16 +90,15 @@ class Results:
         Raises:
             OSError: the folder cannot be written to.
         """
-        saved = []
+        saved, store = [], Store(Path(folder))
         for found in self._found:
-            assert found.path is not None
-            depth = len(found.path.parents[4].parts)
-            target = Path(folder).joinpath(*found.path.parts[depth:])
-            target.parent.mkdir(parents=True, exist_ok=True)
-            arrays = found.path.with_suffix(".npz")
-            if arrays.is_file():
-                shutil.copyfile(arrays, target.with_suffix(".npz"))
-            shutil.copyfile(found.path, target)
+            record, parts = found.record, parse_signature(found.record.signature)
+            version = parts.version if parts is not None else ""
+            target = store.path(record.cell, kind=record.data.kind, version=version, key=record.key)
+            if record.predictions is not None and found.path is not None:
+                arrays = found.path.with_name(record.predictions.file)
+                write_atomically(target.with_name(record.predictions.file), arrays.read_bytes())
+            write_atomically(target, to_json(record))
             saved.append(target)
         return saved
 

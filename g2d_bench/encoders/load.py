@@ -60,9 +60,22 @@ class Encoder:
     )
 
     @property
+    def gives(self) -> frozenset[str]:
+        """What a kind of task may ask of it."""
+        found = {"vector"}
+        if self.image.channels:
+            found.add("maps")
+        if self.text is not None and self.heads is not None:
+            found.add("text")
+            if self.heads.has_cells:
+                found.add("cells")
+        return frozenset(found)
+
+    @property
     def device(self) -> torch.device:
         """Where the image encoder is."""
-        return next(self.image.parameters()).device
+        # A user's object may hide its parameters.
+        return next((p.device for p in self.image.parameters()), torch.device("cpu"))
 
     def to(self, device: torch.device) -> Encoder:
         """Move all modules, and return the encoder."""
