@@ -34,7 +34,7 @@ class _Bare(SpawnProcess):
     """
 
     @staticmethod
-    def _Popen(process_obj: Any) -> Any:  # noqa: N802  (the name is multiprocessing's)
+    def _Popen(process_obj: Any) -> Any:
         with _hiding:
             main = sys.modules["__main__"]
             sys.modules["__main__"] = ModuleType("__main__")

@@ -91,7 +91,12 @@ def evaluate(
         'no text encoder'
     """
     asked = [tasks] if isinstance(tasks, str) else list(tasks)
-    wanted = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    wanted = _seeds(seeds)
+    for share in fractions:
+        if not 0 < share <= 1:
+            raise InputError(f"{share!r} is no share above 0 and up to 1", field="fractions")
+    if not asked:
+        raise InputError("names none; give one or several, or 'all'", field="tasks")
     kept = None if results is not None else tempfile.TemporaryDirectory(prefix="g2d-bench-")
     folder = Path(results) if results is not None else Path(kept.name if kept else "")
     settings = resolve(data_root=None if data_root is None else Path(data_root), results=folder)
@@ -119,6 +124,13 @@ def evaluate(
         _source.cache_clear()
         raise EvaluationError(finished, report.failures)
     return finished
+
+
+def _seeds(given: int | Sequence[int]) -> tuple[int, ...]:
+    seeds = tuple(range(given)) if isinstance(given, int) else tuple(given)
+    if not seeds or any(not 0 <= seed < 1 << 32 for seed in seeds):
+        raise InputError("must be how many (1 or more), or which, from 0 to 4294967295", field="seeds")
+    return seeds
 
 
 def probe(
@@ -234,7 +246,7 @@ def _in_memory(bench: Bench) -> Iterator[None]:
 def as_found(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Put modules back in the end: mode, device, gradients, and what wants some."""
     parts = {part: part.training for module in modules for part in module.modules()}
-    parameters = {parameter for part in parts for parameter in part._parameters.values() if parameter is not None}
+    parameters = {one for part in parts for one in part._parameters.values() if one is not None}
     held = [(one, one.data, one.grad, one.requires_grad) for one in parameters]
     buffers = [(part, dict(part._buffers)) for part in parts]
     try:

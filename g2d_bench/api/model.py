@@ -66,6 +66,9 @@ class ImageTextModel(Protocol):
         """Project texts to vectors [B, d]."""
 
 
+FORMS = "must give a vector [B, D], maps [B, C, H, W], or a mapping of maps with the vector under 'pooled'"
+
+
 def features_of(output: Any) -> ImageFeatures:
     """Read what a module gave as a pyramid and a pooled vector.
 
@@ -91,16 +94,14 @@ def features_of(output: Any) -> ImageFeatures:
     else:
         maps = list(output) if isinstance(output, Sequence) else [output]
     if any(not isinstance(level, Tensor) or level.ndim != 4 for level in maps):
-        raise InputError(
-            "must give a vector [B, D], maps [B, C, H, W], or a mapping of maps with 'pooled'", field="model"
-        )
+        raise InputError(FORMS, field="model")
     maps.sort(key=lambda level: -int(level.shape[-1]))
     if pooled is None:
         if not maps:
-            raise InputError("gives neither a vector nor a map", field="model")
+            raise InputError(FORMS, field="model")
         pooled = maps[-1].mean(dim=(2, 3))
     if not isinstance(pooled, Tensor) or pooled.ndim != 2:
-        raise InputError("the pooled vector must be [B, D]", field="model")
+        raise InputError(FORMS, field="model")
     return ImageFeatures([level.float() for level in maps], pooled.float())
 
 
@@ -229,7 +230,8 @@ class UserText(nn.Module):
         """
         with as_in_training(torch.empty(0)):
             vectors = _inner(self.bert).encode_text(tokens["texts"])
-        if not isinstance(vectors, Tensor) or vectors.shape[:1] != (len(tokens["texts"]),) or vectors.ndim != 2:
+        count = len(tokens["texts"])
+        if not isinstance(vectors, Tensor) or vectors.ndim != 2 or len(vectors) != count:
             raise InputError("encode_text must give vectors [B, d]", field="model")
         return vectors.float()
 

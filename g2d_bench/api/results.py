@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.files import write_atomically
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import interval
 from g2d_bench.records.evidence import Evidence
-from g2d_bench.files import write_atomically
 from g2d_bench.records.record import Record, to_json
 from g2d_bench.records.selection import Found, select
 from g2d_bench.records.signature import parse_signature

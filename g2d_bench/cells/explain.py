@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from g2d_bench.cells.checks_cards import CardCheck
 from g2d_bench.errors import InputError
@@ -13,6 +14,7 @@ from g2d_bench.plain import visible
 from g2d_bench.records.cell import percent
 from g2d_bench.records.record import NOT_APPLICABLE, Record
 from g2d_bench.records.signature import NUMBERS, Parts, parse_signature
+from g2d_bench.records.store import is_place
 
 if TYPE_CHECKING:
     from g2d_bench.cards.catalogue import Catalogue
@@ -21,13 +23,13 @@ Lines = Iterator[str]
 
 FIELDS = {
     "schema_version": "layout of this file",
-    "key": "digest of everything that moves the number: cell, cards, weights, data, NUMBERS; the same key means "
-    "the same number",
+    "key": "digest of everything that moves the number: cell, cards, weights, data, NUMBERS; the same key "
+    "means the same number",
     "signature": "what must be equal for two numbers to share a column; taken apart below",
     "kind": "kind of task",
     "cell": "task, encoder, share of the training labels, seed and protocol",
-    "data": "data set, whether it is generated (phantom) or real, its content hash, that of the split, and the "
-    "images and positive images of each part",
+    "data": "data set, whether it is generated (phantom) or real, its content hash, that of the split, and "
+    "the images and positive images of each part",
     "encoder": "hash of its card, digest of its weights, title, scale and what it was pre-trained on",
     "metrics": "the numbers; null where a metric is undefined, which the notes explain",
     "references": "the same metrics of trivial predictors on the very same test set",
@@ -70,7 +72,8 @@ def explain_signature(text: str, catalogue: Catalogue) -> Lines:
     if metric:
         yield from _rows([(metric, f"the metric: {_convention(metric)}")])
     yield ""
-    yield "Two numbers share a column if all of this is equal. Encoder, share of labels and seed are no part of it."
+    yield "Two numbers share a column only if all of this is equal. Encoder, share of labels and seed are no"
+    yield "part of it."
     data = "--phantom" if parts.data_kind == "phantom" else "--data-root FOLDER"
     yield "To measure an encoder under it:"
     words = f"--task {shlex.quote(parts.task)} --protocol {shlex.quote(parts.protocol)} {data}"
@@ -83,12 +86,14 @@ def _parts(parts: Parts, catalogue: Catalogue) -> list[tuple[str, str]]:
     kind = f" ({task.kind} on {task.dataset})" if task is not None else ""
     data = "generated radiographs in the layout of" if parts.data_kind == "phantom" else "the real data set"
     protocol = check.protocol(parts, task) if task is not None else None
-    numbers = "as here" if int(parts.numbers) == NUMBERS else f"here it is {NUMBERS}: numbers have moved since"
+    same = int(parts.numbers) == NUMBERS
+    numbers = "as here" if same else f"here it is {NUMBERS}: the code gives other numbers"
+    said = _here(protocol) if task is not None else "cannot be told without the card of the task"
     return [
         (
             f"{parts.task}@{parts.version}#{parts.task_hash}",
             f"task {parts.task}{kind}, version {parts.version}; the digest is of what on its card moves a "
-            f"number: {_here(task, 'card')}",
+            f"number: {_here(task)}",
         ),
         (
             f"{parts.data_kind}:{parts.dataset}#{parts.data_hash}",
@@ -100,8 +105,8 @@ def _parts(parts: Parts, catalogue: Catalogue) -> list[tuple[str, str]]:
         ),
         (
             f"{parts.protocol}@{parts.protocol_version}#{parts.protocol_hash}",
-            f"protocol {parts.protocol}, version {parts.protocol_version}; the digest is of what it says of this "
-            f"kind of task: {_here(protocol, 'card') if task is not None else 'cannot be told without the task'}",
+            f"protocol {parts.protocol}, version {parts.protocol_version}; the digest is of what it says of "
+            f"this kind of task: {said}",
         ),
         (f"n{parts.numbers}", f"version of the code's numbers, raised whenever one moves; {numbers}"),
     ]
@@ -114,8 +119,8 @@ def _convention(metric: str) -> str:
         return "no metric of this name is here"
 
 
-def _here(card: Any, what: str) -> str:
-    return f"the {what} here is the same" if card is not None else f"there is no such {what} here, or another one"
+def _here(card: object) -> str:
+    return "the card here is the same" if card is not None else "there is no such card here, or another one"
 
 
 def explain_record(record: Record, where: str, catalogue: Catalogue) -> Lines:
@@ -133,10 +138,10 @@ def explain_record(record: Record, where: str, catalogue: Catalogue) -> Lines:
     for name, value in record.metrics.items():
         number = "undefined" if value is None else f"{value:.4f}"
         yield visible(f"  {name} = {number}: {_convention(name)}")
-    what = "GENERATED images" if data.kind == "phantom" else "real images"
+    what = "GENERATED images" if data.kind == "phantom" else "Real images"
     yield (
-        f"Trained on {data.images['train']} {what} of {data.dataset} ({percent(cell.fraction)} of the labels), "
-        f"chosen on {data.images['val']}, tested on {data.images['test']}."
+        f"{what} of {data.dataset}: {data.images['train']} to train on ({percent(cell.fraction)} of the "
+        f"labels), {data.images['val']} to choose on, {data.images['test']} to test on."
     )
     yield ""
     yield "Its signature:"
@@ -155,8 +160,8 @@ def _repeat(record: Record, where: str) -> Lines:
     others = [f"{name} {there}" for name, there in record.versions.items() if here.get(name) != there]
     yield "To repeat it:"
     if record.encoder.weights.startswith("memory:"):
-        yield "  The encoder was a model in memory. Build it from the code that its author gives, load the state"
-        yield f"  with the digest {record.encoder.weights}, and call"
+        yield "  The encoder was a model in memory. Build it from its author's code, load the state with the"
+        yield f"  digest {record.encoder.weights}, and call"
         yield f"  {record.command}"
         return
     if others:
@@ -169,8 +174,14 @@ def _repeat(record: Record, where: str) -> Lines:
     cell = record.cell
     words = ["--task", cell.task, "--encoder", cell.encoder, "--fraction", f"{cell.fraction!r}"]
     words += ["--seed", str(cell.seed), "--protocol", cell.protocol]
-    yield visible(f"  g2d-bench compare --to FOLDER {shlex.join(words)} --run")
-    yield f"  (FOLDER is the results folder in which {where} lies)"
+    yield visible(f"  g2d-bench compare --to {shlex.quote(str(_folder(where)))} {shlex.join(words)} --run")
+
+
+def _folder(where: str) -> Path:
+    """Return the results folder, or the part of it, in which a record lies."""
+    path = Path(where).absolute()
+    folder = path.parents[3] if is_place(path) else path.parent
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _rows(rows: list[tuple[str, str]]) -> Lines:

@@ -212,7 +212,8 @@ def _against_folder(
         here = read_folders(roots)
         measured = by_cell(_repeats(here, [one.record for one in chosen]))
         if not measured:
-            raise InputError(f"none of the {len(cells)} cells of {folder} is here; add --run", file=_named(roots))
+            reason = f"none of the {len(cells)} cells of {folder} is here; add --run"
+            raise InputError(reason, file=_named(roots))
         there = {one.cell for one in everything}
         if more := sorted({one.cell for one in here if wanted.passes(one.record)} - there):
             click.echo(

@@ -60,7 +60,10 @@ class Section:
 
 
 def sections(
-    tables: Sequence[Table], found: Sequence[Found], roots: Sequence[Path], main: Mapping[tuple[str, str], str]
+    tables: Sequence[Table],
+    found: Sequence[Found],
+    roots: Sequence[Path],
+    main: Mapping[tuple[str, str], str],
 ) -> list[Section]:
     """Join the tables of :func:`g2d_bench.report.table.blocks` with the records behind them.
 
