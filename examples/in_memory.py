@@ -4,8 +4,8 @@ Both have random weights: they show how a model is handed over, not how good one
 
     python examples/in_memory.py
 
-The first run generates the radiographs (minutes); after that it takes well under a minute on two cores. Tasks that
-need what a model lacks are n/a and say why.
+The first run generates the radiographs (minutes); after that it takes well under a minute on two cores. Tasks
+that need what a model lacks are n/a and say why.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ToyCLIP(nn.Module):
         self.letters = nn.Embedding(128, dim)
 
     def encode_cells(self, images: Tensor) -> Tensor:
-        """Project the cells of images [B, 3, S, S] to [B, d, h, w]; phrase and grounding tasks ask for them."""
+        """Project the cells of images [B, 3, S, S] to [B, d, h, w], which phrase tasks ask for."""
         return self.image(images)
 
     def encode_image(self, images: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ def evaluate(
         EvaluationError: some cells failed; it holds the results of the others.
 
     Example:
-        >>> results = evaluate("random", "covid-cxr-phrase")
+        >>> results = evaluate("random", "rsna-zeroshot")
         >>> results.frame().loc[0, "reason"]
         'no text encoder'
     """
@@ -163,8 +163,9 @@ def probe(
         InputError: see :func:`evaluate`; also where the model lacks what the task asks for.
 
     Example:
-        >>> round(probe("random", "rsna-cls")["auroc"], 1)
-        0.6
+        >>> found = probe("random", "rsna-cls", fraction=1.0)
+        >>> 0.0 <= found["auroc"] <= 1.0
+        True
     """
     done = evaluate(
         model,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from g2d_bench.errors import InputError, did_you_mean
-from g2d_bench.paths import MAX_NAME, expanded
+from g2d_bench.paths import MAX_NAME, expanded, shipped_results
 from g2d_bench.terminal import neutral_output
 
 if TYPE_CHECKING:
@@ -229,14 +229,6 @@ def settings(given: dict[str, Any]) -> Settings:
 def folders(named: Sequence[Path]) -> list[Path]:
     """Return folders of records; ``results/...`` is among what ships with the suite where it is not here."""
     return [shipped_results(path) for path in named]
-
-
-def shipped_results(path: Path) -> Path:
-    """Find a folder of records: as given, else among what ships with the suite."""
-    from g2d_bench.paths import shipped
-
-    inside = shipped("results") / path.relative_to("results") if path.parts[:1] == ("results",) else path
-    return inside if not path.exists() and inside.is_dir() else path
 
 
 def bench(given: dict[str, Any], **run_options: Any) -> Bench:

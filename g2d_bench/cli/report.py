@@ -18,7 +18,6 @@ from g2d_bench.cli.options import (
     reading_options,
     results_option,
     settings,
-    shipped_results,
 )
 from g2d_bench.cli.tell import tell_left_out, tell_other_protocols, tell_unquoted
 from g2d_bench.errors import InputError
@@ -414,7 +413,7 @@ def _select(roots: Sequence[Path], wanted: Filter) -> list[Found]:
 
 def _folder(name: str) -> Path:
     """Find a reference folder: as given, else among what ships with the suite."""
-    from g2d_bench.paths import expanded
+    from g2d_bench.paths import expanded, shipped_results
 
     return shipped_results(expanded(name, "--to"))
 

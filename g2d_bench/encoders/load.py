@@ -134,6 +134,13 @@ def load_encoder(
 
     Raises:
         InputError: card and architecture disagree, no weights, or a file that does not fit.
+
+    Example:
+        >>> from g2d_bench import Catalogue
+        >>> encoder = load_encoder(Catalogue.open().encoders["random"])
+        >>> images = torch.zeros(2, encoder.card.image.size, encoder.card.image.size, dtype=torch.uint8)
+        >>> tuple(encoder.image(encoder.preprocess(images)).pooled.shape)
+        (2, 128)
     """
     if download and checkpoint is None and card.weights.startswith(TIMM):
         checkpoint = download_timm(card)

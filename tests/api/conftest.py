@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,7 +31,7 @@ def _apart(
     quick_protocols: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[None]:
+) -> None:
     """Let every test work in a folder of its own, on the small films and with the protocol of few steps."""
     for name in ("G2D_BENCH_RESULTS", "G2D_BENCH_CONFIG"):
         monkeypatch.delenv(name, raising=False)
@@ -40,7 +39,6 @@ def _apart(
     monkeypatch.setenv("G2D_BENCH_DATA", str(films))
     monkeypatch.chdir(tmp_path)
     Path("g2d-bench.toml").write_text(f"protocols_dir = [{str(quick_protocols)!r}]\n")
-    yield
 
 
 class Vector(nn.Module):

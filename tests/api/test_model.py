@@ -54,7 +54,7 @@ def test_half_precision_is_widened() -> None:
     "output", [torch.ones(3), "text", None, {"a": torch.ones(2, 3)}, [torch.ones(2, 3)], {}, ([1], 2)]
 )
 def test_what_is_no_feature_is_refused(output: Any) -> None:
-    with pytest.raises(InputError, match="^model: ") as caught:
+    with pytest.raises(InputError, match=r"^model: ") as caught:
         features_of(output)
     assert "\n" not in str(caught.value)
 
@@ -84,7 +84,7 @@ def test_a_model_that_does_not_fit_is_refused_in_one_line(what: Any, text: str) 
 
 @pytest.mark.parametrize("change", [{"size": 8}, {"std": 0.0}, {"mean": [0.1, 0.2]}])
 def test_an_impossible_spec_is_refused_in_one_line(change: dict[str, Any], vector: nn.Module) -> None:
-    with pytest.raises(InputError, match="^spec: ") as caught:
+    with pytest.raises(InputError, match=r"^spec: ") as caught:
         wrap(vector, gb.ImageSpec(**({"size": 64} | change)))
     assert "\n" not in str(caught.value)
 

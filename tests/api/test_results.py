@@ -54,7 +54,7 @@ def test_tables_come_in_every_format(style: str, mine: gb.Results) -> None:
 
 
 def test_an_unknown_format_is_one_line(mine: gb.Results) -> None:
-    with pytest.raises(gb.InputError, match="did you mean|allowed") as caught:
+    with pytest.raises(gb.InputError, match=r"did you mean|allowed") as caught:
         mine.table("markdwn")
     assert "\n" not in str(caught.value)
 
