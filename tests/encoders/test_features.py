@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,7 +23,6 @@ from g2d_bench.encoders.features import (
     pyramid_shapes,
 )
 from g2d_bench.encoders.load import Encoder, load_encoder
-from g2d_bench.hashing import digest_code
 
 MakeCard = Callable[[str], EncoderCard]
 
@@ -134,20 +132,6 @@ def test_key_holds_all_that_moves_the_numbers(
             patch.setattr(f"{library}.__version__", "0.0.1")
             changed(library, encoder)
     assert features_key(load_encoder(card, seed=3), "c") == seen["as it is"]
-
-
-def test_code_is_known_by_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    module = tmp_path / "some_module_of_ours.py"
-    module.write_text("raise RuntimeError('not to be imported')")
-    before = digest_code("some_module_of_ours", "json")
-    assert before != digest_code("json", "some_module_of_ours")
-    digest_code.cache_clear()
-    assert digest_code("some_module_of_ours", "json") == before
-    module.write_text("pass")
-    digest_code.cache_clear()
-    assert digest_code("some_module_of_ours", "json") != before
-    assert all(find_spec(name) for name in features_module.CODE), "every module exists"
 
 
 def test_default_folder_is_the_cache(

@@ -20,7 +20,6 @@ import pytest
 
 from g2d_bench.data.source import Source
 from g2d_bench.errors import InputError
-from g2d_bench.hashing import digest_package
 from g2d_bench.phantom import PROFILES, ensure, generate
 from g2d_bench.phantom.ensure import ABANDONED, CHUNK
 from g2d_bench.phantom.writers import WRITERS, cxr14, writer_of
@@ -148,18 +147,6 @@ def test_another_generator_makes_it_anew_and_the_same_does_not(
     }
 
 
-def test_generator_is_known_by_its_source(tmp_path: Path) -> None:
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "inner" / "a.py").write_text("raise RuntimeError('not to be imported')")
-    digests = [digest_package(tmp_path)]
-    for name, text in (("inner/a.py", "pass"), ("b.py", ""), ("c.toml", "d = 1"), ("note.txt", "nothing")):
-        (tmp_path / name).write_text(text)
-        digest_package.cache_clear()
-        digests.append(digest_package(tmp_path))
-    assert len(set(digests)) == 4
-    assert digests[-1] == digests[-2]
-
-
 def test_prefix_of_a_larger_set_is_the_smaller_set(make: Make, tmp_path: Path) -> None:
     large, small = make("cxr14"), ensure("cxr14", root=tmp_path, count=12, size=SIZE, workers=1)
     images = {name: value for name, value in contents(small).items() if name.startswith("images/")}
@@ -246,9 +233,6 @@ def test_root_that_cannot_be_written(tmp_path: Path) -> None:
         ensure("siim", root=tmp_path / "file", count=2, size=SIZE)
 
 
-# SIIM
-
-
 def test_siim_layout(make: Make) -> None:
     import pydicom
 
@@ -315,9 +299,6 @@ def test_masks_split_into_parts() -> None:
     assert len(split_mask(dot, 3)) == 1
 
 
-# MIMIC-CXR
-
-
 def test_mimic_layout(make: Make) -> None:
     folder = make("mimic-cxr")
     metadata = rows(folder / "mimic-cxr-2.0.0-metadata.csv.gz")
@@ -347,9 +328,6 @@ def test_mimic_reports_are_read_alike_from_table_and_files(make: Make, tmp_path:
     for one, other in zip(read(folder), read(copy), strict=True):
         assert one.report
         assert sentences(one.report) == sentences(other.report)
-
-
-# The others
 
 
 def test_rsna_layout(make: Make) -> None:
