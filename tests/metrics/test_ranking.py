@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import numpy.typing as npt
-from sklearn.metrics import average_precision_score, roc_auc_score
-
-from g2d_bench.metrics.ranking import Ranking, mean_over_labels
-
-
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from sklearn.metrics import (
+    average_precision_score,
     f1_score,
     matthews_corrcoef,
+    roc_auc_score,
 )
 
-from g2d_bench.metrics.ranking import choose_threshold
+from g2d_bench.metrics.ranking import Ranking, choose_threshold, mean_over_labels
 
 Array = npt.NDArray[np.float64]
 

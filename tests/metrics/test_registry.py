@@ -87,7 +87,7 @@ class Families(dict[str, Any]):
 
 
 def test_a_name_that_two_families_take_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    double = {name: FAMILIES["segmentation"] for name in ("segmentation", "detection")}
+    double = dict.fromkeys(("segmentation", "detection"), FAMILIES["segmentation"])
     monkeypatch.setattr(registry, "FAMILIES", Families(double))
     registry.metrics.cache_clear()
     try:

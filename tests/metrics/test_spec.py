@@ -47,7 +47,7 @@ def test_a_metric_s_value_is_that_of_equal_weights() -> None:
 def test_what_depends_on_the_order_has_no_interval() -> None:
     spec = MetricSpec("batches", "means of batches")
     assert not spec.resamples
-    with pytest.raises(InputError, match="^metric batches depends on the order of the samples"):
+    with pytest.raises(InputError, match=r"^metric batches depends on the order of the samples"):
         spec.statistic({"id": np.arange(2)})
 
 
@@ -67,5 +67,5 @@ def test_one_label_takes_its_column_of_everything() -> None:
     }
     assert (spec.name, spec.by_label) == ("mean/B", False)
     assert spec(stored) == pytest.approx(3)
-    with pytest.raises(InputError, match="^label: no label 'C'"):
+    with pytest.raises(InputError, match=r"^label: no label 'C'"):
         MetricSpec("mean", "the mean", prepared=first, by_label=True).of_label("C")(stored)
