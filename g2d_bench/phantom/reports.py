@@ -17,9 +17,9 @@ from g2d_bench.phantom import small_talk as talk
 from g2d_bench.phantom import wording as w
 from g2d_bench.phantom.labels import COVID, DEVICES, OBJECT, chexpert_of
 from g2d_bench.phantom.scene import Finding, Scene
-from g2d_bench.phantom.seeds import stream
+from g2d_bench.phantom.seeds import Stream, stream
 
-Rng = np.random.Generator
+Rng = Stream
 
 
 @dataclass(frozen=True, slots=True)
