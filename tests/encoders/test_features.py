@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -70,32 +69,6 @@ def test_numbers_do_not_depend_on_the_company(
     levels, some = (pyramid_features(encoder, pixels, rows) for rows in (range(len(pixels)), [9, 50]))
     for level, two in zip(levels, some, strict=True):
         assert torch.equal(level[[9, 50]], two)
-
-
-def test_each_image_is_computed_once(
-    encoder: Encoder,
-    pixels: NDArray[np.uint8],
-    tmp_path: Path,
-    forwarded: Callable[[ModuleType], list[int]],
-) -> None:
-    computed = forwarded(features_module)
-    first = pooled_features(encoder, pixels, [1, 2, 3], content="c", folder=tmp_path)
-    both = pooled_features(encoder, pixels, [3, 4, 2], content="c", folder=tmp_path)
-    again = pooled_features(encoder, pixels, [4, 1], content="c", folder=tmp_path)
-    assert computed == [1, 2, 3, 4]
-    assert np.array_equal(both[0], first[2])
-    assert np.array_equal(again, np.stack([both[1], first[0]]))
-    pooled_features(encoder, pixels, [1], content="other data", folder=tmp_path)
-    assert computed == [1, 2, 3, 4, 1]
-    assert len(list(tmp_path.glob("*.done.npy"))) == 2
-
-
-def test_damaged_tables_are_made_again(encoder: Encoder, pixels: NDArray[np.uint8], tmp_path: Path) -> None:
-    first = pooled_features(encoder, pixels, [1, 2], content="c", folder=tmp_path)
-    key = features_key(encoder, "c")
-    for content in (b"", b"\x93NUMPY broken"):
-        (tmp_path / f"{key}.npy").write_bytes(content)
-        assert np.array_equal(pooled_features(encoder, pixels, [1, 2], content="c", folder=tmp_path), first)
 
 
 def test_key_holds_all_that_moves_the_numbers(
