@@ -13,6 +13,11 @@ from g2d_bench.paths import shipped
 from g2d_bench.records.signature import signature
 
 
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return Catalogue.open()
+
+
 def test_any_protocol_has_a_fast_form_and_no_other() -> None:
     catalogue = Catalogue.open()
     assert "clean+fast" not in catalogue.protocols.names
@@ -78,3 +83,49 @@ def test_an_encoder_in_memory_joins_and_takes_no_name() -> None:
     assert set(more.encoders.names) - set(catalogue.encoders.names) == {"in-memory"}
     with pytest.raises(InputError, match=r"^name: the name 'in-memory' is taken by in-memory\.toml"):
         more.with_encoder(card)
+
+
+def test_unknown_task_and_protocol(catalogue: Catalogue) -> None:
+    with pytest.raises(InputError, match=r"unknown task 'siim-sgg'; did you mean 'siim-seg'\?"):
+        catalogue.tasks["siim-sgg"]
+    with pytest.raises(InputError, match=r"unknown protocol 'clan'; did you mean 'clean'\?"):
+        catalogue.protocols["clan"]
+
+
+def test_own_cards_join_but_may_not_take_a_name(tmp_path: Path) -> None:
+    shipped = Path(__file__).resolve().parents[2] / "tasks" / "siim-seg.toml"
+    mine = tmp_path / "mine.toml"
+    mine.write_text(shipped.read_text())
+    assert Catalogue.open((tmp_path,)).tasks["mine"].name == "mine"
+    (tmp_path / "siim-seg.toml").write_text(shipped.read_text())
+    with pytest.raises(InputError, match=r"'siim-seg' is taken"):
+        Catalogue.open((tmp_path,))
+    with pytest.raises(InputError, match="no such folder"):
+        Catalogue.open((tmp_path / "none",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('kind = "segmentation"', 'kind = "segmentaton"', r"kind: .*did you mean 'segmentation'"),
+        ('dataset = "siim"', 'dataset = "sim"', r"dataset: unknown data set 'sim'; did you mean 'siim'"),
+        ("eval_size = 256", "evalsize = 256", r"evalsize: unknown key; did you mean 'eval_size'"),
+        ("eval_size = 256", "eval_size = -1", r"eval_size: .*greater than 0"),
+        ("eval_size = 256", 'eval_size = "big"', r"eval_size: .*integer"),
+        ('main = "dice_positive"', 'main = "dice"', r"main = 'dice' is not among metrics"),
+        ('"iou_positive"]', '"iou_positve"]', r"metrics: unknown metric .*did you mean 'iou_positive'"),
+        ("ratios = [0.70, 0.15, 0.15]", "ratios = [0.70, 0.15, 0.25]", r"split.clean: .*add up to 1"),
+        ("[split.clean]", "[split.other]", r"split.clean is missing"),
+        ("fractions = [0.01, 0.1, 1.0]", "fractions = [0, 2]", r"fractions must lie above 0"),
+        ('version = "1.0"', "version = 1", r"version: .*string"),
+        ('version = "1.0"', "", r"version: required key is missing"),
+    ],
+)
+def test_a_wrong_card_costs_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = (Path(__file__).resolve().parents[2] / "tasks" / "siim-seg.toml").read_text()
+    assert old in text
+    (tmp_path / "mine.toml").write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=message) as caught:
+        _ = Catalogue.open((tmp_path,)).tasks["mine"]
+    assert "mine.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)

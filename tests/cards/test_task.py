@@ -22,6 +22,11 @@ LISTED = {
 }
 
 
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return Catalogue.open()
+
+
 def test_cards_name_the_list_of_their_data_set() -> None:
     for task in Catalogue.open().tasks:
         ids = task.split["clean"].ids
@@ -137,3 +142,31 @@ def test_a_card_that_contradicts_itself(change: dict[str, Any], says: str) -> No
 def test_digest_moves_with_what_moves_numbers(change: dict[str, Any], moves: bool) -> None:
     before = TaskCard.model_validate(GOOD).digest("clean")
     assert (TaskCard.model_validate(GOOD | change).digest("clean") != before) == moves
+
+
+def test_digest_changes_with_what_moves_a_number_only(catalogue: Catalogue) -> None:
+    card = catalogue.tasks["siim-seg"]
+    assert card.digest("clean") == card.model_copy(update={"title": "x", "papers": ("y",)}).digest("clean")
+    assert card.digest("clean") != card.model_copy(update={"eval_size": 128}).digest("clean")
+    assert card.digest("clean") != card.digest("legacy")
+    protocol = catalogue.protocols["clean"]
+    assert protocol.segmentation is not None
+    other = protocol.segmentation.model_copy(update={"threshold": 0.4})
+    changed = protocol.model_copy(update={"segmentation": other})
+    assert protocol.digest("segmentation") != changed.digest("segmentation")
+    # A number of another kind has nothing to do with it.
+    assert protocol.digest("detection") == changed.digest("detection")
+    renamed = protocol.model_copy(update={"main": {"detection": "ap_50"}})
+    assert protocol.digest("detection") != renamed.digest("detection")
+    assert protocol.digest("segmentation") == renamed.digest("segmentation")
+
+
+def test_digest_leaves_out_what_a_card_does_not_say(catalogue: Catalogue) -> None:
+    class Later(TaskCard):
+        added: int = 3
+
+    card = catalogue.tasks["siim-seg"]
+    given = {name: getattr(card, name) for name in card.model_fields_set}
+    assert Later(**given).digest("clean") == card.digest("clean")
+    assert Later(**given, added=3).digest("clean") == card.digest("clean")
+    assert Later(**given, added=4).digest("clean") != card.digest("clean")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from decimal import Context, Decimal, localcontext
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import pytest
 from numpy.typing import NDArray
 
 from g2d_bench.phantom import arithmetic as ours
-from g2d_bench.phantom.arithmetic import tables
 from g2d_bench.phantom.seeds import Stream
 
 Doubles = NDArray[np.float64]
@@ -77,18 +75,6 @@ def test_powers_are_close_to_the_truth(exponent: float) -> None:
     assert float(np.max(error / allowed)) < 1
 
 
-@needs_wide
-def test_functions_of_singles_are_close_to_the_truth() -> None:
-    x = RNG.uniform(-86, 87, MANY).astype(np.float32)
-    assert units(ours.exp(x), np.exp(x.astype(np.longdouble))) < 2.6
-    x = RNG.uniform(-30, 30, MANY).astype(np.float32)
-    for own, true in ((ours.sin, np.sin), (ours.cos, np.cos)):
-        error = own(x).astype(np.longdouble) - true(x.astype(np.longdouble))
-        assert float(np.max(np.abs(error))) < 2**-23
-    x = RNG.uniform(-3, 3, MANY).astype(np.float32)
-    assert units(ours.cube(x), x.astype(np.longdouble) ** 3) < 0.51
-
-
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_ends_of_the_exponential(kind: Any) -> None:
     x = np.array([-np.inf, -1e30, -800, 0, 800, 1e30, np.inf], kind)
@@ -126,17 +112,6 @@ def test_one_number_gives_the_bits_of_many(function: Callable[[Any], Any], value
     assert [function(value) for value in values.tolist()] == together.tolist()
 
 
-def test_tables_are_rounded_once() -> None:
-    assert tables.split(tables.pi(), 33, 33)[0] == math.floor(math.pi * 2**31) / 2**31
-    assert float(tables.pi()) == math.pi
-    assert float(tables.ln2()) == math.log(2)
-    head, rest = tables.powers_of_two(64)
-    with localcontext(Context(prec=50)):
-        for j in (1, 17, 63):
-            truth = Decimal(2) ** (Decimal(j) / 64)
-            assert abs(Decimal(float(head[j])) + Decimal(float(rest[j])) - truth) < Decimal(2) ** -104
-
-
 def fixed(values: NDArray[Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16]
 
@@ -171,74 +146,3 @@ BITS: dict[str, tuple[Callable[[], NDArray[Any]], str]] = {
 def test_the_bits_are_those_of_every_machine(name: str) -> None:
     make, digest = BITS[name]
     assert fixed(make()) == digest
-
-
-@pytest.mark.parametrize("count", [1, 3, 84, 20_000])
-def test_normal_numbers_are_those_of_numpy(count: int) -> None:
-    for key in range(40):
-        own, theirs = Stream(key), np.random.Generator(np.random.Philox(key=key))
-        np.testing.assert_allclose(own.normal(size=count), theirs.normal(size=count), rtol=0, atol=1e-13)
-        # As many words have been used up.
-        assert own.random() == theirs.random()
-        assert own.normal(2, 3) == pytest.approx(theirs.normal(2, 3), abs=1e-13)
-
-
-def test_single_normal_numbers_are_those_of_numpy() -> None:
-    far = 0.0
-    for key in range(30):
-        own = Stream(key).normal_singles((128, 128))
-        theirs = np.random.Generator(np.random.Philox(key=key)).standard_normal((128, 128), np.float32)
-        np.testing.assert_allclose(own, theirs, rtol=0, atol=1e-6)
-        far = max(far, float(np.abs(own).max()))
-    assert far > 3.66, "no number beyond the last strip was drawn"
-
-
-def test_other_draws_are_those_of_numpy() -> None:
-    own, theirs = Stream(5), np.random.Generator(np.random.Philox(key=5))
-    for _ in range(2000):
-        assert own.beta(1.6, 2.2) == pytest.approx(theirs.beta(1.6, 2.2), abs=1e-13)
-        assert own.beta(2.4, 1.0) == pytest.approx(theirs.beta(2.4, 1.0), abs=1e-13)
-        assert own.geometric(0.45) == theirs.geometric(0.45)
-        assert own.uniform(2, 5) == theirs.uniform(2, 5)
-        assert own.choice("abcde") == str(theirs.choice(list("abcde")))
-
-
-@pytest.mark.parametrize("sigma", [0.41, 0.8, 6.7])
-@pytest.mark.parametrize("axis", [0, 1])
-def test_the_blur_is_scipys(sigma: float, axis: int) -> None:
-    from scipy.ndimage import gaussian_filter1d
-
-    image = RNG.normal(size=(60, 50))
-    for mirror, mode in ((True, "reflect"), (False, "nearest")):
-        np.testing.assert_allclose(
-            ours.gaussian(image, sigma, axis, mirror=mirror),
-            gaussian_filter1d(image, sigma, axis=axis, mode=mode),
-            atol=1e-14,
-        )
-
-
-def test_the_spline_is_scipys() -> None:
-    from scipy.ndimage import map_coordinates, spline_filter
-
-    values: Doubles = RNG.normal(size=(16, 16))
-    at: Doubles = np.arange(-4, 124) / 8
-    rows, columns = np.meshgrid(at, at, indexing="ij")
-    truth: Doubles = map_coordinates(
-        spline_filter(values, order=3, mode="grid-wrap"),
-        [rows, columns],
-        order=3,
-        mode="grid-wrap",
-        prefilter=False,
-    )
-    np.testing.assert_allclose(ours.periodic_spline(values, at), truth, atol=1e-12)
-
-
-def test_straight_lines_between_samples() -> None:
-    x, values = np.array([0.0, 1, 1, 4]), np.array([[0.0, 2, 3, 0], [1, 1, 1, 1]])
-    at = np.array([-1, 0, 0.5, 1, 2, 4, 9.0])
-    np.testing.assert_allclose(ours.interpolate(at, x, values), [[0, 0, 1, 3, 2, 0, 0], [1] * 7])
-    np.testing.assert_array_equal(ours.interpolate(at, x, values[0]), ours.interpolate(at, x, values)[0])
-
-
-def test_sums_run_from_the_first_to_the_last() -> None:
-    assert ours.total([1e16, 1.0, -1e16, 1.0]) == 1.0
