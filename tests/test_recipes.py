@@ -97,7 +97,13 @@ def test_encoder_pages_are_followed(tmp_path: Path, films: Path) -> None:
 
 @pytest.mark.parametrize(
     ("page", "steps", "real"),
-    [("add-a-data-set.md", 5, False), ("add-a-metric.md", 5, True), ("add-a-task.md", 3, True)],
+    [
+        ("add-a-data-set.md", 5, False),
+        ("add-a-metric.md", 5, True),
+        ("add-a-task.md", 3, True),
+        ("add-a-kind.md", 5, True),
+        ("add-an-objective.md", 6, True),
+    ],
 )
 def test_followed_literally(page: str, steps: int, real: bool, tmp_path: Path, films: Path) -> None:
     """Data that a page does not make are a few films, instead of the thousands that are generated else."""
