@@ -11,16 +11,34 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from g2d_bench.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w./-]+\.(?:py|toml))\n")
 LAUNCH = {"g2d-bench": [sys.executable, "-m", "g2d_bench"], "python": [sys.executable]}
 INSTALL = "-m pip install --quiet --no-deps --no-index --no-build-isolation --target site ."
+
+
+NEEDED = {
+    "add-a-kind.md": [("g2d_bench.cards.kind", "KINDS")],
+    "add-an-objective.md": [("g2d_bench.pretrain.objective", "OBJECTIVES")],
+}
+"""Tables of names that entry points must feed before a page can be followed."""
+
+
+def open_to_packages(module: str, name: str) -> bool:
+    """Say whether a table of names is there and is a registry."""
+    try:
+        return isinstance(getattr(import_module(module), name), Registry)
+    except ImportError:
+        return False
 
 
 class Step(NamedTuple):
@@ -90,7 +108,7 @@ def test_encoder_pages_are_followed(tmp_path: Path, films: Path) -> None:
     state = {f"img_encoder.model.{name}": value for name, value in model.state_dict().items()}
     torch.save({"state_dict": state, "epoch": 1}, tmp_path / "my.ckpt")
     given = {"G2D_BENCH_DATA": str(films)}
-    assert follow("add-an-encoder.md", tmp_path, given, but=("gloria", "ls ", "pretrain")) == 8
+    assert follow("add-an-encoder.md", tmp_path, given, but=("gloria", "ls weights", "pretrain")) == 8
     names = {path.parents[2].name for path in (tmp_path / "runs").rglob("*.json")}
     assert names == {"my-method.r50", "tiny.r18"}
 
@@ -107,6 +125,8 @@ def test_encoder_pages_are_followed(tmp_path: Path, films: Path) -> None:
 )
 def test_followed_literally(page: str, steps: int, real: bool, tmp_path: Path, films: Path) -> None:
     """Data that a page does not make are a few films, instead of the thousands that are generated else."""
+    if not all(open_to_packages(*place) for place in NEEDED.get(page, ())):
+        pytest.skip("packages cannot add one yet")
     pytest.importorskip("setuptools", reason="builds the package of the page")
     assert follow(page, tmp_path, {"G2D_BENCH_DATA": str(films)} if real else {}) == steps
     assert list((tmp_path / "runs").rglob("*.json"))
