@@ -76,7 +76,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def follow(page: str, folder: Path, given: Mapping[str, str], but: tuple[str, ...] = ()) -> int:
-    """Write the files of a page and do its steps, but those with certain words; return how many there were."""
+    """Write the files of a page and do its steps, but those with certain words; return their number."""
     steps = 0
     more = environment(**given)
     more |= {"G2D_BENCH_CACHE": str(folder / "cache"), "PYTHONPATH": f"{folder / 'site'}{os.pathsep}{ROOT}"}
