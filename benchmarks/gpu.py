@@ -516,7 +516,7 @@ def agreement(place: Place, kind: str) -> Row:
     """
     from g2d_bench.adapters.base import run_jobs
     from g2d_bench.adapters.mm.runner import import_quietly
-    from g2d_bench.encoders.dense import forget_all
+    from g2d_bench.encoders.dense import _kept
 
     task = {"segmentation": "rsna-seg", "detection": "rsna-det", "classification": "rsna-cls"}[kind]
     main = place.bench().catalogue.tasks[task].main
@@ -532,7 +532,7 @@ def agreement(place: Place, kind: str) -> Row:
     losses: dict[tuple[str, int], list[float]] = {}
 
     def one(label: str, protocol: str, device: str, seed: int) -> tuple[float, Any]:
-        forget_all()
+        _kept.clear()
         os.environ["G2D_BENCH_DEVICE"] = device
         try:
             job = place.job(task, protocol, "g2d", seed=seed, fraction=AGREE[kind], **{"rule": "", **changes})
@@ -608,9 +608,9 @@ def rows(place: Place) -> dict[str, Callable[[], Row]]:
 
 def tidy() -> None:
     """Give back what a row has left."""
-    from g2d_bench.encoders.dense import forget_all
+    from g2d_bench.encoders.dense import _kept
 
-    forget_all()
+    _kept.clear()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
