@@ -27,4 +27,4 @@ def test_nothing_unknown_and_nothing_changed() -> None:
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         Named.model_validate({"name": "a", "nam": "b"})
     with pytest.raises(ValidationError, match="Instance is frozen"):
-        card.name = "b"  # type: ignore[misc]
+        card.name = "b"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +16,7 @@ NOTHING = SharedFacts(("train", "test"), 0, 0, 0, 0, 0, 0)
 def test_anything_shared_is_a_leak(field: str) -> None:
     assert not NOTHING.leaks
     assert not replace(NOTHING, files=None, near_duplicates=None).leaks
-    assert replace(NOTHING, **{field: 1}).leaks
+    assert replace(NOTHING, **cast(Any, {field: 1})).leaks
 
 
 @pytest.mark.parametrize(

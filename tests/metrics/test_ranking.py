@@ -69,18 +69,21 @@ def test_best_f1_and_accuracies_against_every_threshold(seed: int) -> None:
 
 @pytest.mark.parametrize("value", [0.0, 1.0, np.nan])
 def test_one_side_alone_has_no_order(value: float) -> None:
-    ranking = Ranking(np.arange(4.0), np.full(4, value))
+    ranking = Ranking(np.arange(4, dtype=np.float64), np.full(4, value))
     once = np.ones((1, 4))
     assert np.isnan(ranking.auroc(once)[0])
     if value != 1:
         assert np.isnan(ranking.average_precision(once)[0])
         assert np.isnan(ranking.best_f1(once)).all()
         assert np.isnan(ranking.accuracy_above_best_f1(once)[0])
-        assert np.isnan(choose_threshold(np.arange(4.0), np.full(4, value)))
+        assert np.isnan(choose_threshold(np.arange(4, dtype=np.float64), np.full(4, value)))
 
 
 def test_positives_without_weight_are_undefined() -> None:
-    ranking, weights = Ranking(np.arange(4.0), np.array([0.0, 1, 0, 1])), np.array([[1.0, 0, 1, 0]])
+    ranking, weights = (
+        Ranking(np.arange(4, dtype=np.float64), np.array([0.0, 1, 0, 1])),
+        np.array([[1.0, 0, 1, 0]]),
+    )
     assert np.isnan(ranking.auroc(weights)[0])
     assert np.isnan(ranking.average_precision(weights)[0])
     assert np.isnan(ranking.best_f1(weights)).all()
