@@ -1,4 +1,4 @@
-"""Precision is part of a protocol: of its keys and signatures where it is not single."""
+"""Cells become records."""
 
 from __future__ import annotations
 
@@ -10,48 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cells import workers as local
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import verify
-from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Record
-from g2d_bench.records.signature import signature
-
-# As they were before there was a choice: records of single precision keep their keys.
-DIGESTS = {
-    ("clean", "classification"): "a3477a8c2043b70ca7222fb9d32619702153638efdadc9d952684b08dba17131",
-    ("clean", "segmentation"): "708c2817d9269c9569597cc5c19fc23c13b919eb3ab2222516351d2a655ae7a8",
-    ("legacy", "detection"): "5fccacac09d270595ccf6ee3794ed4ddbb1dacc31b2985d11d973d0dd80f20ff",
-}
-
-
-@pytest.mark.parametrize(("name", "kind"), list(DIGESTS))
-def test_single_precision_moves_no_digest(name: str, kind: str) -> None:
-    protocols = Catalogue.open().protocols
-    protocol = protocols[name]
-    assert protocol.precision == "fp32"
-    assert protocol.digest(kind) == DIGESTS[name, kind]  # type: ignore[arg-type]
-    fast = protocols[f"{name}+fast"]
-    assert (fast.name, fast.precision) == (f"{name}+fast", "fast")
-    assert fast.digest(kind) != protocol.digest(kind)  # type: ignore[arg-type]
-
-
-def test_any_protocol_has_a_fast_form_and_no_other() -> None:
-    catalogue = Catalogue.open()
-    assert "clean+fast" not in catalogue.protocols.names
-    for name in ("cleen+fast", "clean+quick", "clean+fast+fast"):
-        with pytest.raises(InputError, match="unknown protocol"):
-            catalogue.protocols[name]
-    task, protocols = catalogue.tasks["siim-seg"], catalogue.protocols
-    one, other = (
-        signature(task, protocols[name], data_kind="real", data_hash="a" * 8, split_hash="b" * 8)
-        for name in ("clean", "clean+fast")
-    )
-    assert "|clean@1.0#" in one
-    assert "|clean+fast@1.0#" in other
 
 
 @pytest.fixture
