@@ -140,7 +140,7 @@ def load_encoder(
         >>> encoder = load_encoder(Catalogue.open().encoders["random"])
         >>> images = torch.zeros(2, encoder.card.image.size, encoder.card.image.size, dtype=torch.uint8)
         >>> tuple(encoder.image(encoder.preprocess(images)).pooled.shape)
-        (2, 128)
+        (2, 192)
     """
     if download and checkpoint is None and card.weights.startswith(TIMM):
         checkpoint = download_timm(card)

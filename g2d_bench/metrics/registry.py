@@ -71,7 +71,8 @@ def measure(predictions: Predictions, names: tuple[str, ...]) -> dict[str, float
     Example:
         >>> import numpy as np
         >>> scores, targets = np.array([[0.9], [0.2], [0.4]]), np.array([[1], [0], [1]])
-        >>> measure({"scores": scores, "targets": targets, "label": np.array(["Pneumonia"])}, ("auroc",))
-        {'auroc': 1.0}
+        >>> stored = {"scores": scores, "targets": targets, "label": np.array(["Pneumonia"])}
+        >>> float(measure(stored, ("auroc",))["auroc"])
+        1.0
     """
     return {name: metric_spec(name)(predictions) for name in names}
