@@ -120,8 +120,10 @@ class UserImage(nn.Module):
         self._call = model.encode_image if hasattr(model, "encode_image") else model
         self._cells = getattr(model, "encode_cells", None)
         probe = self._try(size)
-        self.channels = tuple(int(level.shape[1]) for level in probe.pyramid)
-        self.strides = tuple(round(size / int(level.shape[-1])) for level in probe.pyramid)
+        # Cells stand last in the pyramid; a decoder over them alone would be none.
+        levels = probe.pyramid if len(probe.pyramid) > (self._cells is not None) else []
+        self.channels = tuple(int(level.shape[1]) for level in levels)
+        self.strides = tuple(round(size / int(level.shape[-1])) for level in levels)
         self.num_features = int(probe.pooled.shape[1])
 
     def _try(self, size: int) -> ImageFeatures:
@@ -202,11 +204,11 @@ class UserHeads(Heads):
 
     def __init__(self, dim: int, *, cells: bool) -> None:
         super().__init__()
-        self.dim, self._has_cells = dim, cells
+        self.dim, self.has_cells = dim, cells
 
     def embed_image(self, features: ImageFeatures) -> ImageEmbedding:
         """Take the vector, and the cells where the model gives some."""
-        return ImageEmbedding(features.pooled, features.pyramid[-1] if self._has_cells else None)
+        return ImageEmbedding(features.pooled, features.pyramid[-1] if self.has_cells else None)
 
     def embed_text(self, states: Any, tokens: Any) -> TextEmbedding:
         """Take the vectors."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from g2d_bench.cards.encoder import TIMM, EncoderCard, Layout
+from g2d_bench.cards.kind import Gift
 from g2d_bench.devices import Precision
 from g2d_bench.encoders.checkpoint import LoadReport, load_into, match_any, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
@@ -58,6 +59,18 @@ class Encoder:
     _copied: dict[torch.device, tuple[Tensor, Tensor]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    @property
+    def gives(self) -> frozenset[Gift]:
+        """What a kind of task may ask of it."""
+        found: set[Gift] = {"vector"}
+        if self.image.channels:
+            found.add("maps")
+        if self.text is not None and self.heads is not None:
+            found.add("text")
+            if self.heads.has_cells:
+                found.add("cells")
+        return frozenset(found)
 
     @property
     def device(self) -> torch.device:

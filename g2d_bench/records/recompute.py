@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
 from g2d_bench.hashing import digest_code, digest_json, digest_package
@@ -33,15 +34,6 @@ EDITED = 1e-6
 ORDER_ONLY = ("auroc", "auprc", "f1_legacy", "accuracy_legacy")
 """Metrics that know nothing of scores but their order: of a predictor that says the same of every image they
 are known without its training set."""
-TRUTH = {
-    "segmentation": ("true",),
-    "classification": ("targets", "label"),
-    "zero-shot": ("targets", "label"),
-    "detection": ("true_image", "true_label", "true_box"),
-    "grounding": ("true",),
-    "phrase": ("true", "category"),
-}
-"""Arrays that hold what is true of a test set, whatever was predicted."""
 FORMAT = 1
 """Version of the files in the cache."""
 READ_BY = ("g2d_bench.records.recompute", "g2d_bench.records.shapes", "g2d_bench.records.archives")
@@ -159,7 +151,7 @@ def truth_of(kind: str, predictions: Mapping[str, NDArray[Any]]) -> str:
     Returns:
         "" where a part of it is not there.
     """
-    names = TRUTH.get(kind, ())
+    names = KINDS[kind].truth if kind in KINDS else ()
     if not names or any(name not in predictions for name in names):
         return ""
     return digest_json([_plain(predictions[name]) for name in names])
