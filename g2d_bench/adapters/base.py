@@ -13,10 +13,13 @@ from g2d_bench.adapters.mm.runner import import_quietly
 from g2d_bench.cards.kind import KINDS
 
 if TYPE_CHECKING:
+    import torch
+
     from g2d_bench.cards.kind import Gift, Kind
     from g2d_bench.cards.protocol import Protocol
     from g2d_bench.cards.task import TaskCard
     from g2d_bench.data.task_data import TaskData
+    from g2d_bench.devices import Precision
     from g2d_bench.encoders.load import Encoder
 
 
@@ -69,6 +72,13 @@ Adapter = Callable[[Job], Outcome]
 
 KERNELS = "nondeterministic_kernels"
 """Note of a record that names kernels of a GPU whose last bits may differ in another run."""
+
+
+def stays(device: torch.device, precision: Precision) -> bool:
+    """Ask :func:`g2d_bench.devices.stays`, importing torch no earlier."""
+    from g2d_bench.devices import stays as asked
+
+    return asked(device, precision)
 
 
 def settled(run: Callable[[Sequence[Job]], list[Outcome]]) -> Callable[[Sequence[Job]], list[Outcome]]:

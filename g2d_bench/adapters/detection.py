@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one
+from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one, stays
 from g2d_bench.adapters.mm.runner import build_runner, quiet, train_and_test
 from g2d_bench.cards.kind import Kind
 from g2d_bench.cards.protocol import VAL_LOSS, Training
@@ -132,7 +132,6 @@ def run(job: Job) -> Outcome:
 
         from g2d_bench.adapters.mm import detection as modules
         from g2d_bench.adapters.mm.backbone import collate, kept_maps, numbered
-        from g2d_bench.devices import stays
         from g2d_bench.encoders.features import frozen_hash
 
     pixels = data.pixels(size)

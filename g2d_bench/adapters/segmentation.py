@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one
+from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one, stays
 from g2d_bench.adapters.mm.runner import Trained, build_runner, quiet, train_and_test
 from g2d_bench.cards.kind import Kind
 from g2d_bench.cards.protocol import VAL_LOSS, Training
@@ -65,7 +65,6 @@ def run(job: Job) -> Outcome:
     from g2d_bench.adapters.mm.backbone import kept_maps, numbered
     from g2d_bench.adapters.mm.segmentation import Rows
     from g2d_bench.adapters.warp import Warps
-    from g2d_bench.devices import stays
     from g2d_bench.encoders.features import frozen_hash, pyramid_bytes, pyramid_features
 
     rule: SegmentationRule = job.protocol.table("segmentation")

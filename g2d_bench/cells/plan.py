@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.kind import KINDS
+from g2d_bench.cards.objective import CONTROLS
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError
 from g2d_bench.records.cell import DECODER, Cell, encoder_order
@@ -126,10 +127,6 @@ def _default_encoders(
         if card.scale == "phantom" and not state[card.name][0]
     ]
     return sorted(names, key=encoder_order), skipped
-
-
-CONTROLS = ("none", "supervised")
-"""Objectives that are no vision-language pre-training: random and ImageNet initialisation."""
 
 
 def variants(card: EncoderCard) -> tuple[str, ...]:

@@ -28,9 +28,7 @@ def test_what_encoders_give(encoder: Encoder) -> None:
     assert isinstance(encoder.heads, Heads)
     encoder.heads.has_cells = False
     assert encoder.gives == {"vector", "maps", "text"}
-    assert (
-        lacking(KINDS["phrase"], encoder) == "gives no cells of an image that a text could be compared with"
-    )
+    assert lacking(KINDS["phrase"], encoder).startswith("gives no cells of an image")
     assert lacking(KINDS["zero-shot"], encoder) == ""
     encoder.image.channels = ()
     assert lacking(KINDS["detection"], encoder) == "gives no feature maps"
