@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
-from g2d_bench.hashing import digest_code, digest_json, digest_package
+from g2d_bench.hashing import digest_json, digest_package
 from g2d_bench.metrics.classification import prevalence
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.segmentation import segmentation_metrics
@@ -36,8 +36,8 @@ ORDER_ONLY = ("auroc", "auprc", "f1_legacy", "accuracy_legacy")
 are known without its training set."""
 FORMAT = 1
 """Version of the files in the cache."""
-READ_BY = ("g2d_bench.records.recompute", "g2d_bench.records.shapes", "g2d_bench.records.archives")
-"""Modules beside those of the metrics whose change may change a fact."""
+READ_BY = ("metrics", "records")
+"""Packages that derive facts from predictions; a change of any of their modules may change a fact."""
 
 
 @dataclass(frozen=True)
@@ -265,12 +265,9 @@ def facts_of(found: Found, names: Sequence[str], *, fresh: bool = False) -> Fact
 
 def _place(kind: str, sha256: str) -> Path:
     """Name the file of a record's facts by the predictions, the kind and the code that reads them."""
-    code = digest_json([FORMAT, kind, np.__version__, _metrics_code(), digest_code(*READ_BY)])
+    source = [digest_package(PACKAGE / name) for name in READ_BY]
+    code = digest_json([FORMAT, kind, np.__version__, *source])
     return cache_dir() / "facts" / f"{sha256[:32]}-{code[:16]}.json"
-
-
-def _metrics_code() -> str:
-    return digest_package(PACKAGE / "metrics")
 
 
 def _load(path: Path) -> Facts | None:

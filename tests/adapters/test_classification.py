@@ -311,7 +311,8 @@ def test_a_group_that_fails_is_run_one_by_one(run_all: Execute, monkeypatch: pyt
             raise RuntimeError("planted")
         return real(jobs)
 
-    monkeypatch.setattr(classification, "run_many", flaky)
+    kind = replace(KINDS["classification"], run_many=flaky)
+    monkeypatch.setitem(KINDS._found, "classification", kind)
     done = run_all([cell(seed=s) for s in (0, 1, 2)], "flaky")
     assert [one.cell.seed for one in done if isinstance(one, Record)] == [0, 2]
     [failure] = [one for one in done if isinstance(one, Failure)]

@@ -55,7 +55,8 @@ def test_keys_of_committed_records() -> None:
 def test_looking_kinds_up_imports_nothing_slow() -> None:
     code = (
         "import sys; from g2d_bench.cards.kind import KINDS; [KINDS[name] for name in KINDS];"
-        "slow = {'torch', 'mmengine', 'mmseg', 'mmdet', 'sklearn', 'timm'}; print(sorted(slow & set(sys.modules)))"
+        "slow = {'torch', 'mmengine', 'mmseg', 'mmdet', 'sklearn', 'timm'};"
+        "print(sorted(slow & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

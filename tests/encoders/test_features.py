@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,7 +23,8 @@ from g2d_bench.encoders.features import (
     pyramid_shapes,
 )
 from g2d_bench.encoders.load import Encoder, load_encoder
-from g2d_bench.hashing import digest_code
+from g2d_bench.hashing import digest_code, digest_package
+from g2d_bench.paths import PACKAGE
 
 MakeCard = Callable[[str], EncoderCard]
 
@@ -127,7 +127,11 @@ def test_key_holds_all_that_moves_the_numbers(
         changed(key, load_encoder(card.model_copy(update={"image": image}), seed=3))
     for name in features_module.CODE:
         with monkeypatch.context() as patch:
-            patch.setattr(features_module, "digest_code", lambda *names, name=name: f"{name} edited")
+            patch.setattr(
+                features_module,
+                "digest_package",
+                lambda folder, name=name: f"{name} edited" if folder.name == name else "as it is",
+            )
             changed(name, encoder)
     for library in ("torch", "timm"):
         with monkeypatch.context() as patch:
@@ -147,7 +151,11 @@ def test_code_is_known_by_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyP
     module.write_text("pass")
     digest_code.cache_clear()
     assert digest_code("some_module_of_ours", "json") != before
-    assert all(find_spec(name) for name in features_module.CODE), "every module exists"
+    with pytest.raises(ModuleNotFoundError, match="no source of some_module_that_went"):
+        digest_code("some_module_that_went")
+    with pytest.raises(FileNotFoundError, match="no package"):
+        digest_package(PACKAGE / "room_that_went")
+    assert all(digest_package(PACKAGE / name) for name in features_module.CODE)
 
 
 def test_default_folder_is_the_cache(
