@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from g2d_bench.adapters.base import Job, Outcome, settled
+from g2d_bench.adapters.stepwise import ClassificationTraining
 from g2d_bench.cards.base import Card
 from g2d_bench.cards.kind import Kind
-from g2d_bench.cards.protocol import VAL_LOSS, Protocol, Training
+from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.classification import choose_thresholds, prevalence
@@ -28,22 +29,6 @@ Values = NDArray[np.float64]
 
 LABEL_METRIC = "auroc"
 """Metric that a record also keeps per label."""
-
-
-class ClassificationTraining(Training):
-    """How a classifier, with all weights of an encoder or without, is trained step by step."""
-
-    select: Literal["main", "val_loss"] = "main"
-    """The task's main metric on validation, or the loss."""
-    crop: bool = False
-    """Whether the longest side is brought to 8/7 of the input's, as the published 256 to 224, and a square
-    of the input's size is cut out: at random in training, from the centre otherwise."""
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.drop_last and self.select != VAL_LOSS:
-            raise ValueError(f"drop_last goes with select = {VAL_LOSS!r}")
-        return self
 
 
 class ClassificationRule(Card):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from g2d_bench.adapters.base import Job
+from g2d_bench.adapters.stepwise import ClassificationTraining
 from g2d_bench.cards.protocol import VAL_LOSS
 from g2d_bench.data.cache import pixels_content
 from g2d_bench.devices import half, room, sent
@@ -21,9 +22,6 @@ from g2d_bench.encoders.features import frozen_hash, pooled_features
 from g2d_bench.encoders.image import hold_batchnorm
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.progress import track
-
-if TYPE_CHECKING:
-    from g2d_bench.adapters.classification import ClassificationTraining
 
 EVAL_BATCH = 64
 HELD = 512 << 20

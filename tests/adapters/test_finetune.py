@@ -15,7 +15,6 @@ from PIL import Image
 
 from g2d_bench.adapters import classification
 from g2d_bench.adapters.base import KERNELS, Job
-from g2d_bench.adapters.classification import ClassificationTraining
 from g2d_bench.adapters.finetune import (
     Classifier,
     Crops,
@@ -25,6 +24,7 @@ from g2d_bench.adapters.finetune import (
     masked_loss,
     mean_batch_loss,
 )
+from g2d_bench.adapters.stepwise import ClassificationTraining
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings

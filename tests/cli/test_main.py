@@ -80,13 +80,6 @@ def test_data_status_sees_real_data(tiny_root: Path) -> None:
     assert {row["data set"]: row["there"] for row in rows}["covid-cxr"] == "real"
 
 
-def test_data_verify_counts_and_finds_no_leak(tiny_root: Path) -> None:
-    output = _call("data", "verify", "--data-root", str(tiny_root)).output
-    assert "covid-cxr: 40 images (real)" in output
-    assert "train 24 (24 positive), val 6 (6 positive), test 10 (10 positive)" in output
-    assert "0 leaks" in output
-
-
 def test_plan_does_not_generate_data(tmp_path: Path) -> None:
     output = _call("plan", "--task", "siim-seg", "--encoder", "random", "--seed", "0-2").output
     assert "9 cells, 0 finished, 9 to run: time unknown" in output

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from g2d_bench.cli import report as cli_report
+from g2d_bench.metrics.classification import prevalence
+from g2d_bench.metrics.registry import measure
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.compare import STYLES
 from g2d_bench.records.record import Failure
@@ -333,27 +336,55 @@ def test_compact_command(folder: Any, cli: Callable[..., Any], tmp_path: Path) -
     assert len(list((tmp_path / "small").rglob("*.npz"))) == 2
 
 
+def zero_shot(folder: Any, quality: float) -> None:
+    """A record of scores that are right as often as ``quality`` says."""
+    rng = np.random.default_rng(5)
+    targets = (np.arange(60) % 2).astype(np.float64)[:, None]
+    right = rng.random((60, 1)) < quality
+    arrays = {
+        "id": np.array([f"image-{n:03d}" for n in range(60)]),
+        "patient": np.array([f"patient-{n // 2:03d}" for n in range(60)]),
+        "scores": np.where(right, targets, 1 - targets) + rng.normal(0, 0.1, (60, 1)),
+        "targets": targets,
+        "label": np.array(["Pneumothorax"]),
+        "thresholds": np.array([0.5]),
+    }
+    found = folder.add("g2d", task="siim-zeroshot", fraction=1.0, images=60)
+    counts = {"train": 200, "val": 40, "test": 60}
+    record = found.record.model_copy(
+        update={
+            "kind": "zero-shot",
+            "metrics": measure(arrays, ("auroc",)),
+            "references": {"prevalence": measure(prevalence(targets, arrays), ("auroc",))},
+            "data": found.record.data.model_copy(
+                update={"images": counts, "positive": {"train": 100, "val": 20, "test": 30}}
+            ),
+        }
+    )
+    folder.store.save(found.path, record, arrays)
+
+
 def test_zero_shot_cells_pass_any_fraction_in_every_command(
     folder: Any, other: Any, cli: Callable[..., Any], tmp_path: Path
 ) -> None:
     """As `run --fraction 1%` includes them, so does what reads its records."""
     for one in (folder, other):
         one.grid({"g2d": 0.6}, (0.01, 0.1))
-        one.add("g2d", task="siim-zeroshot", fraction=1.0, kind="zero-shot")
+        zero_shot(one, 0.6)
     part = ("--fraction", "1%", "--seed", "1")
-    assert cli("compare", "--to", other.root, *part).stdout == "8 numbers compared, none moved\n"
+    assert cli("compare", "--to", other.root, *part).stdout == "5 numbers compared, none moved\n"
     for options in ((), ("--summary",)):
         text = cli("table", *part, *options).stdout
         assert "siim-zeroshot" in text
         assert "10 %" not in text
     assert cli("compact", folder.root, "small", *part).stdout.startswith("wrote 2 records")
     assert cli("leaderboard", *part).stdout == "wrote leaderboard/index.html: 2 records, tables: 2\n"
-    assert cli("figure", "curves", "--metric", "dice_positive", *part).exit_code == 0
+    assert cli("figure", "curves", "--task", "siim-zeroshot", "--metric", "auroc", *part).exit_code == 0
     # A zero-shot number that moves is found, as the example workflow asks.
-    folder.add("g2d", 0.9, task="siim-zeroshot", fraction=1.0, kind="zero-shot")
+    zero_shot(folder, 0.9)
     moved = cli("compare", "--to", other.root, "--fraction", "1%", "--seed", "0", "--tolerance", "0.5")
     assert moved.exit_code == 1
-    assert "siim-zeroshot · g2d · 100 % · seed 0 · clean: dice_positive" in moved.stdout
+    assert "siim-zeroshot · g2d · 100 % · seed 0 · clean: auroc" in moved.stdout
 
 
 def test_words_that_nothing_has_are_named_where_others_have_one(folder: Any, cli: Callable[..., Any]) -> None:

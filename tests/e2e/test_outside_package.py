@@ -40,14 +40,13 @@ def command(tmp_path: Path) -> Command:
 
 
 def draw(folder: Path, count: int) -> None:
-    """Draw noise, every second time with a bright square in it."""
+    """Draw patches of grey, every second time brighter."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     rows = []
     for number in range(count):
-        pixels = rng.integers(0, 90, (80, 80), np.uint8)
-        if number % 2:
-            pixels[20:60, 20:60] += 150
+        pixels = np.kron(rng.integers(0, 90, (8, 8)), np.ones((10, 10))).astype(np.uint8)
+        pixels += np.uint8(150 * (number % 2))
         Image.fromarray(pixels).save(folder / f"{number:02}.png")
         rows.append([f"{number:02}.png", f"patient-{number}", number % 2])
     with (folder / "blobs.csv").open("w", newline="") as stream:
@@ -64,7 +63,7 @@ def test_data_set_kind_metric_and_encoder(command: Command, tmp_path: Path) -> N
     [path] = (tmp_path / "runs").rglob("*-s0-*.json")
     record = json.loads(path.read_text())
     assert record["kind"] == "prototype"
-    # The squares are as bright as can be: any encoder tells them apart.
+    # Brightness is what any encoder tells apart.
     assert record["metrics"] == {"nearest_share": 1.0}
     assert set(record["references"]) == {"more-frequent"}
     table = command("table", "--results", tmp_path / "runs", "--format", "csv")

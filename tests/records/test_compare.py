@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from g2d_bench.errors import InputError
+from g2d_bench.records.cell import Cell
 from g2d_bench.records.compare import Line, Tolerance, compare, render
 from g2d_bench.records.compare_quoted import compare_reported
 from g2d_bench.records.quoted import Quoted, load_reported
@@ -129,7 +130,43 @@ def test_other_signatures_are_said_and_not_compared(folder: Any, other: Any) -> 
     (line,) = lines(folder, other)
     assert line.state == "signature"
     assert "not comparable, signatures differ: siim-seg@1.0#aaaa -> siim-seg@1.1#aaaa" in str(line)
+    assert "(the task: its card has changed)" in str(line)
     assert render([line]).endswith("0 numbers compared: 1 cell with another signature")
+
+
+OTHERWISE = {
+    "the task": (("siim-seg@1.0#aaaa", "siim-seg@1.0#bbbb"), "card has changed"),
+    "generated data": (
+        ("phantom:siim#11111111", "phantom:siim#22222222"),
+        "another version of the generator",
+    ),
+    "real data": (("real:siim#11111111", "real:siim#22222222"), "another release"),
+    "generated and real data": (("phantom:siim#11111111", "real:siim#22222222"), "real ones on the other"),
+    "the split": (("split:clean#11111111", "split:clean#22222222"), "divided in another way"),
+    "the protocol": (("clean@1.0#aaaa", "clean@1.1#aaaa"), "setting has changed"),
+    "the numbers": (("n1", "n2"), "see the changelog"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_one_line_says_which_part_differs_and_why(folder: Any, other: Any, name: str) -> None:
+    (old, new), why = OTHERWISE[name]
+    parts = ["siim-seg@1.0#aaaa", "phantom:siim#11111111", "split:clean#11111111", "clean@1.0#aaaa", "n1"]
+    place = ["the task", "data", "the split", "the protocol", "the numbers"].index(
+        "data" if name.endswith("data") else name
+    )
+    records: list[dict[Cell, Found]] = []
+    for store, part in ((folder, old), (other, new)):
+        found = [store.add(encoder).record for encoder in ("g2d", "mgca")]
+        signature = "|".join([*parts[:place], part, *parts[place + 1 :]])
+        records.append({Found(r).cell: Found(r.model_copy(update={"signature": signature})) for r in found})
+    made = compare(records[0], records[1], SEEDS)
+    assert {line.state for line in made} == {"signature"}
+    first, last = render(made).splitlines()
+    assert f"{old} -> {new} (" in first
+    assert why in first
+    assert "and 1 more: not comparable" in first
+    assert last == "0 numbers compared: 2 cells with another signature"
 
 
 def test_github_annotations_are_escaped(folder: Any, other: Any) -> None:

@@ -231,7 +231,7 @@ def everything(folder: Path) -> dict[str, bytes | str]:
         ("mine", "mine: --out: holds something that is no leaderboard"),
         ("theirs", "theirs: --out: holds something that is no leaderboard"),
         ("runs", "runs: --out: holds something that is no leaderboard"),
-        ("x" * 300, "cannot be written: File name too long"),
+        ("x" * 300, "has a name of 300 bytes; 255 are possible"),
         ("blocked", "is in the way; it is left alone"),
     ],
 )

@@ -1,4 +1,4 @@
-"""README shows what the committed records say."""
+"""The page of results shows what the committed records say."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def without_draws(there: list[list[str]], made: list[list[str]]) -> list[list[st
     ]
 
 
-def test_readme_is_in_step_with_the_records() -> None:
+def test_page_is_in_step_with_the_records() -> None:
     if not COMMITTED.is_dir():
         pytest.skip("no reference records here; `make reference` makes them")
     found = select(COMMITTED)
     main = main_metrics(found, Settings())
     made = render(summary(found, row_order(found), main=main, evidence=Evidence(0)), "md")
-    there = embedded(ROOT / "README.md")
+    there = embedded(ROOT / "docs" / "results.md")
     shown, expected = cells(there), cells(made)
-    assert [line[1] for line in shown] == [line[1] for line in expected], "run `make readme`"
-    assert without_draws(shown, expected) == expected, "run `make readme`"
+    assert [line[1] for line in shown] == [line[1] for line in expected], "run `make results`"
+    assert without_draws(shown, expected) == expected, "run `make results`"
     assert len(shown) > 20
     assert re.sub(r"[\\]", "", there).count(GENERATED) == made.count("protocol")
     for signature in {found.record.signature for found in found}:
