@@ -40,18 +40,29 @@ def digest_file(path: Path) -> str:
 
 @cache
 def digest_code(*modules: str) -> str:
-    """Return the sha256 (hex) of the source of modules, which are found but not imported."""
+    """Return the sha256 (hex) of the source of modules, which are found but not imported.
+
+    Raises:
+        ModuleNotFoundError: there is none of that name, or it has no file.
+    """
     digest = hashlib.sha256()
     for name in modules:
         found = find_spec(name)
-        source = Path(found.origin).read_bytes() if found is not None and found.origin else b""
-        digest.update(hashlib.sha256(source).digest())
+        if found is None or not found.origin or not Path(found.origin).is_file():
+            raise ModuleNotFoundError(f"no source of {name}", name=name)
+        digest.update(hashlib.sha256(Path(found.origin).read_bytes()).digest())
     return digest.hexdigest()
 
 
 @cache
 def digest_package(folder: Path) -> str:
-    """Return the sha256 (hex) of all modules and tables of a package, with their places in it."""
+    """Return the sha256 (hex) of all modules and tables of a package, with their places in it.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no package at {folder}")
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".toml")):
         digest.update(path.relative_to(folder).as_posix().encode())

@@ -1,4 +1,4 @@
-"""What an adapter gives back, and the adapter of each kind of task."""
+"""What an adapter is handed and gives back, and how the cells of a kind are run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from g2d_bench.adapters.mm.runner import import_quietly
-from g2d_bench.errors import InputError
+from g2d_bench.cards.kind import KINDS
 
 if TYPE_CHECKING:
+    import torch
+
+    from g2d_bench.cards.kind import Gift, Kind
     from g2d_bench.cards.protocol import Protocol
     from g2d_bench.cards.task import TaskCard
     from g2d_bench.data.task_data import TaskData
+    from g2d_bench.devices import Precision
     from g2d_bench.encoders.load import Encoder
 
 
@@ -47,7 +51,7 @@ class Job:
     encoder: Encoder
     seed: int
     with_decoder: bool
-    """Start from the encoder's pre-trained decoder (segmentation)."""
+    """Start from the encoder's pre-trained decoder."""
     memory_budget: int
     """Bytes that cached dense features may take."""
 
@@ -68,6 +72,13 @@ Adapter = Callable[[Job], Outcome]
 
 KERNELS = "nondeterministic_kernels"
 """Note of a record that names kernels of a GPU whose last bits may differ in another run."""
+
+
+def stays(device: torch.device, precision: Precision) -> bool:
+    """Ask :func:`g2d_bench.devices.stays`, importing torch no earlier."""
+    from g2d_bench.devices import stays as asked
+
+    return asked(device, precision)
 
 
 def settled(run: Callable[[Sequence[Job]], list[Outcome]]) -> Callable[[Sequence[Job]], list[Outcome]]:
@@ -103,70 +114,76 @@ def settled_one(run: Adapter) -> Adapter:
     return wrapped
 
 
-_ADAPTERS = {
-    "classification": "g2d_bench.adapters.classification:run",
-    "segmentation": "g2d_bench.adapters.segmentation:run",
-    "detection": "g2d_bench.adapters.detection:run",
-    "zero-shot": "g2d_bench.adapters.zero_shot:run",
-    "grounding": "g2d_bench.adapters.grounding:run",
-    "phrase": "g2d_bench.adapters.phrase:run",
-}
-
-
 def adapter(kind: str) -> Adapter:
-    """Import the adapter of a kind of task.
+    """Return what measures a cell of a kind of task, with what it needs imported.
 
     Raises:
-        InputError: no adapter exists for the kind.
+        InputError: no kind has this name.
     """
-    if kind not in _ADAPTERS:
-        raise InputError(f"no adapter for kind {kind!r}", field="kind")
-    module, name = _ADAPTERS[kind].split(":")
-    loaded: Adapter = getattr(import_quietly(module), name)
-    return loaded
-
-
-def together(task: TaskCard, protocol: Protocol) -> bool:
-    """Say whether the cells of a task with one encoder are cheaper together than one by one."""
-    rule = protocol.classification
-    return task.kind == "classification" and rule is not None and bool(rule.penalties)
+    found = KINDS[kind]
+    for module in found.imports:
+        import_quietly(module)
+    return found.run
 
 
 def run_jobs(jobs: Sequence[Job]) -> list[Outcome]:
-    """Run cells of one task, encoder and protocol: by the adapter's ``run_many`` where it has one.
+    """Run cells of one task, encoder and protocol: together where their kind can do that.
 
-    Where an adapter raises :class:`NotApplicable`, the outcome has no numbers and says why.
+    Where an encoder lacks what the kind asks of it, or an adapter raises :class:`NotApplicable`, the outcome
+    has no numbers and says why.
 
     Raises:
-        InputError: no adapter exists for the kind.
+        InputError: no kind has this name.
     """
-    run = adapter(jobs[0].task.kind)
-    many: Callable[[Sequence[Job]], list[Outcome]] | None = getattr(
-        import_quietly(run.__module__), "run_many", None
-    )
-    return many(jobs) if many is not None and len(jobs) > 1 else [_run_one(run, job) for job in jobs]
+    kind = KINDS[jobs[0].task.kind]
+    adapter(kind.name)
+    reasons = [lacking(kind, job.encoder) for job in jobs]
+    done = iter(_measured(kind, [job for job, reason in zip(jobs, reasons, strict=True) if not reason]))
+    return [
+        _without_numbers(job, reason) if reason else next(done)
+        for job, reason in zip(jobs, reasons, strict=True)
+    ]
 
 
-ASKS = {
-    "segmentation": ("maps", "gives no feature maps"),
-    "detection": ("maps", "gives no feature maps"),
-    "grounding": ("cells", "gives no cells of an image that a text could be compared with"),
-    "phrase": ("cells", "gives no cells of an image that a text could be compared with"),
-}
-"""What a kind asks of an encoder beside vector and texts, and what to say where that is not there."""
+def lacking(kind: Kind, encoder: Encoder) -> str:
+    """Say why an encoder cannot be asked what a kind asks; empty where it can."""
+    lacks = kind.asks - encoder.gives
+    if "text" in lacks:
+        return no_text(encoder)
+    words: dict[Gift, str] = {
+        "vector": "gives no pooled vector",
+        "maps": "gives no feature maps",
+        "cells": "gives no cells of an image that a text could be compared with",
+    }
+    return "; ".join(word for gift, word in words.items() if gift in lacks)
 
 
-def _run_one(run: Adapter, job: Job) -> Outcome:
+def no_text(encoder: Encoder) -> str:
+    """Say why an encoder cannot be asked with texts."""
+    bare = "no text encoder" + (" in the weights that were read" if encoder.card.text else "")
+    return f"{bare}: {encoder.no_text}" if encoder.no_text else bare
+
+
+def _measured(kind: Kind, jobs: Sequence[Job]) -> list[Outcome]:
+    if kind.run_many is not None and len(jobs) > 1:
+        try:
+            return kind.run_many(jobs)
+        except NotApplicable:
+            pass  # Which of them it is about, each says alone.
+    return [_alone(kind.run, job) for job in jobs]
+
+
+def _alone(run: Adapter, job: Job) -> Outcome:
     try:
-        asked, reason = ASKS.get(job.task.kind, ("vector", ""))
-        gives = job.encoder.gives
-        if asked not in gives and (asked == "maps" or "text" in gives):
-            raise NotApplicable(reason)
         return run(job)
     except NotApplicable as reason:
-        return Outcome(
-            metrics=dict.fromkeys(job.task.metrics, float("nan")),
-            references={},
-            predictions={},
-            notes={NOT_APPLICABLE: str(reason)},
-        )
+        return _without_numbers(job, str(reason))
+
+
+def _without_numbers(job: Job, reason: str) -> Outcome:
+    return Outcome(
+        metrics=dict.fromkeys(job.task.metrics, float("nan")),
+        references={},
+        predictions={},
+        notes={NOT_APPLICABLE: reason},
+    )

@@ -3,27 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from g2d_bench.adapters.base import Job, Outcome, settled
-from g2d_bench.adapters.finetune import fine_tune
-from g2d_bench.adapters.linear import Heads, fit_heads
-from g2d_bench.cards.protocol import ClassificationRule
-from g2d_bench.data.cache import pixels_content
-from g2d_bench.encoders.features import frozen_hash, pooled_features
+from g2d_bench.adapters.stepwise import ClassificationTraining
+from g2d_bench.cards.base import Card
+from g2d_bench.cards.kind import Kind
+from g2d_bench.cards.protocol import Protocol
+from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.classification import choose_thresholds, prevalence
 from g2d_bench.metrics.registry import measure, metric_spec
 from g2d_bench.metrics.spec import PER_LABEL
 
+if TYPE_CHECKING:
+    import torch
+
+    from g2d_bench.adapters.linear import Heads
+
 Values = NDArray[np.float64]
 
 LABEL_METRIC = "auroc"
 """Metric that a record also keeps per label."""
+
+
+class ClassificationRule(Card):
+    """How a classifier is fitted in a classification task.
+
+    Whatever has to be chosen (penalty, training step) is chosen on validation by the task's main metric, or
+    as ``training`` says.
+    """
+
+    tuning: Literal["frozen", "finetune"]
+    """Linear heads on frozen features, or all weights updated."""
+    penalties: tuple[float, ...] = ()
+    """Grid of squared-norm penalties of the linear head, for frozen features at their optimum."""
+    training: ClassificationTraining | None = None
+    """For ``finetune``, and for a linear head on frozen features that is trained step by step."""
+
+    @model_validator(mode="after")
+    def _what_it_needs(self) -> Self:
+        frozen = self.tuning == "frozen"
+        if frozen and bool(self.penalties) == (self.training is not None):
+            raise ValueError("tuning = 'frozen' takes either penalties or training")
+        if not frozen and (self.penalties or self.training is None):
+            raise ValueError("tuning = 'finetune' takes training alone")
+        if frozen and self.training is not None and self.training.batchnorm != "frozen":
+            raise ValueError("tuning = 'frozen' takes batchnorm = 'frozen'")
+        if any(penalty <= 0 for penalty in self.penalties):
+            raise ValueError("penalties must be positive")
+        if list(self.penalties) != sorted(set(self.penalties)):
+            raise ValueError("penalties must ascend")
+        return self
 
 
 def run(job: Job) -> Outcome:
@@ -47,11 +82,10 @@ def run_many(jobs: Sequence[Job]) -> list[Outcome]:
     Linear heads of all cells with one encoder are fitted in one batch. The outcomes are those that the cells
     have one by one.
     """
-    rule = jobs[0].protocol.classification
-    if rule is None:
-        message = "the protocol says nothing about classification"
-        raise InputError(message, file=f"{jobs[0].protocol.name}.toml", field="classification")
+    rule: ClassificationRule = jobs[0].protocol.table("classification")
     if rule.training is not None:
+        from g2d_bench.adapters.finetune import fine_tune
+
         outcomes = []
         for job in jobs:
             tuned = fine_tune(job, rule.training, _judge(job), frozen=rule.tuning == "frozen")
@@ -71,6 +105,12 @@ def run_many(jobs: Sequence[Job]) -> list[Outcome]:
 
 def _probe(jobs: list[Job], rule: ClassificationRule) -> list[Outcome]:
     """Fit all heads (training set x penalty) on one encoder's features, choose on validation, test once."""
+    import torch
+
+    from g2d_bench.adapters.linear import fit_heads
+    from g2d_bench.data.cache import pixels_content
+    from g2d_bench.encoders.features import frozen_hash, pooled_features
+
     task, encoder, data = jobs[0].task, jobs[0].encoder, jobs[0].data
     device = encoder.device
     ids = sorted({i for job in jobs for part in (job.data.train, job.data.val, job.data.test) for i in part})
@@ -185,3 +225,27 @@ def _stored(job: Job, ids: tuple[str, ...], scores: Values, truth: Values) -> di
         "targets": truth,
         "label": np.array(job.task.labels),
     }
+
+
+def together(task: TaskCard, protocol: Protocol) -> bool:
+    """Say whether linear heads are fitted at their optimum, which is cheaper for several cells at once."""
+    rule: ClassificationRule | None = protocol.says(task.kind)
+    return rule is not None and bool(rule.penalties)
+
+
+KIND = Kind(
+    "classification",
+    heading="classification",
+    place=2,
+    run=run,
+    asks=frozenset({"vector"}),
+    trained=True,
+    trivial=frozenset({"prevalence"}),
+    truth=("targets", "label"),
+    rule=ClassificationRule,
+    cost=1,
+    early=3,
+    imports=("g2d_bench.adapters.linear", "g2d_bench.adapters.finetune", "g2d_bench.encoders.features"),
+    run_many=run_many,
+    together=together,
+)

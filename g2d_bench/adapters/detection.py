@@ -6,15 +6,16 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one
+from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one, stays
 from g2d_bench.adapters.mm.runner import build_runner, quiet, train_and_test
-from g2d_bench.data.task_data import TaskData
-from g2d_bench.devices import stays
+from g2d_bench.cards.kind import Kind
+from g2d_bench.cards.protocol import VAL_LOSS, Training
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.detection import detection_metrics
 from g2d_bench.readers.images import Letterbox
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mmengine.runner import Runner
 
     from g2d_bench.adapters.mm.detection import BoxRows, FoundBoxes
+    from g2d_bench.data.task_data import TaskData
 
 EVAL_BATCH = 32
 
@@ -78,6 +80,29 @@ class Truth:
         return np.clip(np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], axis=1), 0, frame.size)
 
 
+class DetectionRule(Training):
+    """How a detection head is trained and read in a detection task."""
+
+    tuning: Literal["frozen", "finetune"]
+    head: Literal["yolov3"]
+    head_widths: dict[Literal["phantom", "published"], tuple[int, int, int]]
+    """Per scale of encoder: channels that the neck gives at its three levels, coarse to fine."""
+    select: str
+    """Metric by which the checkpoint is chosen on validation; ``main`` for the task's main one."""
+    score_threshold: float = Field(ge=0, lt=1)
+    """Objectness and class probability below which no box is kept; low, or it cuts the curve."""
+    nms_iou: float = Field(gt=0, lt=1)
+    """Overlap above which the weaker of two boxes of one label is dropped."""
+    max_boxes: int = Field(gt=0)
+    """Boxes kept per image."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.select == VAL_LOSS:
+            raise ValueError("a detector is chosen by a metric, not by its loss")
+        return self
+
+
 @settled_one
 def run(job: Job) -> Outcome:
     """Train the detector of one cell and predict the test set.
@@ -89,9 +114,7 @@ def run(job: Job) -> Outcome:
     Raises:
         InputError: the protocol says nothing about detection, or validation holds no box.
     """
-    rule = job.protocol.detection
-    if rule is None:
-        raise InputError("the protocol says nothing about detection", file=f"{job.protocol.name}.toml")
+    rule: DetectionRule = job.protocol.table("detection")
     data, encoder, task = job.data, job.encoder, job.task
     rule = rule.of(task.name, data.fraction, encoder.card.scale)
     size = encoder.card.image.size
@@ -266,3 +289,17 @@ def _stored(found: Sequence[FoundBoxes], truth: Truth, ids: Sequence[object]) ->
         "box": np.concatenate(boxes)[keep].astype(np.float32),
         **truth.arrays,
     }
+
+
+KIND = Kind(
+    "detection",
+    heading="detection",
+    place=1,
+    run=run,
+    asks=frozenset({"maps"}),
+    trained=True,
+    trivial=frozenset({"mean-box"}),
+    truth=("true_image", "true_label", "true_box"),
+    rule=DetectionRule,
+    imports=("g2d_bench.adapters.mm.detection",),
+)

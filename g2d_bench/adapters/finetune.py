@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from g2d_bench.adapters.base import Job
-from g2d_bench.cards.protocol import VAL_LOSS, ClassificationTraining
+from g2d_bench.adapters.stepwise import ClassificationTraining
+from g2d_bench.cards.protocol import VAL_LOSS
 from g2d_bench.data.cache import pixels_content
 from g2d_bench.devices import half, room, sent
 from g2d_bench.encoders.features import frozen_hash, pooled_features

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 
 from g2d_bench.adapters.base import Job, Outcome, settled_one
 from g2d_bench.adapters.heat import Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
-from g2d_bench.adapters.text_image import TextImage, chosen
+from g2d_bench.cards.kind import Kind
 from g2d_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from g2d_bench.adapters.text_image import TextImage
 
 
 @settled_one
@@ -25,6 +29,8 @@ def run(job: Job) -> Outcome:
         NotApplicable: the encoder has no text side.
         InputError: the card has several labels, or a part of the split shows no finding.
     """
+    from g2d_bench.adapters.text_image import TextImage
+
     both = TextImage.of(job.encoder)
     task, data = job.task, job.data
     if len(task.labels) != 1:
@@ -71,6 +77,10 @@ def _pairs(job: Job, ids: tuple[str, ...], heats: list[Heat]) -> Pairs:
 
 def _maps(job: Job, both: TextImage, prompts: tuple[str, ...], ids: tuple[str, ...]) -> list[Heat]:
     """Return the mean over prompts of each image's map, [h, w] in cosines."""
+    import torch
+
+    from g2d_bench.adapters.text_image import chosen
+
     text = both.embed_texts(prompts)
     heats: list[Heat] = []
     for _, image in both.embed_images(job, ids, cells=True):
@@ -82,3 +92,20 @@ def _maps(job: Job, both: TextImage, prompts: tuple[str, ...], ids: tuple[str, .
             ]
         heats += list(torch.stack(asked).mean(dim=0).cpu().numpy())
     return heats
+
+
+KIND = Kind(
+    "grounding",
+    heading="grounding (no training)",
+    place=4,
+    run=run,
+    asks=frozenset({"text", "cells"}),
+    trained=False,
+    trivial=frozenset({"centre-prior"}),
+    truth=("true",),
+    prompts=True,
+    masks=True,
+    cost=0,
+    early=0,
+    imports=("g2d_bench.adapters.text_image",),
+)

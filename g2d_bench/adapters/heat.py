@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import interpolate
 
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.metrics.grounding import choose_map_threshold, read_maps
@@ -31,6 +29,9 @@ def enlarge(heat: Heat, box: Letterbox) -> Heat:
         box: where the image lies in the square. Around it the result is NaN: padding is no part of the image,
             so it can neither be predicted nor count as outside.
     """
+    import torch
+    from torch.nn.functional import interpolate
+
     square = interpolate(
         torch.from_numpy(np.ascontiguousarray(heat))[None, None],
         size=(box.size, box.size),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from g2d_bench.adapters.base import Job, Outcome, settled_one
 from g2d_bench.adapters.heat import Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
-from g2d_bench.adapters.text_image import TextImage, chosen
+from g2d_bench.cards.kind import Kind
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import union_mask
 from g2d_bench.readers.base import Box, Phrase, Sample
 from g2d_bench.readers.images import Letterbox
+
+if TYPE_CHECKING:
+    from g2d_bench.adapters.text_image import TextImage
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ def run(job: Job) -> Outcome:
         NotApplicable: the encoder has no text side.
         InputError: a part of the split has no phrase.
     """
+    from g2d_bench.adapters.text_image import TextImage
+
     both = TextImage.of(job.encoder)
     task, data, size = job.task, job.data, job.task.eval_size
     asked: dict[str, list[Query]] = {}
@@ -119,6 +124,10 @@ def _pairs(job: Job, asked: Sequence[Query], heats: list[Heat]) -> Pairs:
 
 def _maps(job: Job, both: TextImage, asked: Sequence[Query]) -> list[Heat]:
     """Return the map of each phrase on its image, [h, w] in cosines; every image is embedded once."""
+    import torch
+
+    from g2d_bench.adapters.text_image import chosen
+
     places: dict[str, list[int]] = {}
     for n, query in enumerate(asked):
         places.setdefault(query.image, []).append(n)
@@ -136,3 +145,18 @@ def _maps(job: Job, both: TextImage, asked: Sequence[Query]) -> list[Heat]:
             )
         heats |= {n: heat for (_, n), heat in zip(pairs, maps.float().cpu().numpy(), strict=True)}
     return [heats[n] for n in range(len(asked))]
+
+
+KIND = Kind(
+    "phrase",
+    heading="phrase grounding (no training)",
+    place=5,
+    run=run,
+    asks=frozenset({"text", "cells"}),
+    trained=False,
+    trivial=frozenset({"centre-prior", "category-prior"}),
+    truth=("true", "category"),
+    cost=0,
+    early=1,
+    imports=("g2d_bench.adapters.text_image",),
+)

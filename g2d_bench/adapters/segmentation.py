@@ -5,29 +5,49 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-import torch
-from mmengine.config import ConfigDict
-from mmengine.dataset import InfiniteSampler
-from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
+from pydantic import Field, model_validator
 
-from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one
-from g2d_bench.adapters.mm.backbone import Unprocessed, collate, kept_maps, numbered
+from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one, stays
 from g2d_bench.adapters.mm.runner import Trained, build_runner, quiet, train_and_test
-from g2d_bench.adapters.mm.segmentation import G2DBenchLoss, G2DBenchMasks, Rows
-from g2d_bench.adapters.warp import Warps
-from g2d_bench.cards.protocol import VAL_LOSS, SegmentationRule
-from g2d_bench.devices import stays
-from g2d_bench.encoders.decoder import UNetDecoder
-from g2d_bench.encoders.features import frozen_hash, pyramid_bytes, pyramid_features
+from g2d_bench.cards.kind import Kind
+from g2d_bench.cards.protocol import VAL_LOSS, Training
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.segmentation import BATCHED, all_empty, batch_numbers, counts, segmentation_metrics
 
+if TYPE_CHECKING:
+    import torch
+    from mmseg.models.segmentors import EncoderDecoder
+    from torch.utils.data import DataLoader
+
+    from g2d_bench.adapters.mm.segmentation import Rows
+
 EVAL_BATCH = 32
+
+
+class SegmentationRule(Training):
+    """How a decoder is trained and read in a segmentation task."""
+
+    tuning: Literal["frozen", "finetune"]
+    decoder_widths: dict[Literal["phantom", "published"], tuple[int, ...]]
+    """Per scale of encoder: widths of the decoder's stages, coarse to fine."""
+    loss: Literal["bce_dice", "focal_dice"]
+    augmentation: Literal["none", "scale_rotate"] = "none"
+    select: str
+    """Metric by which the checkpoint is chosen on validation, or ``val_loss``."""
+    threshold: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.augmentation != "none" and (self.tuning, self.batchnorm) == ("frozen", "frozen"):
+            # Their features are computed once.
+            raise ValueError("augmentation needs an encoder that is not frozen in every respect")
+        if self.drop_last and self.select != VAL_LOSS:
+            raise ValueError(f"drop_last goes with select = {VAL_LOSS!r}")
+        return self
 
 
 @settled_one
@@ -42,9 +62,12 @@ def run(job: Job) -> Outcome:
         InputError: the protocol says nothing about segmentation, the encoder has no decoder to
             transfer, or validation holds no positive image.
     """
-    rule = job.protocol.segmentation
-    if rule is None:
-        raise InputError("the protocol says nothing about segmentation", file=f"{job.protocol.name}.toml")
+    from g2d_bench.adapters.mm.backbone import kept_maps, numbered
+    from g2d_bench.adapters.mm.segmentation import Rows
+    from g2d_bench.adapters.warp import Warps
+    from g2d_bench.encoders.features import frozen_hash, pyramid_bytes, pyramid_features
+
+    rule: SegmentationRule = job.protocol.table("segmentation")
     data, encoder = job.data, job.encoder
     rule = rule.of(job.task.name, data.fraction, encoder.card.scale)
     by_loss = rule.select == VAL_LOSS
@@ -146,6 +169,8 @@ def _by_runner(
     scored: Callable[[str, NDArray[np.uint8]], dict[str, float]],
 ) -> tuple[Trained, NDArray[np.uint8]]:
     """Train by mmengine, and return what it did with the predicted bits of the test set."""
+    from g2d_bench.adapters.mm.segmentation import G2DBenchLoss, G2DBenchMasks
+
     by_loss = rule.select == VAL_LOSS
     steps, interval = rule.schedule(len(job.data.train))
 
@@ -206,6 +231,11 @@ def _no_better(rule: SegmentationRule, trained: Trained, truth: NDArray[np.uint8
 
 
 def _loader(rows: Rows, part: str, rule: SegmentationRule, seed: int) -> DataLoader[dict[str, Any]]:
+    from mmengine.dataset import InfiniteSampler
+    from torch.utils.data import DataLoader
+
+    from g2d_bench.adapters.mm.backbone import collate
+
     if part == "train":
         sampler = InfiniteSampler(rows, shuffle=True, seed=seed)
         return DataLoader(rows, batch_size=rule.batch_size, sampler=sampler, collate_fn=collate)
@@ -218,6 +248,13 @@ def _loader(rows: Rows, part: str, rule: SegmentationRule, seed: int) -> DataLoa
 def _model(
     job: Job, rule: SegmentationRule, table: NDArray[np.uint8], pyramids: list[torch.Tensor] | None
 ) -> EncoderDecoder:
+    import torch
+    from mmengine.config import ConfigDict
+    from mmseg.models.segmentors import EncoderDecoder
+
+    from g2d_bench.adapters.mm.backbone import Unprocessed
+    from g2d_bench.encoders.decoder import UNetDecoder
+
     encoder = job.encoder
     if job.with_decoder:
         if encoder.decoder is None:
@@ -247,3 +284,19 @@ def _model(
             data_preprocessor=Unprocessed(),
             test_cfg=ConfigDict(mode="whole"),
         )
+
+
+KIND = Kind(
+    "segmentation",
+    heading="segmentation",
+    place=0,
+    run=run,
+    asks=frozenset({"maps"}),
+    trained=True,
+    trivial=frozenset({"all-empty"}),
+    truth=("true",),
+    masks=True,
+    decoder=True,
+    rule=SegmentationRule,
+    imports=("g2d_bench.adapters.mm.segmentation", "g2d_bench.adapters.warp"),
+)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from g2d_bench.adapters.base import Job, NotApplicable
+from g2d_bench.adapters.base import Job, NotApplicable, no_text
 from g2d_bench.data.cache import pixels_content
 from g2d_bench.devices import accelerator
 from g2d_bench.encoders.embeddings import image_embeddings
@@ -42,8 +42,7 @@ class TextImage:
             NotApplicable: the encoder has no text side, or its weights file brought none along.
         """
         if encoder.text is None or encoder.heads is None:
-            bare = "no text encoder" + (" in the weights that were read" if encoder.card.text else "")
-            raise NotApplicable(f"{bare}: {encoder.no_text}" if encoder.no_text else bare)
+            raise NotApplicable(no_text(encoder))
         encoder.to(accelerator())
         for module in (encoder.image, encoder.text, encoder.heads):
             module.eval()

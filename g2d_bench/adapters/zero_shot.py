@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import normalize
 
 from g2d_bench.adapters.base import Job, Outcome, settled_one
-from g2d_bench.adapters.text_image import TextImage
-from g2d_bench.encoders.heads.base import unit
+from g2d_bench.cards.kind import Kind
 from g2d_bench.metrics.classification import choose_thresholds, prevalence
 from g2d_bench.metrics.registry import measure
 from g2d_bench.metrics.spec import PER_LABEL
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from g2d_bench.adapters.text_image import TextImage
 
 Values = NDArray[np.float64]
 
@@ -37,6 +40,8 @@ def run(job: Job) -> Outcome:
     Raises:
         NotApplicable: the encoder has no text side.
     """
+    from g2d_bench.adapters.text_image import TextImage
+
     both = TextImage.of(job.encoder)
     task, data = job.task, job.data
     assert task.prompts is not None
@@ -73,6 +78,11 @@ def prompt_vectors(job: Job, both: TextImage) -> tuple[Tensor, dict[str, str]]:
     Returns:
         Unit vectors [2, C, d], positive ones first, and whose prompts each label has been asked with.
     """
+    import torch
+    from torch.nn.functional import normalize
+
+    from g2d_bench.encoders.heads.base import unit
+
     assert job.task.prompts is not None
     anchors, whose = [], {}
     for label in job.task.labels:
@@ -89,3 +99,19 @@ def scores(job: Job, both: TextImage, anchors: Tensor, ids: tuple[str, ...]) -> 
         yes, no = (both.heads.global_similarity(image.vector, anchor).double() for anchor in anchors)
         table[place] = (yes - no).cpu().numpy()
     return table
+
+
+KIND = Kind(
+    "zero-shot",
+    heading="zero-shot classification (no training)",
+    place=3,
+    run=run,
+    asks=frozenset({"vector", "text"}),
+    trained=False,
+    trivial=frozenset({"prevalence"}),
+    truth=("targets", "label"),
+    prompts=True,
+    cost=0,
+    early=2,
+    imports=("g2d_bench.adapters.text_image",),
+)

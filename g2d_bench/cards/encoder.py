@@ -19,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from g2d_bench.cards.objective import CONTROLS, OBJECTIVES, OTHER
+from g2d_bench.errors import did_you_mean
 from g2d_bench.hashing import digest_json, set_fields
 from g2d_bench.paths import shipped
 
@@ -198,7 +200,7 @@ class EncoderCard(_Table):
     title: str
     paper: str = ""
     licence: str = ""
-    objective: Literal["none", "supervised", "convirt", "gloria", "mgca", "g2d", "other"]
+    objective: str
     scale: Literal["phantom", "published"]
     image: ImageInput
     checkpoint: list[Layout] = Field(default_factory=list)
@@ -223,6 +225,14 @@ class EncoderCard(_Table):
         if folder is not None and Path(folder).resolve() != shipped("baselines").resolve():
             self._folder = Path(folder)
         return self
+
+    @field_validator("objective")
+    @classmethod
+    def _known_objective(cls, value: str) -> str:
+        known = [*CONTROLS, *OBJECTIVES, OTHER]
+        if value not in known:
+            raise ValueError(f"unknown objective {value!r}; {did_you_mean(value, known)}")
+        return value
 
     @field_validator("weights")
     @classmethod

@@ -122,9 +122,9 @@ def _types_at(annotation: Any, where: Sequence[str | int]) -> Iterator[Any]:
         return
     head, rest = where[0], where[1:]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        for name, info in annotation.model_fields.items():
-            if head in (name, info.alias):
-                yield from _types_at(info.annotation, rest)
+        for name, found in _fields_of(annotation).items():
+            if head == name:
+                yield from _types_at(found, rest)
         return
     if origin in (list, tuple, dict) or (isinstance(origin, type) and not isinstance(head, int)):
         arguments = [item for item in get_args(annotation) if item is not Ellipsis]
@@ -136,11 +136,17 @@ def _types_at(annotation: Any, where: Sequence[str | int]) -> Iterator[Any]:
 
 def _keys_at(model: type[BaseModel], where: Sequence[str | int]) -> list[str]:
     return [
-        info.alias or name
+        name
         for found in _types_at(model, where)
         if isinstance(found, type) and issubclass(found, BaseModel)
-        for name, info in found.model_fields.items()
+        for name in _fields_of(found)
     ]
+
+
+def _fields_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return keys and their types: the model's own, and the tables that others declare for it."""
+    own = {info.alias or name: info.annotation for name, info in model.model_fields.items()}
+    return own | (model.tables_of() if hasattr(model, "tables_of") else {})
 
 
 def _literals_at(model: type[BaseModel], where: Sequence[str | int]) -> list[str]:

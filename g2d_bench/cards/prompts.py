@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from g2d_bench.cards.base import Card
 from g2d_bench.cards.io import load_card
+from g2d_bench.cards.objective import OBJECTIVES, OTHER
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.hashing import digest_json
 from g2d_bench.paths import shipped
@@ -21,8 +22,6 @@ FOLDER = "prompts"
 """Folder of prompt sets beside the task cards."""
 DEFAULT = "default"
 """Name of the prompts that all methods get which have none of their own."""
-METHODS = ("convirt", "gloria", "mgca", "g2d", "other")
-"""Objectives (of encoder cards) that may have prompts of their own."""
 
 
 class Prompts(Card):
@@ -65,8 +64,8 @@ class PromptSet(Card):
     @model_validator(mode="after")
     def _known(self) -> PromptSet:
         for method, labels in self.method.items():
-            if method not in METHODS:
-                raise ValueError(f"method.{method}: no such method; {did_you_mean(method, METHODS)}")
+            if method not in (known := [*OBJECTIVES, OTHER]):
+                raise ValueError(f"method.{method}: no such method; {did_you_mean(method, known)}")
             for label in labels:
                 if label not in self.label:
                     near = did_you_mean(label, list(self.label))

@@ -1,16 +1,19 @@
-"""What a protocol card may say of each kind of task.
+"""What a protocol card may say; what it says of a kind of task, the kind's own module declares.
 
 A key with a default is one that cards need not give; by its default nothing of a ``clean`` protocol changes.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails
 
 from g2d_bench.cards.base import Card
-from g2d_bench.cards.task import UNTRAINED, Kind, TaskCard, require_metric
+from g2d_bench.cards.kind import KINDS
+from g2d_bench.cards.task import TaskCard, require_metric
+from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.hashing import digest_json, set_fields
 
 VAL_LOSS = "val_loss"
@@ -94,99 +97,14 @@ class Training(Card):
         return steps, max(self.validate_every, epoch)
 
 
-class SegmentationRule(Training):
-    """How a decoder is trained and read in a segmentation task."""
+class Protocol(Card):
+    """Everything between encoder and number.
 
-    tuning: Literal["frozen", "finetune"]
-    decoder_widths: dict[Literal["phantom", "published"], tuple[int, ...]]
-    """Per scale of encoder: widths of the decoder's stages, coarse to fine."""
-    loss: Literal["bce_dice", "focal_dice"]
-    augmentation: Literal["none", "scale_rotate"] = "none"
-    select: str
-    """Metric by which the checkpoint is chosen on validation, or ``val_loss``."""
-    threshold: float = Field(gt=0, lt=1)
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.augmentation != "none" and (self.tuning, self.batchnorm) == ("frozen", "frozen"):
-            # Their features are computed once.
-            raise ValueError("augmentation needs an encoder that is not frozen in every respect")
-        if self.drop_last and self.select != VAL_LOSS:
-            raise ValueError(f"drop_last goes with select = {VAL_LOSS!r}")
-        return self
-
-
-class DetectionRule(Training):
-    """How a detection head is trained and read in a detection task."""
-
-    tuning: Literal["frozen", "finetune"]
-    head: Literal["yolov3"]
-    head_widths: dict[Literal["phantom", "published"], tuple[int, int, int]]
-    """Per scale of encoder: channels that the neck gives at its three levels, coarse to fine."""
-    select: str
-    """Metric by which the checkpoint is chosen on validation; ``main`` for the task's main one."""
-    score_threshold: float = Field(ge=0, lt=1)
-    """Objectness and class probability below which no box is kept; low, or it cuts the curve."""
-    nms_iou: float = Field(gt=0, lt=1)
-    """Overlap above which the weaker of two boxes of one label is dropped."""
-    max_boxes: int = Field(gt=0)
-    """Boxes kept per image."""
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.select == VAL_LOSS:
-            raise ValueError("a detector is chosen by a metric, not by its loss")
-        return self
-
-
-class ClassificationTraining(Training):
-    """How a classifier, with all weights of an encoder or without, is trained step by step."""
-
-    select: Literal["main", "val_loss"] = "main"
-    """The task's main metric on validation, or the loss."""
-    crop: bool = False
-    """Whether the longest side is brought to 8/7 of the input's, as the published 256 to 224, and a square
-    of the input's size is cut out: at random in training, from the centre otherwise."""
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.drop_last and self.select != VAL_LOSS:
-            raise ValueError(f"drop_last goes with select = {VAL_LOSS!r}")
-        return self
-
-
-class ClassificationRule(Card):
-    """How a classifier is fitted in a classification task.
-
-    Whatever has to be chosen (penalty, training step) is chosen on validation by the task's main metric, or
-    as ``training`` says.
+    Beside the fields below there is a table for each kind of task that the protocol says something about; the
+    kind says what may stand in it. :meth:`table` reads one.
     """
 
-    tuning: Literal["frozen", "finetune"]
-    """Linear heads on frozen features, or all weights updated."""
-    penalties: tuple[float, ...] = ()
-    """Grid of squared-norm penalties of the linear head, for frozen features at their optimum."""
-    training: ClassificationTraining | None = None
-    """For ``finetune``, and for a linear head on frozen features that is trained step by step."""
-
-    @model_validator(mode="after")
-    def _what_it_needs(self) -> Self:
-        frozen = self.tuning == "frozen"
-        if frozen and bool(self.penalties) == (self.training is not None):
-            raise ValueError("tuning = 'frozen' takes either penalties or training")
-        if not frozen and (self.penalties or self.training is None):
-            raise ValueError("tuning = 'finetune' takes training alone")
-        if frozen and self.training is not None and self.training.batchnorm != "frozen":
-            raise ValueError("tuning = 'frozen' takes batchnorm = 'frozen'")
-        if any(penalty <= 0 for penalty in self.penalties):
-            raise ValueError("penalties must be positive")
-        if list(self.penalties) != sorted(set(self.penalties)):
-            raise ValueError("penalties must ascend")
-        return self
-
-
-class Protocol(Card):
-    """Everything between encoder and number."""
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str
     version: str = Field(pattern=r"^\d+\.\d+$")
@@ -196,17 +114,36 @@ class Protocol(Card):
     """How features are computed and weights trained; see :data:`g2d_bench.devices.Precision`."""
     draw: Literal["nested", "published"] = "nested"
     """How a fraction is drawn: nested, stratified and by patient, or by image as the published code does."""
-    main: dict[Kind, str] = Field(default_factory=dict)
+    main: dict[str, str] = Field(default_factory=dict)
     """Kind to the metric that stands for its tasks, where it is not the one on the task's card."""
     defects: tuple[str, ...] = ()
-    classification: ClassificationRule | None = None
-    segmentation: SegmentationRule | None = None
-    detection: DetectionRule | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tables(cls, value: Any, info: ValidationInfo) -> Any:
+        """Read each table as its kind says."""
+        if not isinstance(value, dict):
+            return value
+        read, wrong = dict(value), list[InitErrorDetails]()
+        for name in value.keys() - cls.model_fields.keys():
+            rule = KINDS[name].rule if name in KINDS else None
+            if rule is None:
+                wrong.append({"type": "extra_forbidden", "loc": (name,), "input": value[name]})
+                continue
+            try:
+                read[name] = rule.model_validate(value[name], context=info.context)
+            except ValidationError as error:
+                wrong += [_below(name, found) for found in error.errors(include_url=False)]
+        if wrong:
+            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        return read
 
     @field_validator("main")
     @classmethod
-    def _known_main(cls, value: dict[Kind, str]) -> dict[Kind, str]:
-        for name in value.values():
+    def _known_main(cls, value: dict[str, str]) -> dict[str, str]:
+        for kind, name in value.items():
+            if kind not in KINDS:
+                raise ValueError(f"unknown kind {kind!r}; {did_you_mean(kind, KINDS.names)}")
             require_metric(name)
         return value
 
@@ -215,6 +152,27 @@ class Protocol(Card):
         if self.draw == "published" and self.split == "clean":
             raise ValueError("draw = 'published' draws from a published split, not from 'clean'")
         return self
+
+    @classmethod
+    def tables_of(cls) -> dict[str, type[Card]]:
+        """Return the tables that a card may have, and what may stand in them."""
+        return {name: rule for name in KINDS if (rule := KINDS[name].rule) is not None}
+
+    def says(self, kind: str) -> Any:
+        """Return what the protocol says of a kind, as the kind's ``rule``; None if nothing."""
+        return (self.model_extra or {}).get(kind)
+
+    def table(self, kind: str) -> Any:
+        """Return what the protocol says of a kind, as the kind's ``rule``.
+
+        Raises:
+            InputError: nothing.
+        """
+        found = self.says(kind)
+        if found is None:
+            reason = f"the protocol says nothing about {kind}"
+            raise InputError(reason, file=f"{self.name}.toml", field=kind)
+        return found
 
     def view(self, task: TaskCard) -> TaskCard:
         """Return a task as this protocol measures it: with its own main metric, which then stands first."""
@@ -230,12 +188,24 @@ class Protocol(Card):
             if self.draw == "published":
                 return "the task has no published protocol; run it with --protocol clean"
             return f"the task has no split {self.split!r} (it has {', '.join(task.split)})"
-        if task.kind not in UNTRAINED and getattr(self, task.kind) is None:
+        if KINDS[task.kind].rule is not None and self.says(task.kind) is None:
             return f"protocol {self.name!r} says nothing about {task.kind}"
         return ""
 
-    def digest(self, kind: Kind) -> str:
+    def digest(self, kind: str) -> str:
         """Hash of everything in the protocol that can move a number of one kind of task."""
-        others = {"classification", "segmentation", "detection"} - {kind}
+        others = (self.model_extra or {}).keys() - {kind}
         content = set_fields(self, exclude={"title", "defects", "main"} | others)
         return digest_json([content, self.main.get(kind)])
+
+
+def _below(table: str, found: ErrorDetails) -> InitErrorDetails:
+    """Place what is wrong in a table into the card."""
+    placed: InitErrorDetails = {
+        "type": found["type"],
+        "loc": (table, *found["loc"]),
+        "input": found["input"],
+    }
+    if "ctx" in found:
+        placed["ctx"] = found["ctx"]
+    return placed

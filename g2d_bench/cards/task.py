@@ -8,22 +8,12 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from g2d_bench.cards.base import Card
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.prompts import PromptSet, load_prompts
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.hashing import digest_json, set_fields
 from g2d_bench.metrics.registry import metric_names
 from g2d_bench.paths import shipped
-
-Kind = Literal["classification", "segmentation", "detection", "zero-shot", "grounding", "phrase"]
-
-
-ASKED = ("zero-shot", "grounding")
-"""Kinds whose tasks ask an encoder with prompts; phrases come with the data."""
-
-
-UNTRAINED = ("zero-shot", "grounding", "phrase")
-"""Kinds that train nothing: fraction and seed of a cell do not move their numbers."""
-
 
 Certain = Literal[0, 1, "ignore"]
 """Absent, present, or left out of training and of the metrics."""
@@ -92,7 +82,7 @@ class TaskCard(Card):
     name: str
     version: str = Field(pattern=r"^\d+\.\d+$")
     title: str
-    kind: Kind
+    kind: str
     dataset: str
     labels: tuple[str, ...] = Field(min_length=1)
     exclusive: bool = False
@@ -116,6 +106,13 @@ class TaskCard(Card):
     counts: dict[str, int] = Field(default_factory=dict)
     """What the complete public release holds; checked by `g2d-bench data prepare`."""
     notes: tuple[str, ...] = ()
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, value: str) -> str:
+        if value not in KINDS:
+            raise ValueError(f"unknown kind {value!r}; {did_you_mean(value, KINDS.names)}")
+        return value
 
     @field_validator("dataset")
     @classmethod
@@ -145,8 +142,9 @@ class TaskCard(Card):
 
     @model_validator(mode="after")
     def _consistent(self) -> TaskCard:
-        if (self.prompts is None) == (self.kind in ASKED):
-            raise ValueError(f"kind {self.kind!r} {'needs' if self.kind in ASKED else 'takes no'} prompts")
+        asked = KINDS[self.kind].prompts
+        if (self.prompts is None) == asked:
+            raise ValueError(f"kind {self.kind!r} {'needs' if asked else 'takes no'} prompts")
         for label in self.labels:
             if self.prompts is not None and label not in self.prompts.label:
                 raise ValueError(f"prompts {self.prompts.name!r} have none for {label!r}")

@@ -6,8 +6,9 @@ from typing import Any
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.protocol import Protocol
-from g2d_bench.cards.task import UNTRAINED, TaskCard
+from g2d_bench.cards.task import TaskCard
 from g2d_bench.encoders.text_folder import needs_folder
 from g2d_bench.encoders.weights import weights_digest
 from g2d_bench.errors import InputError
@@ -107,7 +108,7 @@ class CardCheck:
         self, record: Record, parts: Parts, task: TaskCard, protocol: Protocol, encoder: EncoderCard | None
     ) -> tuple[list[str], list[str]]:
         """Compute the key again from all that it is the digest of."""
-        if task.kind in UNTRAINED and (encoder is None or needs_folder(encoder)):
+        if "text" in KINDS[task.kind].asks and (encoder is None or needs_folder(encoder)):
             # The files of its text encoder are part of the key, and of no record.
             name = _cell(record).card
             return [], [f"key: the text encoder of {name} is not at hand, or its card is another one here"]

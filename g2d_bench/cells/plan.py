@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
-from g2d_bench.cards.task import UNTRAINED, TaskCard
+from g2d_bench.cards.kind import KINDS
+from g2d_bench.cards.objective import CONTROLS
+from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError
 from g2d_bench.records.cell import DECODER, Cell, encoder_order
 
@@ -79,8 +81,8 @@ def make_cells(
     cells = [
         Cell(task=task.name, fraction=fraction, protocol=rule.name, seed=seed, encoder=encoder)
         for task in cards
-        for fraction in ((1.0,) if task.kind in UNTRAINED else sorted(fractions or task.fractions))
-        for seed in (seeds[:1] if task.kind in UNTRAINED else seeds)
+        for fraction in (sorted(fractions or task.fractions) if KINDS[task.kind].trained else (1.0,))
+        for seed in (seeds if KINDS[task.kind].trained else seeds[:1])
         for encoder in named
         if takes(task, encoder)
     ]
@@ -127,15 +129,11 @@ def _default_encoders(
     return sorted(names, key=encoder_order), skipped
 
 
-CONTROLS = ("none", "supervised")
-"""Objectives that are no vision-language pre-training: random and ImageNet initialisation."""
-
-
 def variants(card: EncoderCard) -> tuple[str, ...]:
     """Return the names under which a card runs: with its decoder, too, where it has one."""
     return (card.name, card.name + DECODER) if card.decoder else (card.name,)
 
 
 def takes(task: TaskCard, encoder: str) -> bool:
-    """Say whether an encoder variant is meaningful for a task: decoders only segment."""
-    return task.kind == "segmentation" or not encoder.endswith(DECODER)
+    """Say whether an encoder variant is meaningful for a task: not every kind takes a decoder."""
+    return KINDS[task.kind].decoder or not encoder.endswith(DECODER)

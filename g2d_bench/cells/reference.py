@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from g2d_bench.cards.catalogue import Catalogue
-from g2d_bench.cards.task import UNTRAINED
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.plan import Skipped, make_cells
 from g2d_bench.errors import InputError
@@ -61,13 +62,7 @@ def reference_cells(bench: Bench, wanted: Filter) -> tuple[list[Cell], list[Skip
 
 def _cost(cell: Cell, catalogue: Catalogue) -> tuple[int, float, str, int, str]:
     """Sort key: no training, linear heads, trained heads by their images, fine-tuned encoders."""
-    kind = catalogue.tasks[cell.task].kind
-    if cell.protocol != "clean":
-        rank = 3
-    elif kind in UNTRAINED:
-        rank = 0
-    else:
-        rank = 1 if kind == "classification" else 2
+    rank = sys.maxsize if cell.protocol != "clean" else KINDS[catalogue.tasks[cell.task].kind].cost
     return rank, cell.fraction, cell.task, cell.seed, cell.encoder
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.protocol import Protocol
-from g2d_bench.cards.task import UNTRAINED, TaskCard
+from g2d_bench.cards.task import TaskCard
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.encoders.text_folder import needs_folder, text_digest
@@ -85,7 +86,7 @@ class Resolved:
         """Decode what the cell reads, so that several workers find it."""
         data = self.data()
         data.pixels(self.card.image.size)
-        if self.task.kind in ("segmentation", "grounding"):
+        if KINDS[self.task.kind].masks:
             _ = data.masks
 
     def load(self) -> Encoder:
@@ -99,7 +100,7 @@ class Resolved:
             return _copied(encoder) if _trains(self.protocol, self.task.kind) else encoder
         from g2d_bench.encoders.load import load_encoder
 
-        text = self.task.kind in UNTRAINED
+        text = "text" in KINDS[self.task.kind].asks
         return load_encoder(self.card, checkpoint=self.checkpoint, seed=self.cell.seed, text=text)
 
 
@@ -143,7 +144,7 @@ def identity(
         content: hash of the data.
     """
     asked: dict[str, str] = {}
-    if task.kind in UNTRAINED and needs_folder(card):
+    if "text" in KINDS[task.kind].asks and needs_folder(card):
         file = weights_file(card, checkpoint)
         asked = {} if file is None else {"text": text_digest(card, file)}
     return {

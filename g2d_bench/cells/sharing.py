@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.cells.bench import Bench
 from g2d_bench.errors import InputError
 from g2d_bench.files import read_regular
@@ -90,11 +91,9 @@ def lease_path(unit: Unit, bench: Bench) -> Path:
     Cells that are run together share it with all others of their folder: another run may have more or fewer
     of them in one unit.
     """
-    from g2d_bench.adapters.base import together
-
     first = bench.resolve(unit[0])
     path = first.path
-    if together(first.task, first.protocol):
+    if KINDS[first.task.kind].together(first.task, first.protocol):
         return path.with_name(".cells.lease")
     return path.with_name(f".{path.stem}.lease")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from g2d_bench.cards.task import UNTRAINED
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.cells.bench import Bench, Options
 from g2d_bench.cells.run import record_failure, run_cell, run_cells
 from g2d_bench.cells.settings import Settings
@@ -170,27 +171,24 @@ def _gpu() -> bool:
     return os.environ.get("G2D_BENCH_DEVICE") != "cpu" and Path("/dev/nvidia0").exists()
 
 
-ORDER = ("grounding", "phrase", "zero-shot", "classification")
-"""Kinds that keep what a frozen encoder gives, the most of it first: cells, vectors, pooled features."""
-
-
 def units(cells: Sequence[Cell], bench: Bench) -> list[Unit]:
     """Group the cells that are cheaper together; the others stay alone.
 
-    Order is that of the first cells, but for the kinds of :data:`ORDER`, which go first: each finds the
-    features that those before it computed, so that an image passes an encoder once.
+    Order is that of the first cells, but for the kinds that keep what a frozen encoder gives, the most of it
+    first (cells, vectors, pooled features): each finds the features that those before it computed, so that
+    an image passes an encoder once.
     """
-    from g2d_bench.adapters.base import together
-
     tasks, protocols = bench.catalogue.tasks, bench.catalogue.protocols
     groups: dict[tuple[object, ...], list[Cell]] = {}
     ranks: dict[tuple[object, ...], int] = {}
     for cell in cells:
         task = tasks[cell.task]
-        shared = together(task, protocols[cell.protocol])
+        kind = KINDS[task.kind]
+        shared = kind.together(task, protocols[cell.protocol])
         key = (cell.task, cell.encoder, cell.protocol) if shared else (cell,)
         groups.setdefault(key, []).append(cell)
-        ranks[key] = ORDER.index(task.kind) if shared or task.kind in UNTRAINED else len(ORDER)
+        early = kind.early if shared or not kind.trained else None
+        ranks[key] = sys.maxsize if early is None else early
     return [tuple(groups[key]) for key in sorted(groups, key=ranks.__getitem__)]
 
 

@@ -12,7 +12,8 @@ from g2d_bench.errors import InputError
 
 
 @click.command()
-@click.option("--encoder", "method", required=True, help="convirt, gloria, mgca or g2d.")
+@click.option("--objective", "method", default="", help="convirt, gloria, mgca, g2d, or one of a package.")
+@click.option("--encoder", "older", default="", hidden=True)
 @click.option(
     "--data",
     default="phantom",
@@ -31,6 +32,7 @@ from g2d_bench.errors import InputError
 @click.option("--tensorboard", is_flag=True, help="Write the log for TensorBoard, too.")
 def pretrain(
     method: str,
+    older: str,
     data: str,
     out: Path,
     variant: str,
@@ -51,8 +53,10 @@ def pretrain(
     from g2d_bench.pretrain.pretrain import pretrain as run
     from g2d_bench.pretrain.pretrain import summary
 
+    if not (method or older):
+        raise click.MissingParameter(param_hint="'--objective'", param_type="option")
     made = run(
-        method,
+        method or older,
         data,
         out=out,
         variant=variant,
@@ -78,10 +82,9 @@ def pretrain(
 def weights(out: Path | None, runs: Path, seed: int, methods: tuple[str, ...]) -> None:
     """Make the shipped phantom-scale encoders again, all on equal terms."""
     from g2d_bench.paths import PACKAGE
-    from g2d_bench.pretrain.presets import METHODS
-    from g2d_bench.pretrain.pretrain import make_all
+    from g2d_bench.pretrain.pretrain import make_all, shipped_methods
 
-    make_all(out or PACKAGE / "weights", runs=runs, seed=seed, methods=methods or METHODS)
+    make_all(out or PACKAGE / "weights", runs=runs, seed=seed, methods=methods or shipped_methods())
 
 
 @click.command()

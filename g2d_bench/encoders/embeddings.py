@@ -30,22 +30,19 @@ from g2d_bench.encoders.row_table import Rows, RowTable
 from g2d_bench.hashing import digest_code, digest_json
 from g2d_bench.paths import cache_dir
 
-CODE = (
-    *("g2d_bench.encoders.embeddings", "g2d_bench.encoders.heads.base"),
-    *("g2d_bench.encoders.heads.biovil", "g2d_bench.encoders.heads.g2d"),
-)
-"""Modules through which features become embeddings; their source is part of the key."""
-
 CELLS_BYTES = 4 << 30
 """Room that the cells of one call's images may take on disk; beyond it they are computed for each call."""
 
 
 def embeddings_key(encoder: Encoder, content: str) -> str:
-    """Name the embedded images of an encoder on some data: what names its features, and the heads."""
+    """Name the embedded images of an encoder on some data: what names its features, and the heads.
+
+    Our own heads are of a package whose source the features' key holds; those of others lie elsewhere.
+    """
     heads = _heads(encoder)
-    return digest_json(
-        [features_key(encoder, content), type(heads).__qualname__, frozen_hash(heads), digest_code(*CODE)]
-    )[:32]
+    kind = type(heads)
+    code = digest_code(kind.__module__)
+    return digest_json([features_key(encoder, content), kind.__qualname__, frozen_hash(heads), code])[:32]
 
 
 def image_embeddings(

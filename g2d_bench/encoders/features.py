@@ -19,22 +19,12 @@ from g2d_bench.encoders.folded import folded
 from g2d_bench.encoders.image import ImageFeatures
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.row_table import Rows, RowTable
-from g2d_bench.hashing import digest_code, digest_json
-from g2d_bench.paths import cache_dir
+from g2d_bench.hashing import digest_json, digest_package
+from g2d_bench.paths import PACKAGE, cache_dir
 from g2d_bench.progress import track
 
-CODE = (
-    *(
-        "g2d_bench.readers.images",
-        "g2d_bench.data.cache",
-        "g2d_bench.readers.grey",
-        "g2d_bench.readers.raster",
-    ),
-    *("g2d_bench.readers.dicom", "g2d_bench.readers.dicom_regions", "g2d_bench.readers.dicom_values"),
-    *("g2d_bench.encoders.features", "g2d_bench.encoders.image", "g2d_bench.encoders.load"),
-    *("g2d_bench.encoders.row_table", "g2d_bench.encoders.feed", "g2d_bench.encoders.folded"),
-)
-"""Modules through which an image becomes features; their source is part of the key."""
+CODE = ("encoders", "readers", "data")
+"""Packages through which an image becomes features; the source of all their modules is part of the key."""
 
 FOLDER = "features"
 """Where tables lie in the cache folder."""
@@ -68,7 +58,7 @@ def features_key(encoder: Encoder, content: str) -> str:
         encoder.card.image.model_dump(mode="json"),
         content,
         encoder.device.type,
-        digest_code(*CODE),
+        *(digest_package(PACKAGE / name) for name in CODE),
         [torch.__version__, timm.__version__],
         *([encoder.salt] if encoder.salt else []),
     ]

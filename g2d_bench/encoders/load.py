@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from g2d_bench.cards.encoder import TIMM, EncoderCard, Layout
+from g2d_bench.cards.kind import Gift
 from g2d_bench.devices import Precision
 from g2d_bench.encoders.checkpoint import LoadReport, load_into, match_any, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
@@ -60,9 +61,9 @@ class Encoder:
     )
 
     @property
-    def gives(self) -> frozenset[str]:
+    def gives(self) -> frozenset[Gift]:
         """What a kind of task may ask of it."""
-        found = {"vector"}
+        found: set[Gift] = {"vector"}
         if self.image.channels:
             found.add("maps")
         if self.text is not None and self.heads is not None:

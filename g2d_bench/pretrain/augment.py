@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import torch
@@ -61,33 +60,6 @@ class Augment:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
 
-_RANDOM_CROP_224 = Augment(crop=(224 / 256, 224 / 256))
-
-PAPER: Mapping[tuple[str, str], Augment] = {
-    # ConVIRT section 4 (crop ratio, flip, affine, jitter, blur); the LoVT and vilmedic re-implementations
-    # confirm the flip and the jitter.
-    ("convirt", "paper"): Augment(
-        crop=(0.6, 1.0),
-        flip=0.5,
-        rotate=20,
-        shift=0.1,
-        scale=(0.95, 1.05),
-        brightness=(0.6, 1.4),
-        contrast=(0.6, 1.4),
-        blur=(0.1, 3.0),
-        blur_p=1.0,
-    ),
-    # GLoRIA and MGCA, configurations of the released code: a random 224 crop of the 256 square, no more.
-    ("gloria", "paper"): _RANDOM_CROP_224,
-    ("mgca", "paper"): _RANDOM_CROP_224,
-    # G2D section 4: random grayscale (nothing, on grey images), perspective, autocontrast. Strengths are not
-    # stated; chosen: distortion 0.5 and probability 0.5, what torchvision takes when it is told nothing.
-    ("g2d", "paper"): Augment(perspective=0.5, perspective_p=0.5, autocontrast=0.5),
-    # G2D, released data set class: affine 15 degrees with shear 15, colour jitter 0.2 and 0.2.
-    ("g2d", "released"): Augment(rotate=15, shear=15, brightness=(0.8, 1.2), contrast=(0.8, 1.2)),
-}
-"""Augmentation of each method as published, by (method, variant); ``released`` falls back to ``paper``."""
-
 PHANTOM = Augment(
     crop=(0.75, 1.0),
     rotate=10,
@@ -97,7 +69,7 @@ PHANTOM = Augment(
     blur=(0.1, 1.5),
     blur_p=0.3,
 )
-"""The one augmentation of all four methods at phantom scale. No flip: phantom reports name sides."""
+"""The one augmentation of all methods at phantom scale. No flip: phantom reports name sides."""
 
 
 def mix(*parts: int | str) -> int:

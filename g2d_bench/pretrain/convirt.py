@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor, nn
 
 from g2d_bench.encoders.heads.base import Embeddings
-from g2d_bench.pretrain.objective import Objective, TextRecipe, alignment_loss, gather
+from g2d_bench.pretrain.augment import Augment
+from g2d_bench.pretrain.objective import Objective, TextRecipe, Variant, alignment_loss, gather
 
 TEMPERATURE = 0.1
 """tau, by which cosines are divided (section 4)."""
@@ -52,6 +53,36 @@ class ConVIRT(Objective):
 
     name = "convirt"
     text: ClassVar[TextRecipe] = TextRecipe(frozen_layers=6, freeze_embeddings=True)
+    # Optimiser, plateau and epochs: the LoVT re-implementation; lambda, tau and lr agree with vilmedic's.
+    recipe: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {
+        "paper": {
+            "optimiser": "adam",
+            "lr": 1e-4,
+            "weight_decay": 1e-6,
+            "batch": 32,
+            "schedule": "plateau",
+            "patience": 12,
+            "early_stop": 15,
+            "epochs": 500,
+        }
+    }
+    # Section 4 (crop ratio, flip, affine, jitter, blur); the LoVT and vilmedic re-implementations confirm the
+    # flip and the jitter.
+    augment: ClassVar[Mapping[Variant, Augment]] = {
+        "paper": Augment(
+            crop=(0.6, 1.0),
+            flip=0.5,
+            rotate=20,
+            shift=0.1,
+            scale=(0.95, 1.05),
+            brightness=(0.6, 1.4),
+            contrast=(0.6, 1.4),
+            blur=(0.1, 3.0),
+            blur_p=1.0,
+        )
+    }
+    # Embeddings of 128 numbers for all (GLoRIA's are as wide as its text encoder, which is 128 too).
+    phantom: ClassVar[Mapping[str, Any]] = {"heads": {"dim": 128}}
 
     def __init__(
         self,

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from g2d_bench.encoders.decoder import UNetDecoder
+from g2d_bench.encoders.decoder import PHANTOM_WIDTHS, UNetDecoder
 from g2d_bench.encoders.heads.base import widened
 from g2d_bench.encoders.heads.g2d import G2DHeads
 from g2d_bench.encoders.heads.make import make_heads
 from g2d_bench.errors import InputError
+from g2d_bench.pretrain.augment import Augment
 from g2d_bench.pretrain.objective import Batch, Objective, TextRecipe, Variant, alignment_loss, gather
 from g2d_bench.pretrain.pseudo_mask import PseudoMaskConfig, pseudo_masks
 
@@ -158,6 +159,42 @@ class G2D(Objective):
             "loss": "released",
             "pseudo_mask": {"variant": "released"},
         },
+    }
+    # Section 4 and appendix. The length of the warm-up is not stated; a tenth of the steps is chosen. The
+    # released code: 256 px without crop, ImageNet statistics, restarts every 200 steps, no warm-up; its loop
+    # from 0 to max_epochs = 51 is inclusive.
+    recipe: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {
+        "paper": {
+            "lr": 2e-4,
+            "weight_decay": 1e-8,
+            "batch": 2048,
+            "schedule": "cosine",
+            "warmup": 0.1,
+            "epochs": 50,
+        },
+        "released": {
+            "mean": (0.485, 0.456, 0.406),
+            "std": (0.229, 0.224, 0.225),
+            "size": 256,
+            "lr": 2e-5,
+            "batch": 512,
+            "schedule": "restarts",
+            "warmup": 0.0,
+            "period": 200,
+            "epochs": 52,
+        },
+    }
+    # Section 4: random grayscale (nothing, on grey images), perspective, autocontrast. Strengths are not
+    # stated; chosen: distortion 0.5 and probability 0.5, what torchvision takes when it is told nothing. The
+    # released data set class: affine 15 degrees with shear 15, colour jitter 0.2 and 0.2.
+    augment: ClassVar[Mapping[Variant, Augment]] = {
+        "paper": Augment(perspective=0.5, perspective_p=0.5, autocontrast=0.5),
+        "released": Augment(rotate=15, shear=15, brightness=(0.8, 1.2), contrast=(0.8, 1.2)),
+    }
+    # The published 8 x 8 cells: at 128 px they are those of the map before the last.
+    phantom: ClassVar[Mapping[str, Any]] = {
+        "heads": {"dim": 128, "level": -2},
+        "constants": {"decoder": {"widths": list(PHANTOM_WIDTHS)}},
     }
 
     def __init__(

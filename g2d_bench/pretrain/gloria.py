@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from g2d_bench.encoders.heads.base import EPS, Embeddings
 from g2d_bench.encoders.words import bare_sentences
+from g2d_bench.pretrain.augment import Augment
 from g2d_bench.pretrain.objective import Objective, TextRecipe, Variant, alignment_loss, diagonal_loss, gather
 
 ATTENTION_SCALE = 4.0
@@ -122,6 +123,24 @@ class GLoRIA(Objective):
     name = "gloria"
     text: ClassVar[TextRecipe] = TextRecipe(max_length=97, part="impression")
     loss_options: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {"released": {"gather_negatives": False}}
+    # Configuration of the released code (CheXpert, ResNet-50).
+    recipe: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {
+        "paper": {
+            "resize_inside": 299,
+            "optimiser": "adam",
+            "lr": 5e-5,
+            "betas": (0.5, 0.999),
+            "weight_decay": 1e-6,
+            "batch": 48,
+            "clip": 0.25,
+            "schedule": "plateau",
+            "patience": 5,
+            "early_stop": 10,
+            "epochs": 50,
+        }
+    }
+    # Configuration of the released code: a random 224 crop of the 256 square, no more.
+    augment: ClassVar[Mapping[Variant, Augment]] = {"paper": Augment(crop=(224 / 256, 224 / 256))}
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from g2d_bench.encoders.heads.base import Embeddings, unit
 from g2d_bench.encoders.words import bare_sentences
+from g2d_bench.pretrain.augment import Augment
 from g2d_bench.pretrain.objective import Objective, TextRecipe, Variant, alignment_loss, gather
 
 ITA_TEMPERATURE = 0.07
@@ -171,6 +172,24 @@ class MGCA(Objective):
     loss_options: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {
         "released": {"pads": True, "gather_negatives": False}
     }
+    # Released code: AdamW, one cycle with 40 % warm-up; 72 pairs on each of two devices.
+    recipe: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {
+        "paper": {
+            "resize_inside": 299,
+            "lr": 2e-5,
+            "weight_decay": 0.05,
+            "batch": 144,
+            "schedule": "cosine",
+            "warmup": 0.4,
+            "min_lr": 1e-8,
+            "early_stop": 5,
+            "epochs": 50,
+        }
+    }
+    # Configuration of the released code: a random 224 crop of the 256 square, no more.
+    augment: ClassVar[Mapping[Variant, Augment]] = {"paper": Augment(crop=(224 / 256, 224 / 256))}
+    # As wide as those of the others.
+    phantom: ClassVar[Mapping[str, Any]] = {"heads": {"dim": 128, "hidden": 256}}
 
     def __init__(
         self,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -22,16 +21,15 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
+from g2d_bench.cards.objective import OBJECTIVES
 from g2d_bench.encoders.heads.base import Embeddings, unit, widened
 from g2d_bench.encoders.heads.make import make_heads
 from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.pretrain.augment import Augment
 
 if TYPE_CHECKING:
     from g2d_bench.encoders.image import ImageFeatures
     from g2d_bench.encoders.text import TextStates
-
-OBJECTIVES = ("convirt", "gloria", "mgca", "g2d")
-"""Each has a module of its name in this package that names its class ``OBJECTIVE``."""
 
 Variant = Literal["paper", "released"]
 VARIANTS: tuple[Variant, ...] = ("paper", "released")
@@ -81,6 +79,11 @@ class Objective(nn.Module):
         text: its use of the text encoder, as published.
         head_options: keyword arguments of its heads, by variant.
         loss_options: keyword arguments of the class, by variant.
+        recipe: fields of a :class:`~g2d_bench.pretrain.presets.Recipe` as published, by variant; those of
+            ``released`` go before those of ``paper``.
+        augment: of the images, as published, by variant; where ``released`` is not given, it is the paper's.
+        phantom: fields of a recipe at phantom scale in which the objective may differ from the others:
+            ``heads`` and ``constants``.
         epoch: number of the current epoch, from 0; see :meth:`at`.
         step: number of the current step, from 0.
     """
@@ -89,6 +92,24 @@ class Objective(nn.Module):
     text: ClassVar[TextRecipe] = TextRecipe()
     head_options: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {}
     loss_options: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {}
+    recipe: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {}
+    augment: ClassVar[Mapping[Variant, Augment]] = {}
+    phantom: ClassVar[Mapping[str, Any]] = {}
+
+    @classmethod
+    def published(cls, variant: Variant) -> dict[str, Any]:
+        """Return the fields of a recipe as published, text and images included."""
+        fields = dict(cls.recipe.get("paper", {}))
+        if variant == "released":
+            fields |= cls.recipe.get("released", {})
+        return {
+            "text_layers": cls.text.layers,
+            "frozen_layers": cls.text.frozen_layers,
+            "freeze_embeddings": cls.text.freeze_embeddings,
+            "max_length": cls.text.max_length,
+            "augment": cls.augment.get(variant, cls.augment.get("paper", Augment())),
+            **fields,
+        }
 
     def __init__(self, heads: nn.Module) -> None:
         super().__init__()
@@ -162,11 +183,11 @@ def make_objective(name: str, **arguments: Any) -> Objective:
         InputError: unknown objective or variant.
     """
     if name not in OBJECTIVES:
-        raise InputError(f"no objective {name!r}; {did_you_mean(name, OBJECTIVES)}", field="objective")
+        raise InputError(f"no objective {name!r}; {did_you_mean(name, OBJECTIVES.names)}", field="objective")
     variant = arguments.get("variant", "paper")
     if variant not in VARIANTS:
         raise InputError(f"no variant {variant!r}; {did_you_mean(variant, VARIANTS)}", field="variant")
-    kind: type[Objective] = import_module(f"g2d_bench.pretrain.{name}").OBJECTIVE
+    kind: type[Objective] = OBJECTIVES[name]
     return kind.build(**arguments)
 
 

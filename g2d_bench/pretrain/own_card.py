@@ -54,19 +54,20 @@ def write_card(path: Path, method: str, weights: Path, card: Mapping[str, Any]) 
     """
     if path.is_file():
         return
-    shown = load_card(shipped("baselines") / f"{method}.toml", EncoderCard)
+    known = shipped("baselines") / f"{method}.toml"
+    shown = load_card(known, EncoderCard) if known.is_file() else None
     data, recipe, image = card["data"], card["recipe"], card["image"]
     seen = "phantom" if data["kind"] == "phantom" else Path(data["source"]).name
-    text = shown.text
+    text = shown.text if shown else None
     lines = [
         f"# Made with its weights; load it with --encoders-dir {path.parent.name}",
-        f"title = {_toml(f'{shown.title} (pre-trained on {seen})')}",
-        f"paper = {_toml(shown.paper)}",
+        f"title = {_toml(f'{shown.title if shown else method} (pre-trained on {seen})')}",
+        f"paper = {_toml(shown.paper if shown else '')}",
         f"objective = {_toml(method)}",
         f"scale = {_toml('phantom' if recipe['text'] == 'small' else 'published')}",
         f"weights = {_toml(weights.name)}",
         f"decoder = {_toml('decoder' in card)}",
-        f"local_features = {_toml(shown.local_features)}",
+        f"local_features = {_toml(shown.local_features if shown else '')}",
         f"pretraining = {_toml([seen])}",
         f"notes = {_toml(_notes(card))}",
         "",

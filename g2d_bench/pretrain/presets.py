@@ -1,7 +1,7 @@
 """How each method is trained: as published, or small and on equal terms.
 
-``paper`` takes optimiser, schedule, batch and input of each method from its paper or released code.
-``phantom`` is one recipe for all four: what differs between them is the objective alone.
+``paper`` takes optimiser, schedule, batch and input of each method from its paper or released code: its
+objective says them. ``phantom`` is one recipe for all: what differs between them is the objective alone.
 """
 
 from __future__ import annotations
@@ -9,19 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
 from typing import Any, Literal
 
-from g2d_bench.encoders.decoder import PHANTOM_WIDTHS
+from g2d_bench.cards.objective import OBJECTIVES
 from g2d_bench.errors import InputError, did_you_mean
-from g2d_bench.pretrain.augment import PAPER as PAPER_AUGMENT
 from g2d_bench.pretrain.augment import PHANTOM as PHANTOM_AUGMENT
 from g2d_bench.pretrain.augment import Augment
+from g2d_bench.pretrain.objective import VARIANTS, Objective, Variant
 from g2d_bench.pretrain.recipe_check import changed
 
 PRESETS = ("paper", "phantom")
-METHODS = ("convirt", "gloria", "mgca", "g2d")
-VARIANTS = ("paper", "released")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,72 +108,6 @@ class Recipe:
         return values
 
 
-_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-
-_PAPER: Mapping[str, Mapping[str, Any]] = {
-    # Optimiser, plateau and epochs: the LoVT re-implementation; lambda, tau and lr agree with vilmedic's.
-    "convirt": {
-        "optimiser": "adam",
-        "lr": 1e-4,
-        "weight_decay": 1e-6,
-        "batch": 32,
-        "schedule": "plateau",
-        "patience": 12,
-        "early_stop": 15,
-        "epochs": 500,
-    },
-    # Configuration of the released code (CheXpert, ResNet-50).
-    "gloria": {
-        "resize_inside": 299,
-        "optimiser": "adam",
-        "lr": 5e-5,
-        "betas": (0.5, 0.999),
-        "weight_decay": 1e-6,
-        "batch": 48,
-        "clip": 0.25,
-        "schedule": "plateau",
-        "patience": 5,
-        "early_stop": 10,
-        "epochs": 50,
-    },
-    # Released code: AdamW, one cycle with 40 % warm-up; 72 pairs on each of two devices.
-    "mgca": {
-        "resize_inside": 299,
-        "lr": 2e-5,
-        "weight_decay": 0.05,
-        "batch": 144,
-        "schedule": "cosine",
-        "warmup": 0.4,
-        "min_lr": 1e-8,
-        "early_stop": 5,
-        "epochs": 50,
-    },
-    # G2D section 4 and appendix. The length of the warm-up is not stated; a tenth of the steps is chosen.
-    "g2d": {
-        "lr": 2e-4,
-        "weight_decay": 1e-8,
-        "batch": 2048,
-        "schedule": "cosine",
-        "warmup": 0.1,
-        "epochs": 50,
-    },
-}
-
-_RELEASED: Mapping[str, Mapping[str, Any]] = {
-    # The released G2D: 256 px without crop, ImageNet statistics, restarts every 200 steps, no warm-up; its
-    # loop from 0 to max_epochs = 51 is inclusive.
-    "g2d": {
-        **_IMAGENET,
-        "size": 256,
-        "lr": 2e-5,
-        "batch": 512,
-        "schedule": "restarts",
-        "warmup": 0.0,
-        "period": 200,
-        "epochs": 52,
-    },
-}
-
 # The backbone of the shipped cards; see baselines/*.toml.
 _NARROW = {
     "channels": [16, 32, 64, 192],
@@ -206,29 +137,20 @@ _PHANTOM: Mapping[str, Any] = {
     "amp": False,
     "augment": PHANTOM_AUGMENT,
 }
-"""One recipe for all four methods; rate and steps were chosen on the validation pairs, for all alike."""
-
-# Embeddings of 128 numbers for all four (GLoRIA's are as wide as its text encoder, which is 128 too).
-_PHANTOM_HEADS: Mapping[str, Mapping[str, Any]] = {
-    "convirt": {"dim": 128},
-    "mgca": {"dim": 128, "hidden": 256},
-    # The published 8 x 8 cells: at 128 px they are those of the map before the last.
-    "g2d": {"dim": 128, "level": -2},
-}
-_PHANTOM_CONSTANTS: Mapping[str, Mapping[str, Any]] = {"g2d": {"decoder": {"widths": list(PHANTOM_WIDTHS)}}}
+"""One recipe for all methods; rate and steps were chosen on the validation pairs, for all alike."""
 
 
 def recipe(
     method: str,
     *,
     preset: str = "phantom",
-    variant: str = "paper",
+    variant: Variant = "paper",
     overrides: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """Return the recipe of a method.
 
     Args:
-        method: one of :data:`METHODS`.
+        method: an objective.
         preset: ``paper`` or ``phantom``.
         variant: ``paper`` or ``released``.
         overrides: fields of :class:`Recipe` to change (batch, steps, text, ...).
@@ -237,31 +159,13 @@ def recipe(
         InputError: unknown method, preset, variant or field, or a value that a field cannot have.
     """
     for word, allowed, name in (
-        (method, METHODS, "method"),
+        (method, OBJECTIVES.names, "--objective"),
         (preset, PRESETS, "--preset"),
         (variant, VARIANTS, "--variant"),
     ):
         if word not in allowed:
             raise InputError(f"unknown {word!r}; {did_you_mean(word, allowed)}", field=name)
-    if preset == "phantom":
-        own: dict[str, Any] = {
-            "heads": _PHANTOM_HEADS.get(method, {}),
-            "constants": _PHANTOM_CONSTANTS.get(method, {}),
-        }
-        made = Recipe(method, variant, **own, **_PHANTOM)
-    else:
-        text = import_module(f"g2d_bench.pretrain.{method}").OBJECTIVE.text
-        changes = dict(_PAPER[method]) | (dict(_RELEASED.get(method, {})) if variant == "released" else {})
-        augment = PAPER_AUGMENT.get((method, variant)) or PAPER_AUGMENT[method, "paper"]
-        made = Recipe(
-            method,
-            variant,
-            text_layers=text.layers,
-            frozen_layers=text.frozen_layers,
-            freeze_embeddings=text.freeze_embeddings,
-            max_length=text.max_length,
-            augment=augment,
-            **changes,
-        )
-    final: Recipe = changed(made, overrides or {})
+    objective: type[Objective] = OBJECTIVES[method]
+    fields = {**_PHANTOM, **objective.phantom} if preset == "phantom" else objective.published(variant)
+    final: Recipe = changed(Recipe(method, variant, **fields), overrides or {})
     return final

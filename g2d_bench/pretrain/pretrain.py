@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,21 @@ import numpy as np
 import torch
 
 from g2d_bench import __version__
+from g2d_bench.cards.objective import OBJECTIVES
 from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.text import TextEncoder
 from g2d_bench.encoders.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from g2d_bench.encoders.weights import first_line
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
+from g2d_bench.paths import shipped
 from g2d_bench.pretrain.augment import mix
 from g2d_bench.pretrain.distributed import World, world
 from g2d_bench.pretrain.export import MAX_BYTES, RANKS, evaluate_retrieval, export
 from g2d_bench.pretrain.objective import make_objective
 from g2d_bench.pretrain.own_card import card_name, write_card
 from g2d_bench.pretrain.pairs import PairData, read_pairs
-from g2d_bench.pretrain.presets import METHODS, Recipe, recipe
+from g2d_bench.pretrain.presets import Recipe, recipe
 from g2d_bench.pretrain.recipe_check import check_constants
 from g2d_bench.pretrain.run_folder import RunFolder
 from g2d_bench.pretrain.train import Batches, Model, fit
@@ -75,7 +76,7 @@ def pretrain(
     """Pre-train one encoder; go on where an interrupted run in the same folder stopped.
 
     Args:
-        method: ``convirt``, ``gloria``, ``mgca`` or ``g2d``.
+        method: an objective; see :data:`g2d_bench.cards.objective.OBJECTIVES`.
         data: ``phantom``, ``mimic-cxr``, ``covid-cxr`` or a folder; see
             :func:`~g2d_bench.pretrain.pairs.read_pairs`.
         out: folder of the run: configuration, log, checkpoint, tokenizer, weights, result.
@@ -126,8 +127,13 @@ def _card_of(out: Path, name: str) -> Path:
     return there[0] if there else out / f"{card_name(out, name)}.toml"
 
 
+def shipped_methods() -> tuple[str, ...]:
+    """Return the objectives for each of which a small encoder of its name ships."""
+    return tuple(name for name in OBJECTIVES if (shipped("baselines") / f"{name}.toml").is_file())
+
+
 def make_all(
-    out: Path, *, runs: Path, seed: int = 0, count: int = PHANTOM_COUNT, methods: tuple[str, ...] = METHODS
+    out: Path, *, runs: Path, seed: int = 0, count: int = PHANTOM_COUNT, methods: Sequence[str]
 ) -> list[Pretrained]:
     """Make the shipped encoders one after the other; finished ones are not made again.
 
@@ -199,7 +205,7 @@ def build(made: Recipe, pairs: PairData, folder: RunFolder, here: World, seed: i
             options=made.options,
             pretrained=made.pretrained,
         )
-        taken = signature(import_module(f"g2d_bench.pretrain.{made.method}").OBJECTIVE).parameters
+        taken = signature(OBJECTIVES[made.method]).parameters
         check_constants(made.constants, {name: one.default for name, one in taken.items()})
         torch.default_generator.manual_seed(mix("heads", seed))
         try:

@@ -101,7 +101,9 @@ _MARK = r"(?:_{2,}|\[\*\*[^\[\]]*+(?<=[^\[]\*\*)\]|X{4,})"
 _MARKED = re.compile(
     rf"(?:\b(?:Drs?|Mrs?|Ms)\.?[ \t]+)?[-/]?{_MARK}(?:['’]\w{{0,2}}|[-/]|(?:AM|PM|[ap]\.?m\.?)\b)*"
 )
-_HANGING = re.compile(r"(?<!\s)(?:\s++(?:\0|(?:on|dated|at|from|since|of|by|to|in|with|and|the|a|an|for)(?=\s)))++")
+_HANGING = re.compile(
+    r"(?<!\s)(?:\s++(?:\0|(?:on|dated|at|from|since|of|by|to|in|with|and|the|a|an|for)(?=\s)))++"
+)
 _CLAUSE_ENDS = re.compile(r"\s*+(?:[.,;:)]|$)")
 _FUNCTION_WORDS = re.compile(
     r"the|an|is|are|was|were|be|been|ha[sd]|have|and|or|of|on|in|at|to|by|with|for|from|as|no|not|there|this|that"

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import get_args
+from collections.abc import Collection, Iterator, Mapping
 
-from g2d_bench.cards.task import UNTRAINED, Kind
+from g2d_bench.cards.kind import KINDS, untrained
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.records.recompute import EDITED, Facts, differences
 from g2d_bench.records.record import NOT_APPLICABLE, Record, sealed
 from g2d_bench.records.signature import is_of_this_code, parse_signature
-
-TRIVIAL = {
-    "segmentation": {"all-empty"},
-    "detection": {"mean-box"},
-    "classification": {"prevalence"},
-    "zero-shot": {"prevalence"},
-    "grounding": {"centre-prior"},
-    "phrase": {"centre-prior", "category-prior"},
-}
-"""Trivial predictors of each kind of task."""
 
 
 def contradictions(record: Record) -> Iterator[str]:
@@ -44,9 +33,9 @@ def contradictions(record: Record) -> Iterator[str]:
         ):
             if stated != signed:
                 yield f"{field}: {stated!r} does not agree with the signature ({signed!r})"
-    if record.kind not in get_args(Kind):
-        yield f"kind: {record.kind!r} is no kind of task ({', '.join(get_args(Kind))})"
-    if record.kind in UNTRAINED and record.cell.fraction != 1:
+    if record.kind not in KINDS:
+        yield f"kind: {record.kind!r} is no kind of task ({', '.join(KINDS)})"
+    if untrained(record.kind) and record.cell.fraction != 1:
         yield f"cell.fraction: {record.cell.fraction:g}, but {record.kind} trains nothing"
     weights = record.encoder.weights
     if weights.startswith("init:") and weights.rpartition(":")[2] != str(record.cell.seed):
@@ -75,14 +64,14 @@ def _impossible(field: str, values: Mapping[str, float | None]) -> Iterator[str]
 
 def _trivial_predictors(record: Record) -> Iterator[str]:
     """Look for predictors and numbers that were taken away; what older code kept is not known."""
-    if not is_of_this_code(record.signature) or record.kind not in TRIVIAL:
+    if not is_of_this_code(record.signature) or record.kind not in KINDS:
         return
     if NOT_APPLICABLE in record.notes:
         known = [name for name, value in record.metrics.items() if value is not None]
         if known:
             yield f"metrics.{known[0]}: has a value, but notes.{NOT_APPLICABLE} says that there is none"
         return
-    wanted, there = TRIVIAL[record.kind], set(record.references)
+    wanted, there = KINDS[record.kind].trivial, set(record.references)
     if there != wanted:
         yield f"references: are {_words(there)}, a {record.kind} task has {_words(wanted)}"
     for name in sorted(there & wanted):
@@ -92,7 +81,7 @@ def _trivial_predictors(record: Record) -> Iterator[str]:
             yield f"references.{name}.{one}: {'is no metric of the record' if one in more else 'is missing'}"
 
 
-def _words(names: set[str]) -> str:
+def _words(names: Collection[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
@@ -137,7 +126,7 @@ def _counted(record: Record, facts: Facts) -> list[str]:
         pairs = [("data.positive.test", positive, facts.images, True)]
     elif record.kind == "phrase":
         pairs = [("data.images.test", images, facts.images, False)]
-    elif record.kind in TRIVIAL:
+    elif record.kind in KINDS:
         known = record.kind in ("classification", "zero-shot")
         pairs = [
             ("data.images.test", images, facts.images, True),

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
-from g2d_bench.hashing import digest_code, digest_json, digest_package
+from g2d_bench.hashing import digest_json, digest_package
 from g2d_bench.metrics.classification import prevalence
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.segmentation import segmentation_metrics
@@ -33,19 +34,10 @@ EDITED = 1e-6
 ORDER_ONLY = ("auroc", "auprc", "f1_legacy", "accuracy_legacy")
 """Metrics that know nothing of scores but their order: of a predictor that says the same of every image they
 are known without its training set."""
-TRUTH = {
-    "segmentation": ("true",),
-    "classification": ("targets", "label"),
-    "zero-shot": ("targets", "label"),
-    "detection": ("true_image", "true_label", "true_box"),
-    "grounding": ("true",),
-    "phrase": ("true", "category"),
-}
-"""Arrays that hold what is true of a test set, whatever was predicted."""
 FORMAT = 1
 """Version of the files in the cache."""
-READ_BY = ("g2d_bench.records.recompute", "g2d_bench.records.shapes", "g2d_bench.records.archives")
-"""Modules beside those of the metrics whose change may change a fact."""
+READ_BY = ("metrics", "records")
+"""Packages that derive facts from predictions; a change of any of their modules may change a fact."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +151,7 @@ def truth_of(kind: str, predictions: Mapping[str, NDArray[Any]]) -> str:
     Returns:
         "" where a part of it is not there.
     """
-    names = TRUTH.get(kind, ())
+    names = KINDS[kind].truth if kind in KINDS else ()
     if not names or any(name not in predictions for name in names):
         return ""
     return digest_json([_plain(predictions[name]) for name in names])
@@ -273,12 +265,9 @@ def facts_of(found: Found, names: Sequence[str], *, fresh: bool = False) -> Fact
 
 def _place(kind: str, sha256: str) -> Path:
     """Name the file of a record's facts by the predictions, the kind and the code that reads them."""
-    code = digest_json([FORMAT, kind, np.__version__, _metrics_code(), digest_code(*READ_BY)])
+    source = [digest_package(PACKAGE / name) for name in READ_BY]
+    code = digest_json([FORMAT, kind, np.__version__, *source])
     return cache_dir() / "facts" / f"{sha256[:32]}-{code[:16]}.json"
-
-
-def _metrics_code() -> str:
-    return digest_package(PACKAGE / "metrics")
 
 
 def _load(path: Path) -> Facts | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from g2d_bench.cards.task import UNTRAINED
+from g2d_bench.cards.kind import untrained
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.records.cell import Cell, percent
 from g2d_bench.records.record import Record, changes
@@ -67,7 +67,7 @@ class Filter:
         return all(
             not wanted or getattr(cell, name) in wanted
             for name, wanted in self._wanted()
-            if not (name in DRAWN and kind in UNTRAINED)
+            if not (name in DRAWN and untrained(kind))
         )
 
     def _wanted(self) -> list[tuple[str, Sequence[object]]]:
@@ -115,7 +115,7 @@ def _kinds(records: Iterable[Found]) -> list[Placed]:
 
 def _lacking(name: str, wanted: Sequence[object], cells: Sequence[Placed]) -> list[str]:
     """Return an option's words that no cell has, each with what is there."""
-    asked = [cell for cell, kind in cells if not (name in DRAWN and kind in UNTRAINED)]
+    asked = [cell for cell, kind in cells if not (name in DRAWN and untrained(kind))]
     if cells and not asked:
         return []
     there = sorted({getattr(cell, name) for cell in asked})

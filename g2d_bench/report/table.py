@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from g2d_bench.cards.task import UNTRAINED
+from g2d_bench.cards.kind import KINDS, untrained
 from g2d_bench.errors import InputError
 from g2d_bench.progress import track
 from g2d_bench.records.cell import percent
@@ -119,8 +120,8 @@ def summary(
         for (task, fraction), part in sorted(parts.items(), key=lambda item: _by_kind(*item)):
             kind = part[0].record.kind
             metric = main_metric(part[0].record, main or {})
-            share = () if kind in UNTRAINED else (percent(fraction),)
-            heads = (_PANELS.get(kind, kind), f"{task}, {metric}", *share)
+            share = () if untrained(kind) else (percent(fraction),)
+            heads = (KINDS[kind].heading if kind in KINDS else kind, f"{task}, {metric}", *share)
             pairs.append((Column(task, fraction, metric, protocol, heads), part))
         columns_made = [column for column, _ in pairs]
         shown = track(pairs, "bootstrap", unit="column")
@@ -138,26 +139,14 @@ def main_metric(record: Record, main: Mapping[tuple[str, str], str]) -> str:
     return main.get((record.cell.task, record.cell.protocol)) or next(iter(record.metrics))
 
 
-_PANELS = {
-    "segmentation": "segmentation",
-    "detection": "detection",
-    "classification": "classification",
-    "zero-shot": "zero-shot classification (no training)",
-    "grounding": "grounding (no training)",
-    "phrase": "phrase grounding (no training)",
-}
-"""Kinds in the order of a summary, and what they are called there."""
-
-
 def _by_kind(place: tuple[str, float], part: Sequence[Found]) -> tuple[int, str, float]:
-    kinds = list(_PANELS)
     kind = part[0].record.kind
-    return (kinds.index(kind) if kind in kinds else len(kinds), *place)
+    return (KINDS[kind].place if kind in KINDS else sys.maxsize, *place)
 
 
 def _labels(group: Sequence[Found]) -> str:
     """Say how many labels the cells of a column were trained with."""
-    if group[0].record.kind in UNTRAINED:
+    if untrained(group[0].record.kind):
         return "without training"
     train = max(one.record.data.images["train"] for one in group)
     return f"{percent(group[0].record.cell.fraction)} of the training labels ({train} images)"

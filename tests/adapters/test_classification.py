@@ -18,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from g2d_bench.adapters import classification
-from g2d_bench.adapters.base import Job, Outcome, adapter, run_jobs, together
+from g2d_bench.adapters.base import Job, Outcome, adapter, run_jobs
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.cells import workers as local
@@ -135,7 +136,8 @@ def test_exclusive_classes_end_to_end(bench: Bench) -> None:
     # All classes are equally frequent, so the majority class is right on a third.
     assert record.references["prevalence"]["accuracy"] == pytest.approx(1 / 3)
     assert record.references["prevalence"]["auroc"] == 0.5
-    assert record.notes["penalty"] in bench.catalogue.protocols["clean"].classification.penalties  # type: ignore[union-attr]
+    rule = bench.catalogue.protocols["clean"].table("classification")
+    assert record.notes["penalty"] in rule.penalties
     assert record.notes["encoder_frozen"]
     known = {name: value for name, value in record.metrics.items() if value is not None}
     assert {name: recompute(name, stored) for name in known} == known
@@ -156,8 +158,8 @@ def test_is_what_scikit_learn_fits_and_validation_chooses(bench: Bench) -> None:
     scale = np.where(spread > 1e-8, spread, 1)  # some channels of a random encoder are dead
     accuracy = {}
     predicted = {}
-    assert job.protocol.classification is not None
-    for penalty in job.protocol.classification.penalties:
+    assert job.protocol.table("classification") is not None
+    for penalty in job.protocol.table("classification").penalties:
         model = LogisticRegression(C=1 / (len(train) * penalty), tol=1e-8, max_iter=5000)
         model.fit((train - mean) / scale, truth)
         val, right = part(data.val)
@@ -232,7 +234,7 @@ def test_a_lower_metric_is_better(bench: Bench) -> None:
 
 def classification_error(job: Job) -> float:
     """Greatest calibration error on validation over the grid, by fitting each penalty alone."""
-    rule = job.protocol.classification
+    rule = job.protocol.table("classification")
     assert rule is not None
     task = job.task.model_copy(update={"main": "ece_top"})
     errors: list[float] = []
@@ -257,7 +259,7 @@ def test_refusals(bench: Bench) -> None:
         many.data.samples[i] = replace(many.data.samples[i], labels=dict.fromkeys(FINDINGS, 0.0))
     with pytest.raises(InputError, match="auroc is undefined on validation"):
         classification.run(many)
-    with pytest.raises(InputError, match="no adapter"):
+    with pytest.raises(InputError, match="unknown kind 'divination'"):
         adapter("divination")
 
 
@@ -309,7 +311,8 @@ def test_a_group_that_fails_is_run_one_by_one(run_all: Execute, monkeypatch: pyt
             raise RuntimeError("planted")
         return real(jobs)
 
-    monkeypatch.setattr(classification, "run_many", flaky)
+    kind = replace(KINDS["classification"], run_many=flaky, run=lambda job: flaky([job])[0])
+    monkeypatch.setitem(KINDS._found, "classification", kind)
     done = run_all([cell(seed=s) for s in (0, 1, 2)], "flaky")
     assert [one.cell.seed for one in done if isinstance(one, Record)] == [0, 2]
     [failure] = [one for one in done if isinstance(one, Failure)]
@@ -325,7 +328,7 @@ def test_units(bench: Bench) -> None:
     # Fine-tuned cells share nothing: alone, and after all that do.
     assert found == [tuple(cells[:4]), (replace(cells[0], task="cxr14-cls"),), *((one,) for one in cells[4:])]
     tasks, protocols = bench.catalogue.tasks, bench.catalogue.protocols
-    assert not together(tasks["siim-seg"], protocols["clean"])
+    assert not KINDS["segmentation"].together(tasks["siim-seg"], protocols["clean"])
 
 
 @pytest.mark.parametrize(

@@ -96,8 +96,8 @@ def job(release: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: py
 
 def changed(job: Job, **rule: Any) -> Job:
     """The job under a shortened protocol."""
-    assert job.protocol.detection is not None
-    card = job.protocol.detection.model_copy(update={**QUICK, **rule})
+    assert job.protocol.table("detection") is not None
+    card = job.protocol.table("detection").model_copy(update={**QUICK, **rule})
     return replace(job, protocol=job.protocol.model_copy(update={"detection": card}))
 
 
@@ -220,13 +220,13 @@ def test_whatever_registry_scope_is_current_it_works_and_is_put_back(job: Job) -
 def test_segmentation_and_detection_in_one_process(real_pack: Path, tmp_path: Path) -> None:
     bench = Bench(Settings(data_root=real_pack, results=tmp_path))
     protocol = bench.catalogue.protocols["clean"]
-    assert protocol.segmentation is not None
-    assert protocol.detection is not None
+    assert protocol.table("segmentation") is not None
+    assert protocol.table("detection") is not None
     short = {name: value for name, value in QUICK.items() if name != "learning_rate"}
     protocol = protocol.model_copy(
         update={
-            "segmentation": protocol.segmentation.model_copy(update=short),
-            "detection": protocol.detection.model_copy(update=short),
+            "segmentation": protocol.table("segmentation").model_copy(update=short),
+            "detection": protocol.table("detection").model_copy(update=short),
         }
     )
     for name in ("covid-cxr-seg", "covid-cxr-det", "covid-cxr-seg", "covid-cxr-det"):
@@ -334,7 +334,7 @@ def test_cached_maps_are_those_of_the_pyramid(modules: Any, inside: int | None) 
 
 
 def test_anchors_grow_with_the_input(modules: Any, job: Job) -> None:
-    rule = job.protocol.detection
+    rule = job.protocol.table("detection")
     assert rule is not None
     pixels = np.zeros((1, 208, 208), np.uint8)
     with DefaultScope.overwrite_default_scope("mmdet"):
@@ -358,7 +358,7 @@ def _true_boxes(generator: np.random.Generator, count: int, labels: int, size: i
 
 
 def test_targets_found_once_are_those_that_mmdet_finds_in_every_step(modules: Any, job: Job) -> None:
-    rule = job.protocol.detection
+    rule = job.protocol.table("detection")
     assert rule is not None
     labels = 3
     with DefaultScope.overwrite_default_scope("mmdet"):

@@ -24,8 +24,8 @@ from g2d_bench.adapters.finetune import (
     masked_loss,
     mean_batch_loss,
 )
+from g2d_bench.adapters.stepwise import ClassificationTraining
 from g2d_bench.cards.catalogue import Catalogue
-from g2d_bench.cards.protocol import ClassificationTraining
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings
 from g2d_bench.encoders.features import frozen_hash
@@ -66,15 +66,16 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 
 def rule(job: Job, **changes: Any) -> ClassificationTraining:
-    assert job.protocol.classification is not None
-    assert job.protocol.classification.training is not None
+    assert job.protocol.table("classification") is not None
+    assert job.protocol.table("classification").training is not None
     quick = {"learning_rate": 3e-3, "batch_size": 15, "epochs": 1, "min_steps": 30, "validate_every": 5}
-    return job.protocol.classification.training.model_copy(update={**quick, "max_steps": 30, **changes})
+    known: ClassificationTraining = job.protocol.table("classification").training
+    return known.model_copy(update={**quick, "max_steps": 30, **changes})
 
 
 def with_rule(job: Job, training: ClassificationTraining) -> Job:
-    assert job.protocol.classification is not None
-    card = job.protocol.classification.model_copy(update={"training": training})
+    assert job.protocol.table("classification") is not None
+    card = job.protocol.table("classification").model_copy(update={"training": training})
     return replace(job, protocol=job.protocol.model_copy(update={"classification": card}))
 
 
@@ -149,11 +150,11 @@ def test_unknown_labels_do_not_count() -> None:
 def published(job: Job) -> Job:
     """The cell under the published linear protocol, with fewer steps and on the same split."""
     protocol = Catalogue.open().protocols["legacy"]
-    assert protocol.classification is not None
-    assert protocol.classification.training is not None
+    assert protocol.table("classification") is not None
+    assert protocol.table("classification").training is not None
     quick = {"learning_rate": 3e-2, "batch_size": 15, "epochs": 1, "min_steps": 60, "max_steps": 60}
-    training = protocol.classification.training.model_copy(update=quick)
-    card = protocol.classification.model_copy(update={"training": training})
+    training = protocol.table("classification").training.model_copy(update=quick)
+    card = protocol.table("classification").model_copy(update={"training": training})
     return replace(job, protocol=protocol.model_copy(update={"classification": card}))
 
 

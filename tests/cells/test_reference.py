@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from g2d_bench.cards.task import UNTRAINED
+from g2d_bench.cards.kind import KINDS, untrained
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.reference import publish, reference_cells
 from g2d_bench.cells.settings import Settings
@@ -35,7 +36,7 @@ def test_the_whole_grid(bench: Bench) -> None:
     for task in catalogue.tasks:
         mine = [cell for cell in cells if cell.task == task.name and cell.protocol == "clean"]
         encoders = 6 if task.kind == "segmentation" else 5
-        each = 1 if task.kind in UNTRAINED else 3 * len(task.fractions)
+        each = 1 if untrained(task.kind) else 3 * len(task.fractions)
         assert len(mine) == encoders * each
     tuned = [cell for cell in cells if cell.protocol != "clean"]
     assert len(tuned) == 5 * 3 * 3
@@ -45,8 +46,8 @@ def test_the_whole_grid(bench: Bench) -> None:
 def test_cheap_cells_come_first(bench: Bench) -> None:
     cells, _ = reference_cells(bench, Filter())
     kinds = [bench.catalogue.tasks[cell.task].kind for cell in cells]
-    untrained = [kind in UNTRAINED for kind in kinds]
-    assert untrained == sorted(untrained, reverse=True)
+    first = [untrained(kind) for kind in kinds]
+    assert first == sorted(first, reverse=True)
     tuned = [cell.protocol == "clean-finetune" for cell in cells]
     assert tuned == sorted(tuned)
     trained = [
@@ -172,16 +173,14 @@ def test_the_command_runs_resumes_and_keeps_one_record(
 def test_a_failure_is_named_and_the_rest_is_kept(
     cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from g2d_bench.adapters import phrase
-
-    run = phrase.run
+    run = KINDS["phrase"].run
 
     def sometimes(job: Any) -> Any:
         if job.encoder.card.name == "mgca":
             raise RuntimeError("out of luck")
         return run(job)
 
-    monkeypatch.setattr(phrase, "run", sometimes)
+    monkeypatch.setitem(KINDS._found, "phrase", replace(KINDS["phrase"], run=sometimes))
     result = cli("reference", "--task", "covid-cxr-phrase", "--encoder", "random,mgca", "--jobs", "1")
     assert result.exit_code == 1
     assert "failed: covid-cxr-phrase mgca: RuntimeError: out of luck" in result.stderr

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from g2d_bench.adapters.classification import ClassificationRule
+from g2d_bench.adapters.detection import DetectionRule
+from g2d_bench.adapters.segmentation import SegmentationRule
 from g2d_bench.cards.catalogue import Catalogue
-from g2d_bench.cards.protocol import ClassificationRule, DetectionRule, Protocol, SegmentationRule
-from g2d_bench.cards.task import UNTRAINED
+from g2d_bench.cards.kind import KINDS, untrained
+from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cells.plan import make_cells
 from g2d_bench.data.legacy_splits import NAMES
 from g2d_bench.errors import InputError
@@ -86,7 +89,7 @@ def test_a_task_without_published_protocol_says_so(catalogue: Catalogue) -> None
     with pytest.raises(InputError, match="'legacy-finetune' says nothing about detection"):
         plan(catalogue, "rsna-det", protocol="legacy-finetune")
     trained = {cell.task for cell in plan(catalogue, "all", protocol="legacy-finetune")[0]}
-    assert {catalogue.tasks[name].kind for name in trained} <= {"classification", *UNTRAINED}
+    assert {catalogue.tasks[name].kind for name in trained} <= {"classification", *filter(untrained, KINDS)}
 
 
 @pytest.mark.parametrize(
@@ -102,7 +105,7 @@ def test_a_task_without_published_protocol_says_so(catalogue: Catalogue) -> None
 def test_published_rates_differ_by_task_and_fraction(
     catalogue: Catalogue, task: str, fraction: float, expected: tuple[float, int]
 ) -> None:
-    rule = catalogue.protocols["legacy"].detection
+    rule = catalogue.protocols["legacy"].table("detection")
     assert rule is not None
     here = rule.of(task, fraction, "published")
     assert (here.learning_rate, here.batch_size) == expected
@@ -110,24 +113,25 @@ def test_published_rates_differ_by_task_and_fraction(
 
 def test_the_floor_of_steps_leaves_the_published_schedules_alone(catalogue: Catalogue) -> None:
     """Images of the smallest published training sets, and 50 epochs without the last batch."""
-    legacy, tuned = catalogue.protocols["legacy"], catalogue.protocols["legacy-finetune"].classification
-    assert legacy.classification is not None
-    assert legacy.classification.training is not None
-    assert legacy.segmentation is not None
-    assert legacy.detection is not None
+    legacy = catalogue.protocols["legacy"]
+    tuned = catalogue.protocols["legacy-finetune"].table("classification")
+    assert legacy.table("classification") is not None
+    assert legacy.table("classification").training is not None
+    assert legacy.table("segmentation") is not None
+    assert legacy.table("detection") is not None
     assert tuned is not None
     assert tuned.training is not None
-    assert legacy.classification.training.schedule(187) == (150, 3)
-    assert legacy.segmentation.of("siim-seg", 0.01, "published").schedule(40) == (250, 5)
-    assert legacy.segmentation.of("rsna-seg", 0.01, "published").schedule(160) == (500, 10)
-    assert legacy.detection.of("object-cxr-det", 0.01, "published").schedule(72) == (450, 9)
-    assert legacy.detection.of("rsna-det", 0.01, "published").schedule(160) == (1000, 20)
-    assert legacy.detection.of("rsna-det", 1.0, "published").schedule(16010) == (50000, 1000)
+    assert legacy.table("classification").training.schedule(187) == (150, 3)
+    assert legacy.table("segmentation").of("siim-seg", 0.01, "published").schedule(40) == (250, 5)
+    assert legacy.table("segmentation").of("rsna-seg", 0.01, "published").schedule(160) == (500, 10)
+    assert legacy.table("detection").of("object-cxr-det", 0.01, "published").schedule(72) == (450, 9)
+    assert legacy.table("detection").of("rsna-det", 0.01, "published").schedule(160) == (1000, 20)
+    assert legacy.table("detection").of("rsna-det", 1.0, "published").schedule(16010) == (50000, 1000)
     assert tuned.training.schedule(779) == (600, 12)
 
 
 def test_a_case_may_hold_for_a_scale_alone(catalogue: Catalogue) -> None:
-    rule = catalogue.protocols["clean"].segmentation
+    rule = catalogue.protocols["clean"].table("segmentation")
     assert rule is not None
     small, large = (rule.of("siim-seg", 0.1, scale) for scale in ("phantom", "published"))
     assert (small.learning_rate, large.learning_rate) == (3e-3, 1e-3)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.io import load_card
 from g2d_bench.encoders import embeddings as module
+from g2d_bench.encoders import features
 from g2d_bench.encoders.embeddings import embeddings_key, image_embeddings
 from g2d_bench.encoders.features import BATCH, pooled_features
 from g2d_bench.encoders.heads.base import ImageEmbedding
@@ -144,9 +145,9 @@ def test_key_holds_the_heads_and_what_names_the_features(
     ]
     other = load_encoder(small_card("random"), seed=4)
     keys.append(embeddings_key(Encoder(other.card, other.image, "some", None, encoder.heads), "c"))
-    for name in module.CODE:
+    for home, function in ((module, "digest_code"), (features, "digest_package")):
         with monkeypatch.context() as patch:
-            patch.setattr(module, "digest_code", lambda *names, name=name: f"{name} edited")
+            patch.setattr(home, function, lambda *names: "edited")
             keys.append(embeddings_key(encoder, "c"))
     assert len(set(keys)) == len(keys)
     assert embeddings_key(make(small_card("random")), "c") == keys[0]

@@ -22,6 +22,8 @@ from g2d_bench.encoders.features import (
     pyramid_shapes,
 )
 from g2d_bench.encoders.load import Encoder, load_encoder
+from g2d_bench.hashing import digest_package
+from g2d_bench.paths import PACKAGE
 
 MakeCard = Callable[[str], EncoderCard]
 
@@ -98,13 +100,23 @@ def test_key_holds_all_that_moves_the_numbers(
         changed(key, load_encoder(card.model_copy(update={"image": image}), seed=3))
     for name in features_module.CODE:
         with monkeypatch.context() as patch:
-            patch.setattr(features_module, "digest_code", lambda *names, name=name: f"{name} edited")
+            patch.setattr(
+                features_module,
+                "digest_package",
+                lambda folder, name=name: f"{name} edited" if folder.name == name else "as it is",
+            )
             changed(name, encoder)
     for library in ("torch", "timm"):
         with monkeypatch.context() as patch:
             patch.setattr(f"{library}.__version__", "0.0.1")
             changed(library, encoder)
     assert features_key(load_encoder(card, seed=3), "c") == seen["as it is"]
+
+
+def test_no_room_of_the_key_can_go_unseen() -> None:
+    with pytest.raises(FileNotFoundError, match="no package"):
+        digest_package(PACKAGE / "room_that_went")
+    assert all(digest_package(PACKAGE / name) for name in features_module.CODE)
 
 
 def test_default_folder_is_the_cache(

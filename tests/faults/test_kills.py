@@ -51,7 +51,9 @@ def words(text: str) -> tuple[str, ...]:
 
 
 DATA = words("data phantom rsna --count 40 --size 64 --out @/root --workers 1")
-FROZEN = "run --data-root @/root --task rsna-cls,rsna-zeroshot,rsna-ground --encoder random,convirt --seed 0,1 "
+FROZEN = (
+    "run --data-root @/root --task rsna-cls,rsna-zeroshot,rsna-ground --encoder random,convirt --seed 0,1 "
+)
 FROZEN += "--fraction 100% --results @/results"
 RUN = words(f"{FROZEN} --jobs 1")
 GRID = "--task covid-cxr-seg --encoder random --fraction 100% --protocol quick"
@@ -121,7 +123,11 @@ def run(forker: Any, tmp_path: Path) -> Run:
         order = {
             "args": [word.replace("@", str(place)) for word in command],
             "cwd": str(place),
-            "env": {"G2D_BENCH_CACHE": str(place / "cache"), "G2D_BENCH_RESULTS": None, "G2D_BENCH_DATA": None},
+            "env": {
+                "G2D_BENCH_CACHE": str(place / "cache"),
+                "G2D_BENCH_RESULTS": None,
+                "G2D_BENCH_DATA": None,
+            },
             "out": str(tmp_path / "stdout"),
             "err": str(tmp_path / "stderr"),
             **more,

@@ -9,7 +9,12 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from g2d_bench.pretrain.augment import PAPER, PHANTOM, Augment, apply, augment, draw, mix, plain
+from g2d_bench.cards.objective import OBJECTIVES
+from g2d_bench.pretrain.augment import PHANTOM, Augment, apply, augment, draw, mix, plain
+
+PAPER: dict[tuple[str, str], Augment] = {
+    (name, variant): spec for name in OBJECTIVES for variant, spec in OBJECTIVES[name].augment.items()
+}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from g2d_bench.cards.objective import OBJECTIVES
 from g2d_bench.encoders.checkpoint import METADATA_KEY, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.own import load_companions
@@ -21,7 +22,7 @@ from g2d_bench.pretrain.augment import plain
 from g2d_bench.pretrain.distributed import World
 from g2d_bench.pretrain.export import export, retrieval, similarities
 from g2d_bench.pretrain.pairs import PairData, read_pairs
-from g2d_bench.pretrain.presets import METHODS, recipe
+from g2d_bench.pretrain.presets import recipe
 from g2d_bench.pretrain.pretrain import Pretrained, make_all, summary
 from g2d_bench.pretrain.run_folder import RunFolder
 
@@ -60,7 +61,7 @@ def test_retrieval_at_its_ends() -> None:
         assert mean == pytest.approx(chances[0]["chance"][name], rel=0.15)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", OBJECTIVES.names)
 def test_the_file_loads_and_gives_the_run_s_features(
     toy: Path, go: Go, tiny: dict[str, Any], tmp_path: Path, method: str
 ) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from g2d_bench.cards.objective import OBJECTIVES
 from g2d_bench.cli.main import main
 from g2d_bench.errors import InputError
 from g2d_bench.pretrain.augment import PHANTOM
-from g2d_bench.pretrain.presets import METHODS, VARIANTS, recipe
+from g2d_bench.pretrain.presets import VARIANTS, recipe
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", OBJECTIVES.names)
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("preset", ["paper", "phantom"])
 def test_every_preset_passes(method: str, variant: str, preset: str) -> None:
@@ -123,7 +124,7 @@ def _refused(
     monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("g2d_bench.progress.FIRST", float("inf"))
     out = tmp_path / "out"
-    call = ["pretrain", "--encoder", "convirt", "--data", str(toy), "--out", str(out), *arguments]
+    call = ["pretrain", "--objective", "convirt", "--data", str(toy), "--out", str(out), *arguments]
     result = CliRunner().invoke(main, call)
     assert result.exit_code == 2, result.output
     [line] = result.stderr.splitlines()

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from g2d_bench.cards.objective import OBJECTIVES
 from g2d_bench.encoders.checkpoint import open_checkpoint
 from g2d_bench.hashing import digest_file
 from g2d_bench.paths import PACKAGE
 from g2d_bench.pretrain.export import MAX_BYTES
-from g2d_bench.pretrain.presets import METHODS, recipe
+from g2d_bench.pretrain.presets import recipe
 from g2d_bench.pretrain.pretrain import pretrain
 
 WEIGHTS = PACKAGE / "weights"
@@ -22,10 +23,10 @@ LEARNED = PACKAGE.parent / "benchmarks" / "results" / "does_it_learn.json"
 
 @pytest.fixture(scope="module")
 def cards() -> dict[str, dict[str, Any]]:
-    missing = [method for method in METHODS if not (WEIGHTS / f"{method}.safetensors").is_file()]
+    missing = [method for method in OBJECTIVES.names if not (WEIGHTS / f"{method}.safetensors").is_file()]
     if missing:
         pytest.skip(f"not made: {', '.join(missing)} (make weights)")
-    return {m: dict(open_checkpoint(WEIGHTS / f"{m}.safetensors").metadata) for m in METHODS}
+    return {m: dict(open_checkpoint(WEIGHTS / f"{m}.safetensors").metadata) for m in OBJECTIVES.names}
 
 
 def test_small_enough_and_complete(cards: dict[str, dict[str, Any]]) -> None:
@@ -35,7 +36,7 @@ def test_small_enough_and_complete(cards: dict[str, dict[str, Any]]) -> None:
 
 
 def test_equal_terms(cards: dict[str, dict[str, Any]]) -> None:
-    first = cards[METHODS[0]]
+    first = cards[OBJECTIVES.names[0]]
     for method, card in cards.items():
         made = recipe(method).as_json()
         assert card["recipe"] == made, "the recipe has changed since the weights were made"

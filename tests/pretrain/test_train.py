@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 
+from g2d_bench.cards.objective import OBJECTIVES
 from g2d_bench.errors import InputError
 from g2d_bench.pretrain import pretrain as run
 from g2d_bench.pretrain import train
 from g2d_bench.pretrain.distributed import World
 from g2d_bench.pretrain.objective import Objective
 from g2d_bench.pretrain.pairs import PairData, read_pairs
-from g2d_bench.pretrain.presets import METHODS, PRESETS, Recipe, recipe
+from g2d_bench.pretrain.presets import PRESETS, Recipe, recipe
 from g2d_bench.pretrain.pretrain import Pretrained
 from g2d_bench.pretrain.run_folder import RunFolder, differences
 from g2d_bench.pretrain.train import Batches, Log, Plateau, learning_rate, total_steps
@@ -41,7 +42,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", OBJECTIVES.names)
 def test_interrupted_and_resumed_equals_uninterrupted(
     go: Go, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch, tiny: dict[str, Any]
 ) -> None:
@@ -97,7 +98,7 @@ def test_seeds_and_methods_differ(go: Go, tmp_path: Path) -> None:
 def test_initialisation_is_shared_by_the_methods(toy: Path, tmp_path: Path, tiny: dict[str, Any]) -> None:
     pairs = PairData(read_pairs(str(toy)), 36, cache=toy.parent / "cache")
     states = []
-    for method in METHODS:
+    for method in OBJECTIVES.names:
         made = recipe(method, overrides=tiny)
         model = run.build(made, pairs, RunFolder(tmp_path / method, {}), ALONE, 5)
         states.append({**model.image.state_dict(prefix="image."), **model.text.state_dict(prefix="text.")})
@@ -325,7 +326,7 @@ def test_log_is_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
     assert [entry["step"] for entry in folder.entries()] == [0, 1]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", OBJECTIVES.names)
 @pytest.mark.parametrize("variant", ["paper", "released"])
 def test_paper_recipes(method: str, variant: str) -> None:
     made = recipe(method, preset="paper", variant=variant)
@@ -347,7 +348,7 @@ def test_paper_recipes(method: str, variant: str) -> None:
 
 
 def test_phantom_recipes_differ_in_the_objective_alone() -> None:
-    recipes = [recipe(method).as_json() for method in METHODS]
+    recipes = [recipe(method).as_json() for method in OBJECTIVES.names]
     for made in recipes:
         for name in ("method", "heads", "constants"):
             made.pop(name)
@@ -356,7 +357,7 @@ def test_phantom_recipes_differ_in_the_objective_alone() -> None:
 
 def test_phantom_recipe_is_that_of_the_cards() -> None:
     tomllib = pytest.importorskip("tomllib")
-    for method in METHODS:
+    for method in OBJECTIVES.names:
         card = tomllib.loads((Path(__file__).parents[2] / "baselines" / f"{method}.toml").read_text())[
             "image"
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from g2d_bench.cards.task import UNTRAINED
+from g2d_bench.cards.kind import KINDS, untrained
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.selection import Filter
 
@@ -12,7 +12,7 @@ TRAINED = Cell("siim-seg", 0.1, "clean", 1, "g2d")
 FREE = Cell("siim-zeroshot", 1.0, "clean", 0, "g2d")
 
 
-@pytest.mark.parametrize("kind", UNTRAINED)
+@pytest.mark.parametrize("kind", [name for name in KINDS if untrained(name)])
 @pytest.mark.parametrize(
     "wanted", [Filter(fraction=(0.01,)), Filter(seed=(3,)), Filter((), (), (0.5,), (), (9,))]
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,9 +17,11 @@ from torch.utils.data import Dataset
 
 from g2d_bench.adapters.mm.backbone import EncoderBackbone, Unprocessed
 from g2d_bench.adapters.mm.ops import install
-from g2d_bench.cards.protocol import DetectionRule
 from g2d_bench.encoders.features import BATCH, empty_levels, pyramid_features, pyramid_shapes
 from g2d_bench.encoders.load import Encoder
+
+if TYPE_CHECKING:
+    from g2d_bench.adapters.detection import DetectionRule
 
 install()
 # Only now: mmdet looks for mmcv's compiled operators when it is imported.

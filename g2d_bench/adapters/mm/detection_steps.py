@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmdet.models.detectors import YOLOV3
@@ -14,9 +14,11 @@ from g2d_bench.adapters.mm.backbone import collate
 from g2d_bench.adapters.mm.detection import BoxRows, FoundBoxes, G2DBenchYOLOHead, grids, read_boxes
 from g2d_bench.adapters.mm.runner import Trained, quiet
 from g2d_bench.adapters.mm.steps import Plan, learn
-from g2d_bench.cards.protocol import DetectionRule
 from g2d_bench.devices import Precision, half
 from g2d_bench.progress import track
+
+if TYPE_CHECKING:
+    from g2d_bench.adapters.detection import DetectionRule
 
 SOME = 256
 """Images whose targets are found at a time."""

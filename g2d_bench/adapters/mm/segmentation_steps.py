@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,8 +17,11 @@ from g2d_bench.adapters.mm.runner import Trained
 from g2d_bench.adapters.mm.segmentation import G2DBenchUNetHead
 from g2d_bench.adapters.mm.steps import Plan, learn
 from g2d_bench.adapters.warp import Warps, warp
-from g2d_bench.cards.protocol import VAL_LOSS, SegmentationRule
+from g2d_bench.cards.protocol import VAL_LOSS
 from g2d_bench.devices import Precision
+
+if TYPE_CHECKING:
+    from g2d_bench.adapters.segmentation import SegmentationRule
 
 Bits = NDArray[np.uint8]
 

@@ -37,8 +37,8 @@ def job_of(
 
     def make(budget: int = 1 << 30, name: str = "clean", precision: str = "fp32", **rule: Any) -> Job:
         protocol = bench.catalogue.protocols[name]
-        assert protocol.segmentation is not None
-        changed = protocol.segmentation.model_copy(update={**QUICK, **rule})
+        assert protocol.table("segmentation") is not None
+        changed = protocol.table("segmentation").model_copy(update={**QUICK, **rule})
         protocol = protocol.model_copy(
             update={"segmentation": changed, "split": "clean", "draw": "nested", "precision": precision}
         )

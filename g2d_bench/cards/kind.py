@@ -1,0 +1,83 @@
+"""What a kind of task is: one declaration, which everything else asks.
+
+A module of :mod:`g2d_bench.adapters` that says ``KIND = Kind(…)`` adds a kind; packages of others add theirs
+by entry points of the group ``g2d_bench.kinds``. Such a module is imported whenever a card is read, so what
+is slow to import (torch, mmseg) belongs inside of its functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from g2d_bench.cards.base import Card
+from g2d_bench.registry import Registry
+
+if TYPE_CHECKING:
+    from g2d_bench.cards.protocol import Protocol
+    from g2d_bench.cards.task import TaskCard
+
+Gift = Literal["vector", "maps", "text", "cells"]
+"""What an encoder may give: a pooled vector, a pyramid of maps, vectors of texts, and cells of an image that
+can be compared with a text."""
+
+
+def _never(task: TaskCard, protocol: Protocol) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of task.
+
+    Attributes:
+        name: as cards say it, and as the registry calls it.
+        heading: in tables.
+        place: among the headings of a summary; the smallest stands first.
+        run: measures one cell: takes a :class:`~g2d_bench.adapters.base.Job`, gives its
+            :class:`~g2d_bench.adapters.base.Outcome`.
+        asks: what an encoder must give.
+        trained: whether fraction and seed of a cell move its numbers.
+        trivial: names of the trivial predictors beside each outcome.
+        truth: arrays among the predictions that hold what is true, whatever was predicted.
+        prompts: whether tasks ask with prompts of their card.
+        masks: whether masks of the images are read.
+        decoder: whether a pre-trained decoder can be transferred.
+        rule: what a protocol card says of the kind, in the table of its name; None for a kind that no
+            protocol need mention.
+        cost: in which order cells of a large plan are run: 0 without training, 1 for linear heads, 2 for
+            what is trained step by step.
+        early: place among the kinds that a run begins with, because they keep what a frozen encoder gives;
+            None for those that come after.
+        imports: modules that ``run`` imports late, and that take seconds.
+        run_many: measures several cells of one task and protocol; the outcomes are those of one by one.
+        together: whether that is cheaper for a task under a protocol.
+    """
+
+    name: str
+    heading: str
+    place: int
+    run: Callable[[Any], Any]
+    asks: frozenset[Gift]
+    trained: bool
+    trivial: frozenset[str] = frozenset()
+    truth: tuple[str, ...] = ()
+    prompts: bool = False
+    masks: bool = False
+    decoder: bool = False
+    rule: type[Card] | None = None
+    cost: int = 2
+    early: int | None = None
+    imports: tuple[str, ...] = ()
+    run_many: Callable[[Sequence[Any]], list[Any]] | None = None
+    together: Callable[[TaskCard, Protocol], bool] = _never
+
+
+KINDS: Registry[Kind] = Registry("kind", package="g2d_bench.adapters", mark="KIND", group="g2d_bench.kinds")
+"""Kinds of task by name."""
+
+
+def untrained(name: str) -> bool:
+    """Say whether cells of a kind train nothing; one that nobody knows is taken to train."""
+    return name in KINDS and not KINDS[name].trained

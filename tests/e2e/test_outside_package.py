@@ -1,0 +1,93 @@
+"""A package outside of the tree adds one thing of every sort, and no file of ours knows of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+OUTSIDE = Path(__file__).with_name("outside")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """Run the command line with the package beside it, found as an installed one is."""
+    site = tmp_path / "site"
+    info = site / "g2d_outside-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "g2d_outside").symlink_to(OUTSIDE / "g2d_outside", target_is_directory=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: g2d-outside\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text((OUTSIDE / "entry_points.txt").read_text())
+    places = [str(site), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "G2D_BENCH_CACHE": str(tmp_path / "cache")}
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "g2d_bench", *map(str, arguments)]
+        return subprocess.run(line, capture_output=True, text=True, env=env, cwd=tmp_path)
+
+    return run
+
+
+def draw(folder: Path, count: int) -> None:
+    """Draw patches of grey, every second time brighter."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(count):
+        pixels = np.kron(rng.integers(0, 90, (8, 8)), np.ones((10, 10))).astype(np.uint8)
+        pixels += np.uint8(150 * (number % 2))
+        Image.fromarray(pixels).save(folder / f"{number:02}.png")
+        rows.append([f"{number:02}.png", f"patient-{number}", number % 2])
+    with (folder / "blobs.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([["image", "patient", "blob"], *rows])
+
+
+def test_data_set_kind_metric_and_encoder(command: Command, tmp_path: Path) -> None:
+    draw(tmp_path / "data" / "blobs", 60)
+    done = command(
+        *("run", "--task", "blobs-prototype", "--encoder", "outside", "--seed", "0"),
+        *("--data-root", tmp_path / "data", "--results", tmp_path / "runs"),
+    )
+    assert done.returncode == 0, done.stderr
+    [path] = (tmp_path / "runs").rglob("*-s0-*.json")
+    record = json.loads(path.read_text())
+    assert record["kind"] == "prototype"
+    # Brightness is what any encoder tells apart.
+    assert record["metrics"] == {"nearest_share": 1.0}
+    assert set(record["references"]) == {"more-frequent"}
+    table = command("table", "--results", tmp_path / "runs", "--format", "csv")
+    assert table.returncode == 0, table.stderr
+    assert "nearest_share" in table.stdout
+    listed = command("list", "tasks")
+    assert "blobs-prototype" in listed.stdout
+
+
+def test_objective(command: Command, tmp_path: Path) -> None:
+    texts = tmp_path / "pairs"
+    draw(texts, 40)
+    (texts / "blobs.csv").unlink()
+    for image in texts.glob("*.png"):
+        shown = "There is a bright square." if int(image.stem) % 2 else "No square is seen."
+        image.with_suffix(".txt").write_text(f"{shown} Film number {int(image.stem)} of the series.")
+    out = tmp_path / "sigmoid"
+    done = command(
+        *("pretrain", "--objective", "sigmoid", "--data", texts, "--out", out, "--device", "cpu"),
+        *("--set", "steps=2", "--set", "batch=4", "--set", "size=64", "--set", "store=72"),
+    )
+    assert done.returncode == 0, done.stderr
+    [card] = out.glob("*.toml")
+    assert 'objective = "sigmoid"' in card.read_text()
+    wrong = command("pretrain", "--objective", "sigmoyd", "--out", tmp_path / "none")
+    assert wrong.returncode == 2
+    assert "did you mean 'sigmoid'?" in wrong.stderr
