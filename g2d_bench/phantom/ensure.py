@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 import zlib
@@ -26,7 +25,7 @@ from g2d_bench.phantom.generate import generate
 from g2d_bench.phantom.profile import profile_of
 from g2d_bench.phantom.writers import Item, writer_of
 from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
-from g2d_bench.progress import track
+from g2d_bench.progress import tell, track
 from g2d_bench.readers.base import PHANTOM_MARKER
 
 CHUNK = 24
@@ -76,6 +75,7 @@ def ensure(
     with _alone(root, dataset):
         # Whoever held the lock before may have made it.
         if not _is_there(folder, marker):
+            _sweep(root, dataset, 0.0)  # nobody else is at it, so what is unfinished was left by the dead
             _make(root, folder, marker, workers)
     return folder
 
@@ -116,11 +116,7 @@ def _is_there(folder: Path, marker: Mapping[str, object], *, say: bool = False) 
         return True
     if _checks(folder, files) != files:
         if say:
-            print(
-                f"{folder}: generated data are damaged (their checksums do not hold); they are made again",
-                file=sys.stderr,
-                flush=True,
-            )
+            tell(f"{folder}: generated data are damaged (their checksums do not hold); they are made again")
         return False
     if time.time() - newest > SETTLED:
         _verified[folder] = state
@@ -175,7 +171,7 @@ def _alone(root: Path, dataset: str) -> Iterator[None]:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            print(f"{dataset}: another process generates it, waiting", file=sys.stderr, flush=True)
+            tell(f"{dataset}: another process generates it, waiting")
             lock.acquire()
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", file=root) from error
@@ -213,14 +209,19 @@ def _make(root: Path, folder: Path, marker: Mapping[str, Any], workers: int | No
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _sweep(root: Path, dataset: str) -> None:
+def _sweep(root: Path, dataset: str, age: float = ABANDONED) -> None:
     """Remove unfinished folders of a data set that a killed run left behind.
 
     By age and not by process: the folder may be shared with machines whose processes cannot be seen here.
+
+    Args:
+        root: folder of generated data sets.
+        dataset: name of the data set.
+        age: seconds without a change after which a folder is left over.
     """
     for left in root.glob(f".{dataset}-*"):
         with contextlib.suppress(OSError):
-            if left.is_dir() and time.time() - _last_change(left) > ABANDONED:
+            if left.is_dir() and (not age or time.time() - _last_change(left) > age):
                 shutil.rmtree(left, ignore_errors=True)
 
 
@@ -239,11 +240,9 @@ def _read_marker(folder: Path, *, say: bool = False) -> dict[str, object]:
         if isinstance(marker, dict) and marker.pop("check", "") == digest_json(marker):
             return marker
     if say:
-        print(
+        tell(
             f"{path}: its checksum does not hold (damaged, or of an earlier version); "
-            "the generated data beside it are made again",
-            file=sys.stderr,
-            flush=True,
+            "the generated data beside it are made again"
         )
     return {}
 
