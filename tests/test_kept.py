@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from g2d_bench import kept
+from g2d_bench.files import write_at
 
 SHAPE = (5, 3, 7)
 
@@ -21,7 +22,7 @@ def table(path: Path, rows: npt.NDArray[np.uint8]) -> None:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     try:
         start = kept.begin_table(handle, rows.shape)
-        kept.write_at(handle, rows.tobytes(), start)
+        write_at(handle, rows.tobytes(), start)
         kept.finish_table(handle, path, rows.shape)
     finally:
         os.close(handle)

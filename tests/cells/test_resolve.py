@@ -15,6 +15,7 @@ from g2d_bench.cells.resolve import identity
 from g2d_bench.cells.settings import Settings
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import key_of
+from g2d_bench.records.signature import NUMBERS
 
 CELL = Cell(task="covid-cxr-seg", fraction=1.0, protocol="clean", seed=0, encoder="random")
 CARDS = Catalogue.open()
@@ -44,7 +45,7 @@ def test_key_moves_with_all_that_moves_a_number(monkeypatch: pytest.MonkeyPatch)
         of(CELL, task=CARDS.tasks[CELL.task].model_copy(update={"eval_size": 128})),
         of(CELL, protocol=CARDS.protocols["clean+fast"]),
     ]
-    monkeypatch.setattr(resolve, "NUMBERS", resolve.NUMBERS + 1)
+    monkeypatch.setattr(resolve, "NUMBERS", NUMBERS + 1)
     keys.append(of(CELL))
     assert len(set(keys)) == len(keys)
 
