@@ -1,10 +1,10 @@
-# make demo · make test · make test-slow · make regress · make reference · make results · make weights · make check ·
-# make wheel
+# make demo · make test · make test-slow · make faults · make regress · make reference · make results · make weights ·
+# make check · make wheel
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow regress reference results check format weights wheel clean
+.PHONY: demo test test-slow faults regress reference results check format weights wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/g2d-bench run --task siim-seg --fraction 0.01
@@ -14,6 +14,10 @@ test: check
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -m slow
+
+# The whole campaign of faults and hostile inputs (docs/reliability.md): half an hour and more.
+faults: $(VENV)/.installed-dev
+	$(BIN)/pytest -m "campaign or slow or not slow" tests/faults
 
 # Do the committed numbers still come out? Numbers without training must, to half a point; those of trained decoders
 # within four deviations over seeds. Everything is made anew: what a cache keeps would hide a change of code. Probes

@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.files import read_regular
+from g2d_bench.safe_files import DEEPEST
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -45,14 +47,29 @@ def load_card(path: Path, model: type[M]) -> M:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_regular(path).decode("utf-8"))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", file=path) from None
+    except RecursionError:
+        raise InputError(f"is nested deeper than {DEEPEST} levels", file=path) from None
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 text (byte {error.start})", file=path) from None
     except tomllib.TOMLDecodeError as error:
         # The text of the error ends in "(at line 3, column 7)" or "(at end of document)".
         raise InputError(f"not valid TOML: {error}", file=path) from None
+    except ValueError as error:  # a number of thousands of digits
+        raise InputError(f"not valid TOML: {str(error).split(';')[0]}", file=path) from None
+    level: list[Any] = [data]
+    for _ in range(DEEPEST):
+        level = [
+            below
+            for thing in level
+            for below in (thing.values() if isinstance(thing, dict) else thing)
+            if isinstance(below, dict | list)
+        ]
+        if not level:
+            return data
+    raise InputError(f"is nested deeper than {DEEPEST} levels", file=path)
 
 
 def _explain(error: ValidationError, path: Path, model: type[BaseModel]) -> InputError:

@@ -197,12 +197,15 @@ def _canonical(dataset: Dataset, sample: Sample, sha256: str) -> str:
 
 
 def _fingerprint(dataset: Dataset) -> str:
-    """Hash of the state of all files below the root and of the code that reads them."""
+    """Hash of the state of all files below the root, of those beside it, and of the code that reads them."""
     digest = hashlib.sha256(f"{FORMAT}".encode())
     digest.update(digest_package(PACKAGE / "readers").encode())
     digest.update(digest_code(type(dataset).__module__, __name__).encode())
     for entry in sorted(_files(os.fspath(dataset.root), "")):
         digest.update(entry.encode("utf-8", "surrogateescape"))
+    for path in dataset.beside():
+        state = path.stat()
+        digest.update(os.fsencode(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\n"))
     return digest.hexdigest()
 
 

@@ -75,6 +75,7 @@ def ensure(
     with _alone(root, dataset):
         # Whoever held the lock before may have made it.
         if not _is_there(folder, marker):
+            _sweep(root, dataset, 0.0)  # nobody else is at it, so what is unfinished was left by the dead
             _make(root, folder, marker, workers)
     return folder
 
@@ -208,14 +209,19 @@ def _make(root: Path, folder: Path, marker: Mapping[str, Any], workers: int | No
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _sweep(root: Path, dataset: str) -> None:
+def _sweep(root: Path, dataset: str, age: float = ABANDONED) -> None:
     """Remove unfinished folders of a data set that a killed run left behind.
 
     By age and not by process: the folder may be shared with machines whose processes cannot be seen here.
+
+    Args:
+        root: folder of generated data sets.
+        dataset: name of the data set.
+        age: seconds without a change after which a folder is left over.
     """
     for left in root.glob(f".{dataset}-*"):
         with contextlib.suppress(OSError):
-            if left.is_dir() and time.time() - _last_change(left) > ABANDONED:
+            if left.is_dir() and (not age or time.time() - _last_change(left) > age):
                 shutil.rmtree(left, ignore_errors=True)
 
 

@@ -137,6 +137,10 @@ class Dataset(ABC):
         """
         raise InputError(f"the tables of {self.name} alone make no samples", file=self.root)
 
+    def beside(self) -> list[Path]:
+        """Return the files outside of the root that samples come from: if one changes, all is read anew."""
+        return []
+
     def read_image(self, sample: Sample) -> NDArray[np.uint8]:
         """Decode one image.
 

@@ -82,6 +82,15 @@ def image_size(data: bytes, path: Path) -> tuple[int, int]:
     return dicom_size(data, path) if _is_dicom(data, path) else raster_size(data, path)
 
 
+def read_size(path: Path) -> tuple[int, int]:
+    """Return (H, W) of an image file, upright, without decoding its pixels.
+
+    Raises:
+        InputError: the file is missing, too large or has no readable header.
+    """
+    return image_size(_read(path), path)
+
+
 def read_dicom_header(path: Path) -> dict[str, str]:
     """Read what a DICOM header says of patient and view, without its pixels.
 

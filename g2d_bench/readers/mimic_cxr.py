@@ -11,6 +11,7 @@ from typing import ClassVar
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset, Sample
 from g2d_bench.readers.folders import release_folder
+from g2d_bench.readers.report_markup import decode
 from g2d_bench.readers.tables import Row, locate, read_table, require
 
 FRONTAL = ("PA", "AP")
@@ -73,8 +74,8 @@ class MimicCxr(Dataset):
 
         Raises:
             InputError: a table or column is missing; an id is not a number or stands twice; a split or a
-                label has an unknown value; an image of the metadata is not in the split table; a report is
-                not UTF-8.
+                label has an unknown value; an image of the metadata is not in the split table; a report cannot
+                be read or is no text.
         """
         return sorted(self._samples(self._sectioned(), files=True), key=lambda sample: sample.id)
 
@@ -158,13 +159,12 @@ class MimicCxr(Dataset):
         for folder in self._report_folders:
             path = os.path.join(folder, relative)  # noqa: PTH118 - half a million of them
             try:
-                with open(path, encoding="utf-8") as file:  # noqa: PTH123
-                    return file.read()
-            except FileNotFoundError:
+                with open(path, "rb") as file:  # noqa: PTH123
+                    return decode(file.read())
+            except (FileNotFoundError, NotADirectoryError):
                 continue
-            except UnicodeDecodeError as error:
-                message = f"byte 0x{error.object[error.start]:02x} at {error.start} is not utf-8"
-                raise InputError(message, file=path) from None
+            except ValueError as error:
+                raise InputError(f"not a text file ({error})", file=path) from None
             except OSError as error:
                 raise InputError(f"cannot read the report: {error.strerror}", file=path) from error
         return ""

@@ -230,6 +230,14 @@ class MsCxr(Dataset):
         """
         return self._image_root(self.table_samples())
 
+    def beside(self) -> list[Path]:
+        """Return the films that lie in MIMIC-CXR-JPG; see :meth:`Dataset.beside`."""
+        samples = self.table_samples()
+        root = self._image_root(samples)
+        if root == self.root:
+            return []
+        return [root / place for sample in samples if (place := _film(root, sample))]
+
     def _image_root(self, samples: Sequence[Sample]) -> Path:
         places = [self.root]
         for beside in (self.root.parent, self.root.parent.parent):

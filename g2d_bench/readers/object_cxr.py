@@ -9,6 +9,7 @@ from typing import ClassVar
 from g2d_bench.errors import InputError
 from g2d_bench.readers.attach import attach_images, find_files
 from g2d_bench.readers.base import Box, Dataset, Sample
+from g2d_bench.readers.images import read_size
 from g2d_bench.readers.tables import HAND_DRAWN, MISSING, Row, make_box, read_table, require
 
 LABEL = "Foreign object"
@@ -87,13 +88,9 @@ def parse_annotation(
 
 
 def _image_size(path: Path) -> tuple[int, int]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError) as error:
-        raise InputError("is not an image", file=path) from error
+    """Return (width, height) of an image as it is shown, upright."""
+    height, width = read_size(path)
+    return width, height
 
 
 class ObjectCxr(Dataset):

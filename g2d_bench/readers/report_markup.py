@@ -44,7 +44,7 @@ _TAG = re.compile(
 _BOLD = re.compile(r"(?<![\[*\w])(\*{1,3})(?=[^\s*])([^*\n]*[^\s*])\1(?![\]*\w])")
 _FENCE = re.compile(r"^[ \t]*```.*$", re.MULTILINE)
 _RULE = re.compile(r"^[ \t]*(?:\*{3,}|-{3,}|={3,})[ \t]*$", re.MULTILINE)
-_TITLE = re.compile(r"^[ \t]*#{2,6}[ \t]*(?=\S)(.*?)[ \t#]*$", re.MULTILINE)
+_TITLE = re.compile(r"^[ \t]*#{2,6}[ \t]*(?=\S)(.*)$", re.MULTILINE)
 
 
 def decode(raw: bytes) -> str:
@@ -87,7 +87,7 @@ def plain(text: str, headings: str) -> str:
         text = _BOLD.sub(r"\2", text)
     text = shapes.led.sub("", text)
     if "#" in text or "`" in text or "---" in text or "===" in text or "***" in text:
-        text = _TITLE.sub(r"\1", _FENCE.sub("", _RULE.sub("", text)))
+        text = _TITLE.sub(lambda title: title[1].rstrip(" \t#"), _FENCE.sub("", _RULE.sub("", text)))
     return text
 
 

@@ -10,6 +10,7 @@ and no impression.
 from __future__ import annotations
 
 import html
+import os
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from g2d_bench.errors import InputError
+from g2d_bench.readers.folders import walk
 from g2d_bench.readers.report_markup import decode, plain
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
@@ -83,8 +85,8 @@ _HEADINGS = tuple(
         rf"^[ \t]*(?P<name>(?i:{_ANY}))[ \t]*$",
         rf"(?:\A|\n[ \t]*\n)[ \t]*(?P<name>{_CAPS})[ \t]+(?!(?:WERE|ARE|HAVE|HAS|WAS|IS|OF)\b)(?=[A-Z0-9_])",
         # "PORTABLE AP CHEST:" opens the findings in older reports.
-        r"^[ \t]*(?P<view>[A-Z][A-Z0-9 ,/()&-]*\b(?:CHEST|VIEWS?|RADIOGRAPHS?|PORTABLE|LATERAL)\b"
-        r"[A-Z0-9 ,/()&-]*):",
+        r"^[ \t]*(?P<view>[A-Z][A-Z0-9 ,/()&-]{0,150}\b(?:CHEST|VIEWS?|RADIOGRAPHS?|PORTABLE|LATERAL)\b"
+        r"[A-Z0-9 ,/()&-]{0,150}):",
         # A rule, or the line that starts the signed report, ends whatever section stands above it.
         r"^[ \t]*(?P<end>_{10,}|FINAL REPORT)[ \t]*$",
     )
@@ -92,15 +94,15 @@ _HEADINGS = tuple(
 # Sections of a line or two, after which an unheaded paragraph is the report itself.
 _SHORT = ("indication", "comparison", "technique", "examination")
 
-_MARK = r"(?:_{2,}|\[\*\*[^\]]*\*\*\]|X{4,})"
+# Whatever is repeated here is taken whole and once: a text of a thousand unfinished marks would take hours else.
+_MARK = r"(?:_{2,}|\[\*\*[^\[\]]*+(?<=[^\[]\*\*)\]|X{4,})"
 # A mark goes with what it leaves hanging: the title before it, the suffix glued to it, and, where the clause
 # ends with it, the preposition ("compared to the radiograph of ___.").
 _MARKED = re.compile(
     rf"(?:\b(?:Drs?|Mrs?|Ms)\.?[ \t]+)?[-/]?{_MARK}(?:['’]\w{{0,2}}|[-/]|(?:AM|PM|[ap]\.?m\.?)\b)*"
 )
-_HANGING = re.compile(
-    r"(?:\s+(?:\0|on|dated|at|from|since|of|by|to|in|with|and|the|a|an|for))+(?=\s*(?:\0\s*)+(?:[.,;:)]|$))"
-)
+_HANGING = re.compile(r"(?<!\s)(?:\s++(?:\0|(?:on|dated|at|from|since|of|by|to|in|with|and|the|a|an|for)(?=\s)))++")
+_CLAUSE_ENDS = re.compile(r"\s*+(?:[.,;:)]|$)")
 _FUNCTION_WORDS = re.compile(
     r"the|an|is|are|was|were|be|been|ha[sd]|have|and|or|of|on|in|at|to|by|with|for|from|as|no|not|there|this|that"
     r"|its?|seen|noted|also|again|grossly|normal|intact|unremarkable",
@@ -111,7 +113,9 @@ _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:drs?|mrs?|ms|vs|approx|cf|st|fig|jr|resp|e\.g|i\.e)$", re.IGNORECASE
 )
 _BEFORE_LOWER = re.compile(r"(?:^|[\s(\d])(?:[ap]\.m|etc|cm|mm|in|inc|no)$", re.IGNORECASE)
-_STOP = re.compile(r"[.!?]+[”’]*(?=[\s)\]\"']|$|(?<=[a-z)\0 ]\.)[A-Z][a-z])")
+_STOP = re.compile(r"(?<![.!?])[.!?]++[”’]*+(?=[\s)\]\"']|$|(?<=[a-z)\0 ]\.)[A-Z][a-z])")
+NEAR = 12
+"""Characters around a stop that decide whether it ends a sentence."""
 _ITEM = re.compile(r"^(?:\(?\d{1,2}[.)]|[-*•–])\s*(?=\D|$)")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n|\n[ \t]*(?=(?:[-*•–]|\(?\d{1,2}[.)])[ \t]+\S)")
 _WORD = re.compile(r"[A-Za-z]{2,}")
@@ -207,10 +211,12 @@ def split_sentences(text: str) -> list[str]:
         block = " ".join(block.split())
         start = 0
         for stop in _STOP.finditer(block):
-            before, after = block[start : stop.start()], block[stop.end() :].lstrip()
+            # A few characters tell; all of them, at every stop, would take hours for a text of abbreviations.
+            before = block[max(start, stop.start() - NEAR) : stop.start()]
+            after = block[stop.end() : stop.end() + NEAR].lstrip()
             if _ABBREVIATION.search(before) or (after[:1].islower() and _BEFORE_LOWER.search(before)):
                 continue
-            if re.fullmatch(r"\s*\d{1,2}", before):  # a list number, not a sentence
+            if stop.start() - start < NEAR and re.fullmatch(r"\s*\d{1,2}", before):  # a list number
                 continue
             found.append(block[start : stop.end()])
             start = stop.end()
@@ -308,7 +314,14 @@ def _unmarked(text: str) -> str:
         text = html.unescape(text)
     text = re.sub(r"\b([Xx])-X{4,}", r"\1-ray", text)  # Indiana masks the "ray" of "x-ray"
     marked = _MARKED.sub(" \0 ", text)
-    return marked if marked == text else _HANGING.sub("", marked)
+    return marked if marked == text else _HANGING.sub(_without_hanging, marked)
+
+
+def _without_hanging(chain: re.Match[str]) -> str:
+    """Keep of a chain of marks and small words that ends a clause its last mark, and any other chain as it is."""
+    words = chain[0]
+    ends = words.endswith("\0") and _CLAUSE_ENDS.match(chain.string, chain.end())
+    return " \0" if ends else words
 
 
 def _tidy(text: str) -> str:
@@ -317,7 +330,7 @@ def _tidy(text: str) -> str:
     text = re.sub(r"\(\s*[,;.]*\s*\)", " ", text)
     text = " ".join(text.split())
     text = re.sub(r"\s+([.,;:!?)])", r"\1", text)
-    text = re.sub(r"([.,;:!?])(?:\s*[.,;])+(?=\s|$)", r"\1", text)
+    text = re.sub(r"([.,;:!?])(?:\s*[.,;]){1,99}+(?=\s|$)", r"\1", text)
     text = re.sub(r"^[\s.,;:!?/'’)-]+", "", text)
     return text if _WORD.search(text) else ""
 
@@ -350,8 +363,13 @@ def _stopped(sentence: str) -> str:
 def _xml_files(source: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the XML files of a folder or an archive."""
     if source.is_dir():
-        for path in sorted(source.rglob("*.xml")):
-            yield str(path), path.read_bytes()
+        for name in sorted(os.path.join(folder, name) for folder, names in walk(source) for name in names):
+            if not name.endswith(".xml"):
+                continue
+            try:
+                yield name, Path(name).read_bytes()
+            except OSError as error:
+                raise InputError(f"cannot read the report: {error.strerror}", file=name) from None
         return
     try:
         with tarfile.open(source) as archive:

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.files import sweep, write_atomically
+from g2d_bench.progress import tell_once
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Failure, Predictions, Record, digest_bytes, read_record, sealed, to_json
 
 FAILED = ".failed.json"
+DAMAGED = ".damaged"
+"""Added to the name of a file that stood at a record's place and was none."""
 DEPTH = 5
 """Parts of a record's path below the root."""
 
@@ -65,10 +68,17 @@ class Store:
         return folder / f"{cell.fraction:g}-s{cell.seed}-{key[:8]}.json"
 
     def find(self, path: Path, key: str) -> Record | None:
-        """Return the finished record at ``path`` if its key is the wanted one."""
+        """Return the finished record at ``path`` if its key is the wanted one.
+
+        A file that is no record is said to be none: the cell has to be measured again.
+        """
         if not path.is_file():
             return None
-        record = read_record(path)
+        try:
+            record = read_record(path)
+        except InputError as error:
+            tell_once(f"{error}; measured again, and this file is kept as {path.name}{DAMAGED}")
+            return None
         return record if record.key == key else None
 
     def save(self, path: Path, record: Record, predictions: dict[str, NDArray[Any]]) -> Record:
@@ -90,9 +100,20 @@ class Store:
                 update={"predictions": Predictions(file=arrays.name, sha256=digest_bytes(buffer.getvalue()))}
             )
         complete = sealed(complete)
+        self._put_aside(path)
         write_atomically(path, to_json(complete))
         self.failure_path(path).unlink(missing_ok=True)
         return complete
+
+    @staticmethod
+    def _put_aside(path: Path) -> None:
+        """Keep what stands at a record's place and is no record: it may be one of a newer version."""
+        if path.is_file():
+            try:
+                read_record(path)
+            except InputError:
+                with contextlib.suppress(OSError):
+                    path.replace(path.with_name(path.name + DAMAGED))
 
     def fail(self, path: Path, failure: Failure) -> None:
         """Write a failure record; see :meth:`failure_path`."""

@@ -6,11 +6,38 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+KINDS = ("lost", "torn", "silent", "left", "tracebacks", "hangs")
+"""What a try can end in that it must not."""
+COUNTS: dict[str, Counter[str]] = {}
+
+
+@pytest.fixture
+def tally() -> Callable[..., None]:
+    """Count a try of a test of the campaign, and what went wrong in it; the table comes at the end."""
+
+    def count(test: str, tries: int = 1, **faults: int) -> None:
+        assert not set(faults) - set(KINDS)
+        COUNTS.setdefault(test, Counter()).update(tries=tries, **faults)
+
+    return count
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the campaign's table, as docs/reliability.md has it."""
+    if COUNTS:
+        terminalreporter.section("faults")
+        terminalreporter.write_line("| test | tries | " + " | ".join(KINDS) + " |")
+        terminalreporter.write_line("|---|" + "---|" * (1 + len(KINDS)))
+        for test, found in COUNTS.items():
+            terminalreporter.write_line(f"| {test} | " + " | ".join(str(found[one]) for one in ("tries", *KINDS)) + " |")
+
 
 Process = subprocess.Popen[str]
 Start = Callable[..., Process]

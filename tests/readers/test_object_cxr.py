@@ -90,7 +90,7 @@ def test_shapes_past_the_edge_by_little_are_clipped(release: Path) -> None:
         ("dev.csv", None, None, r"dev\.csv: table not found"),
         ("dev/08002.jpg", None, None, r"dev\.csv:3: image_name: no image dev/08002\.jpg"),
         ("train/9.jpg", "", "x", r"train/9\.jpg: image without a row in train\.csv"),
-        ("dev/08001.jpg", "", "x", r"dev/08001\.jpg: is not an image"),
+        ("dev/08001.jpg", "", "x", r"dev/08001\.jpg: not a readable image"),
     ],
 )
 def test_malformed(

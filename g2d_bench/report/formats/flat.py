@@ -12,15 +12,25 @@ from typing import Any
 from g2d_bench.plain import in_json
 from g2d_bench.report.model import GENERATED, Row, Table, Value
 
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Beginnings of a cell that spreadsheets take for a formula, full-width ones included."""
+
 
 def to_csv(tables: Sequence[Table]) -> str:
     """Write one line per number, unrounded; percent where ``unit`` says so. Empty is missing."""
     stream = io.StringIO()
-    lines = [line for table in tables for line in _lines(table)]
+    lines = [
+        {name: _no_formula(item) for name, item in line.items()} for table in tables for line in _lines(table)
+    ]
     writer = csv.DictWriter(stream, list(lines[0]) if lines else ["table"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return stream.getvalue().rstrip("\n")
+
+
+def _no_formula(item: Any) -> Any:
+    """Keep a spreadsheet from running a stranger's text: one that would begin a formula gets a quotation mark."""
+    return "'" + item if isinstance(item, str) and item.lstrip().startswith(FORMULA) else item
 
 
 def to_json(tables: Sequence[Table]) -> str:
