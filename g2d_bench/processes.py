@@ -39,13 +39,13 @@ class _Bare(SpawnProcess):
             main = sys.modules["__main__"]
             sys.modules["__main__"] = ModuleType("__main__")
             try:
-                return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+                return SpawnProcess._Popen(process_obj)
             finally:
                 sys.modules["__main__"] = main
 
 
 class _Fresh(SpawnContext):
-    Process = _Bare  # type: ignore[assignment]
+    Process = _Bare
 
 
 @contextlib.contextmanager

@@ -53,7 +53,8 @@ class Vector(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(x).mean(dim=(2, 3))
+        found: Tensor = self.body(x).mean(dim=(2, 3))
+        return found
 
 
 class Pyramid(Vector):
@@ -82,18 +83,21 @@ class Clip(nn.Module):
             self.text = nn.Linear(26, 8)
 
     def encode_image(self, images: Tensor) -> Tensor:
-        return self.image(images)
+        found: Tensor = self.image(images)
+        return found
 
     def encode_text(self, texts: list[str]) -> Tensor:
         counts = torch.tensor([[text.lower().count(chr(97 + n)) for n in range(26)] for text in texts])
-        return self.text(counts.float().to(self.text.weight.device))
+        found: Tensor = self.text(counts.float().to(self.text.weight.device))
+        return found
 
 
 class LocalClip(Clip):
     """The same with cells."""
 
     def encode_cells(self, images: Tensor) -> Tensor:
-        return self.image.body(images)
+        found: Tensor = self.image.body(images)
+        return found
 
 
 @pytest.fixture
