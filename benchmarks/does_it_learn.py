@@ -216,13 +216,13 @@ def main() -> int:
     parser.add_argument("--runs", type=Path, default=Path("runs") / "learn")
     parser.add_argument("--out", type=Path, default=Path("docs") / "does-it-learn.md")
     options = parser.parse_args()
-    from g2d_bench.pretrain.presets import METHODS
+    from g2d_bench.pretrain.pretrain import shipped_methods
 
     seeds = list(range(options.seeds))
     result: dict[str, Any] = {
         "seeds": seeds,
         "trainings": seeds[: options.trainings],
-        "methods": list(METHODS),
+        "methods": list(shipped_methods()),
         "retrieval": {},
         "val_loss": {},
         "probe": {},
@@ -230,7 +230,7 @@ def main() -> int:
     }
     for seed in seeds:
         weights = {}
-        for method in METHODS:
+        for method in shipped_methods():
             training = seed if seed < options.trainings else 0
             weights[method], card = trained(method, training, options.runs)
             result["retrieval"].setdefault(method, {})[str(seed)] = card["retrieval"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from g2d_bench.cards.objective import OBJECTIVES
 from g2d_bench.errors import InputError, did_you_mean
@@ -144,7 +144,7 @@ def recipe(
     method: str,
     *,
     preset: str = "phantom",
-    variant: Variant = "paper",
+    variant: str = "paper",
     overrides: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """Return the recipe of a method.
@@ -166,6 +166,10 @@ def recipe(
         if word not in allowed:
             raise InputError(f"unknown {word!r}; {did_you_mean(word, allowed)}", field=name)
     objective: type[Objective] = OBJECTIVES[method]
-    fields = {**_PHANTOM, **objective.phantom} if preset == "phantom" else objective.published(variant)
+    fields = (
+        {**_PHANTOM, **objective.phantom}
+        if preset == "phantom"
+        else objective.published(cast(Variant, variant))
+    )
     final: Recipe = changed(Recipe(method, variant, **fields), overrides or {})
     return final

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -306,7 +306,7 @@ def test_a_sweep_in_groups_leaves_the_records_of_single_cells(
 def test_a_group_that_fails_is_run_one_by_one(run_all: Execute, monkeypatch: pytest.MonkeyPatch) -> None:
     real = classification.run_many
 
-    def flaky(jobs: list[Job]) -> list[Outcome]:
+    def flaky(jobs: Sequence[Job]) -> list[Outcome]:
         if any(job.seed == 1 for job in jobs):
             raise RuntimeError("planted")
         return real(jobs)

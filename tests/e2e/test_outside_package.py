@@ -63,9 +63,11 @@ def test_data_set_kind_metric_and_encoder(command: Command, tmp_path: Path) -> N
     [path] = (tmp_path / "runs").rglob("*-s0-*.json")
     record = json.loads(path.read_text())
     assert record["kind"] == "prototype"
-    # Brightness is what any encoder tells apart.
-    assert record["metrics"] == {"nearest_share": 1.0}
     assert set(record["references"]) == {"more-frequent"}
+    assert set(record["metrics"]) == {"nearest_share"}
+    # Brightness is what even a random encoder tells apart.
+    blind = record["references"]["more-frequent"]["nearest_share"]
+    assert record["metrics"]["nearest_share"] > max(blind, 0.8)
     table = command("table", "--results", tmp_path / "runs", "--format", "csv")
     assert table.returncode == 0, table.stderr
     assert "nearest_share" in table.stdout

@@ -11,7 +11,8 @@ from g2d_bench.cards.objective import OBJECTIVES
 from g2d_bench.cli.main import main
 from g2d_bench.errors import InputError
 from g2d_bench.pretrain.augment import PHANTOM
-from g2d_bench.pretrain.presets import VARIANTS, recipe
+from g2d_bench.pretrain.objective import VARIANTS
+from g2d_bench.pretrain.presets import recipe
 
 
 @pytest.mark.parametrize("method", OBJECTIVES.names)
