@@ -175,6 +175,7 @@ def _origins(panels: Sequence[Sequence[Filled]]) -> dict[str, Origin]:
     """Return the encoders of a figure in the order of its legend, with what they are."""
     columns = [column for points in panels for column in points]
     known = origins(one for column in columns for one in column.records)
+    known |= visible_parts(known)  # records keep their names as they are, columns to be drawn do not
     return {name: known[name] for name in dict.fromkeys(name for column in columns for name in column.values)}
 
 

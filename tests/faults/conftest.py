@@ -36,7 +36,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line("| test | tries | " + " | ".join(KINDS) + " |")
         terminalreporter.write_line("|---|" + "---|" * (1 + len(KINDS)))
         for test, found in COUNTS.items():
-            terminalreporter.write_line(f"| {test} | " + " | ".join(str(found[one]) for one in ("tries", *KINDS)) + " |")
+            terminalreporter.write_line(
+                f"| {test} | " + " | ".join(str(found[one]) for one in ("tries", *KINDS)) + " |"
+            )
 
 
 Process = subprocess.Popen[str]

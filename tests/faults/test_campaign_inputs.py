@@ -25,8 +25,21 @@ CARDS = {
 }
 VALUES = (
     *("-1", "0", "1e999", "nan", "-inf", "10" * 400, "true", '""', '"\\u0000"', '"\\u001b[31m"', "[]", "{}"),
-    *('[[[["a"]]]]', "[" * 60 + "1" + "]" * 60, "[" * 5000 + "]" * 5000, '"' + "a" * 100_000 + '"', '"../../x"'),
-    *("2020-01-01", '["a", 1]', "{a = {b = {c = 1}}}", '"' + "a-" * 20_000 + '!"', "'\ud7ff'", "0x" + "f" * 300),
+    *(
+        '[[[["a"]]]]',
+        "[" * 60 + "1" + "]" * 60,
+        "[" * 5000 + "]" * 5000,
+        '"' + "a" * 100_000 + '"',
+        '"../../x"',
+    ),
+    *(
+        "2020-01-01",
+        '["a", 1]',
+        "{a = {b = {c = 1}}}",
+        '"' + "a-" * 20_000 + '!"',
+        "'\ud7ff'",
+        "0x" + "f" * 300,
+    ),
 )
 SECONDS = 20.0
 
@@ -75,7 +88,9 @@ def test_cards(option: str, count: int, cli: Cli, tally: Tally, tmp_path: Path) 
         tried(cli, tally, f"hostile cards: {what}", "show", "mine", option, folder)
 
 
-@pytest.mark.parametrize("name", ["a" * 250, "-", "..", "a b", "\x1b[31m", "é", "=1+1", "CON", "a" * 60 + "!" * 60])
+@pytest.mark.parametrize(
+    "name", ["a" * 250, "-", "..", "a b", "\x1b[31m", "é", "=1+1", "CON", "a" * 60 + "!" * 60]
+)
 def test_names_of_cards(name: str, cli: Cli, tally: Tally, tmp_path: Path) -> None:
     for option, card in CARDS.items():
         folder = tmp_path / option.strip("-")
@@ -85,11 +100,15 @@ def test_names_of_cards(name: str, cli: Cli, tally: Tally, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("count", [20, pytest.param(400, marks=pytest.mark.campaign)])
-def test_configuration(count: int, cli: Cli, tally: Tally, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration(
+    count: int, cli: Cli, tally: Tally, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chance, path = random.Random(count), tmp_path / "config.toml"
     monkeypatch.setenv("G2D_BENCH_CONFIG", str(path))
     for _ in range(count):
-        key = chance.choice(["data_root", "results", "cache", "tasks_dir", "weights", "checkpoint", "x", "device"])
+        key = chance.choice(
+            ["data_root", "results", "cache", "tasks_dir", "weights", "checkpoint", "x", "device"]
+        )
         path.write_text(f"{key} = {chance.choice(VALUES)}\n", errors="surrogatepass")
         tried(cli, tally, "hostile configuration", "list", "protocols")
 
@@ -107,7 +126,22 @@ def changed(thing: Any, chance: random.Random) -> Any:
     deep: Any = 1
     for _ in range(chance.choice([3, 20, 200])):
         deep = [deep]
-    odd = (None, True, -1, 0, 2**70, 1e308, "", "\x1b]0;x\x07", "../../../etc/passwd", "=cmd", "<script>", [], {}, deep)
+    odd: tuple[Any, ...] = (
+        None,
+        True,
+        -1,
+        0,
+        2**70,
+        1e308,
+        "",
+        "\x1b]0;x\x07",
+        "../../../etc/passwd",
+        "=cmd",
+        "<script>",
+        [],
+        {},
+        deep,
+    )
     return chance.choice(odd)
 
 
@@ -131,8 +165,36 @@ def test_records(count: int, cli: Cli, folder: Any, tally: Tally, tmp_path: Path
 
 
 PIECES = (
-    *("__a", "__ ", " ", "\n", "[**", "[**a**]", "XXXX ", "XXXX/", "A, ", "AB CHEST", "1. A", ".", "e.g. ", "<br>"),
-    *("&amp;", "\\n", "**a", "**FINDINGS ", "FINDINGS ", "findings ", "Dr. ", "- a\n", "#", "__on ", "no. ", "a.m. "),
+    *(
+        "__a",
+        "__ ",
+        " ",
+        "\n",
+        "[**",
+        "[**a**]",
+        "XXXX ",
+        "XXXX/",
+        "A, ",
+        "AB CHEST",
+        "1. A",
+        ".",
+        "e.g. ",
+        "<br>",
+    ),
+    *(
+        "&amp;",
+        "\\n",
+        "**a",
+        "**FINDINGS ",
+        "FINDINGS ",
+        "findings ",
+        "Dr. ",
+        "- a\n",
+        "#",
+        "__on ",
+        "no. ",
+        "a.m. ",
+    ),
     *("PA CHEST, ", "on the of ", "<div ", "](", "X", "_", "---\n", "reason for "),
 )
 
