@@ -74,8 +74,8 @@ class MimicCxr(Dataset):
 
         Raises:
             InputError: a table or column is missing; an id is not a number or stands twice; a split or a
-                label has an unknown value; an image of the metadata is not in the split table; a report cannot
-                be read or is no text.
+                label has an unknown value; an image of the metadata is not in the split table; a report
+                cannot be read or is no text.
         """
         return sorted(self._samples(self._sectioned(), files=True), key=lambda sample: sample.id)
 

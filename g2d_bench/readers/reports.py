@@ -10,7 +10,6 @@ and no impression.
 from __future__ import annotations
 
 import html
-import os
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -94,7 +93,7 @@ _HEADINGS = tuple(
 # Sections of a line or two, after which an unheaded paragraph is the report itself.
 _SHORT = ("indication", "comparison", "technique", "examination")
 
-# Whatever is repeated here is taken whole and once: a text of a thousand unfinished marks would take hours else.
+# Whatever is repeated here is taken whole and once: many unfinished marks would take hours.
 _MARK = r"(?:_{2,}|\[\*\*[^\[\]]*+(?<=[^\[]\*\*)\]|X{4,})"
 # A mark goes with what it leaves hanging: the title before it, the suffix glued to it, and, where the clause
 # ends with it, the preposition ("compared to the radiograph of ___.").
@@ -320,7 +319,7 @@ def _unmarked(text: str) -> str:
 
 
 def _without_hanging(chain: re.Match[str]) -> str:
-    """Keep of a chain of marks and small words that ends a clause its last mark, and any other chain as it is."""
+    """Keep the last mark of a chain of marks and small words that ends a clause; any other chain stays."""
     words = chain[0]
     ends = words.endswith("\0") and _CLAUSE_ENDS.match(chain.string, chain.end())
     return " \0" if ends else words
@@ -365,7 +364,7 @@ def _stopped(sentence: str) -> str:
 def _xml_files(source: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the XML files of a folder or an archive."""
     if source.is_dir():
-        for name in sorted(os.path.join(folder, name) for folder, names in walk(source) for name in names):
+        for name in sorted(f"{folder}/{name}" for folder, names in walk(source) for name in names):
             if not name.endswith(".xml"):
                 continue
             try:

@@ -306,7 +306,7 @@ def test_a_sweep_in_groups_leaves_the_records_of_single_cells(
 def test_a_group_that_fails_is_run_one_by_one(run_all: Execute, monkeypatch: pytest.MonkeyPatch) -> None:
     real = classification.run_many
 
-    def flaky(jobs: Sequence[Job]) -> list[Outcome]:
+    def flaky(jobs: Sequence[Any]) -> list[Any]:
         if any(job.seed == 1 for job in jobs):
             raise RuntimeError("planted")
         return real(jobs)

@@ -150,8 +150,8 @@ def test_digest_changes_with_what_moves_a_number_only(catalogue: Catalogue) -> N
     assert card.digest("clean") != card.model_copy(update={"eval_size": 128}).digest("clean")
     assert card.digest("clean") != card.digest("legacy")
     protocol = catalogue.protocols["clean"]
-    assert protocol.segmentation is not None
-    other = protocol.segmentation.model_copy(update={"threshold": 0.4})
+    assert protocol.table("segmentation") is not None
+    other = protocol.table("segmentation").model_copy(update={"threshold": 0.4})
     changed = protocol.model_copy(update={"segmentation": other})
     assert protocol.digest("segmentation") != changed.digest("segmentation")
     # A number of another kind has nothing to do with it.

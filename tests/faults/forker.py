@@ -5,8 +5,8 @@ those are done, so that a hundred kills take minutes, and all of them fall into 
 
 Reads one JSON object per line from stdin: ``args``, ``cwd``, ``env`` (null removes a variable), ``out`` and
 ``err`` (files), ``kill`` (seconds until SIGKILL, null for none), ``signals`` (pairs of seconds and signal
-number), ``limit`` (seconds after which it counts as hanging). Answers with ``code`` (negative: the signal that
-ended it; null: it was still there at the limit) and ``seconds``.
+number), ``limit`` (seconds after which it counts as hanging). Answers with ``code`` (negative: the signal
+that ended it; null: it was still there at the limit) and ``seconds``.
 """
 
 from __future__ import annotations

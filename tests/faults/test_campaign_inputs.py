@@ -126,7 +126,7 @@ def changed(thing: Any, chance: random.Random) -> Any:
     deep: Any = 1
     for _ in range(chance.choice([3, 20, 200])):
         deep = [deep]
-    odd = (
+    odd: tuple[Any, ...] = (
         None,
         True,
         -1,

@@ -29,7 +29,7 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 
 def _no_formula(item: Any) -> Any:
-    """Keep a spreadsheet from running a stranger's text: one that would begin a formula gets a quotation mark."""
+    """Put a quotation mark before text that a spreadsheet would take for a formula and run."""
     return "'" + item if isinstance(item, str) and item.lstrip().startswith(FORMULA) else item
 
 
