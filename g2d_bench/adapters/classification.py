@@ -242,6 +242,7 @@ KIND = Kind(
     trained=True,
     trivial=frozenset({"prevalence"}),
     truth=("targets", "label"),
+    positives="equal",
     rule=ClassificationRule,
     cost=1,
     early=3,

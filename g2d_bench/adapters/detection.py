@@ -300,6 +300,7 @@ KIND = Kind(
     trained=True,
     trivial=frozenset({"mean-box"}),
     truth=("true_image", "true_label", "true_box"),
+    positives="fewer",
     rule=DetectionRule,
     imports=("g2d_bench.adapters.mm.detection",),
 )

@@ -295,6 +295,7 @@ KIND = Kind(
     trained=True,
     trivial=frozenset({"all-empty"}),
     truth=("true",),
+    positives="fewer",
     masks=True,
     decoder=True,
     rule=SegmentationRule,

@@ -110,6 +110,7 @@ KIND = Kind(
     trained=False,
     trivial=frozenset({"prevalence"}),
     truth=("targets", "label"),
+    positives="equal",
     prompts=True,
     cost=0,
     early=2,

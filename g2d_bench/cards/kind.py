@@ -41,6 +41,8 @@ class Kind:
         trained: whether fraction and seed of a cell move its numbers.
         trivial: names of the trivial predictors beside each outcome.
         truth: arrays among the predictions that hold what is true, whatever was predicted.
+        positives: whether as many test images as the data say are positive by the predictions: ``equal``, or
+            ``fewer`` where a mask or a box may be too small to be seen; empty where predictions do not tell.
         prompts: whether tasks ask with prompts of their card.
         masks: whether masks of the images are read.
         decoder: whether a pre-trained decoder can be transferred.
@@ -63,6 +65,7 @@ class Kind:
     trained: bool
     trivial: frozenset[str] = frozenset()
     truth: tuple[str, ...] = ()
+    positives: Literal["", "equal", "fewer"] = ""
     prompts: bool = False
     masks: bool = False
     decoder: bool = False

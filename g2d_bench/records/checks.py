@@ -127,12 +127,10 @@ def _counted(record: Record, facts: Facts) -> list[str]:
     elif record.kind == "phrase":
         pairs = [("data.images.test", images, facts.images, False)]
     elif record.kind in KINDS:
-        known = record.kind in ("classification", "zero-shot")
-        pairs = [
-            ("data.images.test", images, facts.images, True),
-            # A mask may be too small for a pixel of the grid, and a label may come without a box.
-            ("data.positive.test", positive, facts.positive, known),
-        ]
+        pairs = [("data.images.test", images, facts.images, True)]
+        # A mask may be too small for a pixel of the grid, and a label may come without a box.
+        if told := KINDS[record.kind].positives:
+            pairs.append(("data.positive.test", positive, facts.positive, told == "equal"))
     for field, stated, there, equal in pairs:
         if stated != there if equal else stated < there:
             lines.append(f"{field}: says {stated}, the predictions hold {there}")
