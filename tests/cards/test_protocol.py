@@ -22,10 +22,10 @@ def test_single_precision_moves_no_digest(name: str, kind: str) -> None:
     protocols = Catalogue.open().protocols
     protocol = protocols[name]
     assert protocol.precision == "fp32"
-    assert protocol.digest(kind) == DIGESTS[name, kind]  # type: ignore[arg-type]
+    assert protocol.digest(kind) == DIGESTS[name, kind]
     fast = protocols[f"{name}+fast"]
     assert (fast.name, fast.precision) == (f"{name}+fast", "fast")
-    assert fast.digest(kind) != protocol.digest(kind)  # type: ignore[arg-type]
+    assert fast.digest(kind) != protocol.digest(kind)
 
 
 TRAINING: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from g2d_bench.adapters.mm.runner import _early_stop, build_runner, import_quietly
 
@@ -53,8 +53,13 @@ def test_mmengine_leaves_an_accelerator_alone_where_the_environment_forbids_it(
 ) -> None:
     asked: list[str] = []
     library: Any = import_quietly("mmengine.runner.runner")
+
     # A device that every machine has, and that is not the processor, stands for a GPU.
-    monkeypatch.setattr(library, "get_device", lambda: asked.append("meta") or "meta")
+    def other() -> str:
+        asked.append("meta")
+        return "meta"
+
+    monkeypatch.setattr(library, "get_device", other)
     monkeypatch.setenv("G2D_BENCH_DEVICE", "cpu")
     model_of: Any = import_quietly("mmengine.model")
     metric_of: Any = import_quietly("mmengine.evaluator")
@@ -73,7 +78,7 @@ def test_mmengine_leaves_an_accelerator_alone_where_the_environment_forbids_it(
         def compute_metrics(self, results: list[Any]) -> dict[str, float]:
             return {}
 
-    model, loader = Model(), DataLoader([0, 1])
+    model, loader = Model(), DataLoader[Any](TensorDataset(torch.arange(2)))
     build_runner(
         model,
         work_dir=tmp_path,
