@@ -30,7 +30,8 @@ NO_MAPS, NO_CELLS = (
 
 
 def measured(model: Any, tasks: str | list[str], **more: Any) -> gb.Results:
-    return gb.evaluate(model, tasks, **({"spec": SPEC, "fractions": [1.0], "protocol": "quick"} | more))
+    given: dict[str, Any] = {"spec": SPEC, "fractions": [1.0], "protocol": "quick"}
+    return gb.evaluate(model, tasks, **(given | more))
 
 
 def reasons(results: gb.Results) -> dict[str, str]:
