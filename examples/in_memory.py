@@ -20,7 +20,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 import g2d_bench as gb
 
-TASKS = ("rsna-cls", "rsna-zeroshot", "covid-cxr-phrase")
+TASKS = ("rsna-cls", "rsna-zeroshot", "rsna-ground")
 
 
 def resnet() -> nn.Module:
@@ -40,7 +40,7 @@ class ToyCLIP(nn.Module):
         self.letters = nn.Embedding(128, dim)
 
     def encode_cells(self, images: Tensor) -> Tensor:
-        """Project the cells of images [B, 3, S, S] to [B, d, h, w], which phrase tasks ask for."""
+        """Project the cells of images [B, 3, S, S] to [B, d, h, w], which grounding asks for."""
         return self.image(images)
 
     def encode_image(self, images: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ def measure(predictions: Predictions, names: tuple[str, ...]) -> dict[str, float
     Example:
         >>> import numpy as np
         >>> scores, targets = np.array([[0.9], [0.2], [0.4]]), np.array([[1], [0], [1]])
-        >>> stored = {"scores": scores, "targets": targets, "label": np.array(["Pneumonia"])}
+        >>> stored = {"id": np.arange(3), "scores": scores, "targets": targets, "label": np.array(["Mass"])}
         >>> float(measure(stored, ("auroc",))["auroc"])
         1.0
     """

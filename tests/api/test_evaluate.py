@@ -30,8 +30,8 @@ NO_MAPS, NO_CELLS = (
 
 
 def measured(model: Any, tasks: str | list[str], **more: Any) -> gb.Results:
-    chosen: dict[str, Any] = {"spec": SPEC, "fractions": [1.0], "protocol": "quick", **more}
-    return gb.evaluate(model, tasks, **chosen)
+    given: dict[str, Any] = {"spec": SPEC, "fractions": [1.0], "protocol": "quick"}
+    return gb.evaluate(model, tasks, **(given | more))
 
 
 def reasons(results: gb.Results) -> dict[str, str]:

@@ -51,8 +51,7 @@ def test_a_record_says_how_to_repeat_it(folder: Any, cli: Callable[..., Any]) ->
     assert found.record.command in text
     assert "torch 2.15.0" in text
     assert "commit 0123456789ab" in text
-    assert (
-        "g2d-bench compare --to runs/phantom --task siim-seg --encoder g2d --fraction 0.01 --seed 0" in text
-    )
+    compare = "g2d-bench compare --to runs/phantom --task siim-seg --encoder g2d --fraction 0.01 --seed 0"
+    assert compare in text
     for name in Record.model_fields:
         assert f"\n  {name} " in text
