@@ -1,10 +1,10 @@
-# make demo · make test · make test-slow · make regress · make reference · make readme · make weights · make check ·
-# make wheel · make faults
+# make demo · make test · make test-slow · make faults · make regress · make reference · make results · make weights ·
+# make check · make wheel
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow faults regress reference readme check format weights wheel clean
+.PHONY: demo test test-slow faults regress reference results check format weights wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/g2d-bench run --task siim-seg --fraction 0.01
@@ -36,15 +36,16 @@ regress: $(VENV)/.installed
 reference: $(VENV)/.installed
 	$(BIN)/g2d-bench reference $(ONLY)
 
-# The table and the figure of README, from the committed records.
-readme: $(VENV)/.installed
-	$(BIN)/g2d-bench table --results results/phantom --summary --format md --into README.md
+# The table and the figure of docs/results.md, from the committed records.
+results: $(VENV)/.installed
+	$(BIN)/g2d-bench table --results results/phantom --summary --format md --into docs/results.md
 	$(BIN)/g2d-bench figure curves --results results/phantom --task siim-seg --protocol clean --out docs/img/curves-siim-seg.png
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

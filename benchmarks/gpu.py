@@ -107,7 +107,16 @@ class Place:
         return self.opened["bench"]
 
     def job(
-        self, task: str, protocol: str, card: str, *, rule: str, budget: int = 2 << 30, **changes: Any
+        self,
+        task: str,
+        protocol: str,
+        card: str,
+        *,
+        rule: str,
+        budget: int = 2 << 30,
+        seed: int = 0,
+        fraction: float = 1.0,
+        **changes: Any,
     ) -> Any:
         """Open one cell under a shortened protocol; at ``--quick`` the small encoder stands for all."""
         from g2d_bench.adapters.base import Job
@@ -115,7 +124,7 @@ class Place:
         from g2d_bench.records.cell import Cell
 
         bench, card = self.bench(), "random" if self.quick else card
-        cell = Cell(task=task, fraction=1.0, protocol=protocol.split("+")[0], seed=0, encoder=card)
+        cell = Cell(task=task, fraction=fraction, protocol=protocol.split("+")[0], seed=seed, encoder=card)
         found = bench.catalogue.protocols[protocol]
         if rule:
             one = getattr(found, rule)
@@ -125,7 +134,8 @@ class Place:
                 one = one.model_copy(update={**changes, "case": ()})
             found = found.model_copy(update={rule: one})
         encoder = load_encoder(bench.catalogue.encoders[card], seed=0)
-        return Job(bench.catalogue.tasks[task], found, bench.resolve(cell).data(), encoder, 0, False, budget)
+        data = bench.resolve(cell).data()
+        return Job(bench.catalogue.tasks[task], found, data, encoder, seed, False, budget)
 
 
 def encoder_of(place: Place, model: str, size: int, options: dict[str, Any] | None = None) -> Any:
@@ -141,10 +151,15 @@ def encoder_of(place: Place, model: str, size: int, options: dict[str, Any] | No
 
 
 def pixels_of(place: Place, size: int, count: int) -> Any:
-    """Make random pixels, each image of another brightness."""
+    """Make random pixels, uint8 [count, size, size], each batch of 64 of another brightness."""
     generator = np.random.default_rng(0)
     base = generator.integers(0, 256, (64, size, size), dtype=np.uint8)
-    return np.concatenate([base // (1 + n % 4) + n for n in range(-(-count // 64))])[:count]
+    table = np.empty((count, size, size), np.uint8)
+    for n, start in enumerate(range(0, count, 64)):
+        part = table[start : start + 64]
+        # In a byte, sums begin again at 256.
+        np.add(base[: len(part)] // (1 + n % 4), np.uint8(n % 256), out=part)
+    return table
 
 
 def encode(place: Place, model: str, size: int, count: int, batch: int, precision: str) -> Row:
@@ -279,7 +294,7 @@ def segment(place: Place, name: str, protocol: str, budget: int = 2 << 30) -> Ro
         "rsna-seg", protocol, "random.r50", rule="segmentation", budget=budget, settle_steps=0, **short
     )
     precision, rule = job.protocol.precision, job.protocol.segmentation
-    with watched(seg_steps) as times, always(segmentation):
+    with watched(seg_steps) as times, loop(segmentation, True):
         outcome = segmentation.run(job)
     ours = between(times, every)
 
@@ -322,17 +337,6 @@ def segment(place: Place, name: str, protocol: str, budget: int = 2 << 30) -> Ro
     return Row(name, "steps/s", ours, bare, f"{precision}, batch {rule.batch_size}{kernels or ''}")
 
 
-@contextlib.contextmanager
-def always(module: Any) -> Iterator[None]:
-    """Use the loop of a GPU on a processor, too."""
-    real = module.stays
-    module.stays = lambda *_: True
-    try:
-        yield
-    finally:
-        module.stays = real
-
-
 def detect(place: Place, name: str, protocol: str) -> Row:
     from g2d_bench.adapters import detection
     from g2d_bench.adapters.mm.runner import import_quietly
@@ -350,7 +354,7 @@ def detect(place: Place, name: str, protocol: str) -> Row:
 
     det_steps.learn = keep
     try:
-        with watched(det_steps) as times, always(detection):
+        with watched(det_steps) as times, loop(detection, True):
             outcome = detection.run(job)
     finally:
         det_steps.learn = real
@@ -466,66 +470,147 @@ def pretraining(place: Place, method: str) -> Row:
     return Row(f"pretrain-{method}", "pairs/s", ours, bare, note)
 
 
+@contextlib.contextmanager
+def loop(module: Any, ours: bool) -> Iterator[None]:
+    """Train a head by the loop of a GPU, or by mmengine's, wherever it is trained."""
+    real = module.stays
+    module.stays = lambda *_: ours
+    try:
+        yield
+    finally:
+        module.stays = real
+
+
+@contextlib.contextmanager
+def heard(module: Any, count: int = 10) -> Iterator[list[float]]:
+    """Note the losses of the first steps of a training."""
+    real, losses = module.learn, []
+
+    def learn(model: Any, batches: Any, loss: Callable[[Any], Any], *rest: Any, **more: Any) -> Any:
+        def kept(rows: Any) -> Any:
+            total = loss(rows)
+            if len(losses) < count:
+                losses.append(float(total.detach()))
+            return total
+
+        return real(model, batches, kept, *rest, **more)
+
+    module.learn = learn
+    try:
+        yield losses
+    finally:
+        module.learn = real
+
+
+AGREE = {"classification": 0.1, "segmentation": 1.0, "detection": 1.0}
+"""Share of the training images of each kind's cell that is held against the processor."""
+SEEDS = (0, 1, 2)
+
+
 def agreement(place: Place, kind: str) -> Row:
-    """Print the main metric of one cell by the processor, by the GPU in both precisions, and again."""
+    """Print the main metric of three cells by the processor and by the GPU in both precisions.
+
+    The cells are trained until they have learned something: at the edge of all-empty predictions the last bit
+    of a sum decides between nothing and thirty points. For heads that are trained, the note also says how far
+    the losses of the first ten steps lie from the processor's, which training has not yet pulled apart.
+    """
     from g2d_bench.adapters.base import run_jobs
-    from g2d_bench.encoders.dense import forget_all
+    from g2d_bench.adapters.mm.runner import import_quietly
+    from g2d_bench.encoders.dense import _kept
 
     task = {"segmentation": "rsna-seg", "detection": "rsna-det", "classification": "rsna-cls"}[kind]
-    rule = "" if kind == "classification" else kind
-    lengths = {"epochs": 1, "min_steps": 120, "max_steps": 120, "validate_every": 60, "patience": 9}
-    changes: dict[str, Any] = (lengths if not place.quick else schedule(place)[1]) if rule else {}
-    found: dict[str, tuple[float, Any]] = {}
-    for label, protocol, device in (
-        *(("processor", "clean", "cpu"), ("fp32", "clean", ""), ("fp32 again", "clean", "")),
-        *(("fast", "clean+fast", ""), ("fast again", "clean+fast", "")),
-    ):
-        forget_all()
+    main = place.bench().catalogue.tasks[task].main
+    trained = kind != "classification"
+    steps = place.choose(240, 3)
+    changes: dict[str, Any] = {}
+    if trained:
+        module = import_quietly(f"g2d_bench.adapters.{kind}")
+        own = import_quietly(f"g2d_bench.adapters.mm.{kind}_steps")
+        changes = {"rule": kind, "epochs": 1, "min_steps": steps, "max_steps": steps, "validate_every": steps}
+        # What the protocol has for encoders of this size; detection is shorter here, so it hurries.
+        changes["learning_rate"] = {"segmentation": 3e-3, "detection": 5e-3}[kind]
+    losses: dict[tuple[str, int], list[float]] = {}
+
+    def one(label: str, protocol: str, device: str, seed: int) -> tuple[float, Any]:
+        _kept.clear()
         os.environ["G2D_BENCH_DEVICE"] = device
-        (outcome,) = run_jobs([place.job(task, protocol, "random", rule=rule, **changes)])
-        found[label] = outcome.metrics[place.bench().catalogue.tasks[task].main], outcome
-    os.environ["G2D_BENCH_DEVICE"] = ""
-    same = [
-        all(np.array_equal(found[a][1].predictions[k], v) for k, v in found[b][1].predictions.items())
-        for a, b in (("fp32", "fp32 again"), ("fast", "fast again"))
+        try:
+            job = place.job(task, protocol, "g2d", seed=seed, fraction=AGREE[kind], **{"rule": "", **changes})
+            with contextlib.ExitStack() as stack:
+                if trained:
+                    # On a processor both loops give the same bits.
+                    stack.enter_context(loop(module, label != "mmengine"))
+                    losses[label, seed] = stack.enter_context(heard(own))
+                (outcome,) = run_jobs([job])
+        finally:
+            os.environ["G2D_BENCH_DEVICE"] = ""
+        return 100 * outcome.metrics[main], outcome
+
+    legs = {"processor": ("clean", "cpu"), "fp32": ("clean", ""), "fast": ("clean+fast", "")}
+    found = {(label, seed): one(label, *leg, seed) for label, leg in legs.items() for seed in SEEDS}
+    values = {label: np.array([found[label, seed][0] for seed in SEEDS]) for label in legs}
+    repeated = {}
+    for label in ("fp32", "fast"):
+        _, again = one(label, *legs[label], SEEDS[0])
+        before = found[label, SEEDS[0]][1].predictions
+        repeated[label] = all(
+            np.array_equal(before[name], value) for name, value in again.predictions.items()
+        )
+    parts = [
+        f"{label} {each.mean():.2f} ({', '.join(f'{value:.2f}' for value in each)})"
+        for label, each in values.items()
     ]
-    values = ", ".join(
-        f"{name} {100 * value:.2f}" for name, (value, _) in found.items() if "again" not in name
-    )
-    kernels = found["fp32"][1].notes.get("nondeterministic_kernels", [])
-    note = f"{values}; repeated to the last bit: fp32 {same[0]}, fast {same[1]} {kernels or ''}"
-    return Row(f"agree-{kind}", "points", 100 * abs(found["fast"][0] - found["fp32"][0]), None, note)
+    if kind == "segmentation" and place.device.type == "cuda":
+        parts.append(
+            f"mmengine's loop on the GPU, seed {SEEDS[0]}: {one('mmengine', 'clean', '', SEEDS[0])[0]:.2f}"
+        )
+    if trained:
+        apart = {
+            label: max(
+                abs(a - b) / abs(b)
+                for seed in SEEDS
+                for a, b in zip(losses[label, seed], losses["processor", seed], strict=True)
+            )
+            for label in ("fp32", "fast")
+        }
+        parts.append(f"first losses apart by fp32 {apart['fp32']:.1e}, fast {apart['fast']:.1e}")
+    kernels = found["fp32", SEEDS[0]][1].notes.get("nondeterministic_kernels", [])
+    bits = f"repeated to the last bit: fp32 {repeated['fp32']}, fast {repeated['fast']} {kernels or ''}"
+    note = "; ".join([*parts, bits.strip()])
+    return Row(f"agree-{kind}", "points", abs(values["fp32"].mean() - values["processor"].mean()), None, note)
 
 
 def rows(place: Place) -> dict[str, Callable[[], Row]]:
+    """Name the rows, those first that no table has yet."""
     found: dict[str, Callable[[], Row]] = {}
-    for kind in ("fp32", "fast"):
-        found[f"encode-r50-{kind}"] = lambda kind=kind: encode(place, "resnet50", 224, 26684, 512, kind)
+    for kind in ("fast", "fp32"):
+        found[f"encode-r50-{kind}"] = lambda kind=kind: encode(place, "resnet50", 224, 13312, 512, kind)
+    found["agree-segmentation"] = lambda: agreement(place, "segmentation")
+    found["segmentation-per-step"] = lambda: segment(place, "segmentation-per-step", "clean", 1)
+    large, usual = "vit_base_patch14_dinov2", "vit_base_patch16_224"
+    for kind in ("fast", "fp32"):
+        found[f"encode-vit-b16-{kind}"] = lambda kind=kind: encode(place, usual, 224, 2048, 256, kind)
+    found["encode-dinov2-b14-fast"] = lambda: encode(place, large, 518, 512, 64, "fast")
+    found["encode-dinov2-b14-fp32"] = lambda: encode(place, large, 518, 128, 64, "fp32")
+    found["segmentation-fast"] = lambda: segment(place, "segmentation-fast", "clean+fast")
+    found["segmentation-finetune"] = lambda: segment(place, "segmentation-finetune", "clean-finetune+fast")
+    found["finetune"] = lambda: finetune(place, "finetune", "clean-finetune")
+    found["detection-fast"] = lambda: detect(place, "detection-fast", "clean+fast")
+    found["agree-detection"] = lambda: agreement(place, "detection")
+    found["agree-classification"] = lambda: agreement(place, "classification")
     found["segmentation"] = lambda: segment(place, "segmentation", "clean")
     found["detection"] = lambda: detect(place, "detection", "clean")
     for method in ("g2d", "gloria", "mgca", "convirt"):
         found[f"pretrain-{method}"] = lambda method=method: pretraining(place, method)
     found["finetune-fast"] = lambda: finetune(place, "finetune-fast", "clean-finetune+fast")
-    for kind in ("classification", "segmentation", "detection"):
-        found[f"agree-{kind}"] = lambda kind=kind: agreement(place, kind)
-    found["segmentation-fast"] = lambda: segment(place, "segmentation-fast", "clean+fast")
-    found["segmentation-per-step"] = lambda: segment(place, "segmentation-per-step", "clean", 1)
-    found["segmentation-finetune"] = lambda: segment(place, "segmentation-finetune", "clean-finetune+fast")
-    found["detection-fast"] = lambda: detect(place, "detection-fast", "clean+fast")
-    found["finetune"] = lambda: finetune(place, "finetune", "clean-finetune")
-    large, usual = "vit_base_patch14_dinov2", "vit_base_patch16_224"
-    for kind in ("fast", "fp32"):
-        found[f"encode-vit-b16-{kind}"] = lambda kind=kind: encode(place, usual, 224, 4096, 256, kind)
-    found["encode-dinov2-b14-fast"] = lambda: encode(place, large, 518, 512, 64, "fast")
-    found["encode-dinov2-b14-fp32"] = lambda: encode(place, large, 518, 256, 64, "fp32")
     return found
 
 
 def tidy() -> None:
     """Give back what a row has left."""
-    from g2d_bench.encoders.dense import forget_all
+    from g2d_bench.encoders.dense import _kept
 
-    forget_all()
+    _kept.clear()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -538,7 +623,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="these rows, with commas")
     parser.add_argument("--out", type=Path, help="a JSON file")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--seconds", type=float, default=145, help="after which no further row is begun")
+    parser.add_argument(
+        "--seconds", type=float, default=120, help="after which no further row is begun; one takes up to 30"
+    )
     given = parser.parse_args()
     if not given.quick and not torch.cuda.is_available():
         print("no GPU is here; nothing is measured (--quick shows on a processor that every row runs)")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from g2d_bench.progress import clock
+from g2d_bench.progress import clock, tell
 
 if sys.platform != "win32":
     import fcntl
@@ -132,10 +132,10 @@ def alone(path: Path, work: str) -> Iterator[None]:
             break
         if not said and time.monotonic() - start > PATIENCE:
             said = True
-            print(f"{work}: {owner_of(path)} is at it, waiting", file=sys.stderr, flush=True)
+            tell(f"{work}: {owner_of(path)} is at it, waiting")
         time.sleep(pause)
     assert lease is not None
     if said:
-        print(f"{work}: waited {clock(time.monotonic() - start)}", file=sys.stderr, flush=True)
+        tell(f"{work}: waited {clock(time.monotonic() - start)}")
     with lease:
         yield

@@ -49,3 +49,9 @@ def cache_dir() -> Path:
         return expanded(configured, "G2D_BENCH_CACHE")
     base = os.environ.get("XDG_CACHE_HOME")
     return expanded(base or "~/.cache", "XDG_CACHE_HOME" if base else "G2D_BENCH_CACHE") / "g2d-bench"
+
+
+def shipped_results(path: Path) -> Path:
+    """Find a folder of records: as given, else among what ships with the suite."""
+    inside = shipped("results") / path.relative_to("results") if path.parts[:1] == ("results",) else path
+    return inside if not path.exists() and inside.is_dir() else path

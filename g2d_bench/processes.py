@@ -6,9 +6,12 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
 from typing import Any
 
 from g2d_bench.terminal import make_neutral
@@ -17,6 +20,32 @@ from g2d_bench.terminal import make_neutral
 def cores() -> int:
     """Count the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_hiding = threading.Lock()
+
+
+class _Bare(SpawnProcess):
+    """A process that does not run the user's script.
+
+    A fresh process imports the main module, as whatever it is handed could be defined there. What it is
+    handed here never is, and a script without ``if __name__ == "__main__"``, such as most that call a
+    library, would do its work again in each of its own workers, or wait for itself for ever.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        with _hiding:
+            main = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")
+            try:
+                return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+            finally:
+                sys.modules["__main__"] = main
+
+
+class _Fresh(SpawnContext):
+    Process = _Bare  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
@@ -35,7 +64,7 @@ def worker_pool(
     # Fresh processes: a fork of one with torch's threads in it may hang.
     pool = ProcessPoolExecutor(
         workers,
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=_Fresh(),
         initializer=_start,
         initargs=(initialise, arguments),
     )

@@ -75,12 +75,14 @@ def hardware() -> dict[str, str | int]:
     """Processor, cores, threads and accelerator of this process."""
     import torch
 
+    from g2d_bench.devices import accelerator
+
     return {
         "machine": platform.machine(),
         "system": platform.system(),
         "cores": cores(),
         "threads": torch.get_num_threads(),
-        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "accelerator": torch.cuda.get_device_name() if accelerator().type == "cuda" else "none",
     }
 
 

@@ -9,6 +9,8 @@ import torch
 
 from g2d_bench.adapters.mm.runner import quiet
 from g2d_bench.devices import accelerator, half, room, stays, steady
+from g2d_bench.pretrain.distributed import world
+from g2d_bench.provenance import hardware
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -57,8 +59,13 @@ def test_the_environment_may_forbid_the_gpu(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.delenv("G2D_BENCH_DEVICE", raising=False)
     assert accelerator() == GPU
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
+    assert hardware()["accelerator"] == "a card"
     monkeypatch.setenv("G2D_BENCH_DEVICE", "cpu")
     assert accelerator() == CPU
+    assert hardware()["accelerator"] == "none"
+    with world() as here:
+        assert here.device == CPU
 
 
 def test_on_a_processor_nothing_changes_in_single_precision() -> None:

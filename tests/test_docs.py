@@ -1,7 +1,9 @@
-"""Every command that README, docs, help texts and the example workflow name is one that the program takes."""
+"""What README and docs speak of is there: commands, pages, headings, names in Python, rooms."""
 
 from __future__ import annotations
 
+import ast
+import configparser
 import re
 import shlex
 from pathlib import Path
@@ -10,10 +12,12 @@ from typing import NamedTuple
 import click
 import pytest
 
+import g2d_bench
 from g2d_bench.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "docs" / "workflow-example.yml"]
+TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*TEXTS, ROOT / "docs" / "workflow-example.yml"]
 
 
 class Named(NamedTuple):
@@ -77,3 +81,61 @@ def test_enough_is_found() -> None:
         parse(["run", "--no-such-option", "x"])
     with pytest.raises(click.UsageError, match="No such command"):
         parse(["walk"])
+
+
+def headings(path: Path) -> set[str]:
+    """Return the anchors of a page as GitHub makes them."""
+    found = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in found}
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        name, _, anchor = link.partition("#")
+        if name.startswith(("http://", "https://")):
+            continue
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in headings(target), link
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"({page.name})" in index, page.name
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_python_is_python_and_names_are_public(page: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "gb":
+                assert node.attr in g2d_bench.__all__, node.attr
+
+
+def test_readme_fits_two_screens() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
+
+
+def test_the_picture_shows_the_rooms() -> None:
+    """Arrows change with the code; `python docs/img/rooms.py` draws them again."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / ".importlinter", encoding="utf-8")
+    layers = config["importlinter:contract:layers"]["layers"]
+    names: list[str] = re.findall(r"g2d_bench\.(\w+)", layers)
+    picture = (ROOT / "docs" / "img" / "rooms.svg").read_text(encoding="utf-8")
+    rooms = [name for name in names if (ROOT / "g2d_bench" / name).is_dir()]
+    assert re.findall(r'data-room="(\w+)"', picture) == [*rooms, "ground"], "run `python docs/img/rooms.py`"
+    for name in set(names) - set(rooms):
+        assert re.search(rf"\b{name}\b", picture), name
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_modules_that_are_named_exist(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for name in re.findall(r"`((?:[a-z_]+/)+[a-z_0-9]+\.(?:py|toml))`", text):
+        assert any((ROOT / folder / name).is_file() for folder in ("", "g2d_bench", "g2d_bench/phantom")), (
+            name
+        )

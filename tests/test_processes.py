@@ -102,3 +102,25 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     assert gone(worker)
+
+
+UNGUARDED = """
+from g2d_bench.processes import deaf_to_interrupts, worker_pool
+
+print("once")
+with worker_pool(2) as pool:
+    with deaf_to_interrupts():
+        found = [pool.submit(abs, number) for number in (-1, -2)]
+    print([one.result() for one in found])
+"""
+
+
+@pytest.mark.parametrize("how", ["-c", "file", "module"])
+def test_workers_do_not_run_the_users_script_again(how: str, tmp_path: Path) -> None:
+    (tmp_path / "unguarded.py").write_text(UNGUARDED)
+    arguments = {"-c": ["-c", UNGUARDED], "file": ["unguarded.py"], "module": ["-m", "unguarded"]}[how]
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "once\n[1, 2]\n", "")
+    assert sys.modules["__main__"].__name__ == "__main__"

@@ -147,8 +147,21 @@ def run_jobs(jobs: Sequence[Job]) -> list[Outcome]:
     return many(jobs) if many is not None and len(jobs) > 1 else [_run_one(run, job) for job in jobs]
 
 
+ASKS = {
+    "segmentation": ("maps", "gives no feature maps"),
+    "detection": ("maps", "gives no feature maps"),
+    "grounding": ("cells", "gives no cells of an image that a text could be compared with"),
+    "phrase": ("cells", "gives no cells of an image that a text could be compared with"),
+}
+"""What a kind asks of an encoder beside vector and texts, and what to say where that is not there."""
+
+
 def _run_one(run: Adapter, job: Job) -> Outcome:
     try:
+        asked, reason = ASKS.get(job.task.kind, ("vector", ""))
+        gives = job.encoder.gives
+        if asked not in gives and (asked == "maps" or "text" in gives):
+            raise NotApplicable(reason)
         return run(job)
     except NotApplicable as reason:
         return Outcome(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ from g2d_bench.records.record import Failure
 from g2d_bench.records.selection import Found
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from g2d_bench.api.model import ImageSpec
 
 
@@ -84,12 +86,17 @@ def evaluate(
         EvaluationError: some cells failed; it holds the results of the others.
 
     Example:
-        >>> results = evaluate("random", "covid-cxr-phrase")
+        >>> results = evaluate("random", "rsna-zeroshot")
         >>> results.frame().loc[0, "reason"]
         'no text encoder'
     """
     asked = [tasks] if isinstance(tasks, str) else list(tasks)
-    wanted = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    wanted = _seeds(seeds)
+    for share in fractions:
+        if not 0 < share <= 1:
+            raise InputError(f"{share!r} is no share above 0 and up to 1", field="fractions")
+    if not asked:
+        raise InputError("names none; give one or several, or 'all'", field="tasks")
     kept = None if results is not None else tempfile.TemporaryDirectory(prefix="g2d-bench-")
     folder = Path(results) if results is not None else Path(kept.name if kept else "")
     settings = resolve(data_root=None if data_root is None else Path(data_root), results=folder)
@@ -104,13 +111,26 @@ def evaluate(
             protocol=protocol,
             weights=bench.weights,
         )
-        with _in_memory(bench):
-            report = execute(cells, bench, 1 if bench.models else jobs)
+        try:
+            with _in_memory(bench):
+                report = execute(cells, bench, 1 if bench.models else jobs)
+        except InputError:
+            # What was missing may be there when it is tried again.
+            _source.cache_clear()
+            raise
     found = [Found(record, bench.resolve(record.cell).path) for record in report.records]
     finished = Results(found, bench.catalogue, kept)
     if report.failures:
+        _source.cache_clear()
         raise EvaluationError(finished, report.failures)
     return finished
+
+
+def _seeds(given: int | Sequence[int]) -> tuple[int, ...]:
+    seeds = tuple(range(given)) if isinstance(given, int) else tuple(given)
+    if not seeds or any(not 0 <= seed < 1 << 32 for seed in seeds):
+        raise InputError("must be how many (1 or more), or which, from 0 to 4294967295", field="seeds")
+    return seeds
 
 
 def probe(
@@ -143,8 +163,9 @@ def probe(
         InputError: see :func:`evaluate`; also where the model lacks what the task asks for.
 
     Example:
-        >>> round(probe("random", "rsna-cls")["auroc"], 1)
-        0.6
+        >>> found = probe("random", "rsna-cls", fraction=1.0)
+        >>> 0.0 <= found["auroc"] <= 1.0
+        True
     """
     done = evaluate(
         model,
@@ -204,8 +225,8 @@ def _source(root: Path | None, phantom: Path) -> Source:
 
 @contextmanager
 def _in_memory(bench: Bench) -> Iterator[None]:
-    """Keep the features of models in memory apart, and put the models back where they were."""
-    from g2d_bench.api.model import restore
+    """Keep the features of models in memory apart, and leave the models as they were found."""
+    from g2d_bench.encoders.dense import apart
 
     modules = [
         module
@@ -213,32 +234,62 @@ def _in_memory(bench: Bench) -> Iterator[None]:
         for module in (model.encoder.image, model.encoder.text)
         if module is not None
     ]
-    modes = {part: part.training for module in modules for part in module.modules()}
-    places = [(parameter, parameter.device) for module in modules for parameter in module.parameters()]
-    with tempfile.TemporaryDirectory(prefix="g2d-bench-") as folder:
+    if not modules:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="g2d-bench-") as folder, as_found(modules), apart():
         for model in bench.models.values():
             model.encoder.folder = Path(folder)
-        try:
-            yield
-        finally:
-            for parameter, device in places:
-                parameter.data = parameter.data.to(device)
-            restore(modes)
+        yield
+
+
+@contextmanager
+def as_found(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Put modules back in the end: mode, device, gradients, and what wants some."""
+    parts = {part: part.training for module in modules for part in module.modules()}
+    parameters = {one for part in parts for one in part._parameters.values() if one is not None}
+    held = [(one, one.data, one.grad, one.requires_grad) for one in parameters]
+    buffers = [(part, dict(part._buffers)) for part in parts]
+    try:
+        yield
+    finally:
+        for parameter, data, gradient, wanted in held:
+            parameter.data = data
+            parameter.requires_grad_(wanted)
+            parameter.grad = gradient
+        for part, found in buffers:
+            part._buffers.update(found)
+        for part, mode in parts.items():
+            part.training = mode
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Leave random states, number of threads and determinism as a training loop around it has them."""
+    """Work as in a fresh process, and leave the one around it as it is.
+
+    Within, gradients are possible and nothing is cast or placed by default; afterwards random states, number
+    of threads, determinism and defaults are those that a training loop had.
+    """
     import torch
 
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    threads, deterministic = torch.get_num_threads(), torch.backends.cudnn.deterministic
-    benchmark = torch.backends.cudnn.benchmark
+    threads, kind, cudnn = torch.get_num_threads(), torch.get_default_dtype(), torch.backends.cudnn
+    deterministic, benchmark = cudnn.deterministic, cudnn.benchmark
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     try:
-        with torch.random.fork_rng(), torch.enable_grad():
+        torch.set_default_dtype(torch.float32)
+        with (
+            torch.random.fork_rng(devices=devices),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.device("cpu"),
+            torch.autocast("cpu", enabled=False),
+            torch.autocast("cuda", enabled=False) if torch.cuda.is_available() else nullcontext(),
+        ):
             yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
         torch.set_num_threads(threads)
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = deterministic, benchmark
+        torch.set_default_dtype(kind)
+        cudnn.deterministic, cudnn.benchmark = deterministic, benchmark

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
@@ -65,6 +66,9 @@ class ImageTextModel(Protocol):
         """Project texts to vectors [B, d]."""
 
 
+FORMS = "must give a vector [B, D], maps [B, C, H, W], or a mapping of maps with the vector under 'pooled'"
+
+
 def features_of(output: Any) -> ImageFeatures:
     """Read what a module gave as a pyramid and a pooled vector.
 
@@ -90,17 +94,15 @@ def features_of(output: Any) -> ImageFeatures:
     else:
         maps = list(output) if isinstance(output, Sequence) else [output]
     if any(not isinstance(level, Tensor) or level.ndim != 4 for level in maps):
-        raise InputError(
-            "must give a vector [B, D], maps [B, C, H, W], or a mapping of maps with 'pooled'", field="model"
-        )
+        raise InputError(FORMS, field="model")
     maps.sort(key=lambda level: -int(level.shape[-1]))
     if pooled is None:
         if not maps:
-            raise InputError("gives neither a vector nor a map", field="model")
+            raise InputError(FORMS, field="model")
         pooled = maps[-1].mean(dim=(2, 3))
     if not isinstance(pooled, Tensor) or pooled.ndim != 2:
-        raise InputError("the pooled vector must be [B, D]", field="model")
-    return ImageFeatures(maps, pooled)
+        raise InputError(FORMS, field="model")
+    return ImageFeatures([level.float() for level in maps], pooled.float())
 
 
 class UserImage(nn.Module):
@@ -116,39 +118,65 @@ class UserImage(nn.Module):
 
     def __init__(self, model: Any, size: int) -> None:
         super().__init__()
-        self.model = model if isinstance(model, nn.Module) else _Plain(model)
-        self._call = model.encode_image if hasattr(model, "encode_image") else model
-        self._cells = getattr(model, "encode_cells", None)
+        self.model = as_module(model)
+        # Not the module itself, which would be listed twice.
+        self._names = ("encode_image", "encode_cells") if hasattr(model, "encode_image") else ("", "")
+        self.has_cells = bool(self._names[1]) and hasattr(model, self._names[1])
         probe = self._try(size)
-        self.channels = tuple(int(level.shape[1]) for level in probe.pyramid)
-        self.strides = tuple(round(size / int(level.shape[-1])) for level in probe.pyramid)
+        # Cells stand last in the pyramid; a decoder over them alone would be none.
+        levels = probe.pyramid if len(probe.pyramid) > self.has_cells else []
+        self.channels = tuple(int(level.shape[1]) for level in levels)
+        self.strides = tuple(round(size / int(level.shape[-1])) for level in levels)
         self.num_features = int(probe.pooled.shape[1])
 
     def _try(self, size: int) -> ImageFeatures:
         device = next((p.device for p in self.parameters()), torch.device("cpu"))
-        training = self.training_modules()
+        training = {module: module.training for module in self.modules()}
         self.eval()
         try:
             with torch.inference_mode():
-                return cast(ImageFeatures, self(torch.zeros(1, 3, size, size, device=device)))
+                # Two, as a forgotten batch dimension shows only then.
+                features: ImageFeatures = self(torch.zeros(2, 3, size, size, device=device))
         except InputError:
             raise
         except Exception as error:
             text = (str(error) or type(error).__name__).splitlines()[0]
-            raise InputError(f"does not take images [1, 3, {size}, {size}]: {text}", field="model") from error
+            raise InputError(f"does not take images [2, 3, {size}, {size}]: {text}", field="model") from error
         finally:
             restore(training)
-
-    def training_modules(self) -> dict[nn.Module, bool]:
-        """Return each module's mode, for :func:`restore`."""
-        return {module: module.training for module in self.modules()}
+        if any(len(part) != 2 for part in (features.pooled, *features.pyramid)):
+            raise InputError("gives another number of rows than it was given images", field="model")
+        return features
 
     def forward(self, x: Tensor) -> ImageFeatures:
         """Compute the features of normalised images [B, 3, S, S]."""
-        features = features_of(self._call(x))
-        if self._cells is None:
+        with as_in_training(x) as images:
+            return self._features(images.to(_kind(self.model)))
+
+    def _features(self, x: Tensor) -> ImageFeatures:
+        inner = _inner(self.model)
+        features = features_of(getattr(inner, self._names[0])(x) if self._names[0] else inner(x))
+        if not self.has_cells:
             return features
-        return ImageFeatures([*features.pyramid, self._cells(x)], features.pooled)
+        cells = features_of(getattr(inner, self._names[1])(x)).pyramid
+        if len(cells) != 1:
+            raise InputError("encode_cells must give one map [B, d, h, w]", field="model")
+        return ImageFeatures([*features.pyramid, cells[0]], features.pooled)
+
+
+@contextmanager
+def as_in_training(x: Tensor) -> Iterator[Tensor]:
+    """Leave inference mode for the user's code: what it keeps of a call must be of use in training, too."""
+    if not torch.is_inference_mode_enabled():
+        yield x
+        return
+    with torch.inference_mode(False), torch.no_grad():
+        yield x.clone()
+
+
+def _kind(module: nn.Module) -> torch.dtype:
+    """Return the floating type of a module's parameters."""
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
 
 
 def restore(training: Mapping[nn.Module, bool]) -> None:
@@ -158,11 +186,23 @@ def restore(training: Mapping[nn.Module, bool]) -> None:
 
 
 class _Plain(nn.Module):
-    """Holds an object that is no module."""
+    """Holds an object that is no module, and the modules among its attributes."""
 
     def __init__(self, inner: Any) -> None:
         super().__init__()
         self.inner = inner
+        for name, value in vars(inner).items() if hasattr(inner, "__dict__") else ():
+            if isinstance(value, nn.Module):
+                self.add_module(f"{name}_of_inner", value)
+
+
+def as_module(model: Any) -> nn.Module:
+    """Return a model as a module, which shows the state of what it is made of."""
+    return model if isinstance(model, nn.Module) else _Plain(model)
+
+
+def _inner(module: nn.Module) -> Any:
+    return module.inner if isinstance(module, _Plain) else module
 
 
 class _Vocabulary:
@@ -175,9 +215,8 @@ class UserText(nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.bert = model if isinstance(model, nn.Module) else _Plain(model)
+        self.bert = as_module(model)
         self.tokenizer = _Vocabulary()
-        self._call = model.encode_text
 
     def tokenize(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Any]:
         """Hand the texts on as they are."""
@@ -189,10 +228,12 @@ class UserText(nn.Module):
         Raises:
             InputError: the model gives something else.
         """
-        vectors = self._call(tokens["texts"])
-        if not isinstance(vectors, Tensor) or vectors.ndim != 2:
+        with as_in_training(torch.empty(0)):
+            vectors = _inner(self.bert).encode_text(tokens["texts"])
+        count = len(tokens["texts"])
+        if not isinstance(vectors, Tensor) or vectors.ndim != 2 or len(vectors) != count:
             raise InputError("encode_text must give vectors [B, d]", field="model")
-        return vectors
+        return vectors.float()
 
 
 class UserHeads(Heads):
@@ -202,11 +243,11 @@ class UserHeads(Heads):
 
     def __init__(self, dim: int, *, cells: bool) -> None:
         super().__init__()
-        self.dim, self._has_cells = dim, cells
+        self.dim, self.has_cells = dim, cells
 
     def embed_image(self, features: ImageFeatures) -> ImageEmbedding:
         """Take the vector, and the cells where the model gives some."""
-        return ImageEmbedding(features.pooled, features.pyramid[-1] if self._has_cells else None)
+        return ImageEmbedding(features.pooled, features.pyramid[-1] if self.has_cells else None)
 
     def embed_text(self, states: Any, tokens: Any) -> TextEmbedding:
         """Take the vectors."""
@@ -250,14 +291,31 @@ def wrap(
     except ValueError as error:
         raise InputError(str(error).splitlines()[-1].strip(), field="spec") from None
     image = UserImage(model, spec.size)
-    digest = state_digest(model, card)
+    digest = state_digest(image.model, card)
     encoder = Encoder(card, cast(ImageEncoder, image), digest)
     # Features are not kept for another process: code may change there while the state stays.
     encoder.salt = f"{id(image):x}-{torch.randint(1 << 62, (1,), generator=_fresh()).item():x}"
     if isinstance(model, ImageTextModel):
         encoder.text = cast(TextEncoder, UserText(model))
-        encoder.heads = UserHeads(image.num_features, cells=hasattr(model, "encode_cells"))
-    return card, Model(encoder, digest)
+        encoder.heads = UserHeads(image.num_features, cells=image.has_cells)
+    named = f", name={name!r}" if name else ""
+    seen = f", pretraining={list(pretraining)!r}" if pretraining else ""
+    return card, Model(encoder, digest, notes_of(image.model, card, spec), f"spec=gb.{spec!r}{named}{seen}")
+
+
+CODE_IS_NO_PART = "its code is not part of its identity: the same state under other code has the same key"
+
+
+def notes_of(model: nn.Module, card: EncoderCard, spec: ImageSpec) -> dict[str, Any]:
+    """Say in a record what a model in memory was, and what the record cannot know."""
+    return {
+        "in_memory": {
+            "class": card.image.model,
+            "spec": {**asdict(spec), "mean": card.image.mean, "std": card.image.std},
+            "state": "digest of parameters and buffers" if model.state_dict() else "none that can be read",
+            "code": CODE_IS_NO_PART,
+        }
+    }
 
 
 def _fresh() -> torch.Generator:
@@ -266,12 +324,11 @@ def _fresh() -> torch.Generator:
     return generator
 
 
-def state_digest(model: Any, card: EncoderCard) -> str:
+def state_digest(model: nn.Module, card: EncoderCard) -> str:
     """Name the state of a model: its parameters and buffers, its class and its input; not its code."""
-    state = model.state_dict() if hasattr(model, "state_dict") else {}
-    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-    values = tensor_hash(tensors[name] for name in sorted(tensors))
-    return "memory:" + digest_json([sorted(tensors), values, card.image.model_dump(mode="json")])
+    state = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+    values = tensor_hash(state[name] for name in sorted(state))
+    return "memory:" + digest_json([sorted(state), values, card.image.model_dump(mode="json")])
 
 
 def slug(name: str) -> str:

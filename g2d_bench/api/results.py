@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.files import write_atomically
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import interval
+from g2d_bench.paths import shipped_results
 from g2d_bench.records.evidence import Evidence
-from g2d_bench.records.record import Record
-from g2d_bench.records.selection import Found, select
-from g2d_bench.report.formats.render import render
+from g2d_bench.records.record import Record, to_json
+from g2d_bench.records.selection import Found, read_folders
+from g2d_bench.records.signature import parse_signature
+from g2d_bench.records.store import Store
+from g2d_bench.report.formats.render import FORMATS, render
 from g2d_bench.report.model import Table
 from g2d_bench.report.table import blocks
 
@@ -76,28 +80,34 @@ class Results:
         return blocks(self._found, order, metrics=metrics) if self._found else []
 
     def table(self, style: str = "text") -> str:
-        """Return the tables as ``text``, ``md`` (or ``markdown``), ``latex``, ``csv`` or ``json``."""
-        return render(self.tables(), "md" if style == "markdown" else style)
+        """Return the tables as ``text``, ``md`` (or ``markdown``), ``latex``, ``csv`` or ``json``.
+
+        Raises:
+            InputError: another style, or signatures that cannot share a column.
+        """
+        style = "md" if style == "markdown" else style
+        if style not in FORMATS:
+            raise InputError(f"unknown {style!r}; {did_you_mean(style, tuple(FORMATS))}", field="style")
+        return render(self.tables(), style) if self._found else ""
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Copy records and predictions into a results folder, as ``g2d-bench run --results`` leaves them.
+        """Write records and predictions into a results folder, as ``g2d-bench run --results`` leaves them.
 
         Returns:
             The files of the records.
 
         Raises:
-            OSError: the folder cannot be written to.
+            InputError: the folder cannot be written to.
         """
-        saved = []
+        saved, store = [], Store(Path(folder))
         for found in self._found:
-            assert found.path is not None
-            depth = len(found.path.parents[4].parts)
-            target = Path(folder).joinpath(*found.path.parts[depth:])
-            target.parent.mkdir(parents=True, exist_ok=True)
-            arrays = found.path.with_suffix(".npz")
-            if arrays.is_file():
-                shutil.copyfile(arrays, target.with_suffix(".npz"))
-            shutil.copyfile(found.path, target)
+            record, parts = found.record, parse_signature(found.record.signature)
+            version = parts.version if parts is not None else ""
+            target = store.path(record.cell, kind=record.data.kind, version=version, key=record.key)
+            if record.predictions is not None and found.path is not None:
+                arrays = found.path.with_name(record.predictions.file)
+                write_atomically(target.with_name(record.predictions.file), arrays.read_bytes())
+            write_atomically(target, to_json(record))
             saved.append(target)
         return saved
 
@@ -143,9 +153,20 @@ def _rows(found: Found, evidence: Evidence | None) -> Iterable[dict[str, Any]]:
 
 
 def load_results(*folders: str | Path) -> Results:
-    """Read the records of results folders.
+    """Read the records of results folders, side by side.
+
+    Args:
+        folders: as ``g2d-bench run --results`` or :meth:`Results.save` leaves them; ``results/phantom`` are
+            the records that ship with the suite, wherever it is called from.
 
     Raises:
-        InputError: a folder holds none, or a file is none.
+        InputError: a folder holds no record, a file is none, or two folders say different things of one cell.
+
+    Example:
+        >>> shipped = load_results("results/phantom")
+        >>> "siim-seg" in set(shipped.frame(intervals=False).task)
+        True
     """
-    return Results([found for folder in folders for found in select(Path(folder))])
+    if not folders:
+        raise InputError("name one or several", field="folders")
+    return Results(read_folders([shipped_results(Path(folder)) for folder in folders]))

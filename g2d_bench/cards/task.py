@@ -114,7 +114,7 @@ class TaskCard(Card):
     split: dict[str, SplitRule]
     papers: tuple[str, ...] = ()
     counts: dict[str, int] = Field(default_factory=dict)
-    """What the complete public release holds; checked by `g2d-bench data verify`."""
+    """What the complete public release holds; checked by `g2d-bench data prepare`."""
     notes: tuple[str, ...] = ()
 
     @field_validator("dataset")

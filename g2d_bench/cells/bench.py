@@ -10,7 +10,7 @@ from typing import Any
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
-from g2d_bench.cells.repeat import command_of
+from g2d_bench.cells.repeat import call_of, command_of
 from g2d_bench.cells.resolve import Model, Resolved, identity
 from g2d_bench.cells.settings import Settings
 from g2d_bench.data.source import Source
@@ -86,6 +86,7 @@ class Bench:
             _, manifest = opened = self.source.opened(task.dataset)
             found = self._identity(cell, manifest.content_hash)
             key = key_of(found)
+            model = self.models.get(cell.card)
             self._resolved[cell] = Resolved(
                 cell,
                 task,
@@ -96,8 +97,8 @@ class Bench:
                 *opened,
                 key,
                 self.store.path(cell, kind=manifest.kind, version=task.version, key=key),
-                command_of(cell, self.settings),
-                self.models.get(cell.card),
+                command_of(cell, self.settings) if model is None else call_of(cell, model.arguments),
+                model,
             )
         return self._resolved[cell]
 

@@ -135,7 +135,7 @@ class SplitCheck:
         except InputError as error:
             return str(error)
         if manifest is None:
-            return f"{name} was not read before; `g2d-bench run` or `g2d-bench data verify` do it"
+            return f"{name} was not read before; `g2d-bench run` or `g2d-bench data audit` do it"
         return dataset, manifest
 
     def _references(self, record: Record, facts: Facts, expected: Expected) -> list[str]:

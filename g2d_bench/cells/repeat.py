@@ -1,4 +1,4 @@
-"""The command that measures one cell again."""
+"""The command, or the call from Python, that measures one cell again."""
 
 from __future__ import annotations
 
@@ -33,3 +33,16 @@ def command_of(cell: Cell, settings: Settings, allow_leaks: str = "") -> str:
     if allow_leaks:
         words += ["--allow-leaks", allow_leaks]
     return visible(shlex.join(words))
+
+
+def call_of(cell: Cell, arguments: str) -> str:
+    """Return the call from Python that measures a cell of a model in memory again.
+
+    Args:
+        cell: the cell.
+        arguments: those that describe the model.
+    """
+    return visible(
+        f"gb.evaluate(model, {cell.task!r}, {arguments}, fractions=[{cell.fraction!r}], seeds=[{cell.seed}], "
+        f"protocol={cell.protocol!r})"
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.encoders.text_folder import needs_folder, text_digest
 from g2d_bench.encoders.weights import weights_file
+from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.signature import NUMBERS
@@ -28,10 +30,14 @@ class Model:
     Attributes:
         encoder: ready to use.
         digest: names its state; the code of the module is not part of it.
+        notes: for its records.
+        arguments: of ``evaluate``, as they are written, beside model, task, fraction, seed and protocol.
     """
 
     encoder: Encoder
     digest: str
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    arguments: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,17 +89,36 @@ class Resolved:
             _ = data.masks
 
     def load(self) -> Encoder:
-        """Load the encoder, or take it as it is in memory.
+        """Load the encoder, or take it as it is in memory: a copy where it is trained.
 
         Raises:
-            InputError: the weights do not fit.
+            InputError: the weights do not fit, or a model in memory is to be trained and cannot be copied.
         """
         if self.model is not None:
-            return self.model.encoder
+            encoder = self.model.encoder
+            return _copied(encoder) if _trains(self.protocol, self.task.kind) else encoder
         from g2d_bench.encoders.load import load_encoder
 
         text = self.task.kind in UNTRAINED
         return load_encoder(self.card, checkpoint=self.checkpoint, seed=self.cell.seed, text=text)
+
+
+def _trains(protocol: Protocol, kind: str) -> bool:
+    """Say whether a protocol moves anything of an encoder in a kind of task."""
+    rule = getattr(protocol, kind, None)
+    frozen = rule is None or (rule.tuning == "frozen" and getattr(rule, "batchnorm", "frozen") == "frozen")
+    return not frozen
+
+
+def _copied(encoder: Encoder) -> Encoder:
+    import copy
+
+    try:
+        image = copy.deepcopy(encoder.image)
+    except Exception as error:
+        text = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"is trained, so it must be copied, which fails: {text}", field="model") from error
+    return replace(encoder, image=image)
 
 
 def identity(

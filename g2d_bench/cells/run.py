@@ -177,6 +177,7 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
         metrics=_finite(outcome.metrics),
         references={name: _finite(values) for name, values in outcome.references.items()},
         notes=_json(outcome.notes)
+        | (dict(cell.model.notes) if cell.model is not None else {})
         | together
         | ({SPLIT_DEFECTS: list(defects)} if defects else {})
         | undefined_notes(outcome, data),

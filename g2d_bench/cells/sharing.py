@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from g2d_bench.cells.bench import Bench
 from g2d_bench.errors import InputError
 from g2d_bench.files import read_regular
 from g2d_bench.locks import Lease, owner_of, pauses
+from g2d_bench.progress import tell
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Failure, Record
 
@@ -130,10 +130,8 @@ def freed(
         if time.monotonic() - said > SAY_AGAIN:
             said = time.monotonic()
             count = sum(map(len, busy))
-            print(
+            tell(
                 f"waiting for {count} cell{'s' if count > 1 else ''} that "
-                f"{owner_of(lease_path(busy[0], bench))} is at",
-                file=sys.stderr,
-                flush=True,
+                f"{owner_of(lease_path(busy[0], bench))} is at"
             )
         time.sleep(pause)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from g2d_bench.cli.options import PATH, filter_options, results_option, settings
+from g2d_bench.cli.options import PATH, filter_options, folders, results_option, settings
 
 if TYPE_CHECKING:
     from g2d_bench.records.evidence import Evidence
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 @click.option("--out", type=PATH, default="leaderboard", show_default=True, help="Folder to write.")
 @results_option
 def leaderboard(
-    with_quoted: bool, allow_mixed: bool, title: str, out: Path, results: Path | None, **given: Any
+    with_quoted: bool, allow_mixed: bool, title: str, out: Path, results: Sequence[Path], **given: Any
 ) -> None:
     """Make a static leaderboard page of a results folder: index.html, all numbers as JSON, the records.
 
     No server and no network: open it, or put the folder on any web space.
-    Example: g2d-bench leaderboard --results results/phantom --out site
+    Several --results stand side by side. Example: g2d-bench leaderboard --results results/phantom --out site
     """
     from g2d_bench.cells.ahead import drawn_ahead
     from g2d_bench.cli.report import chosen, main_metrics, row_order
@@ -41,8 +42,8 @@ def leaderboard(
 
     require_free(out)
     configured = settings({"results": results})
-    root = configured.results
-    found = chosen(root, given)
+    roots = folders(results) or [configured.results]
+    found = chosen(roots, given)
     quoted = load_reported() if with_quoted else []
     main, order = main_metrics(found, configured), row_order(found)
 
@@ -55,5 +56,5 @@ def leaderboard(
     tables, overview = drawn_ahead(make, found, settings=configured)
     if with_quoted:
         tell_unquoted(tables)
-    write(out, title, sections(tables, found, root, main), overview, found, root)
+    write(out, title, sections(tables, found, roots, main), overview, found, roots)
     click.echo(f"wrote {out / 'index.html'}: {len(found)} records, tables: {len(tables)}")

@@ -12,6 +12,7 @@ import click
 from g2d_bench import __version__
 from g2d_bench.cli import data as cli_data
 from g2d_bench.cli import encoders as cli_encoders
+from g2d_bench.cli import explain as cli_explain
 from g2d_bench.cli import leaderboard as cli_leaderboard
 from g2d_bench.cli import reference as cli_reference
 from g2d_bench.cli import report as cli_report
@@ -204,6 +205,7 @@ def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]
 
 for command in (
     *(cli_report.table, cli_report.compare, cli_report.verify, cli_report.figure, cli_report.compact),
+    cli_explain.explain,
     cli_leaderboard.leaderboard,
     cli_data.data,
     *(cli_encoders.pretrain, cli_encoders.weights, cli_encoders.doctor, cli_reference.reference),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from g2d_bench.errors import InputError, did_you_mean
-from g2d_bench.paths import MAX_NAME, expanded
+from g2d_bench.paths import MAX_NAME, expanded, shipped_results
 from g2d_bench.terminal import neutral_output
 
 if TYPE_CHECKING:
@@ -153,14 +153,13 @@ def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return wrap
 
 
-settings_options = options(
+_settings = (
     click.option(
         "--data-root",
         type=PATH,
         help="Folder with real data, one sub-folder per data set (or G2D_BENCH_DATA).",
     ),
     click.option("--phantom", is_flag=True, help="Use generated data, whatever is configured."),
-    click.option("--results", type=PATH, help="Folder of records (or G2D_BENCH_RESULTS).  [default: runs]"),
     click.option(
         "--tasks-dir", "task_dirs", type=PATH, multiple=True, help="Folder with your own task cards."
     ),
@@ -191,8 +190,18 @@ settings_options = options(
     ),
 )
 results_option = click.option(
-    "--results", type=PATH, help="Folder of records (or G2D_BENCH_RESULTS).  [default: runs]"
+    "--results",
+    type=PATH,
+    multiple=True,
+    help="Folder of records; several stand side by side (or G2D_BENCH_RESULTS).  [default: runs]",
 )
+"""Of commands that read records; :func:`folders` says what was meant."""
+settings_options = options(
+    *_settings,
+    click.option("--results", type=PATH, help="Folder of records (or G2D_BENCH_RESULTS).  [default: runs]"),
+)
+reading_options = options(*_settings, results_option)
+"""Those of :data:`settings_options`, of a command that reads several folders and writes into the first."""
 filter_options = options(
     click.option("--task", "tasks", multiple=True, callback=split, help="Only these tasks."),
     click.option("--encoder", "encoders", multiple=True, callback=split, help="Only these encoders."),
@@ -211,7 +220,15 @@ def settings(given: dict[str, Any]) -> Settings:
         *("data_root", "phantom", "results", "task_dirs", "encoder_dirs", "protocol_dirs"),
         *("checkpoints", "weights_dir"),
     )
-    return resolve(**{name: given[name] for name in names if name in given})
+    values = {name: given[name] for name in names if name in given}
+    if isinstance(values.get("results"), tuple):
+        values["results"] = next(iter(folders(values["results"])), None)
+    return resolve(**values)
+
+
+def folders(named: Sequence[Path]) -> list[Path]:
+    """Return folders of records; ``results/...`` is among what ships with the suite where it is not here."""
+    return [shipped_results(path) for path in named]
 
 
 def bench(given: dict[str, Any], **run_options: Any) -> Bench:

@@ -14,9 +14,10 @@ from g2d_bench.cli.options import (
     PATH,
     bench,
     filter_options,
+    folders,
+    reading_options,
     results_option,
     settings,
-    settings_options,
 )
 from g2d_bench.cli.tell import tell_left_out, tell_other_protocols, tell_unquoted
 from g2d_bench.errors import InputError
@@ -52,10 +53,10 @@ def table(
     allow_mixed: bool,
     out: Path | None,
     into: Path | None,
-    results: Path | None,
+    results: Sequence[Path],
     **given: Any,
 ) -> None:
-    """Print the tables of a results folder.
+    """Print the tables of a results folder, or of several side by side.
 
     Mean and standard deviation over seeds, a 95 % bootstrap interval by patient, and marked or bold what is
     not significantly worse than the best. Example: g2d-bench table --paper g2d-table1 --format latex
@@ -74,8 +75,9 @@ def table(
     wanted = _filter(given)
     configured = settings({"results": results})
     # Without records a paper's table can still show what was printed.
-    printed_only = paper is not None and with_quoted and not configured.results.exists()
-    found = [] if printed_only else _select(configured.results, wanted)
+    roots = folders(results) or [configured.results]
+    printed_only = paper is not None and with_quoted and not any(root.exists() for root in roots)
+    found = [] if printed_only else _select(roots, wanted)
     order = row_order(found)
     if paper is not None:
         require_sound(found, configured)
@@ -128,7 +130,7 @@ def table(
 @click.option("--run", "run_missing", is_flag=True, help="Run the cells that are missing.")
 @click.option("--allow-missing", is_flag=True, help="Cells that were not measured are no failure.")
 @click.option("--jobs", type=JOBS, help="Processes of --run.  [default: as the cores allow]")
-@settings_options
+@reading_options
 def compare(
     to: str,
     tolerance: str,
@@ -149,7 +151,7 @@ def compare(
     if to == "reported":
         if run_missing:
             raise InputError("quoted numbers are no cells to run", field="--run")
-        lines = _against_papers(wanted, allowed, settings(given).results)
+        lines = _against_papers(wanted, allowed, _roots(given))
     else:
         lines = _against_folder(_folder(to), wanted, allowed, run_missing, jobs, given)
     left = [line for line in lines if line.state == "missing"]
@@ -162,15 +164,15 @@ def compare(
         sys.exit(1)
 
 
-def _against_papers(wanted: Filter, allowed: Any, root: Path) -> list[Line]:
+def _against_papers(wanted: Filter, allowed: Any, roots: Sequence[Path]) -> list[Line]:
     from g2d_bench.cells.verify import require_sound
     from g2d_bench.records.compare_quoted import compare_reported
     from g2d_bench.records.quoted import load_reported
 
-    found = _select(root, wanted)
+    found = _select(roots, wanted)
     require_sound(found)
     real = sum(one.record.data.kind == "real" for one in found)
-    lines = compare_reported(found, load_reported(), allowed, root)
+    lines = compare_reported(found, load_reported(), allowed, _named(roots))
     if real < len(found):
         click.echo(f"{len(found) - real} records on generated data were left out", err=True)
     return lines
@@ -181,7 +183,7 @@ def _against_folder(
 ) -> list[Line]:
     from g2d_bench.cells.verify import require_sound
     from g2d_bench.records.compare import compare as compare_cells
-    from g2d_bench.records.selection import by_cell, located, read_folder
+    from g2d_bench.records.selection import by_cell, located, read_folder, read_folders
 
     everything = read_folder(folder)
     chosen = [one for one in everything if wanted.passes(one.record)]
@@ -200,16 +202,17 @@ def _against_folder(
         [one for cell, one in index.items() if (cell.task, cell.fraction, cell.protocol) in columns],
         configured,
     )
-    root = configured.results
+    roots = _roots(given)
     if run_missing:
         phantom = all(one.record.data.kind == "phantom" for one in chosen)
         ran = _run(cells, given | ({"phantom": True} if phantom else {}), jobs)
-        measured = by_cell(located(ran, root))
+        measured = by_cell(located(ran, configured.results))
     else:
-        here = read_folder(root)
+        here = read_folders(roots)
         measured = by_cell(_repeats(here, [one.record for one in chosen]))
         if not measured:
-            raise InputError(f"none of the {len(cells)} cells of {folder} is here; add --run", file=root)
+            reason = f"none of the {len(cells)} cells of {folder} is here; add --run"
+            raise InputError(reason, file=_named(roots))
         there = {one.cell for one in everything}
         if more := sorted({one.cell for one in here if wanted.passes(one.record)} - there):
             click.echo(
@@ -247,13 +250,14 @@ def _run(cells: Sequence[Any], given: dict[str, Any], jobs: int | None) -> list[
 
 
 @click.command()
-@click.argument("folder", type=PATH, required=False)
+@click.argument("folder", type=PATH, nargs=-1)
+@results_option
 @click.option("--data-root", type=PATH, help="Folder with real data (or G2D_BENCH_DATA).")
 @click.option("--tasks-dir", "task_dirs", type=PATH, multiple=True, help="Folder with your own task cards.")
 @click.option("--encoders-dir", "encoder_dirs", type=PATH, multiple=True, help="Likewise of encoders.")
 @click.option("--protocols-dir", "protocol_dirs", type=PATH, multiple=True, help="Likewise of protocols.")
-def verify(folder: Path | None, **given: Any) -> None:
-    """Check a results folder: all that can be derived of a record is derived again.
+def verify(folder: Sequence[Path], results: Sequence[Path], **given: Any) -> None:
+    """Check results folders: all that can be derived of a record is derived again.
 
     Every metric from the predictions; counts, trivial predictors, names and keys from the record, the cards,
     the other records and, where the data are here, from their split. What could not be checked is said on
@@ -263,13 +267,17 @@ def verify(folder: Path | None, **given: Any) -> None:
     from g2d_bench.cells.verify import verify as check
 
     configured = settings(given)
-    checked = check(folder or configured.results, configured)
-    for problem in checked.problems:
-        click.echo(problem)
-    for reason in checked.undecided:
-        click.echo(f"not checked: {reason}", err=True)
-    click.echo(str(checked))
-    if checked.problems:
+    roots = list(dict.fromkeys(folders([*folder, *results]) or [configured.results]))
+    wrong = False
+    for root in roots:
+        checked = check(root, configured)
+        for problem in checked.problems:
+            click.echo(problem)
+        for reason in checked.undecided:
+            click.echo(f"not checked: {reason}", err=True)
+        click.echo(f"{root}: {checked}" if len(roots) > 1 else str(checked))
+        wrong = wrong or bool(checked.problems)
+    if wrong:
         sys.exit(1)
 
 
@@ -284,7 +292,7 @@ def figure() -> None:
 @click.option("--metric", help="On the vertical axis.  [default: the main one of each task]")
 @click.option("--out", type=PATH, help="A .png, .svg or .pdf file.  [default: TASKS-METRIC.png]")
 @results_option
-def figure_curves(metric: str | None, out: Path | None, results: Path | None, **given: Any) -> None:
+def figure_curves(metric: str | None, out: Path | None, results: Sequence[Path], **given: Any) -> None:
     """Draw the score against the label fraction, one line per encoder, with intervals; one panel per task.
 
     Example: g2d-bench figure curves --task siim-seg --metric dice_positive --out siim.pdf
@@ -295,7 +303,7 @@ def figure_curves(metric: str | None, out: Path | None, results: Path | None, **
     if out is not None:
         check_suffix(out)
     configured = settings({"results": results})
-    found = chosen(configured.results, given)
+    found = chosen(folders(results) or [configured.results], given)
     require_sound(found, configured)
     main = {} if metric else main_metrics(found, configured)
     panels, names = [], []
@@ -326,7 +334,7 @@ def compact(source: Path, target: Path, **given: Any) -> None:
     from g2d_bench.cells.verify import require_sound
     from g2d_bench.records.compact import write_compact
 
-    found = chosen(source, given)
+    found = chosen([source], given)
     require_sound(found, settings({}))
     written = write_compact(found, source, target)
     size = sum(file.stat().st_size for path in written for file in path.parent.glob(f"{path.stem}.*"))
@@ -373,33 +381,41 @@ def _filter(given: dict[str, Any]) -> Filter:
     )
 
 
-def chosen(root: Path, given: dict[str, Any]) -> list[Found]:
+def chosen(roots: Sequence[Path], given: dict[str, Any]) -> list[Found]:
     """Read the records that pass a command's filter options.
 
     Raises:
         InputError: none does, or a file is no record.
     """
-    return _select(root, _filter(given))
+    return _select(roots, _filter(given))
 
 
-def _select(root: Path, wanted: Filter) -> list[Found]:
-    from g2d_bench.records.selection import read_folder
+def _roots(given: dict[str, Any]) -> list[Path]:
+    """Return the folders that a command with :data:`reading_options` reads."""
+    return folders(given["results"]) or [settings(given).results]
 
-    everything = read_folder(root)
+
+def _named(roots: Sequence[Path]) -> Path:
+    """Name folders in a message."""
+    return Path(", ".join(map(str, roots)))
+
+
+def _select(roots: Sequence[Path], wanted: Filter) -> list[Found]:
+    from g2d_bench.records.selection import read_folders
+
+    everything = read_folders(roots)
     found = [one for one in everything if wanted.passes(one.record)]
     if not found:
-        raise wanted.explain(everything, root)
-    tell_left_out(everything, wanted, root)
+        raise wanted.explain(everything, _named(roots))
+    tell_left_out(everything, wanted, roots)
     return found
 
 
 def _folder(name: str) -> Path:
     """Find a reference folder: as given, else among what ships with the suite."""
-    from g2d_bench.paths import expanded, shipped
+    from g2d_bench.paths import expanded, shipped_results
 
-    path = expanded(name, "--to")
-    inside = shipped("results") / path.relative_to("results") if path.parts[:1] == ("results",) else path
-    return inside if not path.exists() and inside.is_dir() else path
+    return shipped_results(expanded(name, "--to"))
 
 
 def _emit(text: str, out: Path | None, into: Path | None) -> None:

@@ -13,20 +13,22 @@ if TYPE_CHECKING:
     from g2d_bench.report.model import Table
 
 
-def tell_left_out(everything: Sequence[Found], wanted: Filter, root: Path) -> None:
+def tell_left_out(everything: Sequence[Found], wanted: Filter, roots: Sequence[Path]) -> None:
     """Name words of a filter that no record has, and cells that failed when they were run.
 
     Args:
-        everything: the records of a folder.
+        everything: the records of the folders.
         wanted: which of them are looked at.
-        root: the folder.
+        roots: the folders.
     """
     from g2d_bench.records.store import Store
 
     # One word of an option is enough to go on; the others may be misspelt.
     for line in wanted.lacking(everything):
         click.echo(line, err=True)
-    if failed := [one.cell for one in Store(root).failures() if wanted.takes(one.cell, "")]:
+    there = {one.cell for one in everything} if len(roots) > 1 else set()
+    failures = [one.cell for root in roots for one in Store(root).failures()]
+    if failed := [cell for cell in failures if wanted.takes(cell, "") and cell not in there]:
         first = failed[0]
         click.echo(
             f"not here, since they failed when they were run: {len(failed)} cells ({first} ...)", err=True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,17 @@ class Maps:
 
 _kept: OrderedDict[str, Maps] = OrderedDict()
 """By key, what was asked for last at the end."""
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Forget in the end what was remembered within, as maps of an encoder that nobody will ask for again."""
+    before = OrderedDict(_kept)
+    try:
+        yield
+    finally:
+        _kept.clear()
+        _kept.update(before)
 
 
 def remembered(

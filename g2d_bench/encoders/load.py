@@ -60,9 +60,22 @@ class Encoder:
     )
 
     @property
+    def gives(self) -> frozenset[str]:
+        """What a kind of task may ask of it."""
+        found = {"vector"}
+        if self.image.channels:
+            found.add("maps")
+        if self.text is not None and self.heads is not None:
+            found.add("text")
+            if self.heads.has_cells:
+                found.add("cells")
+        return frozenset(found)
+
+    @property
     def device(self) -> torch.device:
         """Where the image encoder is."""
-        return next(self.image.parameters()).device
+        # A user's object may hide its parameters.
+        return next((p.device for p in self.image.parameters()), torch.device("cpu"))
 
     def to(self, device: torch.device) -> Encoder:
         """Move all modules, and return the encoder."""
@@ -121,6 +134,13 @@ def load_encoder(
 
     Raises:
         InputError: card and architecture disagree, no weights, or a file that does not fit.
+
+    Example:
+        >>> from g2d_bench import Catalogue
+        >>> encoder = load_encoder(Catalogue.open().encoders["random"])
+        >>> images = torch.zeros(2, encoder.card.image.size, encoder.card.image.size, dtype=torch.uint8)
+        >>> tuple(encoder.image(encoder.preprocess(images)).pooled.shape)
+        (2, 192)
     """
     if download and checkpoint is None and card.weights.startswith(TIMM):
         checkpoint = download_timm(card)

@@ -34,7 +34,12 @@ def metrics() -> Mapping[str, MetricSpec]:
 
 
 def metric_names() -> list[str]:
-    """Return all names, sorted."""
+    """Return the names of all metrics, sorted.
+
+    Example:
+        >>> {"auroc", "dice_positive", "ap_coco"} <= set(metric_names())
+        True
+    """
     return sorted(metrics())
 
 
@@ -56,7 +61,18 @@ def metric_spec(name: str) -> MetricSpec:
 def measure(predictions: Predictions, names: tuple[str, ...]) -> dict[str, float]:
     """Compute metrics by name from stored predictions; NaN where one is undefined.
 
+    Args:
+        predictions: arrays as they lie beside a record; which ones, each family's module says.
+        names: of metrics.
+
     Raises:
         InputError: a name is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> scores, targets = np.array([[0.9], [0.2], [0.4]]), np.array([[1], [0], [1]])
+        >>> stored = {"scores": scores, "targets": targets, "label": np.array(["Pneumonia"])}
+        >>> float(measure(stored, ("auroc",))["auroc"])
+        1.0
     """
     return {name: metric_spec(name)(predictions) for name in names}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.phantom.arithmetic import cos, power, sin, square
 from g2d_bench.phantom.scene import Scene
 from g2d_bench.phantom.seeds import stream
 
@@ -49,15 +50,15 @@ class Lung:
         """Distance of the chest wall from the midline at heights ``y``; 0 above the apex."""
         t = (y - self.apex) / (self.bottom - self.apex)
         rise = np.minimum(np.maximum(1 - t / 0.72, 0), 1)
-        shape = (1 - rise**2.4) ** (1 / 2.1)
-        taper = 1 - 0.05 * np.minimum(np.maximum((t - 0.72) / 0.28, 0), 1) ** 2
+        shape = power(1 - power(rise, 2.4), 1 / 2.1)
+        taper = 1 - 0.05 * square(np.minimum(np.maximum((t - 0.72) / 0.28, 0), 1))
         return np.where(t > 0, self.width * shape * taper, 0.0)
 
     def floor(self, lateral: Curve) -> Curve:
         """y of the diaphragm at distances ``lateral`` from the midline."""
         outward = np.minimum(np.maximum((lateral - self.dome_x) / (self.width * 0.965 - self.dome_x), 0), 1.2)
         inward = np.minimum(np.maximum(1 - lateral / self.dome_x, 0), 1.5)
-        y: Curve = self.dome + self.drop * outward**2.2 + 0.03 * inward**2
+        y: Curve = self.dome + self.drop * power(outward, 2.2) + 0.03 * square(inward)
         return y
 
     def place(self, u: float, v: float) -> tuple[float, float]:
@@ -111,7 +112,7 @@ class Anatomy:
     def heart_half(self) -> float:
         """Half of the heart's width on the image."""
         _, _, a, b, angle = self.heart
-        return float(np.sqrt((a * np.cos(angle)) ** 2 + (b * np.sin(angle)) ** 2))
+        return float(np.sqrt(square(a * cos(angle)) + square(b * sin(angle))))
 
 
 def make_anatomy(scene: Scene) -> Anatomy:
@@ -169,9 +170,9 @@ def make_anatomy(scene: Scene) -> Anatomy:
         0.9 if ratio > 0.55 else 1.0
     )
     aspect = 0.74 + 0.02 * own[6]
-    long = half / np.sqrt(np.cos(angle) ** 2 + (aspect * np.sin(angle)) ** 2)
+    long = half / float(np.sqrt(square(cos(angle)) + square(aspect * sin(angle))))
     short = long * aspect
-    vertical = float(np.sqrt((long * np.sin(angle)) ** 2 + (short * np.cos(angle)) ** 2))
+    vertical = float(np.sqrt(square(long * sin(angle)) + square(short * cos(angle))))
     floor = min(lungs["left"].dome, lungs["right"].dome + 0.02)
     push = 0.0
     for finding in scene.findings:
@@ -195,7 +196,7 @@ def make_anatomy(scene: Scene) -> Anatomy:
         knob=(apex + 0.235 * zoom, zoom * (0.018 + 0.026 * body.tortuosity)),
         mediastinum=mediastinum,
         carina=apex + 0.285 * zoom,
-        torso=width + zoom * (0.035 + 0.11 * fat**1.3),
+        torso=width + zoom * (0.035 + 0.11 * power(fat, 1.3)),
         shoulder=apex + zoom * (0.035 - 0.05 * fat + 0.02 * own[9] - (0.02 if bedside else 0)),
         neck=zoom * (0.1 + 0.025 * fat),
         fat=fat,

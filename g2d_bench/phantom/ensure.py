@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 import zlib
@@ -26,7 +25,7 @@ from g2d_bench.phantom.generate import generate
 from g2d_bench.phantom.profile import profile_of
 from g2d_bench.phantom.writers import Item, writer_of
 from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
-from g2d_bench.progress import track
+from g2d_bench.progress import tell, track
 from g2d_bench.readers.base import PHANTOM_MARKER
 
 CHUNK = 24
@@ -117,11 +116,7 @@ def _is_there(folder: Path, marker: Mapping[str, object], *, say: bool = False) 
         return True
     if _checks(folder, files) != files:
         if say:
-            print(
-                f"{folder}: generated data are damaged (their checksums do not hold); they are made again",
-                file=sys.stderr,
-                flush=True,
-            )
+            tell(f"{folder}: generated data are damaged (their checksums do not hold); they are made again")
         return False
     if time.time() - newest > SETTLED:
         _verified[folder] = state
@@ -176,7 +171,7 @@ def _alone(root: Path, dataset: str) -> Iterator[None]:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            print(f"{dataset}: another process generates it, waiting", file=sys.stderr, flush=True)
+            tell(f"{dataset}: another process generates it, waiting")
             lock.acquire()
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", file=root) from error
@@ -245,11 +240,9 @@ def _read_marker(folder: Path, *, say: bool = False) -> dict[str, object]:
         if isinstance(marker, dict) and marker.pop("check", "") == digest_json(marker):
             return marker
     if say:
-        print(
+        tell(
             f"{path}: its checksum does not hold (damaged, or of an earlier version); "
-            "the generated data beside it are made again",
-            file=sys.stderr,
-            flush=True,
+            "the generated data beside it are made again"
         )
     return {}
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from g2d_bench.phantom.labels import COVID, DEVICES, OBJECT, chexpert_of
 from g2d_bench.phantom.scene import Finding, Scene
-from g2d_bench.phantom.seeds import stream
+from g2d_bench.phantom.seeds import Stream, stream
 from g2d_bench.phantom.words import WORDS
 
-Rng = np.random.Generator
+Rng = Stream
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from g2d_bench.phantom.arithmetic import total
 from g2d_bench.phantom.labels import COVID, CXR14, DEVICES, OBJECT
 from g2d_bench.phantom.profile import Profile
 from g2d_bench.phantom.scene import Finding, Scene, locate, make_patient, make_technique
-from g2d_bench.phantom.seeds import stream
+from g2d_bench.phantom.seeds import Stream, stream
 
 # Findings that stay with a patient from study to study; the others come and go.
 _CHRONIC = ("Emphysema", "Fibrosis", "Hernia", "Cardiomegaly", "Pleural_Thickening", "Mass", "Fracture")
@@ -52,13 +53,13 @@ _DEVICES = (
 _OBJECTS = ("button", "necklace", "coin", "clip", "bra wire", "zipper", "pin")
 
 
-def _pick(rng: np.random.Generator, table: dict[str, float]) -> str:
+def _pick(rng: Stream, table: dict[str, float]) -> str:
     words = list(table)
     weights = np.cumsum([table[word] for word in words])
     return words[int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))]
 
 
-def _make(rng: np.random.Generator, label: str, view: str, profile: Profile) -> Finding:
+def _make(rng: Stream, label: str, view: str, profile: Profile) -> Finding:
     """Draw place, size and looks of one finding."""
     subtle = bool(rng.random() < profile.subtle)
     severity = float(rng.beta(1.6, 2.2)) * (0.45 if subtle else 1.0)
@@ -108,11 +109,11 @@ def _factors(present: set[str], label: str) -> float:
 def _view_factor(view: str, profile: Profile) -> float:
     """How much more likely findings are on this view, so that the mean over the views is 1."""
     raw = {"PA": 1.0, "AP": profile.sickness, "AP supine": profile.sickness * 1.3}
-    mean = sum(raw[name] * share for name, share in profile.views.items()) / sum(profile.views.values())
+    mean = total(raw[name] * share for name, share in profile.views.items()) / total(profile.views.values())
     return raw[view] / mean
 
 
-def _draw_labels(rng: np.random.Generator, view: str, profile: Profile, exact: frozenset[str]) -> list[str]:
+def _draw_labels(rng: Stream, view: str, profile: Profile, exact: frozenset[str]) -> list[str]:
     """Draw which labels an image shows."""
     sick = _view_factor(view, profile)
     present: set[str] = set()
@@ -140,7 +141,7 @@ def _draw_labels(rng: np.random.Generator, view: str, profile: Profile, exact: f
     return sorted(present)
 
 
-def _devices(rng: np.random.Generator, view: str, profile: Profile, present: frozenset[str]) -> list[Finding]:
+def _devices(rng: Stream, view: str, profile: Profile, present: frozenset[str]) -> list[Finding]:
     rate = min(0.9, profile.devices * {"PA": 1.0, "AP": 3.0, "AP supine": 6.0}[view])
     found = []
     shares = {
@@ -162,15 +163,15 @@ def _devices(rng: np.random.Generator, view: str, profile: Profile, present: fro
     return found
 
 
-def _objects(rng: np.random.Generator, profile: Profile) -> list[Finding]:
+def _objects(rng: Stream, profile: Profile) -> list[Finding]:
     rate = profile.prevalence.get(OBJECT, profile.objects)
     if rng.random() >= rate:
         return []
     count = 1 + int(rng.geometric(0.45))
-    first = str(rng.choice(_OBJECTS))
+    first = rng.choice(_OBJECTS)
     found = []
     for _ in range(min(count, 7)):
-        kind = first if rng.random() < 0.6 else str(rng.choice(_OBJECTS))
+        kind = first if rng.random() < 0.6 else rng.choice(_OBJECTS)
         found.append(
             Finding(
                 OBJECT,
@@ -185,7 +186,7 @@ def _objects(rng: np.random.Generator, profile: Profile) -> list[Finding]:
     return found
 
 
-def _decoys(rng: np.random.Generator, view: str, profile: Profile) -> tuple[str, ...]:
+def _decoys(rng: Stream, view: str, profile: Profile) -> tuple[str, ...]:
     rates = {
         "skin fold": 1.0 if view != "PA" else 0.35,
         "companion shadow": 0.5,

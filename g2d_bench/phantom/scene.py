@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from g2d_bench.phantom.seeds import digest, stream
+from g2d_bench.phantom.arithmetic import total
+from g2d_bench.phantom.seeds import Stream, digest, stream
 
 BLOCK = 12
 """Images are dealt to patients in blocks of this many, so that image k needs nothing but its own block."""
@@ -174,7 +175,7 @@ def locate(namespace: str, seed: int, index: int, shares: tuple[float, ...]) -> 
         return index, 0, 1
     block, place = divmod(index, BLOCK)
     rng = stream("block", namespace, seed, block)
-    weights = np.cumsum(shares) / sum(shares)
+    weights = np.cumsum(shares) / total(shares)
     first, number = 0, 0
     while True:
         count = min(int(np.searchsorted(weights, rng.random(), side="right")) + 1, BLOCK - first)
@@ -201,7 +202,7 @@ def make_patient(namespace: str, seed: int, number: int, images: int) -> Patient
     return Patient(namespace, number, uid, sex, age, body, images)
 
 
-def make_technique(rng: np.random.Generator, view: str, patient: Patient) -> Technique:
+def make_technique(rng: Stream, view: str, patient: Patient) -> Technique:
     """Draw how an image is taken: bedside films are worse in every respect."""
     bedside = view != "PA"
     sloppy = 1.6 if bedside else 1.0
@@ -220,5 +221,5 @@ def make_technique(rng: np.random.Generator, view: str, patient: Patient) -> Tec
         ),
         blur=float(rng.uniform(0.0016, 0.0034 if bedside else 0.0026)),
         collimation=(float(margins[0]), float(margins[1]), float(margins[2]), float(margins[3])),
-        marker=str(rng.choice(["L", "R", "L", ""])),
+        marker=rng.choice(("L", "R", "L", "")),
     )

@@ -12,6 +12,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, nn
 
+from g2d_bench.devices import accelerator
 from g2d_bench.errors import InputError
 
 
@@ -58,12 +59,13 @@ def world(device: str | None = None) -> Iterator[World]:
     """Join the processes that ``torchrun`` started, for the length of the block.
 
     Args:
-        device: ``cpu`` or ``cuda``; by default, the accelerator if there is one.
+        device: ``cpu`` or ``cuda``; by default, the accelerator if there is one and the environment
+            does not forbid it.
 
     Raises:
         InputError: another device, or fewer accelerators than processes on this machine.
     """
-    kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    kind = device or accelerator().type
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", kind):
         raise InputError(f"{kind!r} is none of cpu, cuda and cuda:N", field="--device")
     size, rank, local = _number("WORLD_SIZE", 1), _number("RANK", 0), _number("LOCAL_RANK", 0)

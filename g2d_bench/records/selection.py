@@ -147,6 +147,31 @@ def read_folder(root: Path) -> list[Found]:
     return found
 
 
+def read_folders(roots: Sequence[Path]) -> list[Found]:
+    """Read the records of several folders, side by side.
+
+    The same cell under the same signature may be in several of them, as a compact copy or measured again; if
+    it is with the same key and numbers, the record of the first folder counts.
+
+    Raises:
+        InputError: see :func:`read_folder`; or two folders say different things of one cell.
+    """
+    found: list[Found] = []
+    known: dict[tuple[Cell, str], Found] = {}
+    for root in {root.resolve(): root for root in roots}.values():
+        # Within one folder it is for a command to say whether it minds two records of a cell.
+        before = dict(known)
+        for one in read_folder(root):
+            place = (one.cell, one.record.signature)
+            other = before.get(place)
+            if other is None:
+                known.setdefault(place, one)
+                found.append(one)
+            elif one.record.key != other.record.key or one.record.metrics != other.record.metrics:
+                raise two_records(other, one)
+    return found
+
+
 def select(root: Path, wanted: Filter | None = None) -> list[Found]:
     """Read the records of a folder that pass a filter.
 
@@ -182,10 +207,15 @@ def by_cell(records: Iterable[Found]) -> dict[Cell, Found]:
     for found in records:
         other = index.setdefault(found.cell, found)
         if other is not found:
-            moved = changes(other.record, found.record)
-            raise InputError(
-                f"two records for one cell ({found.cell}): {other.where} and {found.where}"
-                f"{f' ({moved})' if moved else ''}; "
-                "remove the one that should not count, or keep it in another folder"
-            )
+            raise two_records(other, found)
     return index
+
+
+def two_records(first: Found, second: Found) -> InputError:
+    """Return what to say of two records of one cell, of which only one can count."""
+    moved = changes(first.record, second.record)
+    return InputError(
+        f"two records for one cell ({first.cell}): {first.where} and {second.where}"
+        f"{f' ({moved})' if moved else ''}; "
+        "remove the one that should not count, or keep it in another folder"
+    )

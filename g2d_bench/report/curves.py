@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.files import write_atomically
 from g2d_bench.metrics.spec import PER_LABEL
-from g2d_bench.plain import visible_parts
+from g2d_bench.plain import visible, visible_parts
 from g2d_bench.records.cell import DECODER, percent
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found
@@ -174,9 +174,11 @@ def _undrawn(points: Sequence[Filled], names: Sequence[str]) -> list[str]:
 def _origins(panels: Sequence[Sequence[Filled]]) -> dict[str, Origin]:
     """Return the encoders of a figure in the order of its legend, with what they are."""
     columns = [column for points in panels for column in points]
-    known = origins(one for column in columns for one in column.records)
-    known |= visible_parts(known)  # records keep their names as they are, columns to be drawn do not
-    return {name: known[name] for name in dict.fromkeys(name for column in columns for name in column.values)}
+    found = origins(one for column in columns for one in column.records)
+    # Names of columns may be made visible already, those in records are as they are.
+    known = {visible(name): origin for name, origin in found.items()}
+    names = dict.fromkeys(name for column in columns for name in column.values)
+    return {name: known[visible(name)] for name in names}
 
 
 def _shortened(lines: Sequence[str]) -> list[str]:

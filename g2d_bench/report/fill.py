@@ -63,10 +63,6 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
         filled.values[name] = replace(value, marks=marks)
         if value.missing == "seed missing":
             filled.notes.append(f"n/a: {name} {value.reason} of {column.task} at {percent(column.fraction)}")
-        if value.missing == "undefined" and not told(row):
-            # The test set is that of all encoders: said once.
-            note = f"n/a: {column.metric} of {column.task} is undefined: {value.reason}"
-            filled.notes += [note] if note not in filled.notes else []
         filled.notes += remarks(name, column, row)
         filled.notes += [f"n/a: {name} in {column.task}: {why}" for why in told(row)]
         if evidence.draws and drawn[name] is None and not value.missing and column.spec.resamples:

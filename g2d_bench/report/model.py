@@ -12,8 +12,7 @@ from g2d_bench.metrics.spec import MetricSpec
 from g2d_bench.report.origin import Origin
 
 GENERATED = (
-    "GENERATED DATA (phantom): compares encoders trained on phantom with each other, "
-    "and with nothing published."
+    "GENERATED DATA (phantom): compare these encoders with each other, and not with published results."
 )
 """Stands in every table, figure and file with a number that was measured on generated data."""
 INTERVAL = "[ ] is the 95 % bootstrap interval by patient over the test set"

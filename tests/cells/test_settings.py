@@ -80,7 +80,7 @@ def test_missing_places_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 )
 def test_the_home_of_nobody_in_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "~nobody-of-that-name/x")
-    with pytest.raises(InputError, match=rf"~nobody-of-that-name/x: {name}: has no home folder"):
+    with pytest.raises(InputError, match=rf"~nobody-of-that-name/x: {name}: no such home folder"):
         _ = resolve().phantom_root
 
 
@@ -97,7 +97,7 @@ def test_the_home_of_nobody_in_a_config_file(
 ) -> None:
     (tmp_path / "g2d-bench.toml").write_text(line)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=rf"g2d-bench\.toml: {key}: has no home folder"):
+    with pytest.raises(InputError, match=rf"g2d-bench\.toml: {key}: no such home folder"):
         resolve()
 
 

@@ -12,16 +12,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import Checked, require_sound, verify
 from g2d_bench.cli.main import main
 from g2d_bench.errors import InputError
-from g2d_bench.paths import cache_dir
-from g2d_bench.records import recompute
 from g2d_bench.records.compare import Tolerance, compare
-from g2d_bench.records.recompute import facts_of
-from g2d_bench.records.record import key_of, read_predictions, read_record, sealed, to_json
+from g2d_bench.records.record import read_predictions, read_record, sealed, to_json
 from g2d_bench.records.selection import by_cell, select
 from g2d_bench.records.signature import NUMBERS
 
@@ -140,47 +136,6 @@ def test_a_change_of_what_proves_nothing_breaks_the_seal(folder: Any, edit: Call
     assert "1 x digest: the record bears none, as those of older versions" in checked.undecided
 
 
-@pytest.mark.parametrize(
-    ("how", "problem"),
-    [
-        (lambda a: a.update(id=a["id"][::-1]), "predictions: ids and patients: 5 other records of the same"),
-        (lambda a: a.update(patient=np.array(["p"] * 60)), "predictions: ids and patients: 5 other records"),
-        (
-            lambda a: a["id"].__setitem__(3, a["id"][2]),
-            "predictions: id: 'image-002' stands 2 times, 1 lines",
-        ),
-        (lambda a: a["id"].__setitem__(3, "unknown"), "predictions: ids and patients: 5 other records"),
-    ],
-)
-def test_ids_and_patients(
-    several: list[Path], folder: Any, how: Callable[[Arrays], object], problem: str
-) -> None:
-    path = several[0]
-    forge_arrays(path, how)
-    assert any(line.startswith(problem) for line in said(path, verify(folder.root)))
-
-
-def test_truth_that_was_dealt_anew(several: list[Path], folder: Any) -> None:
-    """Metrics do not move when the counts of images change places; intervals by patient do."""
-    path = several[0]
-
-    def dealt(arrays: Arrays) -> None:
-        for name in ("intersection", "predicted", "true"):
-            arrays[name] = arrays[name][::-1]
-
-    forge_arrays(path, dealt)
-    problems = said(path, verify(folder.root))
-    assert problems == ["predictions: truth: 5 other records of the same signature differ"]
-
-
-def test_where_two_disagree_both_are_named(folder: Any) -> None:
-    paths = [folder.add(encoder).path for encoder in ("g2d", "mgca")]
-    forge(paths[0], lambda raw: raw["data"]["images"].update(val=41))
-    problems = verify(folder.root).problems
-    assert [problem.split(": ")[0] for problem in problems] == [str(path) for path in paths]
-    assert all("data.images.val: says 4" in problem for problem in problems)
-
-
 def test_records_of_other_code_are_not_called_edited(folder: Any) -> None:
     path = folder.add("g2d").path
 
@@ -194,83 +149,6 @@ def test_records_of_other_code_are_not_called_edited(folder: Any) -> None:
     assert checked.problems == ()
     assert "1 x metrics measured by other code, which does not compute them alike" in checked.undecided
     require_sound(select(folder.root))
-
-
-# Against cards.
-
-
-@pytest.fixture
-def carded(folder: Any) -> Path:
-    """A record whose signature names the shipped cards."""
-    cards = Catalogue.open()
-    task, protocol, encoder = cards.tasks["siim-seg"], cards.protocols["clean"], cards.encoders["random"]
-    identity = {
-        "cell": {"task": "siim-seg", "fraction": 0.01, "protocol": "clean", "seed": 0, "encoder": "random"},
-        "task": task.digest("clean"),
-        "protocol": protocol.digest("segmentation"),
-        "encoder": encoder.digest,
-        "weights": "init:resnet18:84738222:0",
-        "data": "b" * 64,
-        "numbers": NUMBERS,
-    }
-    found = folder.add("random", metrics_names=task.metrics)
-    record = found.record.model_copy(
-        update={
-            "key": key_of(identity),
-            "signature": f"siim-seg@{task.version}#{task.digest('clean')[:4]}|phantom:siim#bbbbbbbb"
-            f"|split:clean#cccccccc|clean@{protocol.version}#{protocol.digest('segmentation')[:4]}|n{NUMBERS}",
-            "encoder": found.record.encoder.model_copy(
-                update={"card_hash": encoder.digest, "weights": identity["weights"]}
-            ),
-        }
-    )
-    predictions = read_predictions(found.path, found.record)
-    found.path.unlink()
-    found.path.with_suffix(".npz").unlink()
-    path: Path = folder.store.path(found.cell, kind="phantom", version=task.version, key=record.key)
-    folder.store.save(path, record, predictions)
-    return path
-
-
-def test_a_record_of_these_cards_passes(carded: Path, folder: Any) -> None:
-    checked = verify(folder.root)
-    assert checked.problems == ()
-    assert checked.undecided == ("1 x ids, patients and truth: the generated siim is not here",)
-
-
-@pytest.mark.parametrize(
-    ("how", "problem"),
-    [
-        (lambda raw: raw["encoder"].update(weights="init:resnet18:84738222:2"), "encoder.weights: "),
-        (lambda raw: raw["encoder"].update(weights="f" * 64), "encoder.weights: says 'ffff"),
-        (
-            lambda raw: raw["encoder"].update(card_hash="f" * 64),
-            "key: is not that of the record's cell, cards",
-        ),
-        (lambda raw: raw["data"].update(hash="bbbbbbbb" + "c" * 56), "key: is not that of the record's cell"),
-        (lambda raw: raw["metrics"].pop("dice_legacy"), "metrics.dice_legacy: is missing"),
-        (lambda raw: raw["metrics"].update(dice_pooled=0.5), "metrics.dice_pooled: "),
-        (lambda raw: raw.update(kind="grounding"), "kind: says 'grounding', the card of siim-seg says"),
-    ],
-)
-def test_against_the_cards(carded: Path, folder: Any, how: Change, problem: str) -> None:
-    forge(carded, how)
-    assert any(line.startswith(problem) for line in said(carded, verify(folder.root)))
-
-
-def test_cards_that_changed_since_are_said(carded: Path, folder: Any) -> None:
-    forge(carded, lambda raw: raw.update(signature=raw["signature"].replace("siim-seg@1.0", "siim-seg@0.9")))
-    target = carded.parents[1].with_name("siim-seg@0.9") / carded.parent.name
-    target.mkdir(parents=True)
-    for path in (carded, carded.with_suffix(".npz")):
-        path.rename(target / path.name)
-    checked = verify(folder.root)
-    assert checked.problems == ()
-    reason = "1 x kind, labels, metrics and key: the card of task siim-seg is another one here"
-    assert reason in checked.undecided
-
-
-# Against the data.
 
 
 @pytest.fixture
@@ -318,9 +196,6 @@ def test_against_the_split(measured: tuple[Path, Settings]) -> None:
             one.write_bytes(data)
 
 
-# Before work, and between commands.
-
-
 def test_nothing_is_drawn_before_all_are_looked_at(
     folder: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,39 +234,3 @@ def test_an_edited_number_is_not_compared(
     assert (result.exit_code, result.stdout) == (2, "")
     assert "metrics.dice_positive: says" in result.stderr
     assert "edited by +0.01" in result.stderr
-
-
-def test_facts_are_kept_and_only_believed_if_whole(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = folder.add("g2d")
-    names = tuple(found.record.metrics)
-    first = facts_of(found, names)
-    (kept,) = (cache_dir() / "facts").iterdir()
-    derived: list[tuple[str, ...]] = []
-    real = recompute.derive
-
-    def counted(kind: str, predictions: Any, wanted: Any) -> Any:
-        derived.append(tuple(wanted))
-        return real(kind, predictions, wanted)
-
-    monkeypatch.setattr(recompute, "derive", counted)
-    assert facts_of(found, names) == first
-    assert derived == []
-    # A metric more is computed alone, and then kept, too.
-    assert facts_of(found, (*names, "dice_pooled")).metrics["dice_pooled"] > 0
-    assert facts_of(found, (*names, "dice_pooled")).references["all-empty"]["dice_pooled"] == 0
-    assert derived == [("dice_pooled",)]
-    whole = kept.read_text()
-    value = json.dumps(first.metrics["dice_positive"])
-    for damaged in (
-        whole.replace(value, "0.5"),
-        whole[:-9],
-        "{}",
-        "",
-        whole.replace('"images": 60', '"images": 6'),
-    ):
-        assert damaged != whole
-        kept.write_text(damaged)
-        assert facts_of(found, names) == first
-    assert derived == [("dice_pooled",), *[names] * 5]
-    assert facts_of(found, names, fresh=True) == first
-    assert len(derived) == 7

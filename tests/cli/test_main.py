@@ -23,52 +23,6 @@ def _call(*arguments: str) -> Result:
     return result
 
 
-@pytest.mark.parametrize("what", ["tasks", "encoders", "datasets", "protocols", "labels"])
-def test_lists_are_tables_and_json(what: str) -> None:
-    rows = json.loads(_call("list", what, "--json").output)
-    assert rows
-    text = _call("list", what).output.split("\n\n")[0].splitlines()
-    assert len(text) == len(rows) + 1
-    first_column = next(iter(rows[0]))
-    assert [line.split("  ")[0].strip() for line in text[1:]] == [row[first_column] for row in rows]
-
-
-def test_labels_name_their_tasks() -> None:
-    rows = {row["label"]: row for row in json.loads(_call("list", "labels", "--json").output)}
-    assert "siim-seg" in rows["Pneumothorax"]["tasks"]
-    assert rows["Pneumothorax"]["in the G2D paper"] == "cxr14, siim"
-    assert rows["Effusion"]["finding"] == rows["Pleural Effusion"]["finding"] == "Pleural Effusion"
-    assert rows["Normal"]["finding"] == rows["Lung"]["finding"] == "(no disease)"
-    assert rows["Lung"]["in the G2D paper"] == ""
-
-
-def test_the_25_diseases_of_the_paper_are_resolved() -> None:
-    text = _call("list", "labels").output
-    assert "cxr14 14 + chexpert 5 + covidx 3 + object-cxr 1 + rsna 1 + siim 1 = 25 labels" in text
-    assert "Distinct diseases among them: 15 (" in text
-    assert "No diseases: Foreign object, Normal." in text
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("siim-seg", "dice_positive"),
-        ("mgca.r50", "img_encoder_q.model."),
-        ("clean", "learning_rate"),
-        ("siim", "licence"),
-    ],
-)
-def test_show_prints_a_card(name: str, text: str) -> None:
-    assert text in _call("show", name).output
-    assert json.loads(_call("show", name, "--json").output)
-
-
-def test_show_of_nothing() -> None:
-    result = CliRunner().invoke(main, ["show", "sim-seg"])
-    assert result.exit_code == 2
-    assert "did you mean 'siim-seg'?" in result.stderr
-
-
 def test_data_status_makes_nothing(tmp_path: Path) -> None:
     rows = json.loads(_call("data", "status", "--json").output)
     assert {row["there"] for row in rows} == {"no"}
@@ -78,13 +32,6 @@ def test_data_status_makes_nothing(tmp_path: Path) -> None:
 def test_data_status_sees_real_data(tiny_root: Path) -> None:
     rows = json.loads(_call("data", "status", "--json", "--data-root", str(tiny_root)).output)
     assert {row["data set"]: row["there"] for row in rows}["covid-cxr"] == "real"
-
-
-def test_data_verify_counts_and_finds_no_leak(tiny_root: Path) -> None:
-    output = _call("data", "verify", "--data-root", str(tiny_root)).output
-    assert "covid-cxr: 40 images (real)" in output
-    assert "train 24 (24 positive), val 6 (6 positive), test 10 (10 positive)" in output
-    assert "0 leaks" in output
 
 
 def test_plan_does_not_generate_data(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from g2d_bench.cells.settings import Settings
 from g2d_bench.data.audit import audit
 from g2d_bench.data.audit_facts import Audit, Crossing, PartFacts, SplitAudit
 from g2d_bench.data.audit_text import render_audit
-from g2d_bench.data.crossings import image_key
 from g2d_bench.errors import InputError
 
 
@@ -243,15 +242,6 @@ def test_generated_data_follow_the_rule(tmp_path: Path) -> None:
     )
     assert {pair.near_duplicates for pair in one.shared} == {None}
     assert one.all_empty == 1 - one.parts["test"].positive / one.parts["test"].images
-
-
-def test_image_key() -> None:
-    assert [image_key(name) for name in ("a.png", "b.c.JPG", "1.2.3.45", "d")] == [
-        "a",
-        "b.c",
-        "1.2.3.45",
-        "d",
-    ]
 
 
 def test_complaints(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,6 @@ from g2d_bench.encoders.features import (
     pyramid_shapes,
 )
 from g2d_bench.encoders.load import Encoder, load_encoder
-from g2d_bench.hashing import digest_code
 
 MakeCard = Callable[[str], EncoderCard]
 
@@ -74,32 +71,6 @@ def test_numbers_do_not_depend_on_the_company(
         assert torch.equal(level[[9, 50]], two)
 
 
-def test_each_image_is_computed_once(
-    encoder: Encoder,
-    pixels: NDArray[np.uint8],
-    tmp_path: Path,
-    forwarded: Callable[[ModuleType], list[int]],
-) -> None:
-    computed = forwarded(features_module)
-    first = pooled_features(encoder, pixels, [1, 2, 3], content="c", folder=tmp_path)
-    both = pooled_features(encoder, pixels, [3, 4, 2], content="c", folder=tmp_path)
-    again = pooled_features(encoder, pixels, [4, 1], content="c", folder=tmp_path)
-    assert computed == [1, 2, 3, 4]
-    assert np.array_equal(both[0], first[2])
-    assert np.array_equal(again, np.stack([both[1], first[0]]))
-    pooled_features(encoder, pixels, [1], content="other data", folder=tmp_path)
-    assert computed == [1, 2, 3, 4, 1]
-    assert len(list(tmp_path.glob("*.done.npy"))) == 2
-
-
-def test_damaged_tables_are_made_again(encoder: Encoder, pixels: NDArray[np.uint8], tmp_path: Path) -> None:
-    first = pooled_features(encoder, pixels, [1, 2], content="c", folder=tmp_path)
-    key = features_key(encoder, "c")
-    for content in (b"", b"\x93NUMPY broken"):
-        (tmp_path / f"{key}.npy").write_bytes(content)
-        assert np.array_equal(pooled_features(encoder, pixels, [1, 2], content="c", folder=tmp_path), first)
-
-
 def test_key_holds_all_that_moves_the_numbers(
     encoder: Encoder, small_card: MakeCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,20 +105,6 @@ def test_key_holds_all_that_moves_the_numbers(
             patch.setattr(f"{library}.__version__", "0.0.1")
             changed(library, encoder)
     assert features_key(load_encoder(card, seed=3), "c") == seen["as it is"]
-
-
-def test_code_is_known_by_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    module = tmp_path / "some_module_of_ours.py"
-    module.write_text("raise RuntimeError('not to be imported')")
-    before = digest_code("some_module_of_ours", "json")
-    assert before != digest_code("json", "some_module_of_ours")
-    digest_code.cache_clear()
-    assert digest_code("some_module_of_ours", "json") == before
-    module.write_text("pass")
-    digest_code.cache_clear()
-    assert digest_code("some_module_of_ours", "json") != before
-    assert all(find_spec(name) for name in features_module.CODE), "every module exists"
 
 
 def test_default_folder_is_the_cache(

@@ -290,6 +290,7 @@ def test_a_clock_set_back(base: Path, run: Run, tmp_path: Path, tally: Tally) ->
         assert content(place) == wanted
 
 
+@pytest.mark.campaign
 def test_a_worker_that_is_killed(start: Any, grid: Any, tmp_path: Path, tally: Tally) -> None:
     """With two jobs, one of them shot: the run ends, says so, and another finishes it."""
     arguments = grid("0-5", "--jobs", "2")

@@ -14,14 +14,12 @@ from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
     f1_score,
-    matthews_corrcoef,
     precision_recall_curve,
     roc_auc_score,
 )
 
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.classification import BINS, METRICS, choose_thresholds
-from g2d_bench.metrics.ranking import choose_threshold
 from g2d_bench.metrics.registry import measure, metric_spec
 
 Array = npt.NDArray[Any]
@@ -162,20 +160,6 @@ def test_metrics_at_validation_thresholds() -> None:
     assert found["accuracy_validation"] == pytest.approx(np.mean(called == targets[100:]))
 
 
-@pytest.mark.parametrize(
-    ("by", "read"), [("f1", lambda t, c: f1_score(t, c, zero_division=0)), ("mcc", matthews_corrcoef)]
-)
-@pytest.mark.parametrize("seed", range(8))
-def test_no_other_threshold_is_better(by: str, read: Any, seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    targets = (generator.random(50) < 0.4).astype(float)
-    scores = np.round(targets + generator.normal(0, 1, 50), 1)
-    chosen = choose_threshold(scores, targets, by)
-    values = {t: read(targets, (scores >= t).astype(float)) for t in sorted(set(scores.tolist()))}
-    assert values[chosen] == pytest.approx(max(values.values()))
-    assert chosen == min(t for t, value in values.items() if value > max(values.values()) - 1e-12)
-
-
 def test_thresholds_of_labels_without_positive_are_undefined() -> None:
     scores = np.array([[0.2, 0.3], [0.4, 0.1]])
     thresholds = choose_thresholds(scores, np.array([[0.0, 1.0], [0.0, 0.0]]))
@@ -196,20 +180,6 @@ def test_classes_that_exclude_each_other() -> None:
     assert found["auroc"] == pytest.approx(roc_auc_score(truth, scores, multi_class="ovr"))
     right = (scores.argmax(axis=1) == truth).astype(float)
     assert found["ece_top"] == pytest.approx(_ece(right, scores.max(axis=1)))
-
-
-def test_one_label_by_name() -> None:
-    scores, targets = _random(11, 80, 3, 20)
-    targets = (np.random.default_rng(2).random(targets.shape) < 0.3).astype(float)
-    stored = _stored(scores, targets)
-    each = [metric_spec(f"auroc/L{k}")(stored) for k in range(3)]
-    assert each == pytest.approx([roc_auc_score(targets[:, k], scores[:, k]) for k in range(3)])
-    assert np.mean(each) == pytest.approx(metric_spec("auroc")(stored))
-    with pytest.raises(InputError, match="did you mean 'L1'"):
-        metric_spec("auroc/L11")(stored)
-    for wrong in ("auroc/", "accuracy/L1", "dice_positive/L1"):
-        with pytest.raises(InputError, match="unknown metric"):
-            metric_spec(wrong)
 
 
 @pytest.mark.parametrize(

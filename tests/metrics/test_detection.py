@@ -194,21 +194,6 @@ def test_the_number_of_mean_metrics_is_coco_s() -> None:
     assert values["ap_40_75"] == pytest.approx(pycoco(boxes, IOUS_MGCA).mean(), abs=1e-9)
 
 
-def test_overlap_against_a_literal_loop() -> None:
-    rng = np.random.default_rng(1)
-    first = rng.integers(0, 12, (60, 4)).astype(float)
-    second = rng.integers(0, 12, (60, 4)).astype(float)
-    for a, b, value in zip(first, second, pair_iou(first, second), strict=True):
-        cells = {
-            (x, y) for x in range(int(a[0]), int(a[0] + a[2])) for y in range(int(a[1]), int(a[1] + a[3]))
-        }
-        other = {
-            (x, y) for x in range(int(b[0]), int(b[0] + b[2])) for y in range(int(b[1]), int(b[1] + b[3]))
-        }
-        expected = len(cells & other) / len(cells | other) if cells | other else 0.0
-        assert value == pytest.approx(expected, abs=1e-12)
-
-
 def test_nothing_to_find_and_nothing_found() -> None:
     boxes = SCENES["one label"]
     assert all(np.isnan(v) for v in metrics(empty(boxes, truths=True)).values())

@@ -3,91 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
 
 import numpy as np
-import pytest
 
-from g2d_bench.errors import InputError
-from g2d_bench.phantom.labels import CHEXPERT, CXR14, DRAWN, OBJECT, chexpert_labels
-from g2d_bench.phantom.profile import PROFILES, Profile, profile_of
-from g2d_bench.phantom.sampling import sample_scene
-from g2d_bench.phantom.scene import BLOCK, Scene, locate
-from g2d_bench.phantom.seeds import digest, stream
-
-
-def scenes(dataset: str, count: int, seed: int = 0) -> list[Scene]:
-    return [sample_scene(dataset, index, seed=seed, profile=PROFILES[dataset]) for index in range(count)]
-
-
-def share(found: list[Scene], label: str) -> float:
-    return float(np.mean([scene.has(label) for scene in found]))
-
-
-def test_stream_depends_on_its_name_only() -> None:
-    first = stream("a", 1).random(3)
-    stream("b").random(100)
-    assert np.array_equal(stream("a", 1).random(3), first)
-    assert not np.array_equal(stream("a", 2).random(3), first)
-    # Parts must not run into each other.
-    assert digest("ab", "c") != digest("a", "bc")
-    assert digest("x", bits=32) < 2**32
-
-
-def test_scene_depends_on_arguments_only() -> None:
-    forward = scenes("chexpert", 30)
-    backward = [
-        sample_scene("chexpert", index, seed=0, profile=PROFILES["chexpert"]) for index in reversed(range(30))
-    ]
-    assert forward == backward[::-1]
-    assert forward != scenes("chexpert", 30, seed=1)
-
-
-@pytest.mark.parametrize(
-    ("dataset", "label", "rate"),
-    [
-        ("siim", "Pneumothorax", 0.2216),
-        ("rsna", "Pneumonia", 0.225),
-        ("object-cxr", OBJECT, 0.5),
-        ("covidx", "COVID-19", 0.52),
-    ],
-)
-def test_prevalence_of_targets(dataset: str, label: str, rate: float) -> None:
-    found = share(scenes(dataset, 900), label)
-    # Four standard errors; images of one patient are not independent, so a bit more.
-    assert abs(found - rate) < 5 * (rate * (1 - rate) / 900) ** 0.5
-
-
-def test_exclusive_labels_exclude_each_other() -> None:
-    assert not any({"COVID-19", "Pneumonia"} <= scene.labels for scene in scenes("covidx", 800))
-
-
-def test_disease_goes_with_bedside_views_and_drains() -> None:
-    found = scenes("siim", 1300)
-    by_view = {
-        view: share([s for s in found if s.technique.view == view], "Effusion")
-        for view in ("PA", "AP supine")
-    }
-    assert by_view["AP supine"] > 1.3 * by_view["PA"]
-
-    def drained(scene: Scene) -> bool:
-        return any(finding.pattern == "chest tube" for finding in scene.findings)
-
-    with_air = np.mean([drained(scene) for scene in found if scene.has("Pneumothorax")])
-    without = np.mean([drained(scene) for scene in found if not scene.has("Pneumothorax")])
-    # A confounder: common with the finding, present without it.
-    assert with_air > 0.2
-    assert 0 < without < 0.06
-
-
-def test_all_findings_occur_and_some_are_subtle() -> None:
-    found = scenes("cxr14", 900)
-    counts = Counter(finding.label for scene in found for finding in scene.findings)
-    assert set(CXR14) <= set(counts)
-    assert set(counts) <= set(DRAWN)
-    lung = [finding for scene in found for finding in scene.findings if finding.label in CXR14]
-    assert 0.15 < np.mean([finding.subtle for finding in lung]) < 0.4
-    assert {scene.decoys for scene in found} - {()}
+from g2d_bench.phantom.scene import BLOCK, locate
 
 
 def test_patients_fill_blocks() -> None:
@@ -99,49 +18,3 @@ def test_patients_fill_blocks() -> None:
     assert all(number // BLOCK == index // BLOCK for index, (number, _, _) in enumerate(placed))
     assert 1.3 < np.mean(list(per_patient.values())) < 1.8
     assert locate("siim", 0, 77, (1.0,)) == (77, 0, 1)
-
-
-def test_follow_ups_keep_the_patient_and_say_what_changed() -> None:
-    found = scenes("cxr14", 600)
-    by_patient: dict[str, list[Scene]] = {}
-    for scene in found:
-        by_patient.setdefault(scene.patient.uid, []).append(scene)
-    later = [scene for group in by_patient.values() for scene in group if scene.order]
-    assert len(later) > 100
-    for group in by_patient.values():
-        assert len({scene.patient for scene in group}) == 1
-        assert [scene.order for scene in group] == list(range(len(group)))
-        assert all(not finding.change for finding in group[0].findings)
-        for before, after in pairwise(group):
-            for finding in after.findings:
-                if finding.change in ("unchanged", "larger", "smaller"):
-                    assert before.has(finding.label)
-            assert all(before.has(label) and not after.has(label) for label in after.resolved)
-    changes = Counter(finding.change for scene in later for finding in scene.findings)
-    assert {"new", "unchanged", "larger", "smaller"} <= set(changes)
-
-
-def test_data_sets_share_no_patient() -> None:
-    uids = [{scene.patient.uid for scene in scenes(dataset, 60)} for dataset in PROFILES]
-    assert len(set.union(*uids)) == sum(map(len, uids))
-    bodies = [{scene.patient.body.ribs for scene in scenes(dataset, 60)} for dataset in PROFILES]
-    assert len(set.union(*bodies)) == sum(map(len, bodies))
-
-
-def test_chexpert_labels() -> None:
-    labels = chexpert_labels({"Effusion", "Nodule", "Support Devices"})
-    assert set(labels) == set(CHEXPERT)
-    assert {name for name, value in labels.items() if value} == {
-        "Pleural Effusion",
-        "Lung Lesion",
-        "Support Devices",
-    }
-    assert chexpert_labels({"Support Devices", OBJECT})["No Finding"] == 1
-    assert chexpert_labels({"Pneumonia"})["Lung Opacity"] == 1
-
-
-def test_unknown_profile() -> None:
-    with pytest.raises(InputError, match="'siim'"):
-        profile_of("simm")
-    assert profile_of("siim").prevalence["Pneumothorax"] == pytest.approx(0.2216)
-    assert Profile().prevalence

@@ -22,7 +22,7 @@ def zipped(*members: tuple[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members:
-            archive.writestr(name, data)
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
@@ -41,10 +41,10 @@ def marked(data: bytes, *, flag: int = 0, method: int | None = None) -> bytes:
     ("name", "data"),
     [
         ("t.csv", TEXT),
-        ("t.csv.gz", gzip.compress(TEXT)),
+        ("t.csv.gz", gzip.compress(TEXT, mtime=0)),
         ("t.csv.gz", TEXT),
-        ("t.csv", gzip.compress(TEXT)),
-        ("t.csv.gz", gzip.compress(TEXT[:5]) + gzip.compress(TEXT[5:])),
+        ("t.csv", gzip.compress(TEXT, mtime=0)),
+        ("t.csv.gz", gzip.compress(TEXT[:5], mtime=0) + gzip.compress(TEXT[5:], mtime=0)),
         ("t.csv.zip", zipped(("t.csv", TEXT))),
         ("t.csv.zip", zipped(("export/", b""), ("export/t.csv", TEXT))),
         (
@@ -52,7 +52,7 @@ def marked(data: bytes, *, flag: int = 0, method: int | None = None) -> bytes:
             zipped(("__MACOSX/._t.csv", b"x"), (".DS_Store", b"x"), ("Thumbs.db", b"x"), ("u", TEXT)),
         ),
         ("t.csv.zip", zipped(("readme.txt", b"x"), ("t.csv", TEXT))),
-        ("t.csv.zip", zipped(("t.csv.gz", gzip.compress(TEXT)))),
+        ("t.csv.zip", zipped(("t.csv.gz", gzip.compress(TEXT, mtime=0)))),
     ],
     ids=["plain", "gz", "gz-is-plain", "gz-unnamed", "gz-parts", "zip", "folder", "hidden", "named", "twice"],
 )
@@ -64,8 +64,12 @@ def test_read(tmp_path: Path, name: str, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("t.csv.gz", gzip.compress(TEXT * 99)[:-20], "cannot be read: "),
-        ("t.csv.gz", gzip.compress(TEXT)[:12] + b"\xff" * 8 + gzip.compress(TEXT)[20:], "cannot be read: "),
+        ("t.csv.gz", gzip.compress(TEXT * 99, mtime=0)[:-20], "cannot be read: "),
+        (
+            "t.csv.gz",
+            gzip.compress(TEXT, mtime=0)[:12] + b"\xff" * 8 + gzip.compress(TEXT, mtime=0)[20:],
+            "cannot be read: ",
+        ),
         ("t.csv.gz", b"\x00\x01", "cannot be read: neither packed as gz nor text"),
         ("t.csv.zip", zipped(("t.csv", TEXT))[:-30], "cannot be read: "),
         ("t.csv.zip", zipped(), "archive holds 0 files, one table is needed"),

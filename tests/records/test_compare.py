@@ -11,9 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from g2d_bench.errors import InputError
+from g2d_bench.records.cell import Cell
 from g2d_bench.records.compare import Line, Tolerance, compare, render
-from g2d_bench.records.compare_quoted import compare_reported
-from g2d_bench.records.quoted import Quoted, load_reported
 from g2d_bench.records.selection import Found, by_cell, select
 
 SEEDS = Tolerance("seeds")
@@ -129,7 +128,43 @@ def test_other_signatures_are_said_and_not_compared(folder: Any, other: Any) -> 
     (line,) = lines(folder, other)
     assert line.state == "signature"
     assert "not comparable, signatures differ: siim-seg@1.0#aaaa -> siim-seg@1.1#aaaa" in str(line)
+    assert "(the task: its card has changed)" in str(line)
     assert render([line]).endswith("0 numbers compared: 1 cell with another signature")
+
+
+OTHERWISE = {
+    "the task": (("siim-seg@1.0#aaaa", "siim-seg@1.0#bbbb"), "card has changed"),
+    "generated data": (
+        ("phantom:siim#11111111", "phantom:siim#22222222"),
+        "another version of the generator",
+    ),
+    "real data": (("real:siim#11111111", "real:siim#22222222"), "another release"),
+    "generated and real data": (("phantom:siim#11111111", "real:siim#22222222"), "real ones on the other"),
+    "the split": (("split:clean#11111111", "split:clean#22222222"), "divided in another way"),
+    "the protocol": (("clean@1.0#aaaa", "clean@1.1#aaaa"), "setting has changed"),
+    "the numbers": (("n1", "n2"), "see the changelog"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_one_line_says_which_part_differs_and_why(folder: Any, other: Any, name: str) -> None:
+    (old, new), why = OTHERWISE[name]
+    parts = ["siim-seg@1.0#aaaa", "phantom:siim#11111111", "split:clean#11111111", "clean@1.0#aaaa", "n1"]
+    place = ["the task", "data", "the split", "the protocol", "the numbers"].index(
+        "data" if name.endswith("data") else name
+    )
+    records: list[dict[Cell, Found]] = []
+    for store, part in ((folder, old), (other, new)):
+        found = [store.add(encoder).record for encoder in ("g2d", "mgca")]
+        signature = "|".join([*parts[:place], part, *parts[place + 1 :]])
+        records.append({Found(r).cell: Found(r.model_copy(update={"signature": signature})) for r in found})
+    made = compare(records[0], records[1], SEEDS)
+    assert {line.state for line in made} == {"signature"}
+    first, last = render(made).splitlines()
+    assert f"{old} -> {new} (" in first
+    assert why in first
+    assert "and 1 more: not comparable" in first
+    assert last == "0 numbers compared: 2 cells with another signature"
 
 
 def test_github_annotations_are_escaped(folder: Any, other: Any) -> None:
@@ -150,68 +185,6 @@ def test_junit_is_xml_whatever_the_names(folder: Any, other: Any) -> None:
     assert int(suite.get("failures", "0")) == len(suite.findall("testcase/failure"))
     assert int(suite.get("failures", "0")) >= 1
     assert "a_b & <script>" in str(suite[0].get("classname"))
-
-
-def quoted(**changes: str) -> Quoted:
-    fields = {
-        **{"paper": "P, 2024", "table": "Table 1", "task": "siim-seg", "published": "x", "label": ""},
-        **{"metric": "Dice", "convention": "dice_positive", "fraction": "0.01", "encoder": "g2d.r50"},
-        **{"method": "G2D", "value": "60.0", "spread": "", "unit": "percent", "protocol": "frozen encoder"},
-        **{"comparable": "yes", "remark": "", "flag": "", "source": "s"},
-    }
-    return Quoted(**(fields | changes))
-
-
-@pytest.fixture
-def real(folder: Any) -> list[Found]:
-    for seed in range(3):
-        folder.add("g2d.r50", 0.6 + 0.01 * seed, seed=seed, data_kind="real")
-    return select(folder.root)
-
-
-def test_quoted_numbers_meet_means_over_seeds(real: list[Found]) -> None:
-    (line,) = compare_reported(real, [quoted()], SEEDS, "runs")
-    values = [100 * (found.record.metrics["dice_positive"] or 0) for found in real]
-    assert 100 * (line.after or 0) == pytest.approx(fmean(values))
-    assert 100 * line.tolerance == pytest.approx(2 * stdev(values) + 0.05)
-    assert line.where == "siim-seg · g2d.r50 · 1 % · clean · P, 2024, Table 1"
-    (line,) = compare_reported(real, [quoted(value="10")], SEEDS, "runs")
-    assert line.state == "moved"
-    assert "mean over 3 seeds; quoted: frozen encoder" in str(line)
-
-
-def test_a_printed_spread_widens_the_tolerance(real: list[Found]) -> None:
-    (line,) = compare_reported(real, [quoted(spread="4.0")], SEEDS, "runs")
-    assert 100 * line.tolerance == pytest.approx(8.05)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"comparable": "no"},
-        {"encoder": ""},
-        {"encoder": "mgca.r50"},
-        {"fraction": "0.1"},
-        {"task": "rsna-seg"},
-        {"convention": "dice_pooled"},
-        {"protocol": "fine-tuned; split of KAD"},
-        {"method": "G2D (encoder-decoder)"},
-        {"label": "Edema"},
-    ],
-)
-def test_what_was_not_measured_alike_is_not_compared(real: list[Found], changes: dict[str, str]) -> None:
-    with pytest.raises(InputError, match="none of the 3 records on real data"):
-        compare_reported(real, [quoted(**changes)], SEEDS, "runs")
-
-
-def test_generated_data_never_meet_quoted_numbers(folder: Any) -> None:
-    folder.add("g2d.r50")
-    with pytest.raises(InputError, match="all 1 records were measured on GENERATED DATA"):
-        compare_reported(select(folder.root), load_reported(), SEEDS, "runs")
-
-
-def test_zero_shot_meets_any_fraction_and_tuning(real: list[Found]) -> None:
-    assert compare_reported(real, [quoted(fraction="zero", protocol="zero-shot")], SEEDS, "runs")
 
 
 def test_an_edited_copy_of_a_record_is_a_second_record(folder: Any, edit: Callable[..., None]) -> None:

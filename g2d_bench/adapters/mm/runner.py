@@ -160,6 +160,13 @@ def build_runner(
     from mmengine.optim import OptimWrapper
     from mmengine.runner import Runner
 
+    from g2d_bench.devices import accelerator
+
+    class Settled(Runner):
+        def wrap_model(self, model_wrapper_cfg: Any, model: torch.nn.Module) -> torch.nn.Module:
+            # mmengine takes whatever accelerator is there, also where the environment forbids it.
+            return model.to(accelerator())
+
     parameters = [p for p in model.parameters() if p.requires_grad]
     # One kernel for all parameters: one call per parameter and term costs small heads a fifth of a step.
     optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
@@ -167,7 +174,7 @@ def build_runner(
     shown = _steps_shown(max_steps)
     stopper = _early_stop(select, direction, patience, settle_steps)
     with quiet():
-        return Runner(
+        return Settled(
             model=model,
             work_dir=str(work_dir),
             train_dataloader=train,

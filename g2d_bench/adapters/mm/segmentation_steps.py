@@ -21,6 +21,9 @@ from g2d_bench.devices import Precision
 
 Bits = NDArray[np.uint8]
 
+PLACES = (128, 64, 32, 16, 8, 4, 2, 1)
+"""What each bit of a byte counts, first to last as ``numpy.packbits`` fills it."""
+
 
 class Masks:
     """True masks of one part of the split, on a device.
@@ -33,7 +36,7 @@ class Masks:
 
     def __init__(self, bits: Bits, side: int, device: torch.device) -> None:
         self._bits = torch.from_numpy(np.ascontiguousarray(bits)).to(device)
-        self._shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=device)
+        self._places = torch.tensor(PLACES, dtype=torch.uint8, device=device)
         self._side = side
 
     def __len__(self) -> int:
@@ -41,8 +44,8 @@ class Masks:
 
     def __getitem__(self, rows: Tensor | slice) -> Tensor:
         """Return uint8 [B, 1, side, side] of zeros and ones."""
-        bits = (self._bits[rows][..., None] >> self._shifts) & 1
-        return bits.flatten(1)[:, : self._side**2].view(-1, 1, self._side, self._side)
+        bits = (self._bits[rows][..., None] & self._places) != 0
+        return bits.to(torch.uint8).flatten(1)[:, : self._side**2].view(-1, 1, self._side, self._side)
 
 
 def train(
@@ -151,5 +154,5 @@ def packed(mask: Tensor) -> Tensor:
     """Pack masks [B, ...] as ``numpy.packbits`` does each of them: uint8 [B, bytes]."""
     flat = mask.flatten(1).to(torch.uint8)
     flat = F.pad(flat, (0, -flat.shape[1] % 8))
-    weights = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=mask.device)
-    return (flat.view(len(flat), -1, 8) * weights).sum(dim=2, dtype=torch.uint8)
+    places = torch.tensor(PLACES, dtype=torch.uint8, device=mask.device)
+    return (flat.view(len(flat), -1, 8) * places).sum(dim=2, dtype=torch.int32).to(torch.uint8)

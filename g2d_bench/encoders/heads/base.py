@@ -73,9 +73,11 @@ class Heads(nn.Module):
     Attributes:
         method: name of the objective.
         dim: d.
+        has_cells: whether its image embedding has cells, in evaluation mode.
     """
 
     method: ClassVar[str]
+    has_cells: bool = True
     bare_words: ClassVar[bool] = False
     """Whether the method reads lower-case words without punctuation."""
     dim: int

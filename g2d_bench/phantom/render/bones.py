@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from g2d_bench.phantom.anatomy import Curve
+from g2d_bench.phantom.arithmetic import cos, cube, exp, interpolate, power, sin, square
 from g2d_bench.phantom.render.canvas import Canvas
 from g2d_bench.phantom.render.raster import Array, cover, disc, limit, ribbons, smooth, spline
 from g2d_bench.phantom.seeds import stream
@@ -28,21 +29,21 @@ def draw_spine(canvas: Canvas) -> None:
     apex = a.lungs["right"].apex
     y = part.y - np.float32(apex)
     phase = (y * np.float32(19.5) - y * y * np.float32(4.5)) + np.float32(0.3)
-    wave = np.cos(2 * np.pi * phase)
+    wave = cos((np.float32(2 * np.pi) * phase).astype(np.float32, copy=False))
     waist = np.float32(half) * (1 + np.float32(0.07) * wave)
     inside = waist - np.abs(x)
     column = cover(inside, 0.008)
     plates = smooth(wave, 0.72, 1.0)
     value = column * (np.float32(0.05) - np.float32(0.03) * plates)
-    value += np.exp(-((inside * np.float32(1 / 0.006)) ** 2)) * np.float32(0.02)
+    value += exp(-square(inside * np.float32(1 / 0.006))) * np.float32(0.02)
     local = np.abs(phase - np.floor(phase) - np.float32(0.5))
     for offset, wide, high, weight in (
         (-0.027, 0.010, 0.16, 0.05),
         (0.027, 0.010, 0.16, 0.05),
         (0.0, 0.008, 0.3, 0.05),
     ):
-        value += np.exp(
-            -(((x - np.float32(offset)) / np.float32(wide)) ** 2) - (local / np.float32(high)) ** 2
+        value += exp(
+            -square((x - np.float32(offset)) / np.float32(wide)) - square(local / np.float32(high))
         ) * np.float32(weight)
     part.of(canvas.attenuation)[...] += value
 
@@ -79,25 +80,35 @@ def _bands(canvas: Canvas) -> _Bands:
         reach = np.minimum(lung.wall(origin + 0.06 + 0.01 * rib), lung.width) + 0.012
         reach[0] = 0.16
         t = np.clip((lateral - 0.03) / (reach - 0.03), 0, 1)
+        # On the other side t is 0, and what is slow to compute is known.
+        here = lateral[0] > 0.03
         # Posterior part: level at the spine, then down and round the wall.
         slant = span * (0.06 + 0.008 * rib + 0.006 * own[1])
         turn = span * (0.052 + 0.001 * rib)
-        bend = turn * (1 - np.sqrt(1 - np.minimum(t, 0.985) ** 4))
-        post = origin - 0.016 * np.sin(np.pi * np.minimum(t * 1.6, 1)) + slant * t**1.7 + bend
+        bend = turn * (1 - np.sqrt(1 - square(square(np.minimum(t, 0.985)))))
+        arch, fall = np.zeros(t.shape), np.zeros(t.shape)
+        arch[:, here] = sin(np.pi * np.minimum(t[:, here] * 1.6, 1))
+        fall[:, here] = power(t[:, here], 1.7)
+        post = origin - 0.016 * arch + slant * fall + bend
         thin = 0.0142 * (0.9 + 0.05 * own_side[:, 1:2]) * np.where(rib == 1, 0.88, 1.0)
         ok = (lateral > 0.03) & (lateral < reach)
-        dense = 0.088 * osteo * (0.75 + 0.4 * t**3) * np.where(rib > 8, 0.75, 1.0)
+        dense = 0.088 * osteo * (0.75 + 0.4 * cube(t)) * np.where(rib > 8, 0.75, 1.0)
         rim = np.full((RIBS, 1), 0.6)
         parts.append((post, np.broadcast_to(thin, post.shape), np.where(ok, dense, 0.0), rim))
         # Anterior part: from the wall on down towards the sternum, ending in cartilage.
         front = rib[:ANTERIOR]
-        end = np.interp(front, [1, 2, 7], [0.07, 0.1, 0.2]) + 0.006 * own_side[:ANTERIOR, 2:]
+        end = (
+            interpolate(front.astype(np.float64), np.array([1, 2, 7]), np.array([0.07, 0.1, 0.2]))
+            + 0.006 * own_side[:ANTERIOR, 2:]
+        )
         start = (origin + slant + turn)[:ANTERIOR]
         back = np.clip(
             (reach[:ANTERIOR] - lateral[:ANTERIOR]) / np.maximum(reach[:ANTERIOR] - end, 0.02), 0, 1
         )
         low = span * (0.1 + 0.013 * front)
-        ante = start + 0.004 + low * back**0.85 - 0.4 * bend[:ANTERIOR] + 0.25 * turn[:ANTERIOR]
+        sink = np.ones(back.shape)
+        sink[:, here] = power(back[:, here], 0.85)
+        ante = start + 0.004 + low * sink - 0.4 * bend[:ANTERIOR] + 0.25 * turn[:ANTERIOR]
         ok = (lateral[:ANTERIOR] > end) & (lateral[:ANTERIOR] < reach[:ANTERIOR] - 0.004)
         dense = 0.038 * osteo * np.clip((lateral[:ANTERIOR] - end) / 0.05, 0, 1)
         wide = np.broadcast_to(thin[:ANTERIOR] * 1.2, ante.shape)
@@ -107,9 +118,9 @@ def _bands(canvas: Canvas) -> _Bands:
         base = lung.apex + (0.06 if a.bedside else 0.085) + 0.008 * own[3] + 0.01 * lung.sign * yaw
         first = 0.03 + 0.014 * yaw * lung.sign
         c = np.clip((lateral[:1] - first) / (0.34 - first), 0, 1.4)
-        line = base - rise * c + 0.018 * np.sin(2 * np.pi * np.minimum(c, 1))
+        line = base - rise * c + 0.018 * sin(2 * np.pi * np.minimum(c, 1))
         ok = (lateral[:1] > first) & (lateral[:1] < 0.4)
-        wide = 0.0135 + 0.008 * np.exp(-((c / 0.12) ** 2)) + 0.003 * np.clip(c - 0.6, 0, 1)
+        wide = 0.0135 + 0.008 * exp(-square(c / 0.12)) + 0.003 * np.clip(c - 0.6, 0, 1)
         parts.append(
             (
                 line,
@@ -139,9 +150,9 @@ def draw_ribs(canvas: Canvas) -> None:
         offset = bands.x - bands.x[at]
         outward = offset * (1 if left else -1) > 0
         bands.yc[row] += np.where(outward, 0.008 + 0.016 * finding.severity, 0.0)
-        bands.weight[row] *= 1 - 0.9 * np.exp(-((offset / 0.006) ** 2))
+        bands.weight[row] *= 1 - 0.9 * exp(-square(offset / 0.006))
         # A healing fracture has callus around the gap.
-        callus = np.exp(-((offset / 0.02) ** 2))
+        callus = exp(-square(offset / 0.02))
         bands.half[row] += 0.006 * callus
         bands.weight[row] *= 1 + 0.8 * callus
         cx, cy = float(bands.x[at]), float(bands.yc[row, at])
@@ -191,7 +202,7 @@ def draw_shoulders(canvas: Canvas) -> None:
         spot = grid.part(hx - 0.08, hy - 0.08, hx + 0.08, hy + 0.08)
         head = disc(spot, hx, hy, 0.058, 0.066)
         spot.of(canvas.attenuation)[...] += cover(1 - head, 0.15) * (
-            0.05 + 0.03 * np.exp(-(((head - 0.93) / 0.09) ** 2))
+            0.05 + 0.03 * exp(-square((head - 0.93) / 0.09))
         )
         shaft = spline(
             [at(out + 0.13, top + 0.14), at(out + 0.155, top + 0.3), at(out + 0.165, top + 0.5)], 40

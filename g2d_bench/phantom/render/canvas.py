@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.phantom.anatomy import SIGNS, Anatomy, Lung
+from g2d_bench.phantom.arithmetic import square
 from g2d_bench.phantom.render.raster import Array, Grid, Ink, bulge, cover
 from g2d_bench.phantom.scene import Finding, Scene
-from g2d_bench.phantom.seeds import stream
+from g2d_bench.phantom.seeds import Stream, stream
 
 
 @dataclass
@@ -87,7 +88,7 @@ class Canvas:
     heart: Array = field(default_factory=lambda: np.zeros((1, 1), np.float32))
     masks: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
 
-    def rng(self, *parts: str | int) -> np.random.Generator:
+    def rng(self, *parts: str | int) -> Stream:
         """A stream of this image's own."""
         return stream("render", self.scene.namespace, self.scene.seed, self.scene.index, *parts)
 
@@ -117,13 +118,13 @@ def _lung_field(anatomy: Anatomy, lung: Lung, grid: Grid) -> LungField:
     wall = lung.wall(y)
     # The wall is a function of height; near the apex it runs flat, so scale to a true distance.
     slope = np.gradient(wall[:, 0], 1.0 / part.size)[:, None]
-    steep = (1 / np.sqrt(1 + np.minimum(slope, 6.0) ** 2)).astype(np.float32)
+    steep = (1 / np.sqrt(1 + square(np.minimum(slope, 6.0)))).astype(np.float32)
     lateral = (np.float32(lung.sign) * (part.x - anatomy.midline(y))).astype(np.float32)
     to_wall = (wall.astype(np.float32) - lateral) * steep
     columns = lung.sign * (part.x.astype(np.float64) - anatomy.midline(np.array(lung.dome)))
     floor = lung.floor(columns)
     slope = np.gradient(floor[0], 1.0 / part.size)[None, :]
-    to_floor = (floor - y).astype(np.float32) / np.sqrt(1 + np.minimum(np.abs(slope), 4.0) ** 2).astype(
+    to_floor = (floor - y).astype(np.float32) / np.sqrt(1 + square(np.minimum(np.abs(slope), 4.0))).astype(
         np.float32
     )
     to_spine = lateral - np.float32(lung.inner)

@@ -8,21 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.phantom.anatomy import SIGNS
+from g2d_bench.phantom.arithmetic import cos, cube, exp, hypot, sin, square
 from g2d_bench.phantom.labels import DEVICES, OBJECT
 from g2d_bench.phantom.render.canvas import Canvas
 from g2d_bench.phantom.render.raster import Array, Ink, cover, disc, spline
 from g2d_bench.phantom.scene import Finding
-from g2d_bench.phantom.seeds import stream
+from g2d_bench.phantom.seeds import Stream, stream
 
 Point = tuple[float, float]
-Rng = np.random.Generator
+Rng = Stream
 
 
 def _tube(ink: Ink, points: NDArray[np.float64], half: float, height: float, wall: float = 0.5) -> None:
     """A tube: a faint body and two denser walls."""
     ink.curve(points, half * 0.9, height * (1 - wall))
     normal = np.gradient(points, axis=0)[:, ::-1] * np.array([1, -1])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+    normal /= np.maximum(hypot(normal[:, :1], normal[:, 1:]), 1e-9)
     for sign in (-1, 1):
         ink.curve(points + sign * half * normal, 0.0013, height * wall)
 
@@ -86,7 +87,7 @@ def _port(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     x, y = f.at(sign * 0.24, f.apex + 0.17 + 0.03 * rng.random())
     ink.dots(*(np.array([v]) for v in (x, y, 0.011, 0.45)))
     angle = np.linspace(0, 2 * np.pi, 40)
-    ink.curve(np.stack([x + 0.018 * np.cos(angle), y + 0.018 * np.sin(angle)], 1), 0.0022, 0.25)
+    ink.curve(np.stack([x + 0.018 * cos(angle), y + 0.018 * sin(angle)], 1), 0.0022, 0.25)
     path = [(x, y - 0.018), f.at(sign * 0.15, f.apex + 0.04), f.at(sign * 0.06, f.apex + 0.05)]
     ink.curve(spline([*path, f.at(-0.03, f.carina - 0.06), f.at(-0.042, f.carina + 0.05)], 80), 0.0022, 0.16)
 
@@ -97,7 +98,7 @@ def _pacemaker(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     x, y = f.at(sign * 0.29, f.apex + 0.12)
     part = canvas.grid.part(x - 0.08, y - 0.08, x + 0.08, y + 0.08)
     q = disc(part, x, y, 0.052, 0.044, 0.3 * sign)
-    part.of(canvas.attenuation)[...] += cover(1 - q**3, 0.2) * np.float32(0.75)
+    part.of(canvas.attenuation)[...] += cover(1 - cube(q), 0.2) * np.float32(0.75)
     hx, hy, long, *_ = canvas.anatomy.heart
     start = [(x - sign * 0.03, y - 0.03), f.at(sign * 0.16, f.apex + 0.045), f.at(-0.03, f.carina - 0.07)]
     ink.curve(
@@ -115,7 +116,7 @@ def _sternal(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     for y in np.linspace(f.carina - 0.1, f.dome - 0.06, int(rng.integers(5, 8))):
         x, cy = f.at(rng.normal(0, 0.004), float(y))
         ink.curve(
-            np.stack([x + 0.017 * np.cos(angle), cy + 0.007 * np.sin(angle) + 0.002 * np.cos(3 * angle)], 1),
+            np.stack([x + 0.017 * cos(angle), cy + 0.007 * sin(angle) + 0.002 * cos(3 * angle)], 1),
             0.0014,
             0.4,
         )
@@ -136,7 +137,7 @@ def _leads(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
         x, cy = f.at(lateral + rng.normal(0, 0.025), y + rng.normal(0, 0.025))
         ink.dots(*(np.array([v]) for v in (x, cy, 0.0055, 0.5)))
         angle = np.linspace(0, 2 * np.pi, 30)
-        ink.curve(np.stack([x + 0.013 * np.cos(angle), cy + 0.013 * np.sin(angle)], 1), 0.002, 0.12)
+        ink.curve(np.stack([x + 0.013 * cos(angle), cy + 0.013 * sin(angle)], 1), 0.002, 0.12)
         away = (
             f.at(np.sign(lateral) * 0.55, cy + rng.normal(0, 0.15))
             if rng.random() < 0.6
@@ -198,7 +199,7 @@ def draw_object(canvas: Canvas, number: int, finding: Finding) -> None:
         radius = 0.0125 * scale
         q = disc(part, x, y, radius, radius)
         body = cover((1 - q) * np.float32(radius), 0.005) * np.float32(0.35)
-        body += np.exp(-(((q - 0.85) / 0.16) ** 2)) * np.float32(0.3)
+        body += exp(-square((q - 0.85) / 0.16)) * np.float32(0.3)
         for dx, dy in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
             hole = disc(part, x + dx * radius * 0.3, y + dy * radius * 0.3, radius * 0.16, radius * 0.16)
             body -= cover(1 - hole, 0.5) * np.float32(0.25)
@@ -228,12 +229,12 @@ def draw_object(canvas: Canvas, number: int, finding: Finding) -> None:
             )
     elif finding.pattern == "clip":
         angle, length = rng.uniform(0, np.pi), 0.013 * scale
-        out = np.array([np.cos(angle), np.sin(angle)]) * length
+        out = np.array([cos(angle), sin(angle)]) * length
         ink.curve(np.array([here - out, here + out]), 0.0026, 0.8 * faint)
     elif finding.pattern == "pin":
         angle, length = rng.uniform(0, np.pi), 0.04 * scale
-        out = np.array([np.cos(angle), np.sin(angle)]) * length
-        across = np.array([-np.sin(angle), np.cos(angle)]) * 0.005
+        out = np.array([cos(angle), sin(angle)]) * length
+        across = np.array([-sin(angle), cos(angle)]) * 0.005
         corners = here + np.array([-out - across, out - across, out + across, across - out])
         ink.curve(spline([(float(a), float(b)) for a, b in corners], 60), 0.0018, 0.65 * faint)
     elif finding.pattern == "zipper":
@@ -245,7 +246,7 @@ def draw_object(canvas: Canvas, number: int, finding: Finding) -> None:
         side = 1.0 if rng.random() < 0.5 else -1.0
         cx, cy, radius = a.middle + side * 0.19, lung.dome - 0.06, 0.11
         arc = np.linspace(0.25, np.pi - 0.25, 60)
-        ink.curve(np.stack([cx + radius * np.cos(arc), cy + radius * np.sin(arc)], 1), 0.0026, 0.5 * faint)
+        ink.curve(np.stack([cx + radius * cos(arc), cy + radius * sin(arc)], 1), 0.0026, 0.5 * faint)
     drawn = ink.draw(grid)
     for body in solid:
         part.of(drawn)[...] += body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.phantom.arithmetic import exp, gaussian, power
 from g2d_bench.phantom.render.canvas import Canvas
 from g2d_bench.phantom.render.raster import Array, Ink
 
@@ -28,21 +29,23 @@ def expose(canvas: Canvas) -> NDArray[np.uint8]:
     Returns:
         Grey values, shape [S, S].
     """
-    from scipy.ndimage import gaussian_filter
-
     technique, size = canvas.scene.technique, canvas.grid.size
     rng = canvas.rng("film", size)
-    dense = gaussian_filter(canvas.attenuation, technique.blur * size, truncate=2.5)
+    dense = canvas.attenuation
+    for axis in (0, 1):
+        dense = gaussian(dense, technique.blur * size, axis, truncate=2.5, mirror=True)
     dark = np.maximum(dense, 0)
     # Per pixel, noise falls with the pixel's area; below 256 px it would otherwise vanish.
-    grain = technique.noise * (size / 256) ** 0.6
-    noisy = rng.standard_normal(dark.shape, np.float32)
-    noisy *= np.exp(np.float32(0.85) * (dark - np.float32(0.5))) * np.float32(grain)
+    grain = technique.noise * power(size / 256, 0.6)
+    noisy = rng.normal_singles(canvas.grid.shape)
+    noisy *= exp(np.float32(0.85) * (dark - np.float32(0.5))) * np.float32(grain)
     slope = 4.2 * technique.contrast
     middle = 0.6 - 0.05 * technique.exposure
-    curve = 1 / (1 + np.exp(np.float32(-slope) * (dark + noisy - np.float32(middle))))
-    floor = 1 / (1 + np.exp(slope * middle))
-    ceiling = 1 / (1 + np.exp(-slope * (1.42 - middle)))
+    shade = np.float32(-slope) * (dark + noisy - np.float32(middle))
+    one = np.float32(1)
+    curve: Array = one / (one + exp(shade.astype(np.float32, copy=False)))
+    floor = 1 / (1 + exp(slope * middle))
+    ceiling = 1 / (1 + exp(-slope * (1.42 - middle)))
     grey = (curve - np.float32(floor)) * np.float32(1 / (ceiling - floor))
     _collimate(canvas, grey)
     _letter(canvas, grey)

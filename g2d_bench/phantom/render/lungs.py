@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.phantom.arithmetic import cos, even, hypot, sin
 from g2d_bench.phantom.render.canvas import Canvas, LungField
 from g2d_bench.phantom.render.raster import Ink, effective, noise
-from g2d_bench.phantom.seeds import stream
+from g2d_bench.phantom.seeds import Stream, stream
 
 AIR = 0.45
 """Attenuation that a lung full of air saves against soft tissue."""
@@ -35,7 +36,7 @@ def draw_vessels(canvas: Canvas) -> None:
         start = np.stack(
             [
                 hilum * rng.uniform(0.7, 1.25, count),
-                hilum_y - 0.05 * np.cos(angle) + rng.normal(0, 0.008, count),
+                hilum_y - 0.05 * cos(angle) + rng.normal(0, 0.008, count),
             ],
             1,
         )
@@ -74,7 +75,7 @@ def _grow(
     ink: Ink,
     midline: Callable[[Values], Values],
     sign: float,
-    rng: np.random.Generator,
+    rng: Stream,
     start: Values,
     angle: Values,
     length: Values,
@@ -87,9 +88,10 @@ def _grow(
     # Wider apart than a standard deviation would show as beads.
     spacing = 1.7 * float(effective(max(float(width.min()) * 0.45, THIN), ink.size)) / ink.size
     steps = max(4, int(np.ceil(float(length.max()) / spacing)) + 1)
-    t = np.linspace(0, 1, steps)[None, :]
-    direction = np.stack([np.sin(angle), -np.cos(angle)], 1)
-    normal = np.stack([np.cos(angle), np.sin(angle)], 1)
+    t = even(0, 1, steps)[None, :]
+    s, c = sin(angle), cos(angle)
+    direction = np.stack([s, -c], 1)
+    normal = np.stack([c, s], 1)
     along = length[:, None] * t
     swing = bend[:, None] * length[:, None] * t * t * 0.5
     lateral = start[:, :1] + direction[:, :1] * along + normal[:, :1] * swing
@@ -104,7 +106,7 @@ def _grow(
     return lateral, y, slope, sigma
 
 
-def _branch(rng: np.random.Generator, parents: Level, count: int, shrink: float) -> Level:
+def _branch(rng: Stream, parents: Level, count: int, shrink: float) -> Level:
     """Choose where the next generation leaves its parents."""
     lateral, y, slope, sigma = parents
     parent = rng.integers(0, len(y), count)
@@ -118,9 +120,9 @@ def _branch(rng: np.random.Generator, parents: Level, count: int, shrink: float)
         return mixed
 
     start = np.stack([at(lateral), at(y)], 1)
-    turn = rng.choice([-1.0, 1.0], count) * rng.uniform(0.3, 0.85, count)
+    turn = np.array([-1.0, 1.0])[rng.integers(0, 2, count)] * rng.uniform(0.3, 0.85, count)
     width = at(sigma) * rng.uniform(0.6, 0.85, count)
-    span = np.hypot(lateral[parent, -1] - lateral[parent, 0], y[parent, -1] - y[parent, 0])
+    span = hypot(lateral[parent, -1] - lateral[parent, 0], y[parent, -1] - y[parent, 0])
     length = span * shrink * rng.uniform(0.7, 1.2, count)
     return start, at(slope) + turn, length, width
 
@@ -140,7 +142,7 @@ def compose_lungs(canvas: Canvas) -> None:
         view += field.added
 
 
-def draw_emphysema(field: LungField, severity: float, rng: np.random.Generator, canvas: Canvas) -> None:
+def draw_emphysema(field: LungField, severity: float, rng: Stream, canvas: Canvas) -> None:
     """More air, fewer vessels, and bullae with hair-thin walls, mostly in the upper lobes."""
     field.aeration *= np.float32(1.04 + 0.1 * severity)
     for _ in range(int(rng.integers(1, 3 + int(4 * severity)))):
@@ -148,8 +150,8 @@ def draw_emphysema(field: LungField, severity: float, rng: np.random.Generator, 
         x, y = field.point(canvas.anatomy, u, v)
         radius = rng.uniform(0.02, 0.035 + 0.04 * severity)
         angle = np.linspace(0, 2 * np.pi, 40)
-        wave = 1 + 0.1 * np.sin(2 * angle + rng.uniform(0, 6))
-        points = np.stack([x + radius * wave * np.cos(angle), y + radius * 1.15 * wave * np.sin(angle)], 1)
+        wave = 1 + 0.1 * sin(2 * angle + rng.uniform(0, 6))
+        points = np.stack([x + radius * wave * cos(angle), y + radius * 1.15 * wave * sin(angle)], 1)
         field.ink.curve(points[: int(rng.integers(22, 41))], 0.0016, 0.05)
         dx, dy = field.grid.x - np.float32(x), field.grid.y - np.float32(y)
         hole = np.clip(1.6 - np.sqrt(dx * dx + dy * dy) / np.float32(radius * 0.75), 0, 1)

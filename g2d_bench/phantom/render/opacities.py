@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from g2d_bench.phantom.arithmetic import arctan2, cos, exp, sin, square
 from g2d_bench.phantom.labels import COVID
 from g2d_bench.phantom.render.canvas import Canvas, LungField
 from g2d_bench.phantom.render.raster import Array, Grid, Ink, cover, disc, limit, noise, smooth
 from g2d_bench.phantom.scene import Finding
-from g2d_bench.phantom.seeds import stream
+from g2d_bench.phantom.seeds import Stream, stream
 
-Rng = np.random.Generator
+Rng = Stream
 _HEIGHT = {"apical": 0.12, "upper": 0.27, "mid": 0.52, "lower": 0.78, "basal": 0.9, "": 0.55}
 
 
@@ -124,22 +125,21 @@ def draw_round(canvas: Canvas, number: int, finding: Finding) -> None:
     part = _within(field, x, y, reach)
     inner = _shift(field, part)
     dx, dy = part.x - np.float32(x), part.y - np.float32(y)
-    theta = np.arctan2(dy, dx)
+    theta = arctan2(dy, dx)
     q = np.sqrt(dx * dx + dy * dy) * np.float32(1 / radius)
     phase = rng.uniform(0, 6, 3)
     rough = 0.06 + 0.05 * rng.random()
     q = q * (
         1
-        + np.float32(rough)
-        * (np.sin(2 * theta + phase[0]) + 0.7 * np.sin(3 * theta + phase[1])).astype(np.float32)
+        + np.float32(rough) * (sin(2 * theta + phase[0]) + 0.7 * sin(3 * theta + phase[1])).astype(np.float32)
     )
     if finding.pattern == "spiculated":
-        q = q + np.float32(0.1) * np.abs(np.sin(9 * theta + phase[2])).astype(np.float32)
+        q = q + np.float32(0.1) * np.abs(sin(9 * theta + phase[2])).astype(np.float32)
     soft = max(0.006, radius * (0.16 if mass else 0.25))
     area = cover((1 - q) * np.float32(radius), soft) * field.cov[inner]
     if finding.pattern == "spiculated":
         for angle in rng.uniform(0, 2 * np.pi, 11):
-            out = np.array([np.cos(angle), np.sin(angle)])
+            out = np.array([cos(angle), sin(angle)])
             ends = np.array([x, y]) + np.outer([0.8 * radius, radius * rng.uniform(1.3, 1.9)], out)
             field.ink.curve(ends, 0.0018, 0.05)
     height = (0.35 if mass else 0.2 + 0.08 * finding.severity) * (0.62 if finding.subtle else 1.0)
@@ -212,7 +212,7 @@ def draw_fibrosis(canvas: Canvas, number: int, finding: Finding) -> None:
         area = smooth(wide, 0.15, 0.6) * field.cov
         # Lines where the noise crosses zero make closed cells, as in honeycombing.
         cells = noise(field.grid, "mottle", rng)
-        net = np.exp(-((cells * np.float32(1 / 0.42)) ** 2)) - np.float32(0.4)
+        net = exp(-square(cells * np.float32(1 / 0.42))) - np.float32(0.4)
         net += noise(field.grid, "grain", rng) * np.float32(0.22)
         strength = (0.09 + 0.08 * finding.severity) * (0.75 if finding.subtle else 1.0)
         field.added += area * net * np.float32(strength)
@@ -233,7 +233,7 @@ def draw_hernia(canvas: Canvas, number: int, finding: Finding) -> None:
     part.of(canvas.attenuation)[...] += (
         area * np.float32(0.18) * (np.float32(0.5) + np.float32(0.5) * np.sqrt(limit(1 - q * q)))
     )
-    wall = np.exp(-(((q - 0.97) * np.float32(radius / 0.005)) ** 2))
+    wall = exp(-square((q - 0.97) * np.float32(radius / 0.005)))
     part.of(canvas.attenuation)[...] += wall * np.float32(0.07)
     if rng.random() < 0.75:
         level = y + radius * rng.uniform(-0.3, 0.25)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from g2d_bench.phantom.arithmetic import cos, cube, exp, interpolate, power, sin, square
 from g2d_bench.phantom.labels import OPAQUE
 from g2d_bench.phantom.render.canvas import Canvas, LungField
 from g2d_bench.phantom.render.raster import Array, cover, limit, noise, smooth, spline
@@ -30,10 +31,10 @@ def draw_effusion(canvas: Canvas, number: int, finding: Finding) -> None:
             canvas.mark(number, field.grid, np.maximum(veil * np.float32(0.9), blunt), 0.45)
             continue
         # Height of the fluid at the wall and, lower, towards the mediastinum.
-        level = lung.bottom - span * (0.06 + 0.5 * severity**1.35)
+        level = lung.bottom - span * (0.06 + 0.5 * power(severity, 1.35))
         climb = 0.035 + 0.06 * severity
         lateral = np.clip(field.lateral / np.float32(lung.width), 0, 1.1)
-        line = np.float32(level) + np.float32(climb * 1.6) * (1 - lateral**3)
+        line = np.float32(level) + np.float32(climb * 1.6) * (1 - cube(lateral))
         line -= np.float32(0.018) * smooth(lateral, 0.3, 0.12)
         area = cover(field.grid.y - line, 0.012) * field.cov
         field.fill(area, 0.93 * faint)
@@ -45,7 +46,7 @@ def pneumothorax_gap(field: LungField, finding: Finding) -> Array:
     """Width of the air rim as a field, in image sides: how far the lung has come off the wall."""
     rng = stream("pneumothorax", finding.key)
     s = finding.severity
-    wobble = 1 + np.float32(0.12) * np.sin(
+    wobble = 1 + np.float32(0.12) * sin(
         field.v * np.float32(rng.uniform(5, 9)) + np.float32(rng.uniform(0, 6))
     ).astype(np.float32)
     if finding.pattern == "apical":
@@ -88,7 +89,7 @@ def draw_pneumothorax(canvas: Canvas, number: int, finding: Finding) -> None:
                 field.grid.of(mask)[...] &= rim < 0.5
         # The air is as deep as the thorax there, also at its edge, where lung is thin.
         field.depth += rim * np.maximum(np.float32(0.98) - field.depth, 0) * np.float32(0.85 * faint)
-        line = np.exp(-((beyond * np.float32(1 / 0.0029)) ** 2)) * seen
+        line = exp(-square(beyond * np.float32(1 / 0.0029))) * seen
         field.added += line * np.float32(0.13 * faint)
         # The lung that is left is compressed, so a little denser.
         rest = (1 - rim) * np.float32(0.05 + 0.16 * finding.severity)
@@ -132,12 +133,12 @@ def draw_skin_fold(canvas: Canvas) -> None:
         field.point(a, rng.uniform(0.7, 0.95), 0.95),
     ]
     curve = spline(points, 50)
-    x = np.interp(field.grid.y[:, 0], curve[:, 1], curve[:, 0])[:, None]
+    x = interpolate(field.grid.y[:, 0], curve[:, 1], curve[:, 0])[:, None]
     # Not a line but a step: the fold is dense on its inner side and fades medially.
     inner = np.float32(field.lung.sign) * (x.astype(np.float32) - field.grid.x)
     low, high = float(curve[:, 1].min()), float(curve[:, 1].max())
     ends = smooth(field.grid.y, low - 0.01, low + 0.08) * smooth(field.grid.y, high + 0.02, high - 0.08)
-    step = cover(inner, 0.006) * np.exp(-limit(inner) / np.float32(0.035))
+    step = cover(inner, 0.006) * exp(-limit(inner) / np.float32(0.035))
     field.added += step * ends * np.float32(0.075) * limit(field.cov + 0.3)
 
 
@@ -146,7 +147,7 @@ def draw_companion(canvas: Canvas) -> None:
     rng = canvas.rng("companion")
     for field in canvas.lungs.values():
         distance = np.abs(field.to_wall - np.float32(rng.uniform(0.008, 0.014)))
-        band = np.exp(-((distance * np.float32(1 / 0.003)) ** 2)) * smooth(field.v, 0.3, 0.1)
+        band = exp(-square(distance * np.float32(1 / 0.003))) * smooth(field.v, 0.3, 0.1)
         field.added += band * field.cov * np.float32(0.06)
 
 
@@ -167,8 +168,8 @@ def draw_overlap(canvas: Canvas) -> None:
     part = canvas.grid.part(x - 0.2, y - 0.2, x + 0.2, y + 0.2)
     dx, dy = part.x - np.float32(x), part.y - np.float32(y)
     angle = rng.uniform(0, np.pi)
-    across = np.abs(dx * np.float32(np.cos(angle)) + dy * np.float32(np.sin(angle)))
-    along = np.abs(dy * np.float32(np.cos(angle)) - dx * np.float32(np.sin(angle)))
+    across = np.abs(dx * np.float32(cos(angle)) + dy * np.float32(sin(angle)))
+    along = np.abs(dy * np.float32(cos(angle)) - dx * np.float32(sin(angle)))
     band = cover(np.float32(rng.uniform(0.02, 0.05)) - across, 0.02) * smooth(along, 0.19, 0.1)
     part.of(canvas.attenuation)[...] += band * np.float32(rng.uniform(0.03, 0.07))
 

@@ -12,7 +12,19 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.phantom.seeds import stream
+from g2d_bench.phantom.arithmetic import (
+    cos,
+    cube,
+    deviation,
+    even,
+    exp,
+    hypot,
+    interpolate,
+    periodic_spline,
+    sin,
+    square,
+)
+from g2d_bench.phantom.seeds import Stream, stream
 
 Array = NDArray[np.float32]
 T = TypeVar("T", np.float32, np.float64)
@@ -84,8 +96,8 @@ def _axis(size: int) -> Array:
 
 def limit(value: NDArray[T]) -> NDArray[T]:
     """Clip to 0..1; quicker than ``np.clip`` on the small arrays here."""
-    clipped: NDArray[T] = np.minimum(np.maximum(value, np.float32(0)), np.float32(1))
-    return clipped
+    clipped: NDArray[T] = np.maximum(value, np.float32(0))
+    return np.minimum(clipped, np.float32(1), out=clipped)
 
 
 def cover(distance: Array, soft: float = EDGE) -> Array:
@@ -108,7 +120,7 @@ def bulge(ratio: Array) -> Array:
 def disc(grid: Grid, x: float, y: float, rx: float, ry: float, angle: float = 0.0) -> Array:
     """Normalised radius on the grid around an ellipse: 0 in its centre, 1 on its rim."""
     dx, dy = grid.x - np.float32(x), grid.y - np.float32(y)
-    c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    c, s = np.float32(cos(angle)), np.float32(sin(angle))
     u = (dx * c + dy * s) * np.float32(1 / rx)
     v = (dy * c - dx * s) * np.float32(1 / ry)
     return np.sqrt(u * u + v * v)
@@ -121,8 +133,6 @@ BANK = 1.75
 @lru_cache(maxsize=16)
 def _bank(size: int, kind: str) -> Array:
     """Noise of unit variance on a periodic square; the same function of the unit coordinates at any size."""
-    from scipy.ndimage import map_coordinates, spline_filter
-
     # Cells per image side of each octave and its weight.
     octaves = {
         "cloud": ((5, 1.0), (9, 0.75), (17, 0.5), (34, 0.3)),
@@ -135,17 +145,13 @@ def _bank(size: int, kind: str) -> Array:
         count = round(cells * BANK)
         values = stream("bank", kind, place).normal(size=(count, count))
         axis = (np.arange(side) + 0.5) / side * count - 0.5
-        coefficients = spline_filter(values, order=3, mode="grid-wrap")
-        rows, columns = np.meshgrid(axis, axis, indexing="ij")
-        total += weight * map_coordinates(
-            coefficients, [rows, columns], order=3, mode="grid-wrap", prefilter=False
-        )
-    bank: Array = (total / total.std()).astype(np.float32)
+        total += weight * periodic_spline(values, axis)
+    bank: Array = (total / deviation(total)).astype(np.float32)
     bank.flags.writeable = False
     return bank
 
 
-def noise(grid: Grid, kind: str, rng: np.random.Generator) -> Array:
+def noise(grid: Grid, kind: str, rng: Stream) -> Array:
     """A window of smooth noise (mean about 0, variance about 1) as large as the grid.
 
     Args:
@@ -164,6 +170,8 @@ def noise(grid: Grid, kind: str, rng: np.random.Generator) -> Array:
 
 CLASSES = ((0, 2), (2, 3), (3, 4), (4, 6), (6, 9), (9, 14), (14, 22), (22, 40), (40, 100), (100, 400))
 """Dots are drawn in classes of like reach in pixels, so that narrow ones do not pay for wide ones."""
+BATCH = 16384
+"""Pixels that dots touch, drawn at a time: they stay in the cache."""
 
 
 def splat(grid: Grid, x: Array, y: Array, sigma: Array, weight: Array) -> Array:
@@ -182,37 +190,57 @@ def splat(grid: Grid, x: Array, y: Array, sigma: Array, weight: Array) -> Array:
     height, width = grid.shape
     size = np.float32(grid.size)
     wide = effective(sigma, grid.size)
-    weight = weight * (sigma * size / wide) ** 2
+    weight = weight * square(sigma * size / wide)
     px = (x + np.float32(0.5)) * size - np.float32(0.5 + grid.columns.start)
     py = y * size - np.float32(0.5 + grid.rows.start)
     reach = np.ceil(np.float32(2.5) * wide)
     near = (px > -reach) & (px < width + reach - 1) & (py > -reach) & (py < height + reach - 1)
-    total = np.zeros((height, width), np.float32)
+    groups = []
     for low, high in CLASSES:
-        chosen = near & (reach > low) & (reach <= high)
-        if not chosen.any():
-            continue
-        cx, cy, s, w = px[chosen], py[chosen], wide[chosen], weight[chosen]
-        # A margin takes what falls over the edge.
-        pad = 2 * high
+        chosen = np.flatnonzero(near & (reach > low) & (reach <= high))
+        if chosen.size:
+            groups.append((high, chosen))
+    cx, cy = np.rint(px), np.rint(py)
+    scale = np.float32(-0.5) / (wide * wide)
+    # Of each dot, the distances from its middle across and down, of all classes in one row.
+    away = [
+        square(np.arange(-high, high + 1, dtype=np.float32) + offset[chosen, None]) * scale[chosen, None]
+        for high, chosen in groups
+        for offset in (cx - px, cy - py)
+    ]
+    bells = iter(np.split(exp(np.concatenate([a.ravel() for a in away])), _ends(away)) if away else ())
+    total: Array = np.zeros((height, width), np.float32)
+    for high, chosen in groups:
+        gx = next(bells).reshape(len(chosen), -1)
+        gy = next(bells).reshape(gx.shape) * weight[chosen, None]
+        # The box around all dots, which may reach over the edges.
+        rows, columns = cy[chosen].astype(np.int64), cx[chosen].astype(np.int64)
+        top, left = int(rows.min()) - high, int(columns.min()) - high
+        down, across = int(rows.max()) + high + 1 - top, int(columns.max()) + high + 1 - left
+        base = (rows - top) * across + (columns - left)
         span = np.arange(-high, high + 1)
-        ix, iy = np.rint(cx), np.rint(cy)
-        scale = (np.float32(-0.5) / (s * s))[:, None]
-        steps = span.astype(np.float32)
-        gx = np.exp((steps + (ix - cx)[:, None]) ** 2 * scale)
-        gy = np.exp((steps + (iy - cy)[:, None]) ** 2 * scale) * w[:, None]
-        across = width + 2 * pad
-        base = (iy.astype(np.int64) + pad) * across + ix.astype(np.int64) + pad
-        index = base[:, None, None] + (span[:, None] * across + span)
-        values = gy[:, :, None] * gx[:, None, :]
-        sums = np.bincount(index.ravel(), weights=values.ravel(), minlength=(height + 2 * pad) * across)
-        total += sums.reshape(height + 2 * pad, across)[pad : pad + height, pad : pad + width]
+        offsets = (span[:, None] * across + span).ravel()
+        sums = np.zeros(down * across)
+        step = max(1, BATCH // offsets.size)
+        for start in range(0, len(base), step):
+            part = slice(start, start + step)
+            values = gy[part, :, None] * gx[part, None, :]
+            # One after the other: the order of a sum decides on its last bit.
+            np.add.at(sums, (base[part, None] + offsets).ravel(), values.ravel().astype(np.float64))
+        above, before = max(0, -top), max(0, -left)
+        seen = sums.reshape(down, across)[above : height - top, before : width - left]
+        total[top + above : top + down, left + before : left + across] += seen
     return total
+
+
+def _ends(arrays: list[Array]) -> NDArray[np.intp]:
+    """Where each but the last of several arrays ends once they are laid end to end."""
+    return np.cumsum([array.size for array in arrays])[:-1]
 
 
 def effective(sigma: NDArray[np.floating] | float, size: int) -> Array:
     """Standard deviation in pixels of a dot once it is seen through square pixels."""
-    wide: Array = np.sqrt((np.asarray(sigma, np.float32) * np.float32(size)) ** 2 + np.float32(0.2))
+    wide: Array = np.sqrt(square(np.asarray(sigma, np.float32) * np.float32(size)) + np.float32(0.2))
     return wide
 
 
@@ -238,15 +266,15 @@ class Ink:
             height: attenuation in the middle of the line, one number or one per point.
         """
         points = np.asarray(points, np.float32)
-        steps = np.hypot(*np.diff(points, axis=0).T)
+        steps = hypot(*np.diff(points, axis=0).T)
         length = np.concatenate([[0.0], np.cumsum(steps)])
         # Gaussians 1.7 standard deviations apart add up to a line that is even to a percent.
         spacing = 1.7 * float(effective(float(np.min(sigma)), self.size)) / self.size
         count = max(2, int(np.ceil(length[-1] / spacing)) + 1)
-        at = np.linspace(0.0, length[-1], count)
-        x, y = np.interp(at, length, points[:, 0]), np.interp(at, length, points[:, 1])
-        sigmas = np.interp(at, length, np.broadcast_to(sigma, length.shape))
-        heights = np.interp(at, length, np.broadcast_to(height, length.shape))
+        at = even(0.0, float(length[-1]), count)
+        rows = np.empty((4, len(length)))
+        rows[:2], rows[2], rows[3] = points.T, sigma, height
+        x, y, sigmas, heights = interpolate(at, length, rows)
         # Dots at distance d add up to a line of height sqrt(2 pi) sigma / d.
         step = max(length[-1] / (count - 1), 1e-6)
         weights = heights * step / (np.sqrt(2 * np.pi) * sigmas)
@@ -276,12 +304,12 @@ def spline(points: list[tuple[float, float]], count: int = 40) -> NDArray[np.flo
     """A smooth curve (Catmull-Rom) through a few points, shape [count, 2]."""
     p = np.asarray(points, np.float64)
     padded = np.vstack([2 * p[0] - p[1], p, 2 * p[-1] - p[-2]])
-    t = np.linspace(0, len(p) - 1, count)
+    t = even(0, len(p) - 1, count)
     k = np.minimum(t.astype(int), len(p) - 2)
     f = (t - k)[:, None]
     a, b, c, d = padded[k], padded[k + 1], padded[k + 2], padded[k + 3]
     curve: NDArray[np.float64] = 0.5 * (
-        2 * b + (c - a) * f + (2 * a - 5 * b + 4 * c - d) * f**2 + (3 * b - 3 * c + d - a) * f**3
+        2 * b + (c - a) * f + (2 * a - 5 * b + 4 * c - d) * square(f) + (3 * b - 3 * c + d - a) * cube(f)
     )
     return curve
 
@@ -304,7 +332,7 @@ def ribbons(grid: Grid, x: Array, yc: Array, half: Array, weight: Array, rim: Ar
     slope = np.gradient(yc, axis=1) * size
     live = weight > 0
     columns = np.broadcast_to(np.rint((x + np.float32(0.5)) * size - np.float32(0.5)), yc.shape)[live]
-    stretch = np.sqrt(1 + slope[live] ** 2)
+    stretch = np.sqrt(1 + square(slope[live]))
     centre, thick, dense = yc[live] * size - np.float32(0.5), half[live], weight[live]
     cortex = np.broadcast_to(rim[:, None], yc.shape)[live]
     # Beyond this the band is off the image or too steep to be a function of x.
@@ -323,12 +351,11 @@ def ribbons(grid: Grid, x: Array, yc: Array, half: Array, weight: Array, rim: Ar
         ratio = distance / h
         edge = limit((h - distance) * np.float32(1 / EDGE) + np.float32(0.5))
         tube = np.float32(0.55) + np.float32(0.45) * np.sqrt(limit(1 - ratio * ratio))
-        tube += np.exp(-(((ratio - np.float32(0.8)) * np.float32(1 / 0.22)) ** 2)) * cortex[chosen][:, None]
+        tube += exp(-square((ratio - np.float32(0.8)) * np.float32(1 / 0.22))) * cortex[chosen][:, None]
         value = edge * tube * dense[chosen][:, None]
         pad = 2 * high
-        index = (first.astype(np.int64)[:, None] + steps + pad) * size + columns[chosen].astype(np.int64)[
-            :, None
-        ]
-        sums = np.bincount(index.ravel(), weights=value.ravel(), minlength=(size + 2 * pad) * size)
+        base = (first.astype(np.int64) + pad) * size + columns[chosen].astype(np.int64)
+        sums = np.zeros((size + 2 * pad) * size)
+        np.add.at(sums, (base[:, None] + steps * size).ravel(), value.ravel().astype(np.float64))
         total += sums.reshape(size + 2 * pad, size)[pad : pad + size]
     return total

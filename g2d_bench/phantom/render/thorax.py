@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from g2d_bench.phantom.anatomy import Curve
+from g2d_bench.phantom.arithmetic import cos, exp, gaussian, sin, square
 from g2d_bench.phantom.render.canvas import Canvas
 from g2d_bench.phantom.render.raster import Array, bulge, cover, disc, limit, noise, smooth, spline
 
@@ -20,13 +21,15 @@ def draw_body(canvas: Canvas) -> None:
     # Shoulder line: steep at the neck, then sloping to the edge.
     columns = np.abs(grid.x.astype(np.float64) - a.middle)
     beyond = np.clip(columns - a.neck, 0, None)
-    top = a.shoulder - 0.17 * np.exp(-beyond / 0.055) - 0.05 * (1 - limit(beyond / 0.4))
+    top = a.shoulder - 0.17 * exp(-beyond / 0.055) - 0.05 * (1 - limit(beyond / 0.4))
     top = np.where(columns < a.neck, -1.0, top)
     above = grid.y - top.astype(np.float32)
     # The trunk narrows below the axilla; the arms hang beside it.
     axilla = a.shoulder + 0.22
     t = limit((y - axilla + 0.06) / 0.26)
-    flank = a.torso + 0.17 * (1 - t * t * (3 - 2 * t)) + (0.05 * a.fat - 0.015) * limit((y - 0.6) / 0.4) ** 2
+    flank = (
+        a.torso + 0.17 * (1 - t * t * (3 - 2 * t)) + (0.05 * a.fat - 0.015) * square(limit((y - 0.6) / 0.4))
+    )
     inside = flank.astype(np.float32) - far
     trunk = bulge(inside * np.float32(1 / 0.2)) * cover(inside, 0.006)
     gap = (0.05 * draw[0] - 0.012 if a.bedside else 0.02 + 0.08 * draw[0]) + (0.12 * draw[1] - 0.03) * (
@@ -119,12 +122,12 @@ def _organs(canvas: Canvas) -> Array:
 def _rows_of_heart(canvas: Canvas, y: Curve) -> tuple[Curve, Curve]:
     """Right and left border of the heart's ellipse at heights ``y``, from the midline; -1 outside."""
     hx, hy, long, short, angle = canvas.anatomy.heart
-    c, s = np.cos(angle), np.sin(angle)
+    c, s = cos(angle), sin(angle)
     dy = y - hy
     # ((dx c + dy s) / long)^2 + ((dy c - dx s) / short)^2 = 1, solved for dx.
-    p = (c / long) ** 2 + (s / short) ** 2
-    q = dy * c * s * (1 / long**2 - 1 / short**2)
-    r = dy**2 * ((s / long) ** 2 + (c / short) ** 2) - 1
+    p = square(c / long) + square(s / short)
+    q = dy * c * s * (1 / square(long) - 1 / square(short))
+    r = square(dy) * (square(s / long) + square(c / short)) - 1
     root = q * q - p * r
     width = np.sqrt(np.clip(root, 0, None))
     right = np.where(root > 0, -(hx + (-q - width) / p), -1.0)
@@ -134,8 +137,6 @@ def _rows_of_heart(canvas: Canvas, y: Curve) -> tuple[Curve, Curve]:
 
 def draw_mediastinum(canvas: Canvas) -> None:
     """The central shadow: great vessels, aortic knob and heart, one silhouette; and the organs below it."""
-    from scipy.ndimage import gaussian_filter1d
-
     a, grid = canvas.anatomy, canvas.grid
     y = grid.y.astype(np.float64)
     x = (grid.x - a.midline(y)).astype(np.float32)
@@ -145,18 +146,18 @@ def draw_mediastinum(canvas: Canvas) -> None:
     # Left border: subclavian artery, aortic knob, pulmonary trunk; right border: veins, then the atrium.
     left = (
         m * (0.62 + 0.3 * limit((y - apex) / 0.2) + 0.3 * limit((y - knob_y - 0.02) / 0.16))
-        + knob * np.exp(-(((y - knob_y) / 0.04) ** 2) * np.where(y < knob_y, 1.5, 0.9))
-        + 0.026 * np.exp(-(((y - a.carina - 0.05) / 0.05) ** 2))
+        + knob * exp(-square((y - knob_y) / 0.04) * np.where(y < knob_y, 1.5, 0.9))
+        + 0.026 * exp(-square((y - a.carina - 0.05) / 0.05))
         + 0.35 * knob * limit((y - knob_y) / 0.1) * limit((a.carina + 0.25 - y) / 0.2)
     )
-    right = m * (
-        0.68 + 0.22 * limit((y - apex) / 0.2) + 0.25 * limit((y - knob_y) / 0.2)
-    ) + 0.3 * knob * np.exp(-(((y - a.carina) / 0.08) ** 2))
+    right = m * (0.68 + 0.22 * limit((y - apex) / 0.2) + 0.25 * limit((y - knob_y) / 0.2)) + 0.3 * knob * exp(
+        -square((y - a.carina) / 0.08)
+    )
     heart_right, heart_left = _rows_of_heart(canvas, y)
     # Vessels run into the heart without a notch.
     blur = 0.026 * grid.size
-    left = gaussian_filter1d(np.maximum(left, heart_left), blur, axis=0, mode="nearest")
-    right = gaussian_filter1d(np.maximum(right, heart_right), blur, axis=0, mode="nearest")
+    left = gaussian(np.maximum(left, heart_left), blur, 0)
+    right = gaussian(np.maximum(right, heart_right), blur, 0)
     inside = np.where(x > 0, left.astype(np.float32) - x, x + right.astype(np.float32))
     shape = cover(inside, 0.007)
     fade = (0.45 + 0.55 * limit((y - apex + 0.1) / 0.2)).astype(np.float32)

@@ -82,6 +82,8 @@ def dicom_bytes(
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = JPEGBaseline8Bit if jpeg else ExplicitVRLittleEndian
     header.file_meta.ImplementationClassUID = UID("1.2.276.0.7230010.3.0.3.6.0")
+    # Otherwise the library's own version would stand here, and every file change with it.
+    header.file_meta.ImplementationVersionName = "PYDICOM 3.0.2"
     header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = UID(SECONDARY_CAPTURE)
     header.StudyInstanceUID, header.SeriesInstanceUID = UID(uids[0]), UID(uids[1])
     header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = UID(uids[2])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.phantom.arithmetic import cos, sin
 from g2d_bench.phantom.generate import Phantom, mask_box
 from g2d_bench.phantom.labels import OBJECT
 from g2d_bench.phantom.seeds import digest
@@ -30,7 +31,7 @@ def outline(mask: NDArray[np.bool_], corners: int = 10) -> list[tuple[int, int]]
     """
     rows, columns = np.nonzero(mask)
     angles = 2 * np.pi * np.arange(corners) / corners
-    reach = np.cos(angles)[:, None] * columns + np.sin(angles)[:, None] * rows
+    reach = cos(angles)[:, None] * columns + sin(angles)[:, None] * rows
     points: list[tuple[int, int]] = []
     for place in reach.argmax(1):
         point = int(columns[place]), int(rows[place])

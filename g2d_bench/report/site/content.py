@@ -60,14 +60,17 @@ class Section:
 
 
 def sections(
-    tables: Sequence[Table], found: Sequence[Found], root: Path, main: Mapping[tuple[str, str], str]
+    tables: Sequence[Table],
+    found: Sequence[Found],
+    roots: Sequence[Path],
+    main: Mapping[tuple[str, str], str],
 ) -> list[Section]:
     """Join the tables of :func:`g2d_bench.report.table.blocks` with the records behind them.
 
     Args:
         tables: one per task, fraction, protocol and kind of data; columns are metrics.
         found: the records from which they were made.
-        root: folder below which these lie.
+        roots: folders below which these lie.
         main: the main metric per task and protocol; the first column for one that is not there.
     """
     behind: dict[tuple[str, float, str, bool], list[Found]] = defaultdict(list)
@@ -83,7 +86,7 @@ def sections(
         data = "generated" if table.generated else "real"
         links: dict[str, list[Link]] = defaultdict(list)
         for one in sorted(records, key=lambda one: (one.record.cell.seed, str(one.path))):
-            links[one.record.cell.encoder].append(_link(one, root))
+            links[one.record.cell.encoder].append(_link(one, roots))
         made.append(
             Section(
                 anchor=anchor_of(column.task, column.fraction, column.protocol, data),
@@ -105,9 +108,10 @@ def anchor_of(task: str, fraction: float, protocol: str, data: str) -> str:
     return re.sub(r"[^\w.-]+", "-", f"{task}-{fraction:g}-{protocol}-{data}")
 
 
-def copy_of(found: Found, root: Path) -> str:
+def copy_of(found: Found, roots: Sequence[Path]) -> str:
     """Return where a record's copy lies, relative to the page."""
     assert found.path is not None
+    root = next(root for root in roots if found.path.is_relative_to(root))
     return f"{RECORDS}/{found.path.relative_to(root).as_posix()}"
 
 
@@ -119,8 +123,8 @@ def _rank(row: Row, metric: str) -> tuple[int, float]:
     return order, math.inf if math.isnan(value.mean) else sign * value.mean
 
 
-def _link(found: Found, root: Path) -> Link:
+def _link(found: Found, roots: Sequence[Path]) -> Link:
     record: Record = found.record
     torch = record.versions.get("torch", "?")
     told = f"{record.command} · commit {record.commit or '?'} · torch {torch} · {record.created}"
-    return Link(record.cell.seed, quote(copy_of(found, root), safe="/@+"), told)
+    return Link(record.cell.seed, quote(copy_of(found, roots), safe="/@+"), told)

@@ -89,7 +89,7 @@ def write(
     made: Sequence[Section],
     overview: Sequence[Table],
     found: Sequence[Found],
-    root: Path,
+    roots: Sequence[Path],
 ) -> None:
     """Write the folder of the leaderboard, whole or not at all.
 
@@ -99,7 +99,7 @@ def write(
         made: its sections.
         overview: its first tables.
         found: the records behind them, which are copied.
-        root: folder below which these lie.
+        roots: folders below which these lie.
 
     Raises:
         InputError: see :func:`g2d_bench.report.site.folder.replace_folder`.
@@ -110,7 +110,7 @@ def write(
     files: dict[str, bytes | Path] = {PAGE: page.encode(), DATA: f"{in_json(data)}\n".encode()}
     for one in found:
         assert one.path is not None
-        files[copy_of(one, root)] = one.path
+        files[copy_of(one, roots)] = one.path
     replace_folder(out, files)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from torch.utils.data import DataLoader
 
-from g2d_bench.adapters.mm.runner import _early_stop
+from g2d_bench.adapters.mm.runner import _early_stop, build_runner, import_quietly
 
 
 def stops_at(scores: list[float], *, patience: int, settle: int, direction: str = "greater") -> int | None:
@@ -43,3 +46,50 @@ def test_the_best_score_of_before_still_has_to_be_beaten() -> None:
 
 def test_losses_fall() -> None:
     assert stops_at([3.0, 2.0, 2.5, 2.5], patience=2, settle=0, direction="less") == 40
+
+
+def test_mmengine_leaves_an_accelerator_alone_where_the_environment_forbids_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    library: Any = import_quietly("mmengine.runner.runner")
+    # A device that every machine has, and that is not the processor, stands for a GPU.
+    monkeypatch.setattr(library, "get_device", lambda: asked.append("meta") or "meta")
+    monkeypatch.setenv("G2D_BENCH_DEVICE", "cpu")
+    model_of: Any = import_quietly("mmengine.model")
+    metric_of: Any = import_quietly("mmengine.evaluator")
+
+    class Model(model_of.BaseModel):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(2))
+
+        def forward(self, **_: Any) -> dict[str, torch.Tensor]:
+            return {"loss": self.weight.sum()}
+
+    class Metric(metric_of.BaseMetric):  # type: ignore[misc]
+        def process(self, *_: Any) -> None: ...
+
+        def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+            return {}
+
+    model, loader = Model(), DataLoader([0, 1])
+    build_runner(
+        model,
+        work_dir=tmp_path,
+        scope="mmseg",
+        train=loader,
+        val=loader,
+        test=loader,
+        val_metric=Metric(),
+        test_metric=Metric(),
+        learning_rate=0.1,
+        weight_decay=0.0,
+        max_steps=1,
+        validate_every=1,
+        patience=1,
+        select="score",
+        seed=0,
+    )
+    assert {one.device.type for one in model.parameters()} == {"cpu"}
+    assert asked == []

@@ -16,6 +16,7 @@ from g2d_bench.adapters.mm.runner import import_quietly
 from g2d_bench.adapters.mm.steps import AHEAD, Choice, Plan, learn, staged
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings
+from g2d_bench.devices import accelerator
 from g2d_bench.encoders.load import load_encoder
 from g2d_bench.records.cell import Cell
 
@@ -88,6 +89,40 @@ def test_segmentation_learns_the_same(
     assert first.predictions["predicted"].any()
 
 
+@pytest.mark.parametrize("rule", [{}, {"tuning": "finetune", "batchnorm": "train"}])
+def test_wherever_it_is_trained_the_first_losses_are_those_of_a_processor(
+    job_of: Callable[..., Job], rule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is a GPU it is held against the processor; later losses lie apart by what training makes of
+    last bits."""
+    losses: list[float] = []
+
+    def watched(
+        model: Any, batches: Any, loss: Callable[[torch.Tensor], torch.Tensor], *rest: Any, **more: Any
+    ) -> Any:
+        def kept(rows: torch.Tensor) -> torch.Tensor:
+            total = loss(rows)
+            losses.append(float(total.detach()))
+            return total
+
+        return learn(model, batches, kept, *rest, **more)
+
+    monkeypatch.setattr(seg_steps, "learn", watched)
+    monkeypatch.setattr(segmentation, "stays", lambda *_: True)
+    found = []
+    for device in ("cpu", ""):
+        monkeypatch.setenv("G2D_BENCH_DEVICE", device)
+        losses.clear()
+        outcome = segmentation.run(job_of(**rule))
+        found.append((list(losses), outcome))
+    (first, one), (second, other) = found
+    assert len(first) == len(second) == QUICK["max_steps"]
+    # 1e-6 of noise on the first weights moves the tenth loss by up to 7e-4.
+    assert second[:10] == pytest.approx(first[:10], rel=5e-3)
+    assert first[-1] < first[0]
+    np.testing.assert_array_equal(one.predictions["true"], other.predictions["true"])
+
+
 def test_fast_has_about_the_same_result(job_of: Callable[..., Job]) -> None:
     long = {"min_steps": 60, "max_steps": 60, "validate_every": 20}
     first, second, again = (
@@ -146,17 +181,23 @@ def test_a_choice_ends_with_the_last_validation_at_the_latest() -> None:
     assert not choice.ended
 
 
-def test_batches_arrive_in_their_order() -> None:
+@pytest.mark.parametrize("device", sorted({CPU, accelerator()}, key=str), ids=str)
+def test_batches_arrive_in_their_order(device: torch.device) -> None:
     numbers = iter([torch.tensor([n]) for n in range(2 * AHEAD)])
-    assert [int(row) for row in staged(numbers, AHEAD + 3, CPU)] == list(range(AHEAD + 3))
+    assert [int(row) for row in staged(numbers, AHEAD + 3, device)] == list(range(AHEAD + 3))
     assert int(next(numbers)) == AHEAD + 3
 
 
 @pytest.mark.parametrize("side", [8, 6])
-def test_masks_and_bits(side: int) -> None:
+@pytest.mark.parametrize("device", sorted({CPU, accelerator()}, key=str), ids=str)
+def test_masks_and_bits(side: int, device: torch.device) -> None:
     mask = np.random.default_rng(0).random((5, side, side)) < 0.4
     bits = np.packbits(mask.reshape(5, -1), axis=1)
-    masks = seg_steps.Masks(bits, side, CPU)
+    masks = seg_steps.Masks(bits, side, device)
     assert len(masks) == 5
-    np.testing.assert_array_equal(masks[torch.tensor([3, 1])][:, 0].numpy(), mask[[3, 1]])
-    np.testing.assert_array_equal(seg_steps.packed(torch.from_numpy(mask)[:, None]).numpy(), bits)
+    chosen = masks[torch.tensor([3, 1], device=device)]
+    assert chosen.dtype == torch.uint8
+    np.testing.assert_array_equal(chosen[:, 0].cpu().numpy(), mask[[3, 1]])
+    found = seg_steps.packed(torch.from_numpy(mask)[:, None].to(device))
+    assert found.dtype == torch.uint8
+    np.testing.assert_array_equal(found.cpu().numpy(), bits)

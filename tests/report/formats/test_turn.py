@@ -7,7 +7,6 @@ from typing import Any
 
 from g2d_bench.records.quoted import load_reported
 from g2d_bench.records.selection import select
-from g2d_bench.report.formats import markdown
 from g2d_bench.report.formats.render import render
 from g2d_bench.report.formats.turn import TRIVIAL, turn
 from g2d_bench.report.model import Column, Row, Table, Value
@@ -78,14 +77,3 @@ def test_quoted_rows_keep_encoders_below_each_other(folder: Any) -> None:
     assert any(row.sort == "quoted" for row in table.rows)
     assert not table.turned
     assert render([table], "md").count("| encoder |") == 1
-
-
-def test_many_notes_are_folded_and_still_there() -> None:
-    column = Column("t", 1.0, "dice_positive", "clean", ("dice_positive",))
-    few, many = (
-        markdown.render(Table("t", (column,), (), True, ("fact",), tuple(f"note {n}" for n in range(count))))
-        for count in (markdown.FOLD, markdown.FOLD + 1)
-    )
-    assert "<details>" not in few
-    assert many.index("- fact") < many.index("<details>") < many.index("- note 0") < many.index("</details>")
-    assert many.count("- note") == markdown.FOLD + 1

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import re
-import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,8 +14,6 @@ import pytest
 
 from g2d_bench.records.record import read_record
 from g2d_bench.report.model import GENERATED
-from g2d_bench.report.site.content import anchor_of
-from g2d_bench.report.site.folder import _locked
 from g2d_bench.report.site.page import WIDTH
 
 
@@ -123,20 +119,6 @@ def test_intervals_are_drawn_to_scale(folder: Any, made: Callable[..., Page], tm
         assert right == pytest.approx(3 + (WIDTH - 6) * (value["high"] - low) / (high - low), abs=0.06)
 
 
-def test_data_for_programs_is_what_the_page_says(
-    folder: Any, made: Callable[..., Page], tmp_path: Path
-) -> None:
-    folder.grid({"random": 0.3, "g2d": 0.6})
-    made("--title", "ours")
-    data = json.loads((tmp_path / "site" / "leaderboard.json").read_text())
-    (section,) = data["sections"]
-    assert data["title"] == "ours"
-    assert (section["task"], section["fraction"], section["main"]) == ("siim-seg", 0.01, "dice_positive")
-    assert section["data"] == GENERATED
-    assert [row["name"] for row in section["rows"]] == ["g2d", "random", "all-empty"]
-    assert [entry["seed"] for entry in section["records"]["g2d"]] == [0, 1, 2]
-
-
 def test_generated_data_says_so_at_every_table_and_real_data_does_not(
     folder: Any, made: Callable[..., Page]
 ) -> None:
@@ -177,197 +159,3 @@ def test_nothing_is_fetched_from_elsewhere(folder: Any, made: Callable[..., Page
     made()
     text = (tmp_path / "site" / "index.html").read_text()
     assert not re.search(r"https?://|@import|url\(|<link|src=", text)
-
-
-def test_an_earlier_page_is_replaced_and_anything_else_left_alone(
-    folder: Any, made: Callable[..., Page], cli: Callable[..., Any], tmp_path: Path
-) -> None:
-    folder.add("g2d")
-    folder.add("random")
-    made()
-    site = tmp_path / "site"
-    # Whoever keeps something of theirs in the folder keeps it.
-    (site / "records" / "old.json").write_text("{}")
-    (site / "CNAME").write_text("scores.example")
-    (site / ".draft-notes").mkdir()
-    folder.add("mgca")
-    assert "mgca" in rows(made("--encoder", "g2d,mgca"), "siim-seg-0.01-clean-generated")
-    assert (site / "records" / "old.json").read_text() == "{}"
-    assert (site / "CNAME").read_text() == "scores.example"
-    assert (site / ".draft-notes").is_dir()
-    copies = {path.relative_to(site).parts[2] for path in site.glob("records/phantom/**/*.json")}
-    assert copies == {"g2d", "mgca"}, "what the page no longer shows is gone, its folders too"
-    assert not (site / "records" / "phantom" / "random").exists()
-    assert not list(tmp_path.glob(".site-*"))
-    assert [path.name for path in site.glob(".*")] == [".draft-notes"]
-
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.tex").write_text("x")
-    result = cli("leaderboard", "--results", folder.root, "--out", "mine")
-    assert result.exit_code == 2
-    assert result.stderr.startswith("g2d-bench: mine: --out: holds something that is no leaderboard")
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
-
-
-def everything(folder: Path) -> dict[str, bytes | str]:
-    """Return all that lies below a folder; links by where they lead."""
-    return {
-        str(path.relative_to(folder)): (
-            str(path.readlink()) if path.is_symlink() else "folder" if path.is_dir() else path.read_bytes()
-        )
-        for path in sorted(folder.rglob("*"))
-    }
-
-
-@pytest.mark.parametrize(
-    ("out", "message"),
-    [
-        ("link", "link: --out: is a link"),
-        ("dangling", "dangling: --out: is a link"),
-        ("file", "file: --out: is not a folder"),
-        ("mine/thesis.tex/site", "cannot be written: "),
-        (".", "the folder that you work in"),
-        ("..", "the folder that you work in"),
-        ("mine", "mine: --out: holds something that is no leaderboard"),
-        ("theirs", "theirs: --out: holds something that is no leaderboard"),
-        ("runs", "runs: --out: holds something that is no leaderboard"),
-        ("x" * 300, "cannot be written: File name too long"),
-        ("blocked", "is in the way; it is left alone"),
-    ],
-)
-def test_what_is_no_place_for_a_page_is_one_line_and_nothing_changes(
-    folder: Any, made: Callable[..., Page], cli: Callable[..., Any], tmp_path: Path, out: str, message: str
-) -> None:
-    folder.add("g2d")
-    made()
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.tex").write_text("x")
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "leaderboard.json").write_text('{"chess": []}')
-    (tmp_path / "link").symlink_to("site")
-    (tmp_path / "dangling").symlink_to("nowhere")
-    (tmp_path / "file").write_text("mine")
-    shutil.copytree(tmp_path / "site", tmp_path / "blocked")
-    shutil.rmtree(tmp_path / "blocked" / "records" / "phantom")
-    (tmp_path / "blocked" / "records" / "phantom").symlink_to(tmp_path / "mine")
-    before = everything(tmp_path)
-    result = cli("leaderboard", "--results", folder.root, "--out", out)
-    assert result.exit_code == 2, result.output
-    assert len(result.stderr.splitlines()) == 1
-    assert message in result.stderr
-    assert everything(tmp_path) == before
-
-
-def test_a_list_of_files_from_elsewhere_removes_nothing_outside(
-    folder: Any, made: Callable[..., Page], tmp_path: Path
-) -> None:
-    folder.add("g2d")
-    made()
-    (tmp_path / "precious.json").write_text("x")
-    (tmp_path / "site" / "notes.json").write_text("x")
-    listed = tmp_path / "site" / "leaderboard.json"
-    data = json.loads(listed.read_text())
-    names = ("../precious.json", str(tmp_path / "precious.json"), "records/../notes.json", "notes.json")
-    data["sections"][0]["records"]["evil"] = [{"seed": 0, "file": name} for name in names]
-    listed.write_text(json.dumps(data))
-    made()
-    assert (tmp_path / "precious.json").exists()
-    assert (tmp_path / "site" / "notes.json").exists()
-
-
-def test_drafts_of_killed_runs_are_swept_and_those_at_work_are_not(
-    folder: Any, made: Callable[..., Page], tmp_path: Path
-) -> None:
-    folder.add("g2d")
-    made()
-    site = tmp_path / "site"
-    for draft in (tmp_path / ".site-abcdefgh", site / ".draft-abcdefgh"):
-        (draft / "records").mkdir(parents=True)
-        (draft / "index.html").write_text("half")
-    mine = tmp_path / ".site-mynotes1"
-    mine.mkdir()
-    (mine / "thesis.tex").write_text("x")
-    busy = tmp_path / ".site-00000000"
-    busy.mkdir()
-    with _locked(busy) as had:
-        assert had
-        made()
-        assert busy.is_dir()
-    assert mine.is_dir()
-    assert sorted(path.name for path in tmp_path.glob(".site-*")) == [".site-00000000", ".site-mynotes1"]
-    assert not list(site.glob(".draft-*"))
-    made()
-    assert not busy.exists()
-
-
-def test_a_full_disk_leaves_the_earlier_page(
-    folder: Any, made: Callable[..., Page], cli: Callable[..., Any], tmp_path: Path, monkeypatch: Any
-) -> None:
-    folder.add("g2d")
-    made()
-    before = everything(tmp_path / "site")
-    folder.add("mgca")
-
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("g2d_bench.report.site.folder.shutil.copyfile", full)
-    result = cli("leaderboard", "--results", folder.root, "--out", "site")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "g2d-bench: site: --out: cannot be written: No space left on device\n"
-    assert everything(tmp_path / "site") == before
-
-
-def test_cells_without_a_number_say_why(folder: Any, made: Callable[..., Page], tmp_path: Path) -> None:
-    folder.grid({"g2d": 0.6})
-    folder.add("late", seed=1)
-    found = folder.add("random", task="rsna-zeroshot", fraction=1.0, kind="zero-shot")
-    none = found.record.model_copy(
-        update={"metrics": dict.fromkeys(found.record.metrics), "notes": {"n/a": "no text encoder"}}
-    )
-    found.path.with_suffix(".npz").unlink()
-    folder.store.save(found.path, none.model_copy(update={"predictions": None, "references": {}}), {})
-    made()
-    text = (tmp_path / "site" / "index.html").read_text()
-    assert 'title="undefined"' not in text
-    cells = re.findall(r"<td[^>]*>(?:n/a|–)", text)
-    assert cells
-    assert all("title=" in cell for cell in cells)
-    told = {re.search('title="([^"]*)"', cell)[1] for cell in cells}  # type: ignore[index]
-    assert told >= {"no text encoder", "lacks seed 0, 2", "not measured"}
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--results", "nowhere"), "nowhere"),
-        (("--task", "siim-sge"), "no record of task siim-sge"),
-        (("--out", "file/site"), "file/site: --out: cannot be written"),
-    ],
-)
-def test_bad_input_is_one_line(
-    folder: Any, cli: Callable[..., Any], tmp_path: Path, options: tuple[str, ...], message: str
-) -> None:
-    folder.add("g2d")
-    (tmp_path / "file").write_text("")
-    result = cli("leaderboard", "--results", folder.root, *options)
-    assert result.exit_code == 2
-    assert len(result.stderr.splitlines()) == 1
-    assert message in result.stderr
-    assert not (tmp_path / "leaderboard").exists()
-
-
-def test_mixed_signatures_are_refused_or_marked(
-    folder: Any, made: Callable[..., Page], cli: Callable[..., Any]
-) -> None:
-    folder.add("g2d")
-    folder.add("mgca", version="2.0")
-    result = cli("leaderboard", "--results", folder.root)
-    assert result.exit_code == 2
-    assert "signature" in result.stderr
-    table = rows(made("--allow-mixed"), "siim-seg-0.01-clean-generated")
-    assert table["g2d"][0].endswith(")")
-
-
-def test_an_anchor_is_one_word() -> None:
-    assert anchor_of("my task/é", 0.015, "clean", "real") == "my-task-é-0.015-clean-real"

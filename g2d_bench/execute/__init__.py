@@ -1,1 +1,0 @@
-"""Many cells: isolation, progress, resume."""

@@ -1,0 +1,180 @@
+"""What a model in memory may be, and what is said of one that is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import g2d_bench as gb
+from g2d_bench.api.model import features_of, slug, wrap
+from g2d_bench.errors import InputError
+
+SPEC = gb.ImageSpec(64, scale="phantom")
+
+
+def levels(*sides: int) -> list[Tensor]:
+    return [torch.rand(2, 3, side, side) for side in sides]
+
+
+def test_a_vector_is_no_map() -> None:
+    found = features_of(torch.ones(2, 5))
+    assert found.pyramid == []
+    assert found.pooled.shape == (2, 5)
+
+
+@pytest.mark.parametrize("form", ["map", "list", "tuple", "mapping"])
+def test_maps_are_ordered_fine_to_coarse_and_pooled_is_the_mean_of_the_coarsest(form: str) -> None:
+    coarse, fine = levels(4, 8)
+    given: Any = {
+        "map": coarse,
+        "list": [coarse, fine],
+        "tuple": (coarse, fine),
+        "mapping": {"x": coarse, "y": fine},
+    }[form]
+    found = features_of(given)
+    assert [level.shape[-1] for level in found.pyramid] == ([4] if form == "map" else [8, 4])
+    assert torch.equal(found.pooled, coarse.mean(dim=(2, 3)))
+
+
+def test_a_given_vector_goes_before_the_mean() -> None:
+    maps, vector = levels(8, 4), torch.rand(2, 7)
+    for given in ({"a": maps[0], "b": maps[1], "pooled": vector}, (maps, vector)):
+        assert torch.equal(features_of(given).pooled, vector)
+
+
+def test_half_precision_is_widened() -> None:
+    found = features_of({"a": torch.ones(1, 2, 3, 3, dtype=torch.bfloat16)})
+    assert (found.pooled.dtype, found.pyramid[0].dtype) == (torch.float32, torch.float32)
+
+
+@pytest.mark.parametrize(
+    "output", [torch.ones(3), "text", None, {"a": torch.ones(2, 3)}, [torch.ones(2, 3)], {}, ([1], 2)]
+)
+def test_what_is_no_feature_is_refused(output: Any) -> None:
+    with pytest.raises(InputError, match=r"^model: ") as caught:
+        features_of(output)
+    assert "\n" not in str(caught.value)
+
+
+class Gives(nn.Module):
+    def __init__(self, what: Any) -> None:
+        super().__init__()
+        self.what = what
+
+    def forward(self, x: Tensor) -> Any:
+        return self.what(x)
+
+
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [
+        (lambda x: x.mean(dim=(0, 2, 3))[None], "another number of rows than it was given images"),
+        (lambda x: x @ torch.ones(3, 3), "does not take images"),
+        (lambda x: x.sum(), "must give a vector"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused_in_one_line(what: Any, text: str) -> None:
+    with pytest.raises(InputError, match=text) as caught:
+        wrap(Gives(what), SPEC)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"size": 8}, {"std": 0.0}, {"mean": [0.1, 0.2]}])
+def test_an_impossible_spec_is_refused_in_one_line(change: dict[str, Any], vector: nn.Module) -> None:
+    with pytest.raises(InputError, match=r"^spec: ") as caught:
+        wrap(vector, gb.ImageSpec(**({"size": 64} | change)))
+    assert "\n" not in str(caught.value)
+
+
+def test_another_fit_is_refused() -> None:
+    with pytest.raises(InputError, match="letterbox"):
+        gb.ImageSpec(64, fit="crop")  # type: ignore[arg-type]
+
+
+def test_the_digest_is_of_state_class_and_spec(vector: nn.Module, pyramid: nn.Module) -> None:
+    def digest(model: nn.Module, spec: gb.ImageSpec = SPEC) -> str:
+        return wrap(model, spec)[1].digest
+
+    first = digest(vector)
+    assert first.startswith("memory:")
+    assert digest(vector) == first
+    assert digest(vector, gb.ImageSpec(96, scale="phantom")) != first
+    assert digest(pyramid) != first
+    with torch.no_grad():
+        next(vector.parameters()).add_(1.0)
+    assert digest(vector) != first
+
+
+def test_names_come_from_the_class_or_are_given(vector: nn.Module) -> None:
+    assert wrap(vector, SPEC)[0].name == "vector"
+    card, _ = wrap(vector, SPEC, name="My Net (v2)", pretraining=["mimic-cxr"])
+    assert (card.name, card.title, card.seen) == ("my-net-v2", "My Net (v2)", ("mimic-cxr",))
+    assert slug("__") == "model"
+
+
+@pytest.mark.parametrize(
+    ("name", "gives"),
+    [
+        ("vector", {"vector"}),
+        ("pyramid", {"vector", "maps"}),
+        ("clip", {"vector", "text"}),
+        ("local_clip", {"vector", "text", "cells"}),
+    ],
+)
+def test_what_a_model_gives(name: str, gives: set[str], request: pytest.FixtureRequest) -> None:
+    _, model = wrap(request.getfixturevalue(name), SPEC)
+    assert model.encoder.gives == gives
+
+
+def test_modules_of_a_plain_object_are_its_state(clip: nn.Module) -> None:
+    class Plain:
+        def __init__(self) -> None:
+            self.net = clip
+
+        def encode_image(self, images: Tensor) -> Tensor:
+            return clip.encode_image(images)  # type: ignore[operator, no-any-return]
+
+        def encode_text(self, texts: list[str]) -> Tensor:
+            return clip.encode_text(texts)  # type: ignore[operator, no-any-return]
+
+    _, before = wrap(Plain(), SPEC)
+    assert before.encoder.gives == {"vector", "text"}
+    assert before.notes["in_memory"]["state"].startswith("digest")
+    with torch.no_grad():
+        next(clip.parameters()).add_(1.0)
+    assert wrap(Plain(), SPEC)[1].digest != before.digest
+
+
+def test_an_object_without_state_says_so() -> None:
+    class Means:
+        def encode_image(self, images: Tensor) -> Tensor:
+            return images.mean(dim=(2, 3))
+
+        def encode_text(self, texts: list[str]) -> Tensor:
+            return torch.ones(len(texts), 3)
+
+    _, model = wrap(Means(), SPEC)
+    assert model.notes["in_memory"]["state"] == "none that can be read"
+    assert model.encoder.device == torch.device("cpu")
+
+
+def test_what_a_model_keeps_of_a_call_can_be_trained_with() -> None:
+    class Keeps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3))
+            self.table: Tensor | None = None
+
+        def forward(self, x: Tensor) -> Tensor:
+            x.mul_(1.0)
+            if self.table is None:
+                self.table = torch.arange(3.0)
+            return x.mean(dim=(2, 3)) * self.weight * self.table
+
+    model = Keeps()
+    wrap(model, SPEC)
+    model(torch.ones(1, 3, 4, 4)).sum().backward()
+    assert model.weight.grad is not None

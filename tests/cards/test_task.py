@@ -1,0 +1,172 @@
+"""Task cards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cards.io import load_card
+from g2d_bench.cards.task import SplitRule, TaskCard
+from g2d_bench.data.splits import Split, write_id_list
+from g2d_bench.errors import InputError
+from g2d_bench.paths import shipped
+
+LISTS = shipped("tasks") / "splits"
+LISTED = {
+    "covidx": ["covidx-cls"],
+    "rsna": ["rsna-cls", "rsna-det", "rsna-ground", "rsna-seg", "rsna-zeroshot"],
+    "siim": ["siim-ground", "siim-seg", "siim-zeroshot"],
+}
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return Catalogue.open()
+
+
+def test_cards_name_the_list_of_their_data_set() -> None:
+    for task in Catalogue.open().tasks:
+        ids = task.split["clean"].ids
+        assert (ids is not None) == (task.name in LISTED.get(task.dataset, []))
+        assert ids is None or ids == LISTS / f"{task.dataset}-clean.csv.gz"
+        assert all(rule.ids is None for name, rule in task.split.items() if name != "clean")
+
+
+SPLIT = Split("clean", ("a", "b", "c", "d"), ("e", "f"), ("g", "h"))
+CARD = """
+version = "1.0"
+title = "x"
+kind = "classification"
+dataset = "rsna"
+labels = ["Pneumonia"]
+metrics = ["auroc"]
+main = "auroc"
+[split.clean]
+ratios = [0.5, 0.25, 0.25]
+ids = "splits/own.csv.gz"
+"""
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> TaskCard:
+    """A card beside its own list."""
+    write_id_list(tmp_path / "splits" / "own.csv.gz", SPLIT)
+    (tmp_path / "own.toml").write_text(CARD)
+    return load_card(tmp_path / "own.toml", TaskCard)
+
+
+def test_list_does_not_move_the_digest_of_the_card(card: TaskCard) -> None:
+    rule = card.split["clean"]
+    bare = card.model_copy(update={"split": {"clean": rule.model_copy(update={"ids": None})}})
+    assert bare.digest("clean") == card.digest("clean")
+    other = card.model_copy(update={"split": {"clean": rule.model_copy(update={"val_share": 0.5})}})
+    assert other.digest("clean") != card.digest("clean")
+
+
+def test_a_copy_of_a_shipped_card_finds_the_shipped_list(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text((shipped("tasks") / "siim-seg.toml").read_text())
+    copied = load_card(tmp_path / "mine.toml", TaskCard)
+    assert copied.split["clean"].ids == LISTS / "siim-clean.csv.gz"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("own.csv.gz", "owm.csv.gz", r"own\.toml: split\.clean\.ids: no such id list: .*owm\.csv\.gz"),
+        ("ratios = [0.5, 0.25, 0.25]", 'function = "rsna_det"', "made by its function; leave ids out"),
+    ],
+)
+def test_wrong_cards(card: TaskCard, tmp_path: Path, old: str, new: str, message: str) -> None:
+    (tmp_path / "own.toml").write_text(CARD.replace(old, new))
+    with pytest.raises(InputError, match=message):
+        load_card(tmp_path / "own.toml", TaskCard)
+
+
+def test_val_share_needs_an_official_split() -> None:
+    with pytest.raises(ValueError, match="goes with official"):
+        SplitRule(ratios=(0.5, 0.25, 0.25), val_share=0.1)
+
+
+GOOD: dict[str, Any] = {
+    "name": "x",
+    "version": "1.0",
+    "title": "x",
+    "kind": "classification",
+    "dataset": "rsna",
+    "labels": ["Pneumonia"],
+    "metrics": ["auroc"],
+    "main": "auroc",
+    "split": {"clean": {"ratios": [0.5, 0.25, 0.25]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"dataset": "rsnaa"}, "unknown data set 'rsnaa'; did you mean 'rsna'"),
+        ({"metrics": ["aroc"]}, "unknown metric 'aroc'; did you mean 'auroc'"),
+        ({"main": "auprc"}, r"main = 'auprc' is not among metrics \(auroc\)"),
+        ({"uncertain": {"Pneumona": 1}}, "uncertain names 'Pneumona'; did you mean 'Pneumonia'"),
+        ({"split": {"legacy": {"official": True}}}, r"split\.clean is missing"),
+        ({"fractions": [0.0]}, "fractions must lie above 0"),
+        ({"fractions": [1.5]}, "fractions must lie above 0 and at most at 1"),
+        ({"labels": []}, "at least 1 item"),
+        ({"version": "1"}, "String should match pattern"),
+        ({"split": {"clean": {}}}, "give exactly one of ratios"),
+        ({"split": {"clean": {"official": True, "ratios": [0.5, 0.25, 0.25]}}}, "give exactly one of"),
+        ({"split": {"clean": {"ratios": [0.5, 0.5, 0.0]}}}, "three positive shares that add up to 1"),
+        ({"split": {"clean": {"ratios": [0.5, 0.2, 0.2]}}}, "three positive shares that add up to 1"),
+        ({"split": {"clean": {"official": True, "balance": True}}}, "balance goes with function"),
+    ],
+)
+def test_a_card_that_contradicts_itself(change: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        TaskCard.model_validate(GOOD | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "moves"),
+    [
+        ({"title": "y", "papers": ["z"], "notes": ["z"], "counts": {"images": 3}, "fractions": [0.5]}, False),
+        ({"split": {"clean": {"ratios": [0.5, 0.25, 0.25], "defects": ["z"]}}}, False),
+        ({"split": GOOD["split"] | {"legacy": {"function": "rsna_det"}}}, False),
+        ({"unmentioned": 0}, True),
+        ({"where": {"view": "frontal"}}, True),
+        ({"split": {"clean": {"ratios": [0.6, 0.2, 0.2]}}}, True),
+        ({"version": "1.1"}, True),
+    ],
+)
+def test_digest_moves_with_what_moves_numbers(change: dict[str, Any], moves: bool) -> None:
+    before = TaskCard.model_validate(GOOD).digest("clean")
+    assert (TaskCard.model_validate(GOOD | change).digest("clean") != before) == moves
+
+
+def test_digest_changes_with_what_moves_a_number_only(catalogue: Catalogue) -> None:
+    card = catalogue.tasks["siim-seg"]
+    assert card.digest("clean") == card.model_copy(update={"title": "x", "papers": ("y",)}).digest("clean")
+    assert card.digest("clean") != card.model_copy(update={"eval_size": 128}).digest("clean")
+    assert card.digest("clean") != card.digest("legacy")
+    protocol = catalogue.protocols["clean"]
+    assert protocol.segmentation is not None
+    other = protocol.segmentation.model_copy(update={"threshold": 0.4})
+    changed = protocol.model_copy(update={"segmentation": other})
+    assert protocol.digest("segmentation") != changed.digest("segmentation")
+    # A number of another kind has nothing to do with it.
+    assert protocol.digest("detection") == changed.digest("detection")
+    renamed = protocol.model_copy(update={"main": {"detection": "ap_50"}})
+    assert protocol.digest("detection") != renamed.digest("detection")
+    assert protocol.digest("segmentation") == renamed.digest("segmentation")
+
+
+def test_digest_leaves_out_what_a_card_does_not_say(catalogue: Catalogue) -> None:
+    class Later(TaskCard):
+        added: int = 3
+
+    card = catalogue.tasks["siim-seg"]
+    given = {name: getattr(card, name) for name in card.model_fields_set}
+    assert Later(**given).digest("clean") == card.digest("clean")
+    assert Later(**given, added=3).digest("clean") == card.digest("clean")
+    assert Later(**given, added=4).digest("clean") != card.digest("clean")

@@ -1,0 +1,103 @@
+"""Records against the cards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cells.verify import Checked, verify
+from g2d_bench.records.record import key_of, read_predictions, read_record, sealed, to_json
+from g2d_bench.records.signature import NUMBERS
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def forge(path: Path, how: Change) -> None:
+    """Edit a record and seal it again, as one who knows how would."""
+    raw = json.loads(path.read_text())
+    how(raw)
+    path.write_text(json.dumps(raw))
+    path.write_bytes(to_json(sealed(read_record(path))))
+
+
+def said(path: Path, checked: Checked) -> list[str]:
+    """Return what was found wrong with one record, without its place; nothing else may be wrong."""
+    prefix = f"{path}: "
+    assert all(problem.startswith(prefix) for problem in checked.problems), checked.problems
+    return [problem.removeprefix(prefix) for problem in checked.problems]
+
+
+@pytest.fixture
+def carded(folder: Any) -> Path:
+    """A record whose signature names the shipped cards."""
+    cards = Catalogue.open()
+    task, protocol, encoder = cards.tasks["siim-seg"], cards.protocols["clean"], cards.encoders["random"]
+    identity = {
+        "cell": {"task": "siim-seg", "fraction": 0.01, "protocol": "clean", "seed": 0, "encoder": "random"},
+        "task": task.digest("clean"),
+        "protocol": protocol.digest("segmentation"),
+        "encoder": encoder.digest,
+        "weights": "init:resnet18:84738222:0",
+        "data": "b" * 64,
+        "numbers": NUMBERS,
+    }
+    found = folder.add("random", metrics_names=task.metrics)
+    record = found.record.model_copy(
+        update={
+            "key": key_of(identity),
+            "signature": f"siim-seg@{task.version}#{task.digest('clean')[:4]}|phantom:siim#bbbbbbbb"
+            f"|split:clean#cccccccc|clean@{protocol.version}#{protocol.digest('segmentation')[:4]}|n{NUMBERS}",
+            "encoder": found.record.encoder.model_copy(
+                update={"card_hash": encoder.digest, "weights": identity["weights"]}
+            ),
+        }
+    )
+    predictions = read_predictions(found.path, found.record)
+    found.path.unlink()
+    found.path.with_suffix(".npz").unlink()
+    path: Path = folder.store.path(found.cell, kind="phantom", version=task.version, key=record.key)
+    folder.store.save(path, record, predictions)
+    return path
+
+
+def test_a_record_of_these_cards_passes(carded: Path, folder: Any) -> None:
+    checked = verify(folder.root)
+    assert checked.problems == ()
+    assert checked.undecided == ("1 x ids, patients and truth: the generated siim is not here",)
+
+
+@pytest.mark.parametrize(
+    ("how", "problem"),
+    [
+        (lambda raw: raw["encoder"].update(weights="init:resnet18:84738222:2"), "encoder.weights: "),
+        (lambda raw: raw["encoder"].update(weights="f" * 64), "encoder.weights: says 'ffff"),
+        (
+            lambda raw: raw["encoder"].update(card_hash="f" * 64),
+            "key: is not that of the record's cell, cards",
+        ),
+        (lambda raw: raw["data"].update(hash="bbbbbbbb" + "c" * 56), "key: is not that of the record's cell"),
+        (lambda raw: raw["metrics"].pop("dice_legacy"), "metrics.dice_legacy: is missing"),
+        (lambda raw: raw["metrics"].update(dice_pooled=0.5), "metrics.dice_pooled: "),
+        (lambda raw: raw.update(kind="grounding"), "kind: says 'grounding', the card of siim-seg says"),
+    ],
+)
+def test_against_the_cards(carded: Path, folder: Any, how: Change, problem: str) -> None:
+    forge(carded, how)
+    assert any(line.startswith(problem) for line in said(carded, verify(folder.root)))
+
+
+def test_cards_that_changed_since_are_said(carded: Path, folder: Any) -> None:
+    forge(carded, lambda raw: raw.update(signature=raw["signature"].replace("siim-seg@1.0", "siim-seg@0.9")))
+    target = carded.parents[1].with_name("siim-seg@0.9") / carded.parent.name
+    target.mkdir(parents=True)
+    for path in (carded, carded.with_suffix(".npz")):
+        path.rename(target / path.name)
+    checked = verify(folder.root)
+    assert checked.problems == ()
+    reason = "1 x kind, labels, metrics and key: the card of task siim-seg is another one here"
+    assert reason in checked.undecided

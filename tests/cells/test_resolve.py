@@ -1,0 +1,74 @@
+"""A cell with everything that it names opened."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cells import resolve
+from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.resolve import identity
+from g2d_bench.cells.settings import Settings
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.record import key_of
+
+CELL = Cell(task="covid-cxr-seg", fraction=1.0, protocol="clean", seed=0, encoder="random")
+CARDS = Catalogue.open()
+
+
+def of(cell: Cell, **changes: Any) -> str:
+    """The key of a cell on made-up data."""
+    given: dict[str, Any] = {
+        "task": CARDS.tasks[cell.task],
+        "protocol": CARDS.protocols[cell.protocol],
+        "card": CARDS.encoders[cell.encoder],
+        "checkpoint": None,
+        "weights": "w",
+        "content": "c",
+    }
+    return key_of(identity(cell, **(given | changes)))
+
+
+def test_key_moves_with_all_that_moves_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [
+        of(CELL),
+        of(replace(CELL, seed=1)),
+        of(replace(CELL, fraction=0.1)),
+        of(replace(CELL, encoder="g2d")),
+        of(CELL, weights="v"),
+        of(CELL, content="d"),
+        of(CELL, task=CARDS.tasks[CELL.task].model_copy(update={"eval_size": 128})),
+        of(CELL, protocol=CARDS.protocols["clean+fast"]),
+    ]
+    monkeypatch.setattr(resolve, "NUMBERS", resolve.NUMBERS + 1)
+    keys.append(of(CELL))
+    assert len(set(keys)) == len(keys)
+
+
+def test_prose_and_the_place_of_a_file_move_no_key(tmp_path: Path) -> None:
+    renamed = CARDS.tasks[CELL.task].model_copy(update={"title": "another", "notes": ("new",)})
+    assert of(CELL, task=renamed, checkpoint=tmp_path / "weights.pt") == of(CELL)
+
+
+def test_a_resolved_cell_opens_its_data(tiny_root: Path, tmp_path: Path) -> None:
+    found = Bench(Settings(data_root=tiny_root, results=tmp_path / "runs")).resolve(CELL)
+    parts = found.data().split.parts
+    assert sum(len(ids) for ids in parts.values()) == len(found.manifest.samples) == 40
+    with pytest.raises(FrozenInstanceError):
+        found.key = "other"  # type: ignore[misc]
+    found.fill_caches()
+    pixels = found.data().pixels(found.card.image.size)
+    assert len(pixels.rows(parts["train"])) == len(parts["train"])
+
+
+def test_an_encoder_in_memory_is_taken_as_it_is(tiny_root: Path, tmp_path: Path) -> None:
+    model = resolve.Model(encoder=cast(Any, object()), digest="m" * 64)
+    settings = Settings(data_root=tiny_root, results=tmp_path / "runs")
+    found = Bench(settings, models={"random": model}).resolve(CELL)
+    assert found.load() is model.encoder
+    assert found.weights == model.digest
+    assert found.key != Bench(settings).resolve(CELL).key

@@ -1,0 +1,53 @@
+"""Cells become records."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from g2d_bench.cells import workers as local
+from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.settings import Settings
+from g2d_bench.cells.verify import verify
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.record import Record
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Bench]:
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "data" / "rsna" / "stage_2_train_images"
+    folder.mkdir(parents=True)
+    rows: list[list[object]] = []
+    for n in range(60):
+        pixels = generator.normal(100 + 20 * (n % 2), 20, (48, 48))
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"p{n:03}.png")
+        rows.append([f"p{n:03}", *((8.0, 8.0, 20.0, 20.0, 1) if n % 2 else ("", "", "", "", 0))])
+    with (folder.parent / "stage_2_train_labels.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([["patientId", "x", "y", "width", "height", "Target"], *rows])
+    return lambda: Bench(Settings(data_root=tmp_path / "data", results=tmp_path / "runs"))
+
+
+def test_records_of_both_precisions_lie_beside_each_other(bench: Callable[[], Bench], tmp_path: Path) -> None:
+    cells = [
+        Cell(task="rsna-cls", fraction=1.0, protocol=name, seed=0, encoder="random")
+        for name in ("clean", "clean+fast")
+    ]
+    exact, fast = local.execute(cells, bench(), jobs=1).records
+    assert isinstance(exact, Record)
+    assert exact.key != fast.key
+    assert exact.signature != fast.signature
+    assert fast.notes["precision"] == "fast"
+    assert "precision" not in exact.notes
+    assert exact.predictions is not None
+    assert fast.predictions is not None
+    assert exact.predictions.sha256 != fast.predictions.sha256
+    assert abs((exact.metrics["auroc"] or 0) - (fast.metrics["auroc"] or 0)) < 0.1
+    assert local.execute(cells, bench(), jobs=1).reused == 2
+    assert verify(tmp_path / "runs").problems == ()

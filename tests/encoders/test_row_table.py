@@ -1,0 +1,58 @@
+"""Tables of features, kept row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.encoders import features as features_module
+from g2d_bench.encoders.features import (
+    BATCH,
+    features_key,
+    pooled_features,
+)
+from g2d_bench.encoders.load import Encoder, load_encoder
+
+MakeCard = Callable[[str], EncoderCard]
+
+
+@pytest.fixture(scope="module")
+def encoder(small_card: MakeCard) -> Encoder:
+    return load_encoder(small_card("random"), seed=3)
+
+
+@pytest.fixture(scope="module")
+def pixels() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (3 * BATCH + 5, 32, 32), dtype=np.uint8)
+
+
+def test_each_image_is_computed_once(
+    encoder: Encoder,
+    pixels: NDArray[np.uint8],
+    tmp_path: Path,
+    forwarded: Callable[[ModuleType], list[int]],
+) -> None:
+    computed = forwarded(features_module)
+    first = pooled_features(encoder, pixels, [1, 2, 3], content="c", folder=tmp_path)
+    both = pooled_features(encoder, pixels, [3, 4, 2], content="c", folder=tmp_path)
+    again = pooled_features(encoder, pixels, [4, 1], content="c", folder=tmp_path)
+    assert computed == [1, 2, 3, 4]
+    assert np.array_equal(both[0], first[2])
+    assert np.array_equal(again, np.stack([both[1], first[0]]))
+    pooled_features(encoder, pixels, [1], content="other data", folder=tmp_path)
+    assert computed == [1, 2, 3, 4, 1]
+    assert len(list(tmp_path.glob("*.done.npy"))) == 2
+
+
+def test_damaged_tables_are_made_again(encoder: Encoder, pixels: NDArray[np.uint8], tmp_path: Path) -> None:
+    first = pooled_features(encoder, pixels, [1, 2], content="c", folder=tmp_path)
+    key = features_key(encoder, "c")
+    for content in (b"", b"\x93NUMPY broken"):
+        (tmp_path / f"{key}.npy").write_bytes(content)
+        assert np.array_equal(pooled_features(encoder, pixels, [1, 2], content="c", folder=tmp_path), first)

@@ -1,0 +1,98 @@
+"""Metrics by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from sklearn.metrics import (
+    roc_auc_score,
+)
+
+from g2d_bench.errors import InputError
+from g2d_bench.metrics import registry
+from g2d_bench.metrics.registry import FAMILIES, measure, metric_names, metric_spec, metrics
+from g2d_bench.metrics.segmentation import (
+    METRICS,
+)
+
+Array = npt.NDArray[Any]
+
+
+def _stored(scores: Array, targets: Array, **more: Array) -> dict[str, Array]:
+    names = np.array([f"L{k}" for k in range(scores.shape[1])])
+    return {
+        "id": np.arange(len(scores)),
+        "scores": scores,
+        "targets": targets.astype(float),
+        "label": names,
+        **more,
+    }
+
+
+def _random(seed: int, samples: int, labels: int, distinct: int) -> tuple[Array, Array]:
+    """Scores with many ties where ``distinct`` is small."""
+    generator = np.random.default_rng(seed)
+    targets = (generator.random((samples, labels)) < generator.choice([0.0, 0.1, 0.5, 1.0])).astype(float)
+    scores = generator.integers(0, distinct, (samples, labels)) / distinct
+    return scores, targets
+
+
+NAMES = tuple(METRICS)
+
+
+def test_one_label_by_name() -> None:
+    scores, targets = _random(11, 80, 3, 20)
+    targets = (np.random.default_rng(2).random(targets.shape) < 0.3).astype(float)
+    stored = _stored(scores, targets)
+    each = [metric_spec(f"auroc/L{k}")(stored) for k in range(3)]
+    assert each == pytest.approx([roc_auc_score(targets[:, k], scores[:, k]) for k in range(3)])
+    assert np.mean(each) == pytest.approx(metric_spec("auroc")(stored))
+    with pytest.raises(InputError, match="did you mean 'L1'"):
+        metric_spec("auroc/L11")(stored)
+    for wrong in ("auroc/", "accuracy/L1", "dice_positive/L1"):
+        with pytest.raises(InputError, match="unknown metric"):
+            metric_spec(wrong)
+
+
+def test_names_resolve() -> None:
+    assert set(NAMES) <= set(metric_names())
+    assert metric_spec("dice_legacy").higher_is_better
+    with pytest.raises(InputError, match="did you mean 'dice_positive'"):
+        metric_spec("dice_positiv")
+
+
+def test_every_metric_stands_in_one_family_under_its_own_name() -> None:
+    names = [name for family in FAMILIES for name in FAMILIES[family]]
+    assert sorted(names) == metric_names()
+    assert all(spec.name == name for name, spec in metrics().items())
+
+
+def test_measure_says_all_that_it_is_asked() -> None:
+    scores = np.array([[0.1], [0.6], [0.4], [0.9]])
+    stored = _stored(scores, np.array([[0], [0], [1], [1]]))
+    assert measure(stored, ("auroc", "auroc/L0")) == pytest.approx({"auroc": 0.75, "auroc/L0": 0.75})
+    with pytest.raises(InputError, match="unknown metric 'aroc'"):
+        measure(stored, ("auroc", "aroc"))
+
+
+class Families(dict[str, Any]):
+    """Families by name."""
+
+    def module(self, name: str) -> str:
+        """Return where one is defined."""
+        return f"some.{name}"
+
+
+def test_a_name_that_two_families_take_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    double = dict.fromkeys(("segmentation", "detection"), FAMILIES["segmentation"])
+    monkeypatch.setattr(registry, "FAMILIES", Families(double))
+    registry.metrics.cache_clear()
+    try:
+        with pytest.raises(InputError, match="is defined elsewhere, too"):
+            registry.metrics()
+    finally:
+        monkeypatch.undo()
+        registry.metrics.cache_clear()

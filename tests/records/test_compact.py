@@ -1,0 +1,78 @@
+"""Compact copies of records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from g2d_bench.cells.verify import verify
+from g2d_bench.errors import InputError
+from g2d_bench.records.compact import compact, write_compact
+from g2d_bench.records.record import read_predictions, read_record
+from g2d_bench.records.selection import select
+
+Edit = Callable[[Path, Callable[[dict[str, Any]], None]], None]
+
+
+def test_compact_copies_verify_and_are_small(folder: Any, other: Any) -> None:
+    folder.grid({"g2d": 0.6}, images=400)
+    before = select(folder.root)
+    written = write_compact(before, folder.root, other.root)
+    assert verify(other.root).problems == ()
+    for found, path in zip(before, written, strict=True):
+        kept = read_record(path)
+        assert kept.metrics == found.record.metrics
+        assert kept.key == found.record.key
+        assert kept.notes["left_out_of_predictions"] == ["mask"]
+        assert path.stat().st_size + path.with_suffix(".npz").stat().st_size < 20_000
+        arrays = read_predictions(path, kept)
+        assert set(arrays) == {"id", "patient", "intersection", "predicted", "true"}
+        assert arrays["true"].dtype == np.uint16
+    contents = [path.read_bytes() + path.with_suffix(".npz").read_bytes() for path in written]
+    write_compact(before, folder.root, other.root)
+    assert contents == [path.read_bytes() + path.with_suffix(".npz").read_bytes() for path in written]
+
+
+def test_compact_keeps_every_value_exactly(folder: Any) -> None:
+    found = folder.add("g2d")
+    predictions = read_predictions(found.path, found.record)
+    predictions |= {"patient": predictions["patient"], "label": np.array(["x"])}
+    predictions["true"] = predictions["true"].astype(np.float64)
+    kept = compact(found.record, predictions)
+    for name, array in kept.items():
+        assert np.array_equal(array, predictions[name])
+    assert kept["true"].dtype == np.float16 or kept["true"].dtype == np.float32
+    assert "label" in kept
+    assert kept["intersection"].dtype.itemsize <= 2
+
+
+def test_what_cannot_be_verified_is_not_made_compact(folder: Any, other: Any, edit: Edit) -> None:
+    path = folder.add("g2d").path
+    edit(path, lambda raw: raw["metrics"].update(dice_positive=0.9))
+    with pytest.raises(InputError, match="only what can be verified"):
+        write_compact(select(folder.root), folder.root, other.root)
+    assert not other.root.exists() or not list(other.root.rglob("*.json"))
+
+
+def test_compact_keeps_records_without_numbers(folder: Any, other: Any) -> None:
+    found = folder.add("g2d")
+    empty = found.record.model_copy(
+        update={
+            "metrics": dict.fromkeys(found.record.metrics),
+            "predictions": None,
+            "notes": {"n/a": "no text"},
+        }
+    )
+    found.path.with_suffix(".npz").unlink()
+    empty = folder.store.save(found.path, empty, {})
+    (path,) = write_compact(select(folder.root), folder.root, other.root)
+    assert read_record(path) == empty
+    assert str(verify(other.root)) == "1 record, 0 metrics computed again, all as recorded"
+    unproven = empty.model_copy(update={"metrics": {"dice_positive": 0.5}})
+    folder.store.save(found.path, unproven, {})
+    with pytest.raises(InputError, match="keeps no predictions"):
+        write_compact(select(folder.root), folder.root, other.root)

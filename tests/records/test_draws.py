@@ -1,0 +1,43 @@
+"""Draws of patients, kept."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from g2d_bench.records.draws import DrawCache, draw
+
+
+def test_a_changed_metric_and_a_broken_cache_are_drawn_again(tmp_path: Path) -> None:
+    cache = DrawCache(tmp_path)
+
+    def get(point: float, drawn: float) -> float:
+        made = cache.get("0" * 64, 2, {"auroc/Edema": point}, lambda _: np.full(2, drawn))["auroc/Edema"]
+        assert made is not None
+        return float(made[0])
+
+    assert [get(0.5, 1.0), get(0.5, 2.0), get(0.6, 3.0), get(0.6, 4.0)] == [1.0, 1.0, 3.0, 3.0]
+    assert [get(math.nan, 5.0), get(math.nan, 6.0)] == [5.0, 5.0]
+    (file,) = tmp_path.glob("*.npz")
+    file.write_bytes(b"broken")
+    assert get(0.6, 7.0) == 7.0
+    assert cache.get("1" * 64, 2, {"x": 0.5}, lambda _: None) == {"x": None}
+    assert cache.get("1" * 64, 2, {"x": 0.5}, lambda _: pytest.fail("drawn again")) == {"x": None}
+
+
+def test_a_large_test_set_gets_fewer_draws_where_each_is_costly() -> None:
+    size = 5000
+    rng = np.random.default_rng(0)
+    arrays = {
+        "id": np.arange(size),
+        "patient": np.arange(size).astype(str),
+        "scores": rng.random((size, 1)),
+        "targets": rng.integers(0, 2, (size, 1)).astype(float),
+        "label": np.array(["x"]),
+    }
+    drawn = draw("auroc", arrays, 40)
+    assert drawn is not None
+    assert len(drawn) == 10

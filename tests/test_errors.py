@@ -1,0 +1,34 @@
+"""Errors that a user can mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from g2d_bench.errors import InputError, did_you_mean
+
+
+def test_an_input_error_is_one_line_whatever_the_names() -> None:
+    error = InputError("bad\n thing \x1b[1m", file="a\nb\x1b", field="c\u202e")
+    assert str(error) == "a\\x0ab\\x1b: c\\u202e: bad thing \\x1b[1m"
+
+
+def test_file_and_field_stand_before_the_message(tmp_path: Path) -> None:
+    assert str(InputError("is empty", file=tmp_path / "a.csv", field="patient")) == (
+        f"{tmp_path / 'a.csv'}: patient: is empty"
+    )
+    assert str(InputError("is empty", field="--seed")) == "--seed: is empty"
+    assert str(InputError("is\n   empty")) == "is empty"
+
+
+@pytest.mark.parametrize(
+    ("word", "allowed", "says"),
+    [
+        ("siim-sg", ["rsna-seg", "siim-seg"], "did you mean 'siim-seg'?"),
+        ("xyz", ["rsna", "chexpert"], "allowed: chexpert, rsna"),
+        ("xyz", [], "allowed: none"),
+    ],
+)
+def test_the_nearest_word_or_all(word: str, allowed: list[str], says: str) -> None:
+    assert did_you_mean(word, allowed) == says
