@@ -247,7 +247,8 @@ def test_a_kill(name: str, base: Path, run: Run, tmp_path: Path, tally: Tally) -
     survives(name, 2, 1, base, run, tmp_path, tally)
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(6, marks=pytest.mark.campaign)])
+@pytest.mark.campaign
+@pytest.mark.parametrize("count", [6])
 @pytest.mark.parametrize(
     "numbers", [(signal.SIGTERM,), (signal.SIGINT,), (signal.SIGINT, signal.SIGINT), (signal.SIGHUP,)]
 )
@@ -275,6 +276,7 @@ def test_signals(
         assert not any(faults), (ended, again)
 
 
+@pytest.mark.campaign
 def test_a_clock_set_back(base: Path, run: Run, tmp_path: Path, tally: Tally) -> None:
     """Files from the future and from 1970, as after a wrong clock: nothing is made again, nothing waits."""
     place = tmp_path / "place"
@@ -290,6 +292,7 @@ def test_a_clock_set_back(base: Path, run: Run, tmp_path: Path, tally: Tally) ->
         assert content(place) == wanted
 
 
+@pytest.mark.campaign
 def test_a_worker_that_is_killed(start: Any, grid: Any, tmp_path: Path, tally: Tally) -> None:
     """With two jobs, one of them shot: the run ends, says so, and another finishes it."""
     arguments = grid("0-5", "--jobs", "2")
