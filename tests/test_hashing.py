@@ -36,7 +36,7 @@ def test_code_is_known_by_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyP
     module.write_text("pass")
     digest_code.cache_clear()
     assert digest_code("some_module_of_ours", "json") != before
-    assert all(find_spec(name) for name in features_module.CODE), "every module exists"
+    assert all(find_spec(f"g2d_bench.{name}") for name in features_module.CODE), "every package exists"
 
 
 def test_json_is_digested_in_one_form() -> None:

@@ -19,6 +19,7 @@ from g2d_bench.processes import cores
 from g2d_bench.provenance import Stopwatch, commit, hardware, now, peak_memory_mb, versions
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import (
+    NOT_APPLICABLE,
     SPLIT_DEFECTS,
     WHY_UNDEFINED,
     DataPart,
@@ -193,6 +194,8 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
 
 def undefined_notes(outcome: Outcome, data: TaskData) -> dict[str, Any]:
     """Return a note that says of each metric without a value why it has none."""
+    if NOT_APPLICABLE in outcome.notes:
+        return {}
     names = [name for name, value in outcome.metrics.items() if math.isnan(value)]
     return {WHY_UNDEFINED: {name: data.why_undefined(name) for name in names}} if names else {}
 

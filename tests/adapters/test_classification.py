@@ -35,6 +35,7 @@ from g2d_bench.records.cell import Cell
 from g2d_bench.records.recompute import recompute
 from g2d_bench.records.record import Failure, Record, read_predictions
 
+WEIGHTS = Path(__file__).resolve().parents[2] / "g2d_bench" / "weights"
 CLASSES = ("normal", "pneumonia", "COVID-19")
 
 
@@ -405,9 +406,11 @@ def test_features_are_computed_once_for_all_that_ask(
     darker = re.sub(r"(?m)^mean = .*$", "mean = 0.3", card)
     assert darker != card
     (tmp_path / "encoders" / "darker.toml").write_text(darker)
+    # A card of one's own takes no shipped weights.
+    shutil.copy(WEIGHTS / "convirt.safetensors", tmp_path / "encoders")
     assert sweep("darker", "cxr14-cls", encoder_dirs=(tmp_path / "encoders",), encoder="darker") == 70
     # the weights,
     assert sweep("other weights", "cxr14-cls", encoder="gloria") == 70
     # the code.
-    monkeypatch.setattr(features, "digest_code", lambda *_: "edited")
+    monkeypatch.setattr(features, "digest_package", lambda _: "edited")
     assert sweep("other code", "cxr14-cls") == 70

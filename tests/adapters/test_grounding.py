@@ -30,6 +30,8 @@ from g2d_bench.records.cell import Cell
 from g2d_bench.records.recompute import recompute
 
 SIDE = 64
+DRAWN = 1024
+"""Side of the films on which RSNA's boxes are drawn; the reader scales them to smaller ones."""
 CELL = Cell(task="rsna-ground", fraction=1.0, protocol="clean", seed=0, encoder="convirt")
 
 
@@ -44,7 +46,7 @@ def write_rsna(root: Path, count: int = 40) -> None:
         left, top = (8 * generator.integers(0, 7, 2)).tolist()
         if n % 2 == 0:
             pixels[top : top + 16, left : left + 16] += 150
-            rows.append([f"p{n:03}", left, top, 16, 16, 1])
+            rows.append([f"p{n:03}", *(side * DRAWN // SIDE for side in (left, top, 16, 16)), 1])
         else:
             rows.append([f"p{n:03}", "", "", "", "", 0])
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"p{n:03}.png")

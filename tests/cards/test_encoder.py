@@ -67,7 +67,7 @@ def test_good_card(tmp_path: Path) -> None:
         (
             'objective = "mgca"',
             'objective = "mgac"',
-            "objective: 'mgac' is not allowed; did you mean 'mgca'?",
+            "objective: unknown objective 'mgac'; did you mean 'mgca'?",
         ),
         (
             'container = "state_dict"',

@@ -14,8 +14,8 @@ Start = Callable[..., Any]
 Grid = Callable[..., list[str]]
 Measured = Callable[[Path], dict[str, Any]]
 
-OWN = re.compile(r"^\[.*: done$", re.MULTILINE)
-OTHERS = re.compile(r"^\[.*: done \(another run\)$", re.MULTILINE)
+OWN = re.compile(r"^\[.*: done(?:; WARNING.*)?(?<! \(another run\))$", re.MULTILINE)
+OTHERS = re.compile(r"^\[.*: done(?:; WARNING.*)? \(another run\)$", re.MULTILINE)
 SEEDS = "0-5"
 CELLS = 6
 

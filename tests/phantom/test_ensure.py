@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -138,6 +139,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_left_is_swept_and_living_work_is_not(tmp_path: Path) -> None:
+    ensure("cxr14", root=tmp_path, count=2, size=SIZE, workers=1)
     old, living, other = (tmp_path / name for name in (".cxr14-aaaa", ".cxr14-bbbb", ".cxr14-x"))
     past = time.time() - 2 * ABANDONED
     for folder in (old, living):
@@ -152,8 +154,12 @@ def test_what_a_killed_run_left_is_swept_and_living_work_is_not(tmp_path: Path) 
     os.utime(unrelated, (past, past))
     for _ in range(2):
         ensure("cxr14", root=tmp_path, count=2, size=SIZE, workers=1)
-        assert (tmp_path / "cxr14").is_dir()
         assert hidden(tmp_path) == {living.name, other.name, unrelated.name}
+    # Who generates holds the lock: then nobody works in such a folder, however young it is.
+    shutil.rmtree(tmp_path / "cxr14")
+    ensure("cxr14", root=tmp_path, count=2, size=SIZE, workers=1)
+    assert (tmp_path / "cxr14").is_dir()
+    assert hidden(tmp_path) == {other.name, unrelated.name}
 
 
 def test_nothing_is_left_of_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -369,7 +369,7 @@ def test_phantom_recipe_is_that_of_the_cards() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "mcga"}, "method: unknown 'mcga'; did you mean 'mgca'"),
+        ({"method": "mcga"}, "--objective: unknown 'mcga'; did you mean 'mgca'"),
         ({"method": "mgca", "preset": "papre"}, "--preset: unknown 'papre'; did you mean 'paper'"),
         ({"method": "mgca", "variant": "code"}, "--variant: unknown 'code'"),
         ({"method": "mgca", "overrides": {"step": 1}}, "a recipe has no 'step'; did you mean 'steps'"),
