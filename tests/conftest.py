@@ -7,6 +7,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +284,60 @@ def edit() -> Callable[[Path, Callable[[dict[str, Any]], None]], None]:
         path.write_text(json.dumps(raw))
 
     return change
+
+
+class Page(HTMLParser):
+    """Reads the tables below each section, the links and all text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.sections: dict[str, list[list[str]]] = {}
+        self.links: list[str] = []
+        self.lines: list[dict[str, str | None]] = []
+        self.texts: list[str] = []
+        self.depth: list[str] = []
+        self._at = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "section":
+            self._at = given.get("id") or "overview"
+            self.sections.setdefault(self._at, [])
+        elif tag == "tr":
+            self.sections[self._at].append([])
+        elif tag in ("td", "th"):
+            self.sections[self._at][-1].append("")
+        elif tag == "a":
+            self.links.append(given["href"] or "")
+        elif tag == "line":
+            self.lines.append(given)
+        if tag not in ("meta", "line", "circle", "input"):
+            self.depth.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("line", "circle"):
+            return
+        assert self.depth.pop() == tag, "tags close in order"
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+        if {"td", "th"} & set(self.depth) and "svg" not in self.depth and self.sections.get(self._at):
+            row = self.sections[self._at][-1]
+            row[-1] = " ".join(f"{row[-1]} {data}".split())
+
+    def rows(self, section: str) -> dict[str, list[str]]:
+        """Return the rows of a section's table by their first cell."""
+        return {row[0]: row[1:] for row in self.sections[section]}
+
+
+@pytest.fixture
+def made(folder: Folder, cli: Callable[..., Any], tmp_path: Path) -> Callable[..., Page]:
+    """Make the leaderboard of the folder and read its page."""
+
+    def make(*options: str) -> Page:
+        result = cli("leaderboard", "--results", folder.root, "--out", "site", *options)
+        assert result.exit_code == 0, result.output
+        return Page((tmp_path / "site" / "index.html").read_text())
+
+    return make

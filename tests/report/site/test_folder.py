@@ -6,7 +6,6 @@ import errno
 import json
 import shutil
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,63 +14,8 @@ import pytest
 from g2d_bench.report.site.folder import _locked
 
 
-class Page(HTMLParser):
-    """Reads the tables below each section, the links and all text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.sections: dict[str, list[list[str]]] = {}
-        self.links: list[str] = []
-        self.lines: list[dict[str, str | None]] = []
-        self.texts: list[str] = []
-        self.depth: list[str] = []
-        self._at = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag == "section":
-            self._at = given.get("id") or "overview"
-            self.sections.setdefault(self._at, [])
-        elif tag == "tr":
-            self.sections[self._at].append([])
-        elif tag in ("td", "th"):
-            self.sections[self._at][-1].append("")
-        elif tag == "a":
-            self.links.append(given["href"] or "")
-        elif tag == "line":
-            self.lines.append(given)
-        if tag not in ("meta", "line", "circle", "input"):
-            self.depth.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("line", "circle"):
-            return
-        assert self.depth.pop() == tag, "tags close in order"
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-        if {"td", "th"} & set(self.depth) and "svg" not in self.depth and self.sections.get(self._at):
-            row = self.sections[self._at][-1]
-            row[-1] = " ".join(f"{row[-1]} {data}".split())
-
-
-def rows(page: Page, section: str) -> dict[str, list[str]]:
-    return {row[0]: row[1:] for row in page.sections[section]}
-
-
-@pytest.fixture
-def made(folder: Any, cli: Callable[..., Any], tmp_path: Path) -> Callable[..., Page]:
-    def make(*options: str) -> Page:
-        result = cli("leaderboard", "--results", folder.root, "--out", "site", *options)
-        assert result.exit_code == 0, result.output
-        return Page((tmp_path / "site" / "index.html").read_text())
-
-    return make
-
-
 def test_an_earlier_page_is_replaced_and_anything_else_left_alone(
-    folder: Any, made: Callable[..., Page], cli: Callable[..., Any], tmp_path: Path
+    folder: Any, made: Callable[..., Any], cli: Callable[..., Any], tmp_path: Path
 ) -> None:
     folder.add("g2d")
     folder.add("random")
@@ -82,7 +26,7 @@ def test_an_earlier_page_is_replaced_and_anything_else_left_alone(
     (site / "CNAME").write_text("scores.example")
     (site / ".draft-notes").mkdir()
     folder.add("mgca")
-    assert "mgca" in rows(made("--encoder", "g2d,mgca"), "siim-seg-0.01-clean-generated")
+    assert "mgca" in made("--encoder", "g2d,mgca").rows("siim-seg-0.01-clean-generated")
     assert (site / "records" / "old.json").read_text() == "{}"
     assert (site / "CNAME").read_text() == "scores.example"
     assert (site / ".draft-notes").is_dir()
@@ -127,7 +71,7 @@ def everything(folder: Path) -> dict[str, bytes | str]:
     ],
 )
 def test_what_is_no_place_for_a_page_is_one_line_and_nothing_changes(
-    folder: Any, made: Callable[..., Page], cli: Callable[..., Any], tmp_path: Path, out: str, message: str
+    folder: Any, made: Callable[..., Any], cli: Callable[..., Any], tmp_path: Path, out: str, message: str
 ) -> None:
     folder.add("g2d")
     made()
@@ -150,7 +94,7 @@ def test_what_is_no_place_for_a_page_is_one_line_and_nothing_changes(
 
 
 def test_a_list_of_files_from_elsewhere_removes_nothing_outside(
-    folder: Any, made: Callable[..., Page], tmp_path: Path
+    folder: Any, made: Callable[..., Any], tmp_path: Path
 ) -> None:
     folder.add("g2d")
     made()
@@ -167,7 +111,7 @@ def test_a_list_of_files_from_elsewhere_removes_nothing_outside(
 
 
 def test_drafts_of_killed_runs_are_swept_and_those_at_work_are_not(
-    folder: Any, made: Callable[..., Page], tmp_path: Path
+    folder: Any, made: Callable[..., Any], tmp_path: Path
 ) -> None:
     folder.add("g2d")
     made()
@@ -192,7 +136,7 @@ def test_drafts_of_killed_runs_are_swept_and_those_at_work_are_not(
 
 
 def test_a_full_disk_leaves_the_earlier_page(
-    folder: Any, made: Callable[..., Page], cli: Callable[..., Any], tmp_path: Path, monkeypatch: Any
+    folder: Any, made: Callable[..., Any], cli: Callable[..., Any], tmp_path: Path, monkeypatch: Any
 ) -> None:
     folder.add("g2d")
     made()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,79 +16,24 @@ from g2d_bench.report.model import GENERATED
 from g2d_bench.report.site.page import WIDTH
 
 
-class Page(HTMLParser):
-    """Reads the tables below each section, the links and all text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.sections: dict[str, list[list[str]]] = {}
-        self.links: list[str] = []
-        self.lines: list[dict[str, str | None]] = []
-        self.texts: list[str] = []
-        self.depth: list[str] = []
-        self._at = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag == "section":
-            self._at = given.get("id") or "overview"
-            self.sections.setdefault(self._at, [])
-        elif tag == "tr":
-            self.sections[self._at].append([])
-        elif tag in ("td", "th"):
-            self.sections[self._at][-1].append("")
-        elif tag == "a":
-            self.links.append(given["href"] or "")
-        elif tag == "line":
-            self.lines.append(given)
-        if tag not in ("meta", "line", "circle", "input"):
-            self.depth.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("line", "circle"):
-            return
-        assert self.depth.pop() == tag, "tags close in order"
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-        if {"td", "th"} & set(self.depth) and "svg" not in self.depth and self.sections.get(self._at):
-            row = self.sections[self._at][-1]
-            row[-1] = " ".join(f"{row[-1]} {data}".split())
-
-
-def rows(page: Page, section: str) -> dict[str, list[str]]:
-    return {row[0]: row[1:] for row in page.sections[section]}
-
-
-@pytest.fixture
-def made(folder: Any, cli: Callable[..., Any], tmp_path: Path) -> Callable[..., Page]:
-    def make(*options: str) -> Page:
-        result = cli("leaderboard", "--results", folder.root, "--out", "site", *options)
-        assert result.exit_code == 0, result.output
-        return Page((tmp_path / "site" / "index.html").read_text())
-
-    return make
-
-
 def test_every_number_stands_there_best_first_with_its_records(
-    folder: Any, made: Callable[..., Page], cli: Callable[..., Any], tmp_path: Path
+    folder: Any, made: Callable[..., Any], cli: Callable[..., Any], tmp_path: Path
 ) -> None:
     folder.grid({"random": 0.3, "g2d": 0.6, "mgca": 0.5}, (0.01, 0.1))
     page = made()
     assert page.depth == []
     for fraction in ("0.01", "0.1"):
-        table = rows(page, f"siim-seg-{fraction}-clean-generated")
+        table = page.rows(f"siim-seg-{fraction}-clean-generated")
         assert list(table) == ["encoder", "g2d", "mgca", "random", "all-empty"]
         assert table["encoder"][0] == "dice_positive ★"
         assert [row[-1] for row in table.values()] == ["records (by seed)", "0 1 2", "0 1 2", "0 1 2", ""]
     lines = json.loads(cli("table", "--results", folder.root, "--format", "json").stdout)
-    shown = {name: row[0] for name, row in rows(page, "siim-seg-0.1-clean-generated").items()}
+    shown = {name: row[0] for name, row in page.rows("siim-seg-0.1-clean-generated").items()}
     ten = next(table for table in lines if "10 %" in table["title"])
     for row in ten["rows"]:
         value = row["values"][0]
         assert shown[row["name"]].startswith(f"{value['mean']:.1f}")
-    overview = rows(page, "overview")
+    overview = page.rows("overview")
     assert overview["siim-seg, dice_positive · 10 %"][2] == shown["g2d"]
 
     # Each link leads to a copy of the record, or into the page.
@@ -104,7 +48,7 @@ def test_every_number_stands_there_best_first_with_its_records(
     assert {link for link in page.links if link[0] not in "#r"} == {"leaderboard.json"}
 
 
-def test_intervals_are_drawn_to_scale(folder: Any, made: Callable[..., Page], tmp_path: Path) -> None:
+def test_intervals_are_drawn_to_scale(folder: Any, made: Callable[..., Any], tmp_path: Path) -> None:
     folder.grid({"random": 0.3, "g2d": 0.6})
     page = made()
     ends = [(float(line["x1"] or "nan"), float(line["x2"] or "nan")) for line in page.lines]
@@ -120,7 +64,7 @@ def test_intervals_are_drawn_to_scale(folder: Any, made: Callable[..., Page], tm
 
 
 def test_generated_data_says_so_at_every_table_and_real_data_does_not(
-    folder: Any, made: Callable[..., Page]
+    folder: Any, made: Callable[..., Any]
 ) -> None:
     folder.grid({"g2d": 0.6}, data_kind="real")
     page = made()
@@ -133,7 +77,7 @@ def test_generated_data_says_so_at_every_table_and_real_data_does_not(
     ]
 
 
-def test_names_and_titles_are_text(folder: Any, made: Callable[..., Page], tmp_path: Path) -> None:
+def test_names_and_titles_are_text(folder: Any, made: Callable[..., Any], tmp_path: Path) -> None:
     name = "<script>alert('&')</script>"
     folder.grid({"g2d": 0.6}, command=f"g2d-bench run --encoder '\"><b>{name}'")
     folder.add("odd name+x", 0.4)
@@ -146,15 +90,15 @@ def test_names_and_titles_are_text(folder: Any, made: Callable[..., Page], tmp_p
     assert not any(" " in link for link in page.links)
 
 
-def test_no_number_where_a_seed_is_missing(folder: Any, made: Callable[..., Page]) -> None:
+def test_no_number_where_a_seed_is_missing(folder: Any, made: Callable[..., Any]) -> None:
     folder.grid({"random": 0.3, "g2d": 0.6})
     folder.add("mgca", 0.9, seed=0)
-    table = rows(made(), "siim-seg-0.01-clean-generated")
+    table = made().rows("siim-seg-0.01-clean-generated")
     assert list(table) == ["encoder", "g2d", "random", "mgca", "all-empty"]
     assert table["mgca"][0] == "n/a"
 
 
-def test_nothing_is_fetched_from_elsewhere(folder: Any, made: Callable[..., Page], tmp_path: Path) -> None:
+def test_nothing_is_fetched_from_elsewhere(folder: Any, made: Callable[..., Any], tmp_path: Path) -> None:
     folder.add("g2d")
     made()
     text = (tmp_path / "site" / "index.html").read_text()
