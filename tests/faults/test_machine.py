@@ -136,7 +136,14 @@ def test_files_of_limited_size_are_a_full_disk_where_none_can_be_mounted(
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 
-    process = start(*grid(), cache=tmp_path / "c", results=tmp_path / "r", preexec_fn=limit)
+    # A measure of coverage in that process would meet the limit with a file of its own.
+    process = start(
+        *grid(),
+        cache=tmp_path / "c",
+        results=tmp_path / "r",
+        env={"COVERAGE_PROCESS_CONFIG": None, "COVERAGE_PROCESS_START": None},
+        preexec_fn=limit,
+    )
     one_line(process, "cannot be written: File too large", str(tmp_path / "c"))
     assert not [path for path in (tmp_path / "c").rglob(".*") if path.is_file()]
 
