@@ -294,7 +294,7 @@ def segment(place: Place, name: str, protocol: str, budget: int = 2 << 30) -> Ro
         "rsna-seg", protocol, "random.r50", rule="segmentation", budget=budget, settle_steps=0, **short
     )
     precision, rule = job.protocol.precision, job.protocol.segmentation
-    with watched(seg_steps) as times, loop(segmentation, True):
+    with watched(seg_steps) as times, loop(True):
         outcome = segmentation.run(job)
     ours = between(times, every)
 
@@ -354,7 +354,7 @@ def detect(place: Place, name: str, protocol: str) -> Row:
 
     det_steps.learn = keep
     try:
-        with watched(det_steps) as times, loop(detection, True):
+        with watched(det_steps) as times, loop(True):
             outcome = detection.run(job)
     finally:
         det_steps.learn = real
@@ -471,8 +471,11 @@ def pretraining(place: Place, method: str) -> Row:
 
 
 @contextlib.contextmanager
-def loop(module: Any, ours: bool) -> Iterator[None]:
+def loop(ours: bool) -> Iterator[None]:
     """Train a head by the loop of a GPU, or by mmengine's, wherever it is trained."""
+    from g2d_bench.adapters.mm.runner import import_quietly
+
+    module: Any = import_quietly("g2d_bench.adapters.mm.train")
     real = module.stays
     module.stays = lambda *_: ours
     try:
@@ -524,7 +527,6 @@ def agreement(place: Place, kind: str) -> Row:
     steps = place.choose(240, 3)
     changes: dict[str, Any] = {}
     if trained:
-        module = import_quietly(f"g2d_bench.adapters.{kind}")
         own = import_quietly(f"g2d_bench.adapters.mm.{kind}_steps")
         changes = {"rule": kind, "epochs": 1, "min_steps": steps, "max_steps": steps, "validate_every": steps}
         # What the protocol has for encoders of this size; detection is shorter here, so it hurries.
@@ -539,7 +541,7 @@ def agreement(place: Place, kind: str) -> Row:
             with contextlib.ExitStack() as stack:
                 if trained:
                     # On a processor both loops give the same bits.
-                    stack.enter_context(loop(module, label != "mmengine"))
+                    stack.enter_context(loop(label != "mmengine"))
                     losses[label, seed] = stack.enter_context(heard(own))
                 (outcome,) = run_jobs([job])
         finally:
