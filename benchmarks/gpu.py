@@ -428,12 +428,13 @@ def finetune(place: Place, name: str, protocol: str) -> Row:
 
 
 def pretraining(place: Place, method: str) -> Row:
+    from g2d_bench.pretrain.batches import Batches
     from g2d_bench.pretrain.distributed import world
     from g2d_bench.pretrain.pairs import PairData, read_pairs
     from g2d_bench.pretrain.presets import recipe
     from g2d_bench.pretrain.pretrain import build
     from g2d_bench.pretrain.run_folder import RunFolder
-    from g2d_bench.pretrain.train import Batches, fit
+    from g2d_bench.pretrain.train import fit
 
     overrides: dict[str, Any] = {"steps": 40, "batch": 128, "model": "resnet50", "options": {}, "amp": True}
     overrides |= {"size": 224, "store": 256, "heads": {}, "constants": {}}
