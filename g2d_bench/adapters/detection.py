@@ -259,5 +259,5 @@ KIND = Kind(
     truth=("true_image", "true_label", "true_box"),
     positives="fewer",
     rule=DetectionRule,
-    imports=("g2d_bench.adapters.mm.detection",),
+    imports=("g2d_bench.adapters.mm.detection", "g2d_bench.adapters.mm.train"),
 )

@@ -238,5 +238,5 @@ KIND = Kind(
     masks=True,
     decoder=True,
     rule=SegmentationRule,
-    imports=("g2d_bench.adapters.mm.segmentation", "g2d_bench.adapters.warp"),
+    imports=("g2d_bench.adapters.mm.segmentation", "g2d_bench.adapters.mm.train", "g2d_bench.adapters.warp"),
 )
