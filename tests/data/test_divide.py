@@ -217,6 +217,25 @@ def test_official_split_with_its_own_validation(capsys: pytest.CaptureFixture[st
         divide(card, "clean", [*samples, sample(9, {"A": 1.0}, "")], cast(Dataset, None))
 
 
+def test_an_empty_part_names_the_tables_that_leave_it_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from g2d_bench.data import divide as dividing
+
+    for name in ("train.csv", "valid.csv", "readme.md"):
+        (tmp_path / name).write_text("")
+    release = cast(Dataset, SimpleNamespace(root=tmp_path, access="Get it.", kind="real", patient_field="p"))
+    samples = [sample(n, {"A": 1.0}, ("train", "test")[n % 2]) for n in range(8)]
+    said = rf"^{tmp_path}: the val part .* is empty: by its tables \(train.csv, valid.csv\), the release here"
+    with pytest.raises(InputError, match=said):
+        divide(task(split={"clean": {"official": True}}), "clean", samples, release)
+    published = SimpleNamespace(train=("i000", "i002"), valid=("x9",), test=("i001",))
+    monkeypatch.setattr(dividing, "legacy_split", lambda function, dataset: published)
+    rules = {"clean": {"ratios": [0.6, 0.2, 0.2]}, "other": {"function": "covidx"}}
+    with pytest.raises(InputError, match=said):
+        divide(task(split=rules), "other", samples, release)
+
+
 @pytest.mark.parametrize("rule", [{"ratios": [0.6, 0.2, 0.2]}, {"official": True}, {"function": "covidx"}])
 def test_one_patient_id_for_all_films(rule: dict[str, Any]) -> None:
     samples = [sample(n, {"A": 1.0}, ("train", "valid", "test")[n % 3], patient="ANON") for n in range(9)]
