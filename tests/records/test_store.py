@@ -155,3 +155,21 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"key": 1}'])
+def test_what_is_no_record_is_said_and_kept_beside_the_new_one(
+    plain: Record, tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, path, record = _saved(plain, tmp_path)
+    path.write_bytes(content)
+    assert store.find(path, record.key) is None
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path}: ")
+    assert line.endswith(f"measured again, and this file is kept as {path.name}.damaged")
+    # Looking alone moves nothing.
+    assert path.read_bytes() == content
+    assert store.save(path, plain, ARRAYS) == record
+    assert store.find(path, record.key) == record
+    assert path.with_name(f"{path.name}.damaged").read_bytes() == content
+    assert list(store) == [(path, record)]
