@@ -1,20 +1,22 @@
-"""Segmentation: a U-Net decoder over an encoder's pyramid, trained by mmseg and mmengine."""
+"""Segmentation: a U-Net decoder over an encoder's pyramid, trained by mmseg and mmengine, or linear heads."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationInfo, model_validator
 
-from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one, stays
+from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled, stays
 from g2d_bench.adapters.mm.runner import Trained, build_runner, quiet, train_and_test
+from g2d_bench.adapters.segmentation_linear import LinearSegmentation, run_linear
 from g2d_bench.cards.kind import Kind
-from g2d_bench.cards.protocol import VAL_LOSS, Training
+from g2d_bench.cards.protocol import VAL_LOSS, Protocol, Training
+from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.segmentation import BATCHED, all_empty, batch_numbers, counts, segmentation_metrics
 
@@ -29,8 +31,13 @@ EVAL_BATCH = 32
 
 
 class SegmentationRule(Training):
-    """How a decoder is trained and read in a segmentation task."""
+    """How a decoder is trained and read in a segmentation task.
 
+    A table with ``decoder = "linear"`` is read as a
+    :class:`~g2d_bench.adapters.segmentation_linear.LinearSegmentation`.
+    """
+
+    decoder: Literal["unet"] = "unet"
     tuning: Literal["frozen", "finetune"]
     decoder_widths: dict[Literal["phantom", "published"], tuple[int, ...]]
     """Per scale of encoder: widths of the decoder's stages, coarse to fine."""
@@ -49,10 +56,19 @@ class SegmentationRule(Training):
             raise ValueError(f"drop_last goes with select = {VAL_LOSS!r}")
         return self
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_a_decoder(
+        cls, value: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self | LinearSegmentation:
+        # It stands last and so surrounds the other validators, which know nothing of linear heads.
+        if isinstance(value, dict) and value.get("decoder") == "linear":
+            return LinearSegmentation.model_validate(value, context=info.context)
+        return handler(value)
 
-@settled_one
+
 def run(job: Job) -> Outcome:
-    """Train the decoder of one cell and predict the test set.
+    """Fit what one cell puts on its encoder and predict the test set.
 
     Returns:
         Metrics, those of the all-empty predictor, and per test image the counts of predicted, true and
@@ -62,12 +78,26 @@ def run(job: Job) -> Outcome:
         InputError: the protocol says nothing about segmentation, the encoder has no decoder to
             transfer, or validation holds no positive image.
     """
+    return run_many([job])[0]
+
+
+@settled
+def run_many(jobs: Sequence[Job]) -> list[Outcome]:
+    """Fit several cells of one task and protocol, linear heads together; see :func:`run`."""
+    rule: SegmentationRule | LinearSegmentation = jobs[0].protocol.table("segmentation")
+    if isinstance(rule, LinearSegmentation):
+        found = zip(jobs, run_linear(jobs, rule), strict=True)
+        return [_outcome(job, read.bits, job.data.mask_bits("test"), rule, read.notes) for job, read in found]
+    return [_decoded(job, rule) for job in jobs]
+
+
+def _decoded(job: Job, rule: SegmentationRule) -> Outcome:
+    """Train the decoder of one cell and predict the test set; see :func:`run`."""
     from g2d_bench.adapters.mm.backbone import kept_maps, numbered
     from g2d_bench.adapters.mm.segmentation import Rows
     from g2d_bench.adapters.warp import Warps
     from g2d_bench.encoders.features import frozen_hash, pyramid_bytes, pyramid_features
 
-    rule: SegmentationRule = job.protocol.table("segmentation")
     data, encoder = job.data, job.encoder
     rule = rule.of(job.task.name, data.fraction, encoder.card.scale)
     by_loss = rule.select == VAL_LOSS
@@ -112,7 +142,6 @@ def run(job: Job) -> Outcome:
             device=encoder.device,
             precision=job.protocol.precision,
         )
-        metrics = scored("test", bits)
     else:
         loaders = {
             part: _loader(
@@ -130,25 +159,14 @@ def run(job: Job) -> Outcome:
             for part in ids
         }
         trained, bits = _by_runner(job, rule, model, loaders, scored)
-        metrics = trained.metrics
     if frozen and frozen_hash(encoder.image) != before:
         raise RuntimeError("the frozen encoder changed while the decoder was trained")
-    empty = [*_predicts_nothing(bits, truth["test"]), *_no_better(rule, trained, truth["val"])]
-    by_batch = BATCHED in job.task.metrics
-    common, predicted, true = counts(bits, truth["test"])
-    return Outcome(
-        metrics={name: float(metrics[name]) for name in job.task.metrics},
-        references={"all-empty": all_empty(true, names=job.task.metrics, batch=rule.batch_size)},
-        predictions={
-            "id": np.array(data.test),
-            "patient": np.array(data.patients(data.test)),
-            "intersection": common,
-            "predicted": predicted,
-            "true": true,
-            **({"batch": batch_numbers(len(true), rule.batch_size)} if by_batch else {}),
-            "mask": bits,
-        },
-        notes={
+    return _outcome(
+        job,
+        bits,
+        truth["test"],
+        rule,
+        {
             "steps": trained.steps,
             "chosen_step": trained.chosen_step,
             "validation": {rule.select: trained.validation},
@@ -156,8 +174,47 @@ def run(job: Job) -> Outcome:
             "encoder_frozen": frozen,
             "encoder_state": before,
             **({} if frozen else {"encoder_state_after": frozen_hash(encoder.image)}),
-            **({PREDICTS_NOTHING: "; ".join(empty)} if empty else {}),
         },
+        _no_better(rule, trained, truth["val"]),
+    )
+
+
+def _outcome(
+    job: Job,
+    bits: NDArray[np.uint8],
+    truth: NDArray[np.uint8],
+    rule: SegmentationRule | LinearSegmentation,
+    notes: dict[str, Any],
+    doubts: Sequence[str] = (),
+) -> Outcome:
+    """Score the predicted masks of the test set beside the empty prediction.
+
+    Args:
+        job: the cell.
+        bits: predicted masks, [N, side * side / 8].
+        truth: true masks, likewise.
+        rule: how many images a batch has.
+        notes: facts about the fit.
+        doubts: what speaks against calling it one.
+    """
+    data, names = job.data, job.task.metrics
+    empty = [*_predicts_nothing(bits, truth), *doubts]
+    common, predicted, true = counts(bits, truth)
+    metrics = segmentation_metrics(common, predicted, true, names=names, batch=rule.batch_size)
+    batches = {"batch": batch_numbers(len(true), rule.batch_size)} if BATCHED in names else {}
+    return Outcome(
+        metrics={name: float(metrics[name]) for name in names},
+        references={"all-empty": all_empty(true, names=names, batch=rule.batch_size)},
+        predictions={
+            "id": np.array(data.test),
+            "patient": np.array(data.patients(data.test)),
+            "intersection": common,
+            "predicted": predicted,
+            "true": true,
+            **batches,
+            "mask": bits,
+        },
+        notes={**notes, **({PREDICTS_NOTHING: "; ".join(empty)} if empty else {})},
     )
 
 
@@ -286,6 +343,11 @@ def _model(
         )
 
 
+def together(task: TaskCard, protocol: Protocol) -> bool:
+    """Say whether linear heads are fitted at their optimum, which is cheaper for several cells at once."""
+    return isinstance(protocol.says(task.kind), LinearSegmentation)
+
+
 KIND = Kind(
     "segmentation",
     heading="segmentation",
@@ -300,4 +362,6 @@ KIND = Kind(
     decoder=True,
     rule=SegmentationRule,
     imports=("g2d_bench.adapters.mm.segmentation", "g2d_bench.adapters.warp"),
+    run_many=run_many,
+    together=together,
 )
