@@ -24,7 +24,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.files import MACHINE, CannotWrite, machine_error
 from g2d_bench.kept import Known, known, trust
 from g2d_bench.locks import Lease
-from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
+from g2d_bench.processes import cores, deaf_to_interrupts, free_memory, worker_pool
 from g2d_bench.progress import clock, speaking_for, tell
 from g2d_bench.records.cell import Cell, percent
 from g2d_bench.records.forecast import Forecast, costs
@@ -154,16 +154,34 @@ def _raise_common_input_error(report: Report, bench: Bench) -> None:
     raise InputError(errors[0] + others)
 
 
-def processes(count: int, jobs: int | None) -> int:
+PROCESS = 1300 << 20
+"""Bytes that a process takes beside the maps that it keeps: libraries, pixels, a decoder in training."""
+
+
+def processes(count: int, jobs: int | None, memory_budget: int = 0) -> int:
     """Return how many processes run ``count`` cells.
 
-    Cells of small encoders run on one thread each, so a core per cell is right from the second cell on.
+    Cells of small encoders run on one thread each, so a core per cell is right from the second cell on, as
+    far as the free memory lasts.
+
+    Args:
+        count: how many cells or units there are.
+        jobs: as many as the user wants; None to choose.
+        memory_budget: bytes of maps that each process may keep.
     """
+    free = free_memory()
+    fitting = count if free is None else free // (PROCESS + memory_budget)
     if jobs is not None:
-        return max(1, min(jobs, count))
+        chosen = max(1, min(jobs, count))
+        if chosen > 1 and chosen > fitting:
+            need = f"{chosen} processes may need {chosen * (PROCESS + memory_budget) / 2**30:.1f} GiB"
+            tell(
+                f"{need} of memory, and {(free or 0) / 2**30:.1f} GiB are free: --jobs {max(1, fitting)} is safe"
+            )
+        return chosen
     if _gpu():
         return 1
-    return max(1, min(cores(), count))
+    return max(1, min(cores(), count, fitting))
 
 
 def _gpu() -> bool:
@@ -199,7 +217,7 @@ Done = Sequence[Outcome] | None
 def _outcomes(cells: Sequence[Cell], bench: Bench, jobs: int | None) -> Iterator[tuple[Cell, Outcome]]:
     standing = Standing.of(cells, bench)
     waiting = units(cells, bench)
-    workers = processes(len(waiting), jobs)
+    workers = processes(len(waiting), jobs, bench.options.memory_budget)
     if workers > 1:
         for cell in cells:
             # Shared caches are filled once, here, and not by several workers at a time. Bad data is reported

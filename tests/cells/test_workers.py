@@ -82,3 +82,20 @@ def test_kinds_that_leave_most_behind_go_first(bench: Bench) -> None:
         *("rsna-cls", "rsna-seg", "rsna-seg", "siim-seg", "siim-seg", "cxr14-cls"),
     ]
     assert [cell.seed for unit in work[:-1] for cell in unit] == [0, 1] * len(tasks)
+
+
+def test_as_many_processes_as_memory_allows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(workers, "cores", lambda: 16)
+    monkeypatch.setattr(workers, "free_memory", lambda: 8 << 30)
+    assert workers.processes(40, None, 2 << 30) == 2
+    assert workers.processes(40, None, 0) == 6
+    assert workers.processes(1, None, 2 << 30) == 1
+    assert not capsys.readouterr().err
+    assert workers.processes(40, 4, 2 << 30) == 4, "the user's word counts"
+    assert "13.1 GiB of memory, and 8.0 GiB are free: --jobs 2 is safe" in capsys.readouterr().err
+    monkeypatch.setattr(workers, "free_memory", lambda: 1)
+    assert workers.processes(40, None, 2 << 30) == 1
+    monkeypatch.setattr(workers, "free_memory", lambda: None)
+    assert workers.processes(40, None, 2 << 30) == 16
