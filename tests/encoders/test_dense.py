@@ -59,7 +59,7 @@ def test_only_what_is_missing_is_computed() -> None:
 def test_budget_cuts_to_what_is_wanted_and_drops_the_oldest() -> None:
     source = Source()
     ask(source, [1, 2, 3], budget=4 * ROW)
-    # Five do not fit: the two that nobody wants now go, and as old and new do not fit side by side, 3 as well.
+    # Five do not fit: the two that nobody wants go; as old and new do not fit side by side, 3 goes, too.
     assert ask(source, [3, 4, 5], budget=4 * ROW) == 3
     assert ask(source, [1], budget=8 * ROW) == 4
     assert source.asked == [[1, 2, 3], [3, 4, 5], [1]]
