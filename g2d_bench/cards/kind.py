@@ -41,7 +41,7 @@ class Kind:
             ``fewer`` where a mask or a box may be too small to be seen; empty where predictions do not tell.
         prompts: whether tasks ask with prompts of their card.
         masks: whether masks of the images are read.
-        decoder: whether a pre-trained decoder can be transferred.
+        decoder: whether a pre-trained decoder can be transferred to a task under a protocol.
         rule: what a protocol card says of the kind, in the table of its name; None for a kind that no
             protocol need mention.
         cost: in which order cells of a large plan are run: 0 without training, 1 for linear heads, 2 for
@@ -65,7 +65,7 @@ class Kind:
     positives: Literal["", "equal", "fewer"] = ""
     prompts: bool = False
     masks: bool = False
-    decoder: bool = False
+    decoder: Callable[[Any, Any], bool] = _never
     rule: type[Card] | None = None
     cost: int = 2
     early: int | None = None
