@@ -136,8 +136,8 @@ class _Maps:
             return
         row = torch.tensor([self._row[i] for i in ids], device=self.levels[0].device)
         for start in range(0, len(ids), CHUNK):
-            part = slice(start, start + CHUNK)
-            yield known[part], [level[row[part]] for level in self.levels]
+            some = slice(start, start + CHUNK)
+            yield known[some], [level[row[some]] for level in self.levels]
 
 
 def cell_shapes(encoder: Encoder) -> list[tuple[int, int, int]]:
