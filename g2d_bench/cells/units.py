@@ -56,11 +56,11 @@ def claimed(unit: Unit, bench: Bench, standing: Standing) -> Done:
     with lease:
         found = {cell: standing.since(cell, bench) for cell in unit}
         left = tuple(cell for cell, outcome in found.items() if outcome is None)
-        made = dict(zip(left, _attempt(left, bench), strict=True)) if left else {}
+        made = dict(zip(left, attempt(left, bench), strict=True)) if left else {}
         return [found[cell] or made[cell] for cell in unit]
 
 
-def _attempt(unit: Unit, bench: Bench) -> Sequence[Record | Failure]:
+def attempt(unit: Unit, bench: Bench) -> Sequence[Record | Failure]:
     """Run a unit; where anything in it fails, each cell alone, so that the others do not fail with it."""
     if len(unit) > 1:
         try:

@@ -13,12 +13,11 @@ from g2d_bench import __version__
 from g2d_bench.cli import data as cli_data
 from g2d_bench.cli import encoders as cli_encoders
 from g2d_bench.cli import explain as cli_explain
+from g2d_bench.cli import grid as cli_grid
 from g2d_bench.cli import leaderboard as cli_leaderboard
 from g2d_bench.cli import reference as cli_reference
 from g2d_bench.cli import report as cli_report
 from g2d_bench.cli.options import (
-    EXECUTOR,
-    JOBS,
     Group,
     bench,
     fractions,
@@ -96,35 +95,32 @@ def _cells(opened: Bench, given: dict[str, Any]) -> tuple[list[Cell], list[Skipp
 
 @main.command()
 @_grid_options
+@cli_grid.shard_options
 @settings_options
 @click.option("--force", is_flag=True, help="Run cells again that are finished.")
 @click.option("--dry-run", is_flag=True, help="Only show the plan.")
-@click.option("--jobs", type=JOBS, help="Processes.  [default: as the cores allow]")
-@click.option(
-    "--executor", type=EXECUTOR, default="local", show_default=True, help="Where the cells are run."
-)
+@cli_grid.executor_options
 @click.option(
     "--allow-leaks",
     metavar="REASON",
     default="",
     help="Run in spite of a leak; the reason goes into the record.",
 )
-def run(force: bool, dry_run: bool, jobs: int | None, executor: str, allow_leaks: str, **given: Any) -> None:
+def run(force: bool, dry_run: bool, allow_leaks: str, **given: Any) -> None:
     """Run a task with encoders at label fractions and print the table.
 
     Finished cells are not run again. Example: g2d-bench run --task siim-seg --fraction 0.01
     """
     opened = bench(given, force=force, allow_leaks=allow_leaks)
     cells, skipped = _cells(opened, given)
+    cells = cli_grid.own_share(cells, opened, given)
     if dry_run:
         _print_plan(opened, cells, skipped)
         return
-    from g2d_bench.cells.executors import EXECUTORS
-    from g2d_bench.cells.executors.base import Wishes
     from g2d_bench.cells.rivals import rivals
     from g2d_bench.cells.workers import Stopped, execute
 
-    where = EXECUTORS[executor](Wishes(jobs))
+    where = cli_grid.executor_of(given)
     for left in skipped:
         click.echo(f"left out: {left.name}: {left.reason}", err=True)
     for line in rivals(cells, opened):
@@ -154,11 +150,25 @@ def run(force: bool, dry_run: bool, jobs: int | None, executor: str, allow_leaks
 
 @main.command()
 @_grid_options
+@cli_grid.shard_options
 @settings_options
-def plan(**given: Any) -> None:
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "commands", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, as a command per unit of work that is left, or as JSON.",
+)
+def plan(form: str, **given: Any) -> None:
     """Show the cells that `run` would run, what is finished, and about how long the rest takes."""
     opened = bench(given)
-    _print_plan(opened, *_cells(opened, given))
+    cells, skipped = _cells(opened, given)
+    cells = cli_grid.own_share(cells, opened, given)
+    if form == "text":
+        _print_plan(opened, cells, skipped)
+    else:
+        cli_grid.write_plan(opened, cells, form)
 
 
 @main.command("list")
@@ -223,6 +233,7 @@ for command in (
     *(cli_report.table, cli_report.compare, cli_report.verify, cli_report.figure, cli_report.compact),
     cli_explain.explain,
     cli_leaderboard.leaderboard,
+    cli_grid.merge,
     cli_data.data,
     *(cli_encoders.pretrain, cli_encoders.weights, cli_encoders.doctor, cli_reference.reference),
 ):

@@ -105,6 +105,23 @@ class Store:
         self.failure_path(path).unlink(missing_ok=True)
         return complete
 
+    def take(self, path: Path, record: bytes, predictions: bytes | None) -> None:
+        """Write a record that another store has saved, as it is, predictions first.
+
+        Args:
+            path: where the record belongs; its predictions are named as it is.
+            record: content of its file.
+            predictions: content of the file beside it.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        if predictions is not None:
+            write_atomically(path.with_suffix(".npz"), predictions)
+        self._put_aside(path)
+        write_atomically(path, record)
+        self.failure_path(path).unlink(missing_ok=True)
+
     @staticmethod
     def _put_aside(path: Path) -> None:
         """Keep what stands at a record's place and is no record: it may be one of a newer version."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import Protocol
 
 from g2d_bench.cells.bench import Bench, Options
@@ -11,6 +12,7 @@ from g2d_bench.cells.run import record_failure
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.sharing import Standing, Unit
 from g2d_bench.cells.units import Done, claimed, name_of
+from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.kept import Known, known, trust
 from g2d_bench.progress import speaking_for
 
@@ -21,9 +23,42 @@ class Wishes:
 
     Attributes:
         jobs: units that are run at the same time; as many as makes sense where None.
+        devices: GPUs of this machine to use; all of them where None.
+        per_gpu: units that share a GPU.
+        address: of a cluster; None for one's own machine, or where the executor knows it.
+        options: what only one executor understands, by name.
     """
 
     jobs: int | None = None
+    devices: tuple[str, ...] | None = None
+    per_gpu: int = 1
+    address: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def require_known(self, executor: str, allowed: Sequence[str]) -> None:
+        """Refuse options that an executor does not know.
+
+        Raises:
+            InputError: there is one.
+        """
+        for name in self.options:
+            if name not in allowed:
+                known = did_you_mean(name, allowed) if allowed else "it takes none"
+                raise InputError(f"{executor} knows no {name!r}; {known}", field="--executor-option")
+
+    def number(self, name: str, default: float) -> float:
+        """Return an option that is a number.
+
+        Raises:
+            InputError: it is none, or below zero.
+        """
+        text = self.options.get(name)
+        if text is None:
+            return default
+        with suppress(ValueError):
+            if 0 <= (value := float(text)) < 1e15:
+                return value
+        raise InputError(f"{name} is {text[:40]!r}, no number", field="--executor-option")
 
 
 class WorkerDied(RuntimeError):
