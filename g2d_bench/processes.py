@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -72,6 +73,11 @@ class _Bare(SpawnProcess):
 
 class _Fresh(SpawnContext):
     Process = _Bare
+
+
+def fresh_queue() -> SimpleQueue[Any]:
+    """Return a queue that can be handed to the processes of a :func:`worker_pool`."""
+    return _Fresh().SimpleQueue()
 
 
 @contextlib.contextmanager

@@ -134,7 +134,7 @@ def carry_out(order: Order, unit: Unit, place: str = "") -> Parcel:
             source=known and known.source,
         )
         _last = (order, bench)
-        tell(f"begun on {host} {place[:8]}".rstrip())
+        tell(f"{name_of(unit)}: begun on {host} {place[:8]}".rstrip())
         return Parcel(host, place, tuple(_packed(one, bench) for one in attempt(unit, bench)))
 
 

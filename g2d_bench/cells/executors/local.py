@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 from g2d_bench.cells.executors.base import Errand, Wishes, Work, WorkerDied
 from g2d_bench.cells.sharing import Unit
 from g2d_bench.cells.units import Done
 from g2d_bench.errors import InputError
-from g2d_bench.processes import cores, deaf_to_interrupts, free_memory, worker_pool
+from g2d_bench.processes import cores, deaf_to_interrupts, free_memory, fresh_queue, worker_pool
 from g2d_bench.progress import tell
 
 
@@ -21,16 +22,24 @@ class Local:
     """Runs units in processes of this machine.
 
     Args:
-        wishes: how many processes; by default one per core, and one where a GPU is used.
+        wishes: how many processes, on which GPUs; by default one per core, or where there are GPUs one for
+            each of them (``per_gpu`` for several).
     """
 
     def __init__(self, wishes: Wishes) -> None:
-        self._jobs = wishes.jobs
+        wishes.require_known("local", ())
+        if wishes.address is not None:
+            raise InputError("is of a cluster; this machine has none (--executor ray)", field="--address")
+        self._jobs, self._named = wishes.jobs, wishes.devices is not None
+        found = wishes.devices if wishes.devices is not None else gpus()
+        # The first process of each GPU before the second of any.
+        self._slots = found * wishes.per_gpu
 
     def run(self, units: Sequence[Unit], work: Work) -> Iterator[tuple[Unit, Done]]:
         """Run units; see :meth:`~g2d_bench.cells.executors.base.Executor.run`."""
-        workers = processes(len(units), self._jobs, work.bench.options.memory_budget)
-        if workers == 1:
+        budget = work.bench.options.memory_budget
+        workers = processes(len(units), self._jobs, budget, len(self._slots))
+        if workers == 1 and not self._named:
             for unit in units:
                 yield unit, work.do(unit)
             return
@@ -39,7 +48,10 @@ class Local:
             # by the cells that need them.
             with contextlib.suppress(InputError):
                 work.bench.resolve(cell).fill_caches()
-        yield from _in_pools(units, work, workers)
+        if self._slots:
+            said = ", ".join(dict.fromkeys(self._slots[:workers]))
+            tell(f"{workers} process{'es' * (workers > 1)} on GPU {said}")
+        yield from _in_pools(units, work, workers, self._slots)
 
 
 EXECUTOR = Local
@@ -49,16 +61,17 @@ PROCESS = 1300 << 20
 """Bytes that a process takes beside the maps that it keeps: libraries, pixels, a decoder in training."""
 
 
-def processes(count: int, jobs: int | None, memory_budget: int = 0) -> int:
+def processes(count: int, jobs: int | None, memory_budget: int = 0, slots: int = 0) -> int:
     """Return how many processes run ``count`` cells.
 
     Cells of small encoders run on one thread each, so a core per cell is right from the second cell on, as
-    far as the free memory lasts.
+    far as the free memory lasts. On GPUs it is a process for each slot.
 
     Args:
         count: how many cells or units there are.
         jobs: as many as the user wants; None to choose.
         memory_budget: bytes of maps that each process may keep.
+        slots: places for a process on GPUs; 0 where none is used.
     """
     free = free_memory()
     fitting = count if free is None else free // (PROCESS + memory_budget)
@@ -69,22 +82,34 @@ def processes(count: int, jobs: int | None, memory_budget: int = 0) -> int:
             left = f"{(free or 0) / 2**30:.1f} GiB are free"
             tell(f"{need} of memory, and {left}: --jobs {max(1, fitting)} is safe")
         return chosen
-    if _gpu():
-        return 1
-    return max(1, min(cores(), count, fitting))
+    return max(1, min(slots or cores(), count, fitting))
 
 
-def _gpu() -> bool:
-    """Say whether a GPU is used without paying for torch's import where none can be."""
-    return os.environ.get("G2D_BENCH_DEVICE") != "cpu" and Path("/dev/nvidia0").exists()
+_DEVICES = Path("/dev")
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-def _in_pools(units: Sequence[Unit], work: Work, workers: int) -> Iterator[tuple[Unit, Done]]:
+def gpus() -> tuple[str, ...]:
+    """Name the GPUs that may be used, without paying for torch's import; none where they are left alone."""
+    if os.environ.get("G2D_BENCH_DEVICE") == "cpu":
+        return ()
+    there = sorted(int(path.name[6:]) for path in _DEVICES.glob("nvidia[0-9]*") if path.name[6:].isdigit())
+    allowed = os.environ.get(VISIBLE)
+    if allowed is None or not there:
+        return tuple(map(str, there))
+    # Numbers, or names such as GPU-8932f937; what comes after -1 does not count.
+    named = [part.strip() for part in allowed.split(",")]
+    return tuple(part for part in named[: named.index("-1") if "-1" in named else None] if part)
+
+
+def _in_pools(
+    units: Sequence[Unit], work: Work, workers: int, slots: Sequence[str] = ()
+) -> Iterator[tuple[Unit, Done]]:
     """Run units in pools of processes; one that is killed takes only its own unit with it."""
     waiting = list(units)
     while waiting:
         broken: list[Unit] = []
-        for unit, done in _side_by_side(waiting, work, min(workers, len(waiting))):
+        for unit, done in _side_by_side(waiting, work, min(workers, len(waiting)), slots):
             if isinstance(done, BaseException):
                 broken.append(unit)
             else:
@@ -93,20 +118,20 @@ def _in_pools(units: Sequence[Unit], work: Work, workers: int) -> Iterator[tuple
         # that are not done: each of these gets a pool of its own, in which only a culprit fails again.
         broken.sort(key=units.index)
         for suspect in broken[:workers]:
-            for unit, done in _side_by_side([suspect], work, 1):
+            for unit, done in _side_by_side([suspect], work, 1, slots):
                 yield unit, work.failed(unit, _died(done)) if isinstance(done, BaseException) else done
         waiting = broken[workers:]
 
 
 def _side_by_side(
-    units: Sequence[Unit], work: Work, workers: int
+    units: Sequence[Unit], work: Work, workers: int, slots: Sequence[str]
 ) -> Iterator[tuple[Unit, Done | BaseException]]:
     """Run units in worker processes; an exception in the place of outcomes means that a process died.
 
     Raises:
         InputError: what became of a cell cannot be written.
     """
-    with worker_pool(workers, _start_worker, (work.errand(),)) as pool:
+    with worker_pool(workers, _start_worker, (work.errand(), _places(workers, slots))) as pool:
         with deaf_to_interrupts():
             futures = {pool.submit(_do, unit): unit for unit in units}
         for future in as_completed(futures):
@@ -125,8 +150,21 @@ def _died(error: BaseException) -> BaseException:
 _work: Work | None = None
 
 
-def _start_worker(errand: Errand) -> None:
+def _places(workers: int, slots: Sequence[str]) -> SimpleQueue[str] | None:
+    """Lay out a GPU for each process of a pool to take when it starts."""
+    if not slots:
+        return None
+    queue = fresh_queue()
+    for worker in range(workers):
+        queue.put(slots[worker % len(slots)])
+    return queue
+
+
+def _start_worker(errand: Errand, places: SimpleQueue[str] | None) -> None:
     global _work
+    if places is not None:
+        # CUDA looks at it once, at its first use, which is in the first cell.
+        os.environ[VISIBLE] = places.get()
     _work = errand.begin()
 
 

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
@@ -22,6 +23,8 @@ from g2d_bench.progress import tell
 OPTIONS = ("num_cpus", "num_gpus", "memory_gb", "max_retries")
 RETRIES = 2
 """How often a unit is run again whose process or node was lost."""
+LOOK = 5.0
+"""Seconds between two looks at which nodes there are."""
 PASSING = (ConnectionError, TimeoutError, BlockingIOError)
 """What may pass when a unit is run again: a disk or a hub beyond the network. All else is as bad the second
 time."""
@@ -67,8 +70,7 @@ def _connected(wishes: Wishes) -> Iterator[ModuleType]:
         InputError: Ray is not installed, or the cluster cannot be had.
     """
     address = wishes.address or os.environ.get("RAY_ADDRESS")
-    # Lines of different nodes look alike to Ray, which then holds them back; and it reports home.
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    # It reports home otherwise.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     own = None
     more: dict[str, Any] = {"address": address}
@@ -86,7 +88,8 @@ def _connected(wishes: Wishes) -> Iterator[ModuleType]:
     try:
         if not there:
             try:
-                ray.init(logging_level="ERROR", **more)
+                # What processes say is in Ray's logs; here it would come coloured, and in any order.
+                ray.init(logging_level="ERROR", log_to_driver=False, **more)
             except Exception as error:
                 # Ray has an exception for each way in which a cluster may not be had.
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -112,6 +115,7 @@ class _Sender:
         self._out: set[Any] = set()
         self._without: dict[str, str] = {}
         nodes = self._alive()
+        self._seen, self._looked = {node["NodeID"] for node in nodes}, time.monotonic()
         total = {name: sum(node["Resources"].get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
         self._largest = max((node["Resources"].get("memory", 0) for node in nodes), default=0)
         self._gpus = wishes.number("num_gpus", 1 / wishes.per_gpu if total["GPU"] else 0)
@@ -143,7 +147,16 @@ class _Sender:
     def arrived(self, out: Sequence[Hashable]) -> Sequence[tuple[Hashable, Parcel | BaseException]]:
         """Wait a while for some to be through."""
         ready, _ = self._ray.wait(list(out), num_returns=1, timeout=2.0)
+        if time.monotonic() - self._looked > LOOK:
+            self._look()
         return [(one, self._answer(one)) for one in ready]
+
+    def _look(self) -> None:
+        """Say which nodes were lost since the last look."""
+        self._looked, alive = time.monotonic(), {node["NodeID"] for node in self._alive()}
+        for lost in sorted(self._seen - alive):
+            tell(f"node {lost[:8]} is lost; what it was at is run once more elsewhere")
+        self._seen = alive
 
     def _answer(self, reference: Any) -> Parcel | BaseException:
         self._out.discard(reference)

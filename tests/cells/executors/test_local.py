@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.executors import local
+from g2d_bench.cells.executors.base import Wishes
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.sharing import Unit
 from g2d_bench.cells.workers import execute
+from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Failure, Record
 
@@ -42,6 +46,18 @@ def die_once(unit: Unit) -> Sequence[Record | Failure]:
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return _ran(unit)
+
+
+def say_its_gpu(unit: Unit) -> Sequence[Record | Failure]:
+    """Work that says which GPU its process sees, and lasts a moment, so that each process gets some."""
+    time.sleep(0.3)
+    return [
+        Failure(
+            **dict(key="", cell=cell, bad_input=False, traceback="", created="now"),
+            error=f"{os.environ.get(local.VISIBLE)} {os.getpid()}",
+        )
+        for cell in unit
+    ]
 
 
 @pytest.fixture
@@ -88,3 +104,66 @@ def test_as_many_processes_as_memory_allows(
     assert local.processes(40, None, 2 << 30) == 1
     monkeypatch.setattr(local, "free_memory", lambda: None)
     assert local.processes(40, None, 2 << 30) == 16
+    assert local.processes(40, None, 2 << 30, slots=4) == 4, "one for each GPU, whatever cores there are"
+    assert local.processes(3, None, 2 << 30, slots=4) == 3
+
+
+@pytest.fixture
+def four_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that looks as if it had four GPUs."""
+    for name in ("nvidia0", "nvidia1", "nvidia2", "nvidia10", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(local, "_DEVICES", tmp_path)
+    monkeypatch.delenv(local.VISIBLE, raising=False)
+    monkeypatch.delenv("G2D_BENCH_DEVICE", raising=False)
+
+
+@pytest.mark.usefixtures("four_gpus")
+@pytest.mark.parametrize(
+    ("allowed", "found"),
+    [
+        (None, ("0", "1", "2", "10")),
+        ("2, 0", ("2", "0")),
+        ("GPU-8932f937,GPU-1", ("GPU-8932f937", "GPU-1")),
+        ("1,-1,2", ("1",)),
+        ("", ()),
+    ],
+)
+def test_gpus_that_may_be_used(
+    allowed: str | None, found: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if allowed is not None:
+        monkeypatch.setenv(local.VISIBLE, allowed)
+    assert local.gpus() == found
+    monkeypatch.setenv("G2D_BENCH_DEVICE", "cpu")
+    assert local.gpus() == ()
+
+
+def gpus_of(report: Any) -> dict[str, str]:
+    """Return the GPU of each process."""
+    return {process: gpu for gpu, process in (failure.error.split() for failure in report.failures)}
+
+
+@pytest.mark.usefixtures("four_gpus")
+def test_a_process_for_each_gpu(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_do", say_its_gpu)
+    named = Wishes(devices=("0", "2"), per_gpu=2)
+    found = gpus_of(execute(CELLS, bench, executor=local.Local(named)))
+    assert sorted(found.values()) == ["0", "0", "2", "2"]
+    found = gpus_of(execute(CELLS[:1], bench, executor=local.Local(Wishes(devices=("2",)))))
+    assert list(found.values()) == ["2"], "one that was named is used by one cell, too"
+
+
+@pytest.mark.usefixtures("four_gpus")
+def test_by_default_every_gpu_works(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_do", say_its_gpu)
+    monkeypatch.setattr(local, "free_memory", lambda: None)
+    found = gpus_of(execute(CELLS, bench))
+    assert sorted(found.values()) == ["0", "1", "10", "2"]
+
+
+def test_what_this_machine_does_not_take() -> None:
+    with pytest.raises(InputError, match="--address"):
+        local.Local(Wishes(address="10.0.0.1:6379"))
+    with pytest.raises(InputError, match=r"local knows no 'partition'"):
+        local.Local(Wishes(options={"partition": "gpu"}))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -140,6 +142,10 @@ def test_wrong_options(options: dict[str, str]) -> None:
         EXECUTORS["ray"](Wishes(options=options))
 
 
+SEEDS = 6
+BEGUN = re.compile(r"seed (\d+): begun on \S+ (\w{8})")
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -164,10 +170,12 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.address = f"127.0.0.1:{free_port()}"
         self.folder = folder
+        # A socket's path has about a hundred bytes.
+        self.session = Path(tempfile.mkdtemp(prefix="g2d-ray-"))
         self.environment = {name: text for name, text in os.environ.items() if not name.startswith("RAY_")}
         self.environment |= {
             **dict(HOME=str(folder), PYTHONPATH=str(ROOT), RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0f" * 32),
-            **dict(RAY_USAGE_STATS_ENABLED="0", RAY_DEDUP_LOGS="0", G2D_BENCH_CACHE=str(folder / "here")),
+            **dict(RAY_USAGE_STATS_ENABLED="0", G2D_BENCH_CACHE=str(folder / "here")),
         }
         port = self.address.rpartition(":")[2]
         self.head = self._node("a", "--head", f"--port={port}", "--include-dashboard=false")
@@ -177,8 +185,7 @@ class Cluster:
 
     def _node(self, name: str, *options: str) -> subprocess.Popen[bytes]:
         common = ("--num-cpus=1", "--object-store-memory=80000000", "--memory=4000000000", "--block")
-        # A socket's path has about a hundred bytes.
-        place = [f"--temp-dir=/tmp/{self.folder.name[-8:]}-{os.getpid()}"] if "--head" in options else []
+        place = [f"--temp-dir={self.session}"] if "--head" in options else []
         with (self.folder / f"{name}.log").open("wb") as log:
             return subprocess.Popen(
                 [Path(sys.executable).with_name("ray"), "start", *options, *common, *place],
@@ -192,6 +199,11 @@ class Cluster:
                 return
             time.sleep(0.1)
         raise AssertionError((self.folder / f"{name}.log").read_text())
+
+    def begun(self) -> list[tuple[int, str]]:
+        """Return the seed and the node of each cell that a process has begun, from Ray's own logs."""
+        logs = self.session.glob("session_2*/logs/worker-*.err")
+        return [(int(seed), node) for log in logs for seed, node in BEGUN.findall(log.read_text())]
 
     @staticmethod
     def kill(node: subprocess.Popen[bytes]) -> None:
@@ -212,10 +224,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     yield found
     for node in (found.worker, found.head):
         found.kill(node)
-
-
-SEEDS = 6
-BEGUN = re.compile(r"seed (\d+): begun on \S+ (\w{8})")
+    shutil.rmtree(found.session)
 
 
 @pytest.mark.slow
@@ -234,16 +243,17 @@ def test_a_node_that_dies_costs_one_repetition(
     with log.open("wb") as stream:
         driver = subprocess.Popen(far, env=cluster.environment, stdout=stream, stderr=subprocess.STDOUT)
         for _ in range(3000):
-            if len({node for _, node in BEGUN.findall(log.read_text())}) == 2:
+            if len({node for _, node in cluster.begun()}) == 2:
                 break
             assert driver.poll() is None, log.read_text()
             time.sleep(0.1)
         cluster.kill(cluster.worker)
         assert driver.wait(600) == 0, log.read_text()
     text = log.read_text()
-    print(text)
-    begun = Counter(int(seed) for seed, _ in BEGUN.findall(text))
+    print(text, *cluster.begun(), sep="\n")
+    begun = Counter(seed for seed, _ in cluster.begun())
     assert sorted(begun.values()) == [1] * (SEEDS - 1) + [2], "the lost unit once more, the others once"
+    assert "is lost; what it was at is run once more elsewhere" in text
     names = sorted(path.relative_to(tmp_path / "local") for path in (tmp_path / "local").rglob("*.npz"))
     assert len(names) == SEEDS
     for name in names:
