@@ -103,9 +103,7 @@ def failure(found: Any, root: Path, created: str) -> Path:
     place = found.path.relative_to(found.path.parents[4]).with_name("0.01-s7.failed.json")
     (root / place).parent.mkdir(parents=True, exist_ok=True)
     (root / place).write_bytes(
-        to_json(
-            Failure(key="k", cell=cell, bad_input=False, error=created, traceback="", created=created)
-        )
+        to_json(Failure(key="k", cell=cell, bad_input=False, error=created, traceback="", created=created))
     )
     return place
 

@@ -161,7 +161,9 @@ def delivered(unit: Unit, parcel: Parcel, work: Work) -> list[Outcome]:
             outcomes.append(failure)
         elif made.key != here.key:
             # Under this key it would stand for data that it has not seen.
-            reason = InputError(f"{parcel.host} has other data or weights under the same paths than this machine")
+            reason = InputError(
+                f"{parcel.host} has other data or weights under the same paths than this machine"
+            )
             outcomes += work.failed((cell,), reason) or []
         else:
             bench.store.take(here.path, made.record, made.predictions)

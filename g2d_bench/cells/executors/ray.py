@@ -93,7 +93,9 @@ def _connected(wishes: Wishes) -> Iterator[ModuleType]:
             except Exception as error:
                 # Ray has an exception for each way in which a cluster may not be had.
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise InputError(f"no Ray cluster at {address or 'this machine'}: {reason}", field="--address") from error
+                raise InputError(
+                    f"no Ray cluster at {address or 'this machine'}: {reason}", field="--address"
+                ) from error
         yield ray
     finally:
         if not there:
@@ -119,7 +121,7 @@ class _Sender:
         total = {name: sum(node["Resources"].get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
         self._largest = max((node["Resources"].get("memory", 0) for node in nodes), default=0)
         self._gpus = wishes.number("num_gpus", 1 / wishes.per_gpu if total["GPU"] else 0)
-        tell(f"ray: {len(nodes)} nodes, {total['CPU']:g} CPUs, {total['GPU']:g} GPUs")
+        tell(f"ray: {len(nodes)} node{'s' * (len(nodes) != 1)}, {total['CPU']:g} CPUs, {total['GPU']:g} GPUs")
 
     def _alive(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]
@@ -166,7 +168,9 @@ class _Sender:
             return error.cause if isinstance(error.cause, Exception) else error
         except self._ray.exceptions.RayError as error:
             why = (str(error).strip().splitlines() or [""])[0]
-            return WorkerDied(f"its process or node was lost {self._tries} times ({type(error).__name__}: {why})")
+            return WorkerDied(
+                f"its process or node was lost {self._tries} times ({type(error).__name__}: {why})"
+            )
         return parcel
 
     def elsewhere(self, parcel: Parcel) -> bool:

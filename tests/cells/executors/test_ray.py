@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -167,7 +167,7 @@ def family(process: int) -> list[int]:
 class Cluster:
     """Two nodes of one CPU each, with a home and a token of their own, and caches that they do not share."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, version_of_b: str = "") -> None:
         self.address = f"127.0.0.1:{free_port()}"
         self.folder = folder
         # A socket's path has about a hundred bytes.
@@ -180,7 +180,13 @@ class Cluster:
         port = self.address.rpartition(":")[2]
         self.head = self._node("a", "--head", f"--port={port}", "--include-dashboard=false")
         self._await("a")
+        if version_of_b:
+            (folder / "sitecustomize.py").write_text(
+                f"import g2d_bench; g2d_bench.__version__ = {version_of_b!r}"
+            )
+            self.environment["PYTHONPATH"] += f":{folder}"
         self.worker = self._node("b", f"--address={self.address}")
+        self.environment["PYTHONPATH"] = str(ROOT)
         self._await("b")
 
     def _node(self, name: str, *options: str) -> subprocess.Popen[bytes]:
@@ -214,41 +220,55 @@ class Cluster:
                     os.kill(one, number)
         node.wait(60)
 
+    def end(self) -> None:
+        """Kill what is left, and remove what it wrote outside of the folder."""
+        for node in (self.worker, self.head):
+            self.kill(node)
+        shutil.rmtree(self.session)
+
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     pytest.importorskip("ray")
     if not Path("/proc/self/stat").is_file():
         pytest.skip("a node's processes are found by /proc")
-    found = Cluster(tmp_path)
+    found = Cluster(tmp_path, getattr(request, "param", ""))
     yield found
-    for node in (found.worker, found.head):
-        found.kill(node)
-    shutil.rmtree(found.session)
+    found.end()
+
+
+@pytest.fixture
+def run(cluster: Cluster, tiny_root: Path, quick_protocols: Path) -> list[str]:
+    """The command of six units, but for the folder of results and the executor."""
+    words = [sys.executable, "-m", "g2d_bench", "run", "--task", "covid-cxr-seg", "--encoder", "random"]
+    words += ["--fraction", "1", "--seed", f"0-{SEEDS - 1}", "--protocol", "quick"]
+    return [*words, "--data-root", str(tiny_root), "--protocols-dir", str(quick_protocols), "--results"]
+
+
+def start(command: list[str], cluster: Cluster, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as stream:
+        return subprocess.Popen(command, env=cluster.environment, stdout=stream, stderr=subprocess.STDOUT)
+
+
+def wait_for(what: Callable[[], bool], driver: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(3000):
+        if what():
+            return
+        assert driver.poll() is None, log.read_text()
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
 
 
 @pytest.mark.slow
-def test_a_node_that_dies_costs_one_repetition(
-    cluster: Cluster, tiny_root: Path, quick_protocols: Path, tmp_path: Path
-) -> None:
-    run = [sys.executable, "-m", "g2d_bench", "run", "--task", "covid-cxr-seg", "--encoder", "random"]
-    run += ["--fraction", "1", "--seed", f"0-{SEEDS - 1}", "--protocol", "quick"]
-    run += ["--data-root", str(tiny_root), "--protocols-dir", str(quick_protocols), "--results"]
-    alone = subprocess.run(
-        [*run, str(tmp_path / "local"), "--jobs", "1"],
-        **dict(env=cluster.environment, check=True, capture_output=True, text=True),
-    )
+def test_a_node_that_dies_costs_one_repetition(cluster: Cluster, run: list[str], tmp_path: Path) -> None:
+    local = [*run, str(tmp_path / "local"), "--jobs", "1"]
+    alone = subprocess.run(local, env=cluster.environment, check=True, capture_output=True, text=True)
     log = tmp_path / "driver.log"
     far = [*run, str(tmp_path / "ray"), "--executor", "ray", "--address", cluster.address]
-    with log.open("wb") as stream:
-        driver = subprocess.Popen(far, env=cluster.environment, stdout=stream, stderr=subprocess.STDOUT)
-        for _ in range(3000):
-            if len({node for _, node in cluster.begun()}) == 2:
-                break
-            assert driver.poll() is None, log.read_text()
-            time.sleep(0.1)
-        cluster.kill(cluster.worker)
-        assert driver.wait(600) == 0, log.read_text()
+    driver = start(far, cluster, log)
+    wait_for(lambda: len({node for _, node in cluster.begun()}) == 2, driver, log)
+    cluster.kill(cluster.worker)
+    assert driver.wait(600) == 0, log.read_text()
     text = log.read_text()
     print(text, *cluster.begun(), sep="\n")
     begun = Counter(seed for seed, _ in cluster.begun())
@@ -260,8 +280,53 @@ def test_a_node_that_dies_costs_one_repetition(
         assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
         assert (tmp_path / "ray" / name).with_suffix(".json").is_file()
     assert not list((tmp_path / "ray").rglob("*.failed.json"))
-    # Its driver killed and started again, it goes on: all is there.
     again = subprocess.run(far, env=cluster.environment, check=True, capture_output=True, text=True)
     assert f"{SEEDS} of {SEEDS} cells were finished before" in again.stdout
     assert alone.stdout.splitlines()[:5] == again.stdout.splitlines()[:5], "the same table"
     assert not (tmp_path / ".ray").exists(), "no token is written into the home"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cluster", ["0.0"], indirect=True)
+def test_a_driver_that_is_killed_goes_on_and_a_wrong_node_is_left_out(
+    cluster: Cluster, run: list[str], tmp_path: Path
+) -> None:
+    log, results = tmp_path / "driver.log", tmp_path / "ray"
+    far = [*run, str(results), "--executor", "ray", "--address", cluster.address]
+    driver = start(far, cluster, log)
+    wait_for(lambda: len(list(results.rglob("*.json"))) >= 2, driver, log)
+    driver.kill()
+    driver.wait()
+    first = log.read_text()
+    assert first.count("is left out: has g2d-bench 0.0;") == 1
+    finished = len(list(results.rglob("*.json")))
+    before = len(cluster.begun())
+    driver = start(far, cluster, log)
+    assert driver.wait(600) == 0, log.read_text()
+    print(first, log.read_text(), *cluster.begun(), sep="\n")
+    assert f"{finished} of {SEEDS} cells were finished before" in log.read_text()
+    assert len(cluster.begun()) - before == SEEDS - finished
+    assert len(list(results.rglob("*.json"))) == SEEDS
+    assert len({node for _, node in cluster.begun()}) == 1
+
+
+@pytest.mark.slow
+def test_a_cluster_of_its_own_leaves_nothing_behind(
+    tiny_root: Path, quick_protocols: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    command = [sys.executable, "-m", "g2d_bench", "run", "--task", "covid-cxr-seg", "--encoder", "random"]
+    command += ["--fraction", "1", "--protocol", "quick", "--protocols-dir", str(quick_protocols)]
+    command += ["--data-root", str(tiny_root), "--results", str(tmp_path / "runs")]
+    temporary = Path(tempfile.mkdtemp(prefix="g2d-ray-"))
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("RAY_")}
+    clean |= dict(HOME=str(tmp_path), PYTHONPATH=str(ROOT), TMPDIR=str(temporary))
+    done = subprocess.run(
+        [*command, "--executor", "ray", "--jobs", "1"], env=clean, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ray: 1 node, 1 CPUs" in done.stderr
+    assert len(list((tmp_path / "runs").rglob("*.npz"))) == 1
+    assert not list(temporary.iterdir())
+    assert not (tmp_path / ".ray").exists()
+    temporary.rmdir()

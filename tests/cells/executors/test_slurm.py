@@ -1,0 +1,119 @@
+"""Units as jobs: through submitit's local and debug executors, and what would be asked of Slurm."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.executors import EXECUTORS, slurm
+from g2d_bench.cells.executors.away import Made, Order, Parcel
+from g2d_bench.cells.executors.base import Wishes
+from g2d_bench.cells.executors.needs import Memory
+from g2d_bench.cells.settings import Settings
+from g2d_bench.cells.sharing import Unit
+from g2d_bench.cells.workers import execute
+from g2d_bench.errors import InputError
+from g2d_bench.records.cell import Cell
+from g2d_bench.records.record import Failure
+
+CELLS = [Cell("covid-cxr-seg", 1.0, "clean", seed, "random") for seed in range(3)]
+MARK = "G2D_BENCH_TEST_MARK"
+
+
+@pytest.fixture
+def bench(tiny_root: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    pytest.importorskip("submitit")
+    monkeypatch.setenv(MARK, str(tmp_path / "mark"))
+    return Bench(Settings(data_root=tiny_root, results=tmp_path / "runs"))
+
+
+def ran(order: Order, unit: Unit) -> Parcel:
+    """Stand for a job that went through (a failure is the smaller thing to make)."""
+    made = [
+        Failure(key="", cell=cell, bad_input=False, error="ran", traceback="", created="now") for cell in unit
+    ]
+    return Parcel("host", "", tuple(Made("", one.model_dump_json().encode()) for one in made))
+
+
+def dies_once(order: Order, unit: Unit) -> Parcel:
+    """A job whose process is killed at its first try."""
+    mark = Path(os.environ[MARK])
+    if unit[0].seed == 1 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ran(order, unit)
+
+
+def test_jobs_of_this_process(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm, "carry_out", ran)
+    report = execute(CELLS, bench, executor=slurm.Slurm(Wishes(options={"cluster": "debug"})))
+    assert [failure.error for failure in report.failures] == ["ran"] * 3
+
+
+def test_a_job_that_is_lost_is_sent_once_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(slurm, "carry_out", dies_once)
+    monkeypatch.setattr(slurm, "PAUSE", 0.1)
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(slurm.__file__).parents[3]}")
+    wishes = Wishes(jobs=2, options={"cluster": "local"})
+    report = execute(CELLS[:2], bench, executor=slurm.Slurm(wishes))
+    assert [failure.error for failure in report.failures] == ["ran"] * 2
+    said = capsys.readouterr().err
+    assert said.count("sent once more") == 1
+    assert "seed 1" in next(line for line in said.splitlines() if "sent once more" in line)
+    folder = bench.store.root / slurm.JOBS_FOLDER
+    assert len(list(folder.glob("*_result.pkl"))) == 0
+    assert len(list(folder.glob("*.err"))) == 3
+
+
+class FakeExecutor:
+    """What the sender uses of submitit's executor."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, Any] = {}
+
+    def update_parameters(self, **given: Any) -> None:
+        self.given |= given
+
+    def map_array(self, work: Any, orders: list[Order], units: list[Unit]) -> list[Any]:
+        return [SimpleNamespace(job_id=f"7_{n}", cancel=lambda check: None) for n in range(len(units))]
+
+
+def test_what_is_asked_of_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    submitit = pytest.importorskip("submitit")
+    fake = FakeExecutor()
+    monkeypatch.setattr(submitit, "AutoExecutor", lambda folder, cluster: fake)
+    options = {"partition": "gpu", "account": "x", "cpus": "8", "gpus": "1", "timeout_min": "90"}
+    wishes = Wishes(jobs=16, options=options)
+    sender = slurm._Sender(
+        "slurm", tmp_path, wishes, Order(Settings(), Bench(Settings()).options), Memory([], 0)
+    )
+    assert sender.send([(cell,) for cell in CELLS]) == ["7_0", "7_1", "7_2"]
+    assert fake.given == {
+        **dict(name="g2d-bench", timeout_min=90, cpus_per_task=8, gpus_per_node=1, mem_gb=2),
+        **dict(slurm_array_parallelism=16, slurm_partition="gpu", slurm_account="x"),
+    }
+    assert sender.elsewhere(Parcel("n7", "", lacks="/data: no such folder"))
+    assert fake.given["slurm_exclude"] == "n7"
+    for n in range(slurm.BAD_NODES - 1):
+        sender.elsewhere(Parcel(f"m{n}", "", lacks="/data: no such folder"))
+    assert not sender.elsewhere(Parcel("another", "", lacks="/data: no such folder"))
+
+
+def test_without_slurm_it_is_one_line(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="no Slurm here"):
+        execute(CELLS, bench, executor=slurm.Slurm(Wishes()))
+
+
+@pytest.mark.parametrize("options", [{"partitoin": "x"}, {"cluster": "pbs"}, {"cpus": "all"}])
+def test_wrong_options(options: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="--executor-option"):
+        EXECUTORS["slurm"](Wishes(options=options))
