@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from g2d_bench.records.selection import Filter, Found
 
 # As literals, so that importing this module reads no table code; a test compares them with the source.
-PAPERS = ("g2d-table1", "g2d-table2a", "g2d-table2b", "g2d-table3", "g2d-table4")
+PAPERS = ("g2d-table1", "g2d-table2a", "g2d-table2b", "g2d-table3", "g2d-table4", "g2d-table7")
 TABLE_FORMATS = ("text", "md", "latex", "csv", "json")
 COMPARE_FORMATS = ("text", "github", "junit")
 
