@@ -18,6 +18,7 @@ from g2d_bench.cli.options import (
     reading_options,
     results_option,
     settings,
+    split,
 )
 from g2d_bench.cli.tell import tell_left_out, tell_other_protocols, tell_unquoted
 from g2d_bench.errors import InputError
@@ -38,6 +39,7 @@ COMPARE_FORMATS = ("text", "github", "junit")
 @filter_options
 @click.option("--signature", default="", help="Only signatures that contain this text.")
 @click.option("--paper", type=click.Choice(PAPERS), help="A table of the G2D paper, in its own shape.")
+@click.option("--metric", "names", multiple=True, callback=split, help="Only these: --metric ece,brier.")
 @click.option("--summary", is_flag=True, help="One table: the main metric of each task at each fraction.")
 @click.option("--format", "style", type=click.Choice(TABLE_FORMATS), default="text", show_default=True)
 @click.option("--with-quoted", is_flag=True, help="Add numbers quoted from papers, in marked rows.")
@@ -47,6 +49,7 @@ COMPARE_FORMATS = ("text", "github", "junit")
 @results_option
 def table(
     paper: str | None,
+    names: tuple[str, ...],
     summary: bool,
     style: str,
     with_quoted: bool,
@@ -61,8 +64,9 @@ def table(
     Mean and standard deviation over seeds, a 95 % bootstrap interval by patient, and marked or bold what is
     not significantly worse than the best. Example: g2d-bench table --paper g2d-table1 --format latex
     """
-    from g2d_bench.cells.ahead import drawn_ahead
+    from g2d_bench.cells.ahead import all_metrics, drawn_ahead
     from g2d_bench.cells.verify import require_sound
+    from g2d_bench.cli.tell import asked_metrics
     from g2d_bench.records.quoted import load_reported
     from g2d_bench.report import table as tables
     from g2d_bench.report.formats.render import render
@@ -71,6 +75,8 @@ def table(
         raise InputError("a paper's table has its own shape", field="--summary")
     if into is not None and (style != "md" or out is not None):
         raise InputError("goes with --format md and without --out", field="--into")
+    if names and (paper is not None or summary):
+        raise InputError("goes with neither --paper nor --summary, which choose theirs", field="--metric")
     quoted = load_reported() if with_quoted else []
     wanted = _filter(given)
     configured = settings({"results": results})
@@ -98,12 +104,15 @@ def table(
             settings=configured,
         )
     else:
+        found, columns = asked_metrics(found, names)
         made = drawn_ahead(
             lambda evidence: tables.blocks(
-                found, order, metrics={}, allow_mixed=allow_mixed, evidence=evidence, quoted=quoted
+                found, order, metrics=columns, allow_mixed=allow_mixed, evidence=evidence, quoted=quoted
             ),
             found,
+            (lambda _: names) if names else all_metrics,
             settings=configured,
+            more=names,
         )
     if with_quoted:
         tell_unquoted(made)

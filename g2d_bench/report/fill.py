@@ -63,7 +63,7 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
         filled.values[name] = replace(value, marks=marks)
         if value.missing == "seed missing":
             filled.notes.append(f"n/a: {name} {value.reason} of {column.task} at {percent(column.fraction)}")
-        filled.notes += remarks(name, column, row)
+        filled.notes += remarks(name, column, row, evidence)
         filled.notes += [f"n/a: {name} in {column.task}: {why}" for why in told(row)]
         if evidence.draws and drawn[name] is None and not value.missing and column.spec.resamples:
             filled.notes.append(untested(name, column, row))

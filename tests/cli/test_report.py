@@ -56,6 +56,40 @@ def test_table_reads_the_default_folder_and_filters(folder: Any, cli: Callable[.
     assert "2 seeds (0, 1)" in text
 
 
+def test_calibration_is_a_column_on_demand(folder: Any, cli: Callable[..., Any]) -> None:
+    """Of records that do not state it, from their predictions."""
+    rng = np.random.default_rng(0)
+    targets = (rng.random((80, 1)) < 0.4).astype(float)
+    arrays = {
+        "id": np.array([str(n) for n in range(80)]),
+        "patient": np.array([str(n // 2) for n in range(80)]),
+        "scores": np.clip(0.4 * targets + 0.6 * rng.random(targets.shape), 0, 1),
+        "targets": targets,
+        "label": np.array(["Mass"]),
+    }
+    found = folder.add("g2d", task="rsna-cls")
+    blind = prevalence(np.full((1, 1), 0.5), arrays)
+    references = {"prevalence": measure(blind, ("auroc",))}
+    update = {"kind": "classification", "metrics": measure(arrays, ("auroc",)), "references": references}
+    positive = found.record.data.positive | {"test": int(targets.sum())}
+    images = found.record.data.images | {"test": 80}
+    data = found.record.data.model_copy(update={"positive": positive, "images": images})
+    folder.store.save(found.path, found.record.model_copy(update={**update, "data": data}), arrays)
+    folder.add("g2d", task="siim-seg")
+    result = cli("table", "--metric", "ece,brier", "--format", "json")
+    assert result.exit_code == 0, result.output
+    (table,) = json.loads(result.stdout)
+    row = table["rows"][0]
+    expected = measure(arrays, ("ece", "brier"))
+    for value in row["values"]:
+        assert value["mean"] == pytest.approx(100 * expected[value["metric"]])
+        assert value["low"] < value["mean"] < value["high"] or value["metric"] == "ece"
+    assert "siim-seg has no ece: the array 'scores' is missing" in result.stderr
+    refused(cli("table", "--metric", "ece", "--task", "siim-seg"), "--metric", "siim-seg has no ece")
+    refused(cli("table", "--metric", "elegance"), "unknown metric 'elegance'")
+    refused(cli("table", "--metric", "ece", "--summary"), "--metric: goes with neither")
+
+
 def test_table_into_a_file(folder: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
     folder.add("g2d")
     result = cli("table", "--results", folder.root, "--format", "json", "--out", "t.json")
