@@ -181,6 +181,7 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
         | (dict(cell.model.notes) if cell.model is not None else {})
         | together
         | ({SPLIT_DEFECTS: list(defects)} if defects else {})
+        | ({"fewer_than_shots": data.short} if data.short else {})
         | undefined_notes(outcome, data),
         versions=versions(),
         commit=commit(),

@@ -26,7 +26,7 @@ from g2d_bench.kept import Known, known, trust
 from g2d_bench.locks import Lease
 from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
 from g2d_bench.progress import clock, speaking_for, tell
-from g2d_bench.records.cell import Cell, percent
+from g2d_bench.records.cell import Cell
 from g2d_bench.records.forecast import Forecast, costs
 from g2d_bench.records.record import Failure, Record
 
@@ -296,7 +296,7 @@ def _work(unit: Unit) -> Done:
 
 def _name(unit: Unit) -> str:
     first = unit[0]
-    alone = f" · {percent(first.fraction)} · seed {first.seed}" if len(unit) == 1 else ""
+    alone = f" · {first.amount} · seed {first.seed}" if len(unit) == 1 else ""
     return f"{first.task} · {first.encoder}{alone}"
 
 

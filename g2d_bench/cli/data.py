@@ -150,6 +150,7 @@ def data_prepare(
 @data.command("split")
 @click.argument("task")
 @click.option("--fraction", default="1", show_default=True, help="Share of the training labels: 0.01 or 1%.")
+@click.option("--shots", type=click.IntRange(1), help="Images per class, in the place of a fraction.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--protocol", default="clean", show_default=True, help="Protocol, which names the split.")
 @click.option("--out", type=PATH, help="Write into this .csv or .csv.gz instead.")
@@ -158,6 +159,7 @@ def data_prepare(
 def data_split(
     task: str,
     fraction: str,
+    shots: int | None,
     seed: int,
     protocol: str,
     out: Path | None,
@@ -179,7 +181,9 @@ def data_split(
     opened = bench(given)
     card, rules = opened.catalogue.tasks[task], opened.catalogue.protocols[protocol]
     dataset, manifest = open_data(opened.source, card.dataset, tables)
-    cell = TaskData(card, rules, dataset, manifest, share, seed)
+    if shots and rules.draw == "published":
+        raise InputError(f"protocol {protocol!r} draws images as published, by fractions", field="--shots")
+    cell = TaskData(card, rules, dataset, manifest, share, seed, shots or 0)
     parts = {"train": cell.train, "val": cell.val, "test": cell.test}
     if out is None:
         click.echo(split_csv(parts), nl=False)
@@ -189,7 +193,7 @@ def data_split(
     where = f"wrote {out}: " if out else ""
     click.echo(
         f"{where}{task} ({manifest.kind} {card.dataset}), split {rules.split}#{cell.split.hash[:8]}, "
-        f"{share:.3g} of train, seed {seed}: {', '.join(sizes)}",
+        f"{f'{shots} per class' if shots else f'{share:.3g}'} of train, seed {seed}: {', '.join(sizes)}",
         err=True,
     )
 

@@ -16,7 +16,17 @@ from g2d_bench.cli import explain as cli_explain
 from g2d_bench.cli import leaderboard as cli_leaderboard
 from g2d_bench.cli import reference as cli_reference
 from g2d_bench.cli import report as cli_report
-from g2d_bench.cli.options import JOBS, Group, bench, fractions, options, seeds, settings_options, split
+from g2d_bench.cli.options import (
+    JOBS,
+    Group,
+    bench,
+    fractions,
+    options,
+    seeds,
+    settings_options,
+    shots,
+    split,
+)
 
 if TYPE_CHECKING:
     from g2d_bench.cells.bench import Bench
@@ -58,6 +68,12 @@ _grid_options = options(
         help="Share of the labels: 0.01 or 1%.  [default: those of the task]",
     ),
     click.option(
+        "--shots",
+        multiple=True,
+        callback=shots,
+        help="Training images per class: 1,4,16; in the place of fractions, or beside them.",
+    ),
+    click.option(
         "--seed",
         "seeds",
         multiple=True,
@@ -78,6 +94,7 @@ def _cells(opened: Bench, given: dict[str, Any]) -> tuple[list[Cell], list[Skipp
         tasks=given["tasks"],
         encoders=given["encoders"],
         fractions=given["fractions"],
+        shots=given["shots"],
         seeds=given["seeds"],
         protocol=given["protocol"],
         weights=opened.weights,

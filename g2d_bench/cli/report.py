@@ -206,9 +206,9 @@ def _against_folder(
     cells = [one.cell for one in chosen]
     configured = settings(given)
     # Tolerances are drawn from the other seeds and encoders of a column.
-    columns = {(cell.task, cell.fraction, cell.protocol) for cell in cells}
+    columns = {(cell.task, cell.drawn, cell.protocol) for cell in cells}
     require_sound(
-        [one for cell, one in index.items() if (cell.task, cell.fraction, cell.protocol) in columns],
+        [one for cell, one in index.items() if (cell.task, cell.drawn, cell.protocol) in columns],
         configured,
     )
     roots = _roots(given)
@@ -384,6 +384,7 @@ def _filter(given: dict[str, Any]) -> Filter:
         task=given["tasks"],
         encoder=given["encoders"],
         fraction=given["fractions"],
+        shots=given.get("shots", ()),
         protocol=given["protocols"],
         seed=given["seeds"],
         signature=given["signature"],

@@ -193,9 +193,18 @@ def _told_apart(first: str, second: str) -> tuple[str, str]:
     return first, second
 
 
+LEFT_UNSAID: dict[str, tuple[tuple[str, Any], ...]] = {"cell": (("shots", 0),)}
+"""Fields of a record's parts that are not written where they say nothing: older records lack them."""
+
+
 def to_json(part: BaseModel) -> bytes:
     """Write a model as indented JSON with a final newline."""
-    text = json.dumps(part.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
+    content = part.model_dump(mode="json")
+    for name, unset in LEFT_UNSAID.items():
+        held = content.get(name)
+        if isinstance(held, dict):
+            content[name] = {field: value for field, value in held.items() if (field, value) not in unset}
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     return (in_json(text) + "\n").encode()
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.spec import MetricSpec
+from g2d_bench.records.cell import amount
 from g2d_bench.report.origin import Origin
 
 GENERATED = (
@@ -31,6 +32,7 @@ class Column:
         metric: name of the convention.
         protocol: protocol name.
         heads: headings from the coarsest to the finest.
+        shots: training images per class, in the place of a share; 0 where the share counts.
     """
 
     task: str
@@ -38,6 +40,12 @@ class Column:
     metric: str
     protocol: str
     heads: tuple[str, ...]
+    shots: int = 0
+
+    @property
+    def amount(self) -> str:
+        """The amount of training labels, as tables write it."""
+        return amount(self.fraction, self.shots)
 
     @property
     def spec(self) -> MetricSpec:

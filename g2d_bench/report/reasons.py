@@ -10,7 +10,6 @@ import numpy as np
 
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import BELOW_ALL, below_all
-from g2d_bench.records.cell import percent
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.record import NOT_APPLICABLE, WHY_UNDEFINED, Record
 from g2d_bench.records.selection import Found
@@ -73,7 +72,7 @@ def remarks(name: str, column: Column, row: Mapping[int, Found], evidence: Evide
             if why:
                 same[f"{column.metric} 0.0: {why}"].append(seed)
     return [
-        f"{name} in {column.task} at {percent(column.fraction)}, seed {', '.join(map(str, seeds))}: {what}"
+        f"{name} in {column.task} at {column.amount}, seed {', '.join(map(str, seeds))}: {what}"
         for what, seeds in same.items()
     ]
 
@@ -84,21 +83,21 @@ def untested(name: str, column: Column, row: Mapping[int, Found]) -> str:
         why = "its records keep no predictions"
     else:
         why = f"its predictions do not allow to draw {column.metric}"
-    return f"{name} in {column.task} at {percent(column.fraction)}: no interval and no test, {why}"
+    return f"{name} in {column.task} at {column.amount}: no interval and no test, {why}"
 
 
 def undefined(rows: Iterable[Row]) -> list[str]:
     """Say which metrics of a table are not defined and why, those alike together."""
-    groups: dict[tuple[str, float, str], tuple[dict[str, None], dict[str, None]]] = {}
+    groups: dict[tuple[str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
     for row in rows:
         for value in row.values:
             if row.sort == "measured" and value.reason.startswith(UNDEFINED):
-                place = (value.column.task, value.column.fraction, value.reason)
+                place = (value.column.task, value.column.amount, value.reason)
                 metrics, names = groups.setdefault(place, ({}, {}))
                 metrics[value.column.metric] = names[row.name] = None
     return [
-        f"n/a: {listed(list(metrics))} of {listed(list(names))} in {task} at {percent(fraction)}: {why}"
-        for (task, fraction, why), (metrics, names) in groups.items()
+        f"n/a: {listed(list(metrics))} of {listed(list(names))} in {task} at {drawn}: {why}"
+        for (task, drawn, why), (metrics, names) in groups.items()
     ]
 
 

@@ -108,3 +108,24 @@ def test_a_decoder_that_was_asked_for_and_has_no_place_is_named(catalogue: Catal
     assert left == ["g2d+decoder in rsna-cls: a pre-trained decoder only segments"]
     with pytest.raises(InputError, match="a pre-trained decoder only segments; rsna-cls takes none"):
         made("rsna-cls")
+
+
+def test_shots_stand_beside_fractions_or_in_their_place(catalogue: Catalogue) -> None:
+    def drawn(tasks: list[str], fractions: list[float], protocol: str = "clean") -> list[tuple[float, int]]:
+        cells, _ = make_cells(
+            catalogue,
+            tasks=tasks,
+            encoders=["random"],
+            fractions=fractions,
+            shots=[16, 1],
+            seeds=[0],
+            protocol=protocol,
+            weights=_with("random"),
+        )
+        return [cell.drawn for cell in cells]
+
+    assert drawn(["siim-seg"], []) == [(1.0, 1), (1.0, 16)]
+    assert drawn(["siim-seg"], [0.1]) == [(1.0, 1), (1.0, 16), (0.1, 0)]
+    assert drawn(["siim-zeroshot"], []) == [(1.0, 0)]
+    with pytest.raises(InputError, match="--shots: protocol 'legacy' draws images as published"):
+        drawn(["siim-seg"], [], "legacy")

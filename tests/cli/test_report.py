@@ -90,6 +90,34 @@ def test_calibration_is_a_column_on_demand(folder: Any, cli: Callable[..., Any])
     refused(cli("table", "--metric", "ece", "--summary"), "--metric: goes with neither")
 
 
+def test_shots_have_tables_and_columns_of_their_own(folder: Any, other: Any, cli: Callable[..., Any]) -> None:
+    for place in (folder, other):
+        for encoder, quality in {"random": 0.4, "g2d": 0.6}.items():
+            place.add(encoder, quality, fraction=1.0)
+            for count in (1, 16):
+                place.add(encoder, quality - 0.1, fraction=1.0, shots=count)
+    tables = json.loads(cli("table", "--format", "json").stdout)
+    titles = [table["title"] for table in tables]
+    assert [title.split(" · ")[1].split(" (")[0] for title in titles] == [
+        *("100 % of the training labels", "1 shot per class", "16 shots per class"),
+    ]
+    assert [table["rows"][0]["values"][0].get("shots") for table in tables] == [None, 1, 16]
+    assert "16 shots" in cli("table", "--summary").stdout
+    only = cli("table", "--shots", "16").stdout
+    assert ("16 shots per class" in only, "1 shot per" in only, "100 %" in only) == (True, False, False)
+    both = cli("table", "--shots", "16", "--fraction", "100%").stdout
+    assert ("16 shots per class" in both, "1 shot per" in both, "100 % of" in both) == (True, False, True)
+    assert "16 shots" not in cli("table", "--fraction", "100%").stdout
+    refused(cli("table", "--shots", "2"), "--shots", "shots 2; there are 1, 16")
+    refused(cli("table", "--shots", "0.5"), "'0.5' is no number of images per class")
+    (found,) = [one for one in select(folder.root) if one.cell.shots == 16 and one.cell.encoder == "g2d"]
+    assert found.path.name.startswith("16shots-s0-")
+    assert json.loads(found.path.read_text())["cell"]["shots"] == 16
+    same = cli("compare", "--to", other.root, "--shots", "16")
+    assert same.exit_code == 0, same.output
+    assert same.stdout == f"{2 * len(found.record.metrics)} numbers compared, none moved\n"
+
+
 def test_table_into_a_file(folder: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
     folder.add("g2d")
     result = cli("table", "--results", folder.root, "--format", "json", "--out", "t.json")

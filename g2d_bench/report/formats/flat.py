@@ -70,6 +70,7 @@ def _lines(table: Table) -> Iterator[dict[str, Any]]:
                 "task": value.column.task,
                 "protocol": value.column.protocol,
                 "fraction": value.column.fraction,
+                "shots": value.column.shots or "",
                 "metric": value.column.metric,
                 **{name: "" if item is None else item for name, item in number.items()},
                 "seeds": " ".join(map(str, value.seeds)),
@@ -119,6 +120,7 @@ def as_dict(table: Table) -> dict[str, Any]:
                         "task": value.column.task,
                         "protocol": value.column.protocol,
                         "fraction": value.column.fraction,
+                        **({"shots": value.column.shots} if value.column.shots else {}),
                         "metric": value.column.metric,
                         **_number(value),
                     }

@@ -161,7 +161,7 @@ def _anchor(table: Table, line: int) -> str:
     """Name the section that a line of a turned overview sums up."""
     column = table.columns[line]
     data = "generated" if table.generated else "real"
-    return anchor_of(column.task, column.fraction, column.protocol, data)
+    return anchor_of(column.task, column.fraction, column.protocol, data, column.shots)
 
 
 def _number(value: Value) -> str:
@@ -169,5 +169,6 @@ def _number(value: Value) -> str:
     return "" if math.isnan(value.mean) else repr(value.mean)
 
 
-def _fraction(section: Section) -> float:
-    return section.table.columns[0].fraction
+def _fraction(section: Section) -> tuple[int, float]:
+    column = section.table.columns[0]
+    return column.shots, column.fraction
