@@ -18,6 +18,7 @@ from g2d_bench.plain import visible
 from g2d_bench.processes import cores
 from g2d_bench.provenance import Stopwatch, commit, hardware, now, peak_memory_mb, versions
 from g2d_bench.records.cell import Cell
+from g2d_bench.records.groups import group_arrays
 from g2d_bench.records.record import (
     NOT_APPLICABLE,
     SPLIT_DEFECTS,
@@ -31,6 +32,8 @@ from g2d_bench.records.signature import signature
 from g2d_bench.records.store import Store
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from g2d_bench.adapters.base import Outcome
 
 
@@ -116,7 +119,7 @@ def run_cells(cells: Sequence[Resolved], store: Store, options: Options) -> list
         Measured(data, *why, outcome) for data, why, outcome in zip(opened, leaks, outcomes, strict=True)
     ]
     return [
-        store.save(cell.path, _record(cell, own, shared), own.outcome.predictions)
+        store.save(cell.path, _record(cell, own, shared), with_groups(own.outcome.predictions, own.data))
         for cell, own in zip(cells, measured, strict=True)
     ]
 
@@ -191,6 +194,13 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
         command=cell.command + visible(override),
         created=now(),
     )
+
+
+def with_groups(predictions: dict[str, NDArray[Any]], data: TaskData) -> dict[str, NDArray[Any]]:
+    """Add to which groups of patients the samples belong, as far as the data set tells; see `table --by`."""
+    if not predictions:
+        return predictions
+    return predictions | group_arrays([data.samples[name].meta for name in predictions["id"].tolist()])
 
 
 def undefined_notes(outcome: Outcome, data: TaskData) -> dict[str, Any]:

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from g2d_bench.records.compare import Line
     from g2d_bench.records.record import Record
     from g2d_bench.records.selection import Filter, Found
+    from g2d_bench.report.model import Table
 
 # As literals, so that importing this module reads no table code; a test compares them with the source.
 PAPERS = ("g2d-table1", "g2d-table2a", "g2d-table2b", "g2d-table3", "g2d-table4", "g2d-table7")
+GROUPS = ("sex", "age", "view", "device")
 TABLE_FORMATS = ("text", "md", "latex", "csv", "json")
 COMPARE_FORMATS = ("text", "github", "junit")
 
@@ -40,16 +42,19 @@ COMPARE_FORMATS = ("text", "github", "junit")
 @click.option("--signature", default="", help="Only signatures that contain this text.")
 @click.option("--paper", type=click.Choice(PAPERS), help="A table of the G2D paper, in its own shape.")
 @click.option("--metric", "names", multiple=True, callback=split, help="Only these: --metric ece,brier.")
+@click.option("--by", type=click.Choice(GROUPS), help="By group of patients: n, interval, worst, gap.")
 @click.option("--summary", is_flag=True, help="One table: the main metric of each task at each fraction.")
 @click.option("--format", "style", type=click.Choice(TABLE_FORMATS), default="text", show_default=True)
 @click.option("--with-quoted", is_flag=True, help="Add numbers quoted from papers, in marked rows.")
 @click.option("--allow-mixed", is_flag=True, help="Let different signatures share a column, marked.")
+@click.option("--data-root", type=PATH, help="Real data, for --by of records that keep no groups.")
 @click.option("--out", type=PATH, help="Write into this file.")
 @click.option("--into", type=PATH, help="Replace what stands between the marker lines of this Markdown file.")
 @results_option
 def table(
     paper: str | None,
     names: tuple[str, ...],
+    by: str | None,
     summary: bool,
     style: str,
     with_quoted: bool,
@@ -77,9 +82,11 @@ def table(
         raise InputError("goes with --format md and without --out", field="--into")
     if names and (paper is not None or summary):
         raise InputError("goes with neither --paper nor --summary, which choose theirs", field="--metric")
+    if by and (paper is not None or summary or with_quoted or allow_mixed):
+        raise InputError("stands alone: no --paper, --summary, --with-quoted or --allow-mixed", field="--by")
     quoted = load_reported() if with_quoted else []
     wanted = _filter(given)
-    configured = settings({"results": results})
+    configured = settings({"results": results, "data_root": given["data_root"]})
     # Without records a paper's table can still show what was printed.
     roots = folders(results) or [configured.results]
     printed_only = paper is not None and with_quoted and not any(root.exists() for root in roots)
@@ -93,6 +100,8 @@ def table(
         )
         made = [one]
         tell_other_protocols(found, paper, protocols)
+    elif by:
+        made = _by_group(found, by, names, order, configured)
     elif summary:
         main = main_metrics(found, configured)
         made = drawn_ahead(
@@ -117,6 +126,21 @@ def table(
     if with_quoted:
         tell_unquoted(made)
     _emit(render(made, style), out, into)
+
+
+def _by_group(
+    found: Sequence[Found], by: str, names: Sequence[str], order: Sequence[str], configured: Settings
+) -> list[Table]:
+    from g2d_bench.cells.groups import GroupsOfData
+    from g2d_bench.cells.verify import require_sound
+    from g2d_bench.report.groups import group_tables
+
+    require_sound(found, configured)
+    main = {} if names else main_metrics(found, configured)
+    made, left = group_tables(found, by, order, main=main, metrics=names, elsewhere=GroupsOfData(configured))
+    for line in left:
+        click.echo(line, err=True)
+    return made
 
 
 @click.command()

@@ -14,6 +14,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
 from g2d_bench.records.compact_boxes import reduce_boxes
 from g2d_bench.records.compact_scores import reduce_scores
+from g2d_bench.records.groups import ATTRIBUTES, PREFIX
 from g2d_bench.records.recompute import differences, recomputed
 from g2d_bench.records.record import (
     LEFT_OUT,
@@ -27,8 +28,8 @@ from g2d_bench.records.record import (
 )
 from g2d_bench.records.selection import Found
 
-ALWAYS = ("id", "patient", "label")
-"""What is kept although no metric reads it: intervals and paired tests need it."""
+ALWAYS = ("id", "patient", "label", *(PREFIX + name for name in ATTRIBUTES))
+"""What is kept although no metric reads it: intervals, paired tests and tables by group need it."""
 
 
 class _Watched(Mapping[str, NDArray[Any]]):

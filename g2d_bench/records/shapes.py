@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import THRESHOLDS
+from g2d_bench.records.groups import ATTRIBUTES, PREFIX
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -106,7 +107,8 @@ def require_shapes(kind: str, arrays: Arrays, path: Path) -> None:
         InputError: an array is of another type or length than its kind keeps, or a value is out of range.
     """
     names = Rule("U", ("N",))
-    rules = {"id": names, "patient": names, **KINDS.get(kind, {})}
+    groups = {PREFIX + name: names for name in ATTRIBUTES}
+    rules = {"id": names, "patient": names, **groups, **KINDS.get(kind, {})}
     if "id" not in arrays:
         raise InputError("the array 'id' is missing", file=path, field="predictions")
     lengths: dict[str, int] = {}

@@ -71,6 +71,7 @@ class Value:
         seeds: the seeds in the mean.
         best: whether it is not significantly worse than the best of the column.
         marks: letters of the signatures, where a column mixes them.
+        of: whose value it is, where that differs by row: the worst group.
         missing: why there is no number, in a word.
         reason: the same for readers, in a clause.
     """
@@ -84,6 +85,7 @@ class Value:
     seeds: tuple[int, ...] = ()
     best: bool = False
     marks: str = ""
+    of: str = ""
     missing: Missing = ""
     reason: str = ""
 
@@ -114,7 +116,8 @@ class Value:
     def __str__(self) -> str:
         text = self.centre + ("*" if self.best else "")
         text += f" ± {self.behind}" if self.behind else ""
-        return text + (f" {self.limits}" if self.limits else "") + (f" ({self.marks})" if self.marks else "")
+        said = ", ".join(part for part in (self.marks, self.of) if part)
+        return text + (f" {self.limits}" if self.limits else "") + (f" ({said})" if said else "")
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ def _lines(table: Table) -> Iterator[dict[str, Any]]:
                 "protocol": value.column.protocol,
                 "fraction": value.column.fraction,
                 "shots": value.column.shots or "",
+                "of": value.of,
                 "metric": value.column.metric,
                 **{name: "" if item is None else item for name, item in number.items()},
                 "seeds": " ".join(map(str, value.seeds)),
@@ -90,6 +91,7 @@ def _number(value: Value) -> dict[str, Any]:
         "seeds": list(value.seeds),
         "not_significantly_worse_than_best": value.best,
         "signature_mark": value.marks,
+        **({"of": value.of} if value.of else {}),
         "missing": value.missing,
         "reason": value.reason,
     }
