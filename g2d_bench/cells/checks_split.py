@@ -92,6 +92,8 @@ class SplitCheck:
         return problems, undecided
 
     def _open(self, record: Record, task: TaskCard, protocol: Protocol) -> Expected | str:
+        if task.test is not None:
+            return "trained and tested on two data sets, which are not joined for this"
         found = self._dataset(record.data.dataset, record.data.kind)
         if isinstance(found, str):
             return found

@@ -64,6 +64,7 @@ def make_cells(
         if "all" not in tasks:
             raise InputError(reason, file=f"{name}.toml", field="--protocol")
     cards = [card for card in cards if card.name not in refused]
+    cards += [card for card in _insides(catalogue, cards) if rule.refusal(card) == ""]
     named = list(dict.fromkeys(encoders))
     for name in named:
         card = catalogue.encoders[name.removesuffix(DECODER)]
@@ -98,6 +99,30 @@ def make_cells(
             raise InputError(f"a pre-trained decoder only segments; {what} takes none", field="--encoder")
         raise InputError("no encoder with usable weights is left to run", field="--encoder")
     return cells, skipped
+
+
+def _insides(catalogue: Catalogue, cards: Sequence[TaskCard]) -> list[TaskCard]:
+    """Return the tasks that give the inside scores of those that are tested elsewhere, where they are not
+    among them.
+
+    Raises:
+        InputError: such a task does not train alike.
+    """
+    found: dict[str, TaskCard] = {}
+    for card in cards:
+        if not card.inside:
+            continue
+        inside = catalogue.tasks[card.inside]
+        for field in ("kind", "dataset", "labels", "exclusive", "where", "uncertain", "unmentioned"):
+            if getattr(inside, field) != getattr(card, field):
+                raise InputError(
+                    f"{inside.name} does not train alike: another {field}",
+                    file=f"{card.name}.toml",
+                    field="inside",
+                )
+        if inside.name not in {one.name for one in cards}:
+            found[inside.name] = inside
+    return list(found.values())
 
 
 def _amounts(task: TaskCard, fractions: Sequence[float], shots: Sequence[int]) -> list[tuple[float, int]]:

@@ -6,12 +6,13 @@ import math
 import shlex
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cells.bench import Bench, Options
 from g2d_bench.cells.resolve import Resolved
+from g2d_bench.data.crossed import Joined
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
 from g2d_bench.plain import visible
@@ -21,7 +22,10 @@ from g2d_bench.records.cell import Cell
 from g2d_bench.records.groups import group_arrays
 from g2d_bench.records.record import (
     NOT_APPLICABLE,
+    SHARED,
     SPLIT_DEFECTS,
+    TESTED_ON,
+    TRAINED_ON,
     WHY_UNDEFINED,
     DataPart,
     EncoderPart,
@@ -159,7 +163,7 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
         kind=cell.task.kind,
         cell=cell.cell,
         data=DataPart(
-            dataset=cell.task.dataset,
+            dataset=cell.task.data_name,
             kind="phantom" if manifest.kind == "phantom" else "real",
             hash=manifest.content_hash,
             split_hash=data.split.hash,
@@ -184,6 +188,7 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
         | (dict(cell.model.notes) if cell.model is not None else {})
         | together
         | ({SPLIT_DEFECTS: list(defects)} if defects else {})
+        | crossed_notes(data)
         | ({"fewer_than_shots": data.short} if data.short else {})
         | undefined_notes(outcome, data),
         versions=versions(),
@@ -201,6 +206,15 @@ def with_groups(predictions: dict[str, NDArray[Any]], data: TaskData) -> dict[st
     if not predictions:
         return predictions
     return predictions | group_arrays([data.samples[name].meta for name in predictions["id"].tolist()])
+
+
+def crossed_notes(data: TaskData) -> dict[str, Any]:
+    """Return what the record of a cell that is tested elsewhere says of its two data sets."""
+    if not isinstance(data.dataset, Joined):
+        return {}
+    joined = data.dataset
+    notes: dict[str, Any] = {TRAINED_ON: asdict(joined.training), TESTED_ON: joined.tested_on}
+    return notes | ({SHARED: joined.left_out} if joined.left_out else {})
 
 
 def undefined_notes(outcome: Outcome, data: TaskData) -> dict[str, Any]:

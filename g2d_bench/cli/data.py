@@ -180,7 +180,10 @@ def data_split(
         _check_out(out)
     opened = bench(given)
     card, rules = opened.catalogue.tasks[task], opened.catalogue.protocols[protocol]
-    dataset, manifest = open_data(opened.source, card.dataset, tables)
+    if card.test is not None and not tables:
+        dataset, manifest = opened.source.of_task(card, rules.split)
+    else:
+        dataset, manifest = open_data(opened.source, card.dataset, tables)
     if shots and rules.draw == "published":
         raise InputError(f"protocol {protocol!r} draws images as published, by fractions", field="--shots")
     cell = TaskData(card, rules, dataset, manifest, share, seed, shots or 0)

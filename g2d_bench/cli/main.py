@@ -193,6 +193,7 @@ def show(name: str, as_json: bool, **given: Any) -> None:
 
 def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
     from g2d_bench.records.selection import Found
+    from g2d_bench.report.drops import drop_tables
     from g2d_bench.report.formats.render import render
     from g2d_bench.report.table import blocks
 
@@ -203,7 +204,13 @@ def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
         for cell in (record.cell for record in records)
     }
     if found:
-        click.echo(render(blocks(found, cli_report.row_order(found), metrics=metrics)))
+        order = cli_report.row_order(found)
+        main = {
+            pair: protocols[pair[1]].view(tasks[pair[0]]).main
+            for pair in {(one.cell.task, one.cell.protocol) for one in found}
+        }
+        made = [*blocks(found, order, metrics=metrics), *drop_tables(found, order, main=main)]
+        click.echo(render(made))
 
 
 def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]) -> None:
@@ -215,7 +222,7 @@ def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]
     for line in plan_lines(opened, cells, skipped, forecast):
         click.echo(line)
     # What is not generated yet has no key.
-    there = [c for c in cells if opened.source.state(opened.catalogue.tasks[c.task].dataset) != "no"]
+    there = [c for c in cells if opened.source.state_of(opened.catalogue.tasks[c.task]) != "no"]
     for line in rivals(there, opened):
         click.echo(line, err=True)
 

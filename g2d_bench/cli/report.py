@@ -123,9 +123,20 @@ def table(
             settings=configured,
             more=names,
         )
+        if not names:
+            made += _inside_outside(found, order, configured)
     if with_quoted:
         tell_unquoted(made)
     _emit(render(made, style), out, into)
+
+
+def _inside_outside(found: Sequence[Found], order: Sequence[str], configured: Settings) -> list[Table]:
+    """Make the tables of tasks that are tested elsewhere."""
+    from g2d_bench.records.record import TRAINED_ON
+    from g2d_bench.report.drops import drop_tables
+
+    elsewhere = [one for one in found if TRAINED_ON in one.record.notes]
+    return drop_tables(found, order, main=main_metrics(elsewhere, configured)) if elsewhere else []
 
 
 def _by_group(

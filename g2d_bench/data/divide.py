@@ -35,7 +35,8 @@ def leak_pixels(dataset: Dataset, manifest: Manifest) -> PixelCache | None:
 
     Generated patients share one anatomy: there, likeness says nothing.
     """
-    return PixelCache.open(dataset, manifest, LEAK_SIZE) if manifest.kind == "real" else None
+    told = manifest.kind == "real" and dataset.likeness
+    return PixelCache.open(dataset, manifest, LEAK_SIZE) if told else None
 
 
 def usable(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:

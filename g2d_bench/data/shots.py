@@ -61,7 +61,7 @@ def take_shots(
         )
     taken: set[str] = set()
     for label, held in classes.items():
-        taken.update(_ordered(held, f"{task.name}:{seed}:{label}")[:shots])
+        taken.update(_ordered(held, f"{task.drawn_as}:{seed}:{label}")[:shots])
     return tuple(sorted(taken)), {name: len(held) for name, held in classes.items() if len(held) < shots}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.data.cache import MaskCache, PixelCache
+from g2d_bench.data.crossed import Joined
 from g2d_bench.data.divide import divide, leak_pixels, positive_ids, usable
 from g2d_bench.data.leaks import find_leaks, require_no_leaks, shared_in_words
 from g2d_bench.data.legacy_splits import (
@@ -66,8 +67,13 @@ class TaskData:
         self.fraction = fraction
         self.short: dict[str, int] = {}
         """Classes of which there are fewer training images than shots, and how many there are."""
-        self.samples: dict[str, Sample] = {sample.id: sample for sample in usable(manifest.samples, task)}
-        self.split = divide(task, protocol.split, list(self.samples.values()), dataset)
+        if isinstance(dataset, Joined):
+            # Labels were read, and images divided, when the two data sets were joined.
+            self.samples: dict[str, Sample] = {sample.id: sample for sample in manifest.samples}
+            self.split = dataset.split
+        else:
+            self.samples = {sample.id: sample for sample in usable(manifest.samples, task)}
+            self.split = divide(task, protocol.split, list(self.samples.values()), dataset)
         if protocol.draw == "published":
             self.train = self._published_draw(fraction, seed)
         elif shots:
@@ -80,7 +86,7 @@ class TaskData:
                 self.split.train,
                 fraction,
                 seed=seed,
-                task=task.name,
+                task=task.drawn_as,
                 labels=task.labels,
             )
 

@@ -139,6 +139,13 @@ WHY_UNDEFINED = "undefined"
 """Note of a record that says of each metric without a value why it has none."""
 SPLIT_DEFECTS = "split_defects"
 """Note of a record that was measured on a published split: what is wrong with it."""
+TRAINED_ON = "trained_on"
+"""Note of a record that was tested on another data set than it trained on: which one that is, which task
+measures its inside score, and the hashes by which that is known to have trained alike."""
+TESTED_ON = "tested_on"
+"""Note beside it: the data set of the test images."""
+SHARED = "left_out_of_test"
+"""Note beside them: which test images were left out, since training has them, too."""
 LEFT_OUT = "left_out_of_predictions"
 """Note of a compact record: which arrays it lacks."""
 

@@ -129,3 +129,16 @@ def test_shots_stand_beside_fractions_or_in_their_place(catalogue: Catalogue) ->
     assert drawn(["siim-zeroshot"], []) == [(1.0, 0)]
     with pytest.raises(InputError, match="--shots: protocol 'legacy' draws images as published"):
         drawn(["siim-seg"], [], "legacy")
+
+
+def test_a_task_that_is_tested_elsewhere_brings_its_inside_score_along(catalogue: Catalogue) -> None:
+    cells, _ = make_cells(
+        catalogue,
+        tasks=["rsna-to-cxr14-cls"],
+        encoders=["random"],
+        fractions=[0.1],
+        seeds=[0],
+        protocol="clean",
+        weights=_with("random"),
+    )
+    assert [cell.task for cell in cells] == ["rsna-to-cxr14-cls", "rsna-cls"]
