@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from g2d_bench.cli.options import (
+    FORMAT,
     JOBS,
     PATH,
     bench,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 # As literals, so that importing this module reads no table code; a test compares them with the source.
 PAPERS = ("g2d-table1", "g2d-table2a", "g2d-table2b", "g2d-table3", "g2d-table4", "g2d-table7")
 GROUPS = ("sex", "age", "view", "device")
-TABLE_FORMATS = ("text", "md", "latex", "csv", "json")
 COMPARE_FORMATS = ("text", "github", "junit")
 
 
@@ -44,7 +44,7 @@ COMPARE_FORMATS = ("text", "github", "junit")
 @click.option("--metric", "names", multiple=True, callback=split, help="Only these: --metric ece,brier.")
 @click.option("--by", type=click.Choice(GROUPS), help="By group of patients: n, interval, worst, gap.")
 @click.option("--summary", is_flag=True, help="One table: the main metric of each task at each fraction.")
-@click.option("--format", "style", type=click.Choice(TABLE_FORMATS), default="text", show_default=True)
+@click.option("--format", "style", type=FORMAT, default="text", show_default=True)
 @click.option("--with-quoted", is_flag=True, help="Add numbers quoted from papers, in marked rows.")
 @click.option("--allow-mixed", is_flag=True, help="Let different signatures share a column, marked.")
 @click.option("--data-root", type=PATH, help="Real data, for --by of records that keep no groups.")

@@ -96,8 +96,8 @@ class Dataset(ABC):
     """SHA-256 of the public tables, unpacked, by file name; of those that were seen."""
 
     people: ClassVar[str] = ""
-    """Whose patient numbers these are, where data sets share them: with the same word in two of them, one number
-    is one patient."""
+    """Whose patient numbers these are, where data sets share them: with the same word in two of them, one
+    number is one patient."""
     likeness: bool = True
     """Whether two films that are alike are one film."""
 
