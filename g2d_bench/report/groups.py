@@ -149,12 +149,12 @@ def _table(
         for line in said:
             remarks.setdefault(line, []).append(name)
     used = sum(sizes[name] for name in names)
-    seeds = sorted({one.cell.seed for one in group})
+    numbers = sorted({one.cell.seed for one in group})
     facts = [
         f"test set: {sizes['']} images, of which {sizes[''] - used} do not tell the {by}",
-        f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''} ({', '.join(map(str, seeds))})"
+        f"{len(numbers)} seed{'s' if len(numbers) > 1 else ''} ({', '.join(map(str, numbers))})"
         + (" · values in %" if heads[0].spec.share else "")
-        + (" · ± is the standard deviation over seeds" if len(seeds) > 1 else ""),
+        + (" · ± is the standard deviation over seeds" if len(numbers) > 1 else ""),
         INTERVAL,
         f"gap: best less worst group of at least {SMALLEST} images, with the interval of both on the same "
         "drawn patients; which groups these are was found on these images, so this is no test of a gap",

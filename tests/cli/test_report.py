@@ -109,6 +109,7 @@ def test_shots_have_tables_and_columns_of_their_own(folder: Any, other: Any, cli
     refused(cli("table", "--shots", "2"), "--shots", "shots 2; there are 1, 16")
     refused(cli("table", "--shots", "0.5"), "'0.5' is no number of images per class")
     (found,) = [one for one in select(folder.root) if one.cell.shots == 16 and one.cell.encoder == "g2d"]
+    assert found.path is not None
     assert found.path.name.startswith("16shots-s0-")
     assert json.loads(found.path.read_text())["cell"]["shots"] == 16
     same = cli("compare", "--to", other.root, "--shots", "16")

@@ -103,7 +103,7 @@ def test_one_trains_as_if_alone_and_the_other_tests(both: Any) -> None:
     clean = Catalogue.open().protocols["clean"]
     for fraction, shots in ((0.1, 0), (1.0, 4)):
         data = TaskData(card, clean, joined, combined, fraction, 3, shots)
-        alone = TaskData(own(card), clean, *both[0], fraction, 3, shots)
+        alone = TaskData(own(card), clean, both[0][0], both[0][1], fraction, 3, shots)
         assert data.train == tuple(f"rsna/{name}" for name in alone.train)
         assert data.val == tuple(f"rsna/{name}" for name in alone.val)
     assert set(data.test) == {sample.id for sample in both[1][1].samples}

@@ -120,6 +120,7 @@ def test_table_7_holds_fine_tuned_cells_beside_the_papers(folder: Any) -> None:
     table = paper_table("g2d-table7", select(folder.root), quoted=load_reported())
     ours = {v.column.heads[1:]: v for v in row(table, "g2d").values}
     (stated,) = [one.record.metrics["auroc"] for one in select(folder.root) if one.path == path]
+    assert stated is not None
     assert ours["CXR14, auroc", "1 %"].mean == pytest.approx(100 * stated)
     assert ours["SIIM, dice_positive", "10 %"].missing == ""
     assert ours["SIIM, dice_positive", "100 %"].missing == "not measured"
