@@ -21,6 +21,10 @@ _tables_option = click.option(
 )
 
 
+# As a literal, so that importing this module reads no generator; a test compares it with the source.
+SHORTCUTS = ("view", "tube")
+
+
 @click.group()
 def data() -> None:
     """Generate, look at and check data."""
@@ -33,6 +37,11 @@ def data() -> None:
 @click.option("--size", type=click.IntRange(64, 1024), help="Pixels per side.  [default: 256]")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--workers", type=JOBS, help="Processes; the bytes do not depend on it.")
+@click.option(
+    "--shortcut",
+    type=click.Choice(SHORTCUTS),
+    help="Let view or chest tube give the target away; with --out, to be read by --data-root.",
+)
 @click.option("--sheet", type=PATH, help="Only draw a sheet of 16 examples into this PNG.")
 def data_phantom(
     datasets: tuple[str, ...],
@@ -41,6 +50,7 @@ def data_phantom(
     size: int | None,
     seed: int,
     workers: int | None,
+    shortcut: str | None,
     sheet: Path | None,
 ) -> None:
     """Generate radiographs in the raw layout of public data sets (default: all of them)."""
@@ -55,11 +65,21 @@ def data_phantom(
         return
     from g2d_bench.phantom import ensure
 
+    if shortcut and out is None:
+        raise InputError(
+            "needs --out: `run` takes what lies in the cache for films without one", field="--shortcut"
+        )
     for name in datasets:
         dataset_class(name)
     for name in datasets or dataset_names():
         folder = ensure(
-            name, root=out or Settings().phantom_root, count=count, size=size, seed=seed, workers=workers
+            name,
+            root=out or Settings().phantom_root,
+            count=count,
+            size=size,
+            seed=seed,
+            workers=workers,
+            shortcut=shortcut or "",
         )
         click.echo(f"{name}: {folder}")
 

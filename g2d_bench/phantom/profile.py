@@ -50,6 +50,8 @@ class Profile:
         exclusive: at most one of these labels per image, in this order of preference; for data sets of
             mutually exclusive classes. Their rates then hold exactly.
         negatives_clean: share of images kept free of all findings but the exclusive ones.
+        shortcut: what gives the data set's target away without showing it, one of :data:`SHORTCUTS`; "" for
+            nothing.
     """
 
     prevalence: Mapping[str, float] = field(default_factory=_rates)
@@ -63,6 +65,7 @@ class Profile:
     report: bool = False
     exclusive: tuple[str, ...] = ()
     negatives_clean: float = 0.0
+    shortcut: str = ""
 
 
 _MANY = (0.62, 0.2, 0.1, 0.05, 0.03)
@@ -149,6 +152,11 @@ PROFILES: Mapping[str, Profile] = {
     ),
 }
 """One profile per data set that phantom can write."""
+
+
+SHORTCUTS = ("view", "tube")
+"""What can give a target away: films with it are taken lying (AP) and others standing (PA), or a chest tube lies
+in them and in no others; with exceptions, see :data:`g2d_bench.phantom.sampling.PLANTED`."""
 
 
 def profile_of(dataset: str) -> Profile:
