@@ -155,7 +155,7 @@ PROFILES: Mapping[str, Profile] = {
 
 
 SHORTCUTS = ("view", "tube")
-"""What can give a target away: films with it are taken lying (AP) and others standing (PA), or a chest tube lies
+"""What can give a target away: films with it are taken AP and the others PA, or a chest tube lies
 in them and in no others; with exceptions, see :data:`g2d_bench.phantom.sampling.PLANTED`."""
 
 
