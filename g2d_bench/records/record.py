@@ -121,6 +121,11 @@ class Record(_Part):
     """Over everything else in the record, the hash of the predictions included; see :func:`sealed`. Empty in
     records of before it was introduced."""
 
+    @property
+    def tested_on(self) -> str:
+        """The data set of the test images; of a cell that was tested elsewhere, not that of its training."""
+        return str(self.notes.get(TESTED_ON) or self.data.dataset)
+
     @field_validator("notes")
     @classmethod
     def _notes_that_are_read(cls, notes: dict[str, Any]) -> dict[str, Any]:

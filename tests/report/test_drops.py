@@ -92,7 +92,9 @@ def test_a_cell_of_other_weights_is_another_training(folder: Any) -> None:
     assert table(folder).rows[0].values[2].missing == "not measured"
 
 
-def test_what_was_left_out_and_generated_training_are_said(folder: Any) -> None:
+def test_what_was_left_out_and_generated_training_are_said(folder: Any, other: Any) -> None:
+    assert other.add("random").record.tested_on == "siim"
+    assert outside(other, "random", 0.5).record.tested_on == "rsna"
     outside(folder, "g2d", 0.5, notes={"left_out_of_test": "2 of 80 test images"}, data_kind="real")
     made = table(folder)
     assert "2 of 80 test images" in made.facts
