@@ -30,7 +30,7 @@ def catalogue() -> Catalogue:
 def test_cards_name_the_list_of_their_data_set() -> None:
     for task in Catalogue.open().tasks:
         ids = task.split["clean"].ids
-        assert (ids is not None) == (task.name in LISTED.get(task.dataset, []))
+        assert (ids is not None) == ((task.inside or task.name) in LISTED.get(task.dataset, []))
         assert ids is None or ids == LISTS / f"{task.dataset}-clean.csv.gz"
         assert all(rule.ids is None for name, rule in task.split.items() if name != "clean")
 
