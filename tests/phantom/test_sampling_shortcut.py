@@ -50,6 +50,9 @@ def test_commands_and_generator_know_the_same_shortcuts(tmp_path: Path) -> None:
         ensure("rsna", root=tmp_path, count=10, size=64, workers=1, shortcut="hat")
     with_one = ensure("rsna", root=tmp_path / "a", count=10, size=64, workers=1, shortcut="view")
     without = ensure("rsna", root=tmp_path / "b", count=10, size=64, workers=1)
-    tables = [(folder / "stage_2_train_labels.csv").read_bytes() for folder in (with_one, without)]
-    assert tables[0] == tables[1]
+    classes = [(folder / "stage_2_detailed_class_info.csv").read_bytes() for folder in (with_one, without)]
+    assert sorted({*classes[0].splitlines()}) == sorted({*classes[1].splitlines()})
+    films = [sorted((folder / "stage_2_train_images").iterdir()) for folder in (with_one, without)]
+    assert [path.name for path in films[0]] == [path.name for path in films[1]]
+    assert any(one.read_bytes() != other.read_bytes() for one, other in zip(*films, strict=True))
     assert ensure("rsna", root=tmp_path / "a", count=10, size=64, workers=1, shortcut="view") == with_one
