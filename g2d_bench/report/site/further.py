@@ -11,7 +11,7 @@ from g2d_bench.plain import visible
 from g2d_bench.records.groups import ATTRIBUTES
 from g2d_bench.records.selection import Found
 from g2d_bench.report.drops import drop_tables
-from g2d_bench.report.formats.text import name_of
+from g2d_bench.report.formats.names import name_of
 from g2d_bench.report.groups import group_tables
 from g2d_bench.report.model import GENERATED, Table
 
