@@ -27,6 +27,10 @@ def _never(task: TaskCard, protocol: Protocol) -> bool:
     return False
 
 
+def _no(task: TaskCard) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of task.
@@ -43,7 +47,8 @@ class Kind:
         truth: arrays among the predictions that hold what is true, whatever was predicted.
         positives: whether as many test images as the data say are positive by the predictions: ``equal``, or
             ``fewer`` where a mask or a box may be too small to be seen; empty where predictions do not tell.
-        prompts: whether tasks ask with prompts of their card.
+        prompts: whether tasks ask with prompts of their card; None where some do.
+        reports: says of a task whether its images need a report; those without one are left out.
         masks: whether masks of the images are read.
         decoder: whether a pre-trained decoder can be transferred.
         rule: what a protocol card says of the kind, in the table of its name; None for a kind that no
@@ -66,7 +71,8 @@ class Kind:
     trivial: frozenset[str] = frozenset()
     truth: tuple[str, ...] = ()
     positives: Literal["", "equal", "fewer"] = ""
-    prompts: bool = False
+    prompts: bool | None = False
+    reports: Callable[[TaskCard], bool] = _no
     masks: bool = False
     decoder: bool = False
     rule: type[Card] | None = None

@@ -202,6 +202,10 @@ def _arrays(task: TaskCard, data: TaskData) -> Arrays:
         ids = [i for i in data.test if data.samples[i].labels.get(task.labels[0]) == 1]
         masks = data.masks
         truth = {"true": np.bitwise_count(masks.bits[masks.rows(ids)]).sum(axis=1, dtype=np.int64)}
+    elif task.kind == "retrieval":
+        from g2d_bench.adapters.retrieval import truth as truth_of_reports
+
+        truth = truth_of_reports(task, data)
     else:
         from g2d_bench.adapters.phrase import queries, region
         from g2d_bench.readers.images import Letterbox

@@ -27,8 +27,8 @@ from g2d_bench.records.record import (
 )
 from g2d_bench.records.selection import Found
 
-ALWAYS = ("id", "patient", "label")
-"""What is kept although no metric reads it: intervals and paired tests need it."""
+ALWAYS = ("id", "patient", "label", "report", "seen", "targets")
+"""What is kept although no metric reads it: intervals, paired tests and trivial predictors need it."""
 
 
 class _Watched(Mapping[str, NDArray[Any]]):

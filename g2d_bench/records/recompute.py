@@ -23,6 +23,7 @@ from g2d_bench.files import write_atomically
 from g2d_bench.hashing import digest_json, digest_package
 from g2d_bench.metrics.classification import prevalence
 from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.metrics.retrieval_chance import without_looking
 from g2d_bench.metrics.segmentation import segmentation_metrics
 from g2d_bench.metrics.spec import PER_LABEL, Predictions
 from g2d_bench.paths import PACKAGE, cache_dir
@@ -129,7 +130,8 @@ def derive(kind: str, predictions: Predictions, names: Sequence[str]) -> Facts:
     return Facts(
         metrics=metrics,
         errors=errors,
-        references={name: _measured(blind, use)[0] for name, blind, use in _blind(kind, predictions, names)},
+        references={name: _measured(blind, use)[0] for name, blind, use in _blind(kind, predictions, names)}
+        | _expected(kind, predictions, names),
         samples=len(ids),
         images=len(unique),
         positive=_positive(kind, predictions),
@@ -189,6 +191,13 @@ def _blind(
         known = [name for name in names if name.split(PER_LABEL)[0] in ORDER_ONLY]
         return [("prevalence", prevalence(np.full((1, labels), 0.5), predictions), known)]
     return []
+
+
+def _expected(kind: str, predictions: Predictions, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the trivial predictors of retrieval, which are expectations and predict nothing."""
+    if kind != "retrieval" or not {"report", "seen", "targets"} <= set(predictions):
+        return {}
+    return without_looking(predictions, names)
 
 
 def _positive(kind: str, predictions: Predictions) -> int:

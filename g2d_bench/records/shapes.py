@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import THRESHOLDS
+from g2d_bench.metrics.retrieval import RANKS, WAYS
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -23,6 +24,8 @@ MOST_SAMPLES = 100_000
 """Test samples of one cell, four times as many as the largest test set has; draws of a bootstrap take 8 kB
 for each."""
 MOST_LABELS = 256
+MOST_QUERIES = 4096
+"""Texts or images that ask for images of a class."""
 MOST_BOXES = 1 << 20
 MOST_TRUE_BOXES = 1 << 17
 MOST_VALUES = 1 << 22
@@ -88,10 +91,22 @@ KINDS: dict[str, dict[str, Rule]] = {
         "true_box": Rule("biuf", ("G", 4), -1e9, 1e9),
     },
     "grounding": _MAPS,
+    "retrieval": {
+        "report": Rule("U", ("N",)),
+        "seen": Rule("iu", ("N",)),
+        "targets": _SCORES["targets"],
+        "label": _SCORES["label"],
+        **{f"{way}_rank": Rule("biuf", ("N",), 1, MOST_SAMPLES) for way in WAYS},
+        **{f"i2t_class_{what}": Rule("biuf", ("N", len(RANKS)), 0, 1) for what in ("p", "hit")},
+        "text_level": Rule("iu", ("N", "T"), 0, "N"),
+        "text_label": Rule("iu", ("T",), 0, "C"),
+        "image_level": Rule("iu", ("N", "I"), 0, "N"),
+        "image_label": Rule("iu", ("I",), 0, "C"),
+    },
     "phrase": {**_MAPS, "category": Rule("U", ("N",)), "text": Rule("U", ("N",))},
 }
 """Kind of task to its arrays but ``id`` and ``patient``; those that no metric of a record reads may lack."""
-_LIMITS = {"N": MOST_SAMPLES, "C": MOST_LABELS, "P": MOST_BOXES, "G": MOST_TRUE_BOXES}
+_LIMITS = {"N": MOST_SAMPLES, "C": MOST_LABELS, "P": MOST_BOXES, "G": MOST_TRUE_BOXES, "T": MOST_QUERIES, "I": MOST_QUERIES}
 
 
 def require_shapes(kind: str, arrays: Arrays, path: Path) -> None:
@@ -131,7 +146,7 @@ def _require_axes(name: str, array: NDArray[Any], rule: Rule, lengths: dict[str,
             raise InputError(message, file=path, field=name)
         if isinstance(axis, str) and length > _LIMITS[axis]:
             raise InputError(f"has {length} entries, more than {_LIMITS[axis]}", file=path, field=name)
-    if "C" in rule.axes and array.size > MOST_VALUES:
+    if len(rule.axes) == 2 and "N" in rule.axes and array.size > MOST_VALUES:
         raise InputError(f"has {array.size} entries, more than {MOST_VALUES}", file=path, field=name)
 
 
