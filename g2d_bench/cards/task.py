@@ -93,8 +93,8 @@ class TaskCard(Card):
     labels: tuple[str, ...] = Field(min_length=1)
     exclusive: bool = False
     """Whether every image shows exactly one of the labels."""
-    where: dict[str, str] = Field(default_factory=dict)
-    """Only images of which the data set says this, such as ``view = "frontal"``."""
+    where: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    """Only images of which the data set says this, such as ``view = "frontal"`` or ``view = ["PA", "AP"]``."""
     uncertain: dict[str, Certain] = Field(default_factory=dict)
     """What an uncertain label (-1) counts as, by label or for all others as ``default``."""
     unmentioned: Certain = "ignore"

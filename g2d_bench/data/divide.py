@@ -52,7 +52,8 @@ def usable(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:
     Raises:
         InputError: none is left.
     """
-    chosen = [s for s in samples if all(s.meta.get(key) == value for key, value in task.where.items())]
+    wanted = {key: (value,) if isinstance(value, str) else value for key, value in task.where.items()}
+    chosen = [s for s in samples if all(s.meta.get(key) in values for key, values in wanted.items())]
     kept = [
         sample
         for sample in (_resolved(sample, task) for sample in chosen)
@@ -61,7 +62,7 @@ def usable(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:
     if KINDS[task.kind].reports(task):
         kept = _with_report(kept)
     if not kept:
-        where = "".join(f" with {key} {value!r}" for key, value in task.where.items())
+        where = "".join(f" with {key} {' or '.join(map(repr, v))}" for key, v in wanted.items())
         report = " and has a report" if KINDS[task.kind].reports(task) else ""
         raise InputError(f"no image{where} carries the labels {', '.join(task.labels)}{report}")
     return kept

@@ -14,8 +14,8 @@ from g2d_bench.readers.base import Sample
 if TYPE_CHECKING:
     from g2d_bench.cards.task import SplitRule, TaskCard
 
-KEPT = 0.5
-"""Share of a class's patients that is left for training and validation where there are few."""
+TESTED = 0.75
+"""Share of the rarest class's patients that may be tested on; the others are left to ask, or to train."""
 
 
 def per_label(task: TaskCard, rule: SplitRule, name: str, salt: str, samples: Sequence[Sample]) -> Split:
@@ -34,8 +34,8 @@ def per_label(task: TaskCard, rule: SplitRule, name: str, salt: str, samples: Se
         samples: with uncertain and unmentioned labels resolved.
 
     Returns:
-        Of each label as many images as of the others: ``per_label``, or half of the patients of the rarest
-        label where that is less.
+        Of each label as many images as of the others: ``per_label``, or three quarters of the patients of
+        the rarest label where that is less.
 
     Raises:
         InputError: fewer than two patients show a label alone.
@@ -49,7 +49,7 @@ def per_label(task: TaskCard, rule: SplitRule, name: str, salt: str, samples: Se
         alone = [s for s in samples if all(s.labels.get(n) == (n == label) for n in task.labels)]
         pools[label] = sorted(alone, key=lambda sample: place(label, sample.id))
     rarest = min(task.labels, key=lambda label: len({sample.patient for sample in pools[label]}))
-    most = int(len({sample.patient for sample in pools[rarest]}) * KEPT)
+    most = int(len({sample.patient for sample in pools[rarest]}) * TESTED)
     if not most:
         raise InputError(f"fewer than two patients show {rarest!r} alone", file=f"{task.name}.toml")
     assert rule.per_label is not None and rule.val_share is not None

@@ -14,7 +14,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.metrics.retrieval import RANKS, WAYS, class_hits, classes
 from g2d_bench.metrics.spec import Predictions, Values
 
-RANDOM, COMMONEST = "random", "most-common"
+RANDOM, COMMONEST = "random-order", "most-common"
 """Names of the predictors: a random order, and the order of how often the training images have a report."""
 
 
