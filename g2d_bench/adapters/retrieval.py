@@ -109,7 +109,7 @@ def _asks(task: TaskCard, start: str) -> bool:
 def truth(task: TaskCard, data: TaskData) -> Arrays:
     """Return what is true of the test images: digest of the report, its count in training, classes."""
     digests = [""] * len(data.test)
-    seen = np.zeros(len(data.test), np.int64)
+    seen: NDArray[Any] = np.zeros(len(data.test), np.int64)
     if asks_reports(task):
         digests = [_digest(text) for text in _texts(data, data.test)]
         counts = Counter(map(_digest, _texts(data, data.train)))
@@ -207,7 +207,8 @@ def _ranked(
         back[inside] = of_text[number[inside] - start]
     ranked: Arrays = {"i2t_rank": np.concatenate(forth), "t2i_rank": back}
     if by_class:
-        ranked["i2t_class_p"], ranked["i2t_class_hit"] = (np.concatenate(part) for part in zip(*hits))
+        for place, name in enumerate(("i2t_class_p", "i2t_class_hit")):
+            ranked[name] = np.concatenate([part[place] for part in hits])
     return ranked
 
 

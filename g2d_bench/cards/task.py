@@ -39,8 +39,8 @@ class SplitRule(Card):
     official: bool = False
     """Use the split that the release assigns."""
     val_share: float | None = Field(default=None, gt=0, lt=1)
-    """Share of the official training images that validates, where the release assigns no validation part, or of
-    what `per_label` leaves."""
+    """Share of the official training images that validates, where the release assigns no validation part; or
+    of what `per_label` leaves."""
     ids: Path | None = None
     """Id list that holds for real data: a path from the card's folder, or a shipped one."""
     function: str = ""
@@ -94,7 +94,7 @@ class TaskCard(Card):
     exclusive: bool = False
     """Whether every image shows exactly one of the labels."""
     where: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
-    """Only images of which the data set says this, such as ``view = "frontal"`` or ``view = ["PA", "AP"]``."""
+    """Only images of which the data set says this: ``view = "frontal"``, or ``view = ["PA", "AP"]``."""
     uncertain: dict[str, Certain] = Field(default_factory=dict)
     """What an uncertain label (-1) counts as, by label or for all others as ``default``."""
     unmentioned: Certain = "ignore"

@@ -17,7 +17,11 @@ from g2d_bench.errors import InputError
 @click.option("--name", help="What task names begin with.  [default: the name of DIR]")
 @click.option("--out", type=PATH, help="Where to write.  [default: NAME-bench in the current folder]")
 @click.option(
-    "--column", "columns", multiple=True, metavar="ROLE=COLUMN", help="Say what a column is, such as patient=MRN."
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="ROLE=COLUMN",
+    help="Say what a column is, such as patient=MRN.",
 )
 @click.option("--label", "labels", multiple=True, help="Only these columns are labels; repeat for several.")
 @click.option("--region", default="", help="Label of masks and boxes that name none.")

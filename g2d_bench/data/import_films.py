@@ -85,9 +85,7 @@ def import_films(
         raise InputError(f"{name!r}: want small letters, digits and single hyphens", field="--name")
     if out.exists() and not (out / "folder" / DESCRIPTION).is_file():
         raise InputError("exists, and no import wrote it; give another folder", file=out, field="--out")
-    meaning = understand(
-        read_table(table, ()), given=columns, labels=labels, region=region, rle=rle
-    )
+    meaning = understand(read_table(table, ()), given=columns, labels=labels, region=region, rle=rle)
     told = _Told()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -139,13 +137,13 @@ def _write(
     kept = tuple(_check(draft, task, samples, dataset, told) for task in made)
     names = tuple(one for one in kept if one)
     if not names:
-        raise InputError("the columns allow no task: there are no labels, boxes, masks or reports", file=table)
+        raise InputError(
+            "the columns allow no task: there are no labels, boxes, masks or reports", file=table
+        )
     return names
 
 
-def _check(
-    draft: Path, task: OwnTask, samples: Sequence[Sample], dataset: Folder, told: _Told
-) -> str:
+def _check(draft: Path, task: OwnTask, samples: Sequence[Sample], dataset: Folder, told: _Told) -> str:
     """Divide the films by a card; a card that cannot be run is removed, and why is said."""
     path = draft / "tasks" / f"{task.name}.toml"
     card = Catalogue.open((draft / "tasks",)).tasks[task.name]

@@ -19,7 +19,13 @@ METRICS = {
     "zero-shot": ("auroc", "auprc", "f1_validation", "accuracy_validation"),
     "segmentation": ("dice_positive", "specificity_empty", "iou_positive"),
     "detection": ("ap_50", "ap_coco", "ap_40_75", "froc_sensitivity", "sensitivity_1fp"),
-    "grounding": ("dice_at_validation", "iou_at_validation", "recall_at_validation", "pointing", "cnr_signed"),
+    "grounding": (
+        "dice_at_validation",
+        "iou_at_validation",
+        "recall_at_validation",
+        "pointing",
+        "cnr_signed",
+    ),
     "phrase": ("cnr_signed", "miou_minmax", "pointing", "dice_at_validation"),
     "retrieval": ("i2t_r10", "i2t_r1", "i2t_r5", "i2t_median", "t2i_r1", "t2i_r5", "t2i_r10", "t2i_median"),
 }
@@ -71,14 +77,28 @@ def own_tasks(
         ending = "" if len(regions) == 1 else f"-{_word(label)}"
         if label in meaning.drawn:
             add(f"seg{ending}", "segmentation", f"{label}, outlined, {name}", [label], "eval_size = 256")
-        add(f"ground{ending}", "grounding", f"{label}, found by its name, {name}", [label], asks, "eval_size = 256")
+        add(
+            f"ground{ending}",
+            "grounding",
+            f"{label}, found by its name, {name}",
+            [label],
+            asks,
+            "eval_size = 256",
+        )
     boxes = [label for label in labels if label in boxed]
     if boxes:
         add("det", "detection", f"Findings, boxed, {name}", boxes)
         add("phrase", "phrase", f"Boxes found by their labels, {name}", boxes, "eval_size = 256")
     if sum(bool(sample.report.strip()) for sample in samples) >= LEAST_REPORTS:
         known = next((label for sample in samples for label in sample.labels), "")
-        add("retrieval", "retrieval", f"Report of a film and film of a report, {name}", [known or "Report"], "unmentioned = 0", "uncertain = { default = 0 }")
+        add(
+            "retrieval",
+            "retrieval",
+            f"Report of a film and film of a report, {name}",
+            [known or "Report"],
+            "unmentioned = 0",
+            "uncertain = { default = 0 }",
+        )
     return tasks
 
 
@@ -87,7 +107,13 @@ def _word(label: str) -> str:
 
 
 def _card(
-    kind: str, title: str, labels: Sequence[str], samples: Sequence[Sample], *, official: bool, more: Sequence[str]
+    kind: str,
+    title: str,
+    labels: Sequence[str],
+    samples: Sequence[Sample],
+    *,
+    official: bool,
+    more: Sequence[str],
 ) -> str:
     train = sum(s.split == "train" for s in samples) if official else round(0.7 * len(samples))
     trained = kind in ("classification", "segmentation", "detection")

@@ -1,4 +1,4 @@
-"""A test set of as many images of each class, each showing that class alone: the 5x200 and 8x200 of papers."""
+"""A test set of as many images of each class, each showing it alone: the 5x200 and 8x200 of papers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ TESTED = 0.75
 def per_label(task: TaskCard, rule: SplitRule, name: str, salt: str, samples: Sequence[Sample]) -> Split:
     """Draw the same number of images per label for the test part, by hash of their ids.
 
-    The published lists were drawn without a seed, or differ under one name, or lie behind an agreement: GLoRIA
-    (Huang et al., ICCV 2021) drew 5x200 of CheXpert's training images that show one competition finding
-    alone. This rule draws from all images of a task; an image counts for a label if that label is 1 and the
-    task's others are 0. Each patient gives one image, and nothing else of that patient is used.
+    The published lists were drawn without a seed, or differ under one name, or lie behind an agreement.
+    GLoRIA (Huang et al., ICCV 2021) drew 5x200 of CheXpert's training images that show one competition
+    finding alone. This rule draws from all images of a task; an image counts for a label if that label is 1
+    and the task's others are 0. Each patient gives one image, and nothing else of that patient is used.
 
     Args:
         task: of which the labels are the classes.
@@ -52,7 +52,8 @@ def per_label(task: TaskCard, rule: SplitRule, name: str, salt: str, samples: Se
     most = int(len({sample.patient for sample in pools[rarest]}) * TESTED)
     if not most:
         raise InputError(f"fewer than two patients show {rarest!r} alone", file=f"{task.name}.toml")
-    assert rule.per_label is not None and rule.val_share is not None
+    assert rule.per_label is not None
+    assert rule.val_share is not None
     count = min(rule.per_label, most)
     if count < rule.per_label:
         tell_once(f"{task.name}: {count} instead of {rule.per_label} images per label, for want of {rarest}")

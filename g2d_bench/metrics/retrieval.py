@@ -151,7 +151,7 @@ def classes(predictions: Predictions) -> NDArray[np.intp]:
     targets = np.asarray(predictions["targets"], np.float64)
     if not np.isin(targets, (0, 1)).all() or not (targets.sum(axis=1) == 1).all():
         raise InputError("retrieval by class needs exactly one 1 per sample", field="targets")
-    return targets.argmax(axis=1)
+    return np.asarray(targets.argmax(axis=1), np.intp)
 
 
 def _by_query(query: str, cut: int) -> Callable[[Predictions], Statistic]:
@@ -221,9 +221,7 @@ METRICS = {
             for way in WAYS
         ),
         *(
-            MetricSpec(
-                f"{way}_mrr", f"mean reciprocal rank of {_WORDS[way][1]}", per_sample=_reciprocal(way)
-            )
+            MetricSpec(f"{way}_mrr", f"mean reciprocal rank of {_WORDS[way][1]}", per_sample=_reciprocal(way))
             for way in WAYS
         ),
         *(

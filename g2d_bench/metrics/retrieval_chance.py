@@ -6,6 +6,7 @@ Both are expectations, computed from what is true of a test set, so nothing is d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +43,12 @@ def without_looking(predictions: Predictions, names: Sequence[str]) -> dict[str,
     return found
 
 
-def _partners(
-    predictions: Predictions, way: str, who: str, names: Sequence[str]
-) -> list[tuple[str, float]]:
+def _partners(predictions: Predictions, way: str, who: str, names: Sequence[str]) -> list[tuple[str, float]]:
     if not any(name.startswith((f"{way}_r", f"{way}_m")) for name in names):
         return []
     reports, number, count = np.unique(predictions["report"], return_inverse=True, return_counts=True)
     images = len(number)
+    place: tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
     if way == "t2i":
         place = (np.zeros(images, np.int64), np.full(images, images), count[number])
     elif who == RANDOM:
@@ -91,7 +91,7 @@ def _reached(ahead: NDArray[np.int64], level: NDArray[np.int64], right: NDArray[
         missed = np.cumprod(np.clip((size - good - drawn) / (size - drawn), 0, 1))
         total[before : before + size] += count * (1 - missed)
         total[before + size :] += count
-    return total / counts.sum()
+    return np.asarray(total / counts.sum(), np.float64)
 
 
 def _by_class(predictions: Predictions, who: str, names: Sequence[str]) -> dict[str, float]:

@@ -113,7 +113,9 @@ class Folder(Dataset):
         labels = {column: flag(row, column) for column in meaning.flags}
         if "labels" in roles:
             shown = names_in(row[roles["labels"]])
-            labels |= {label: math.nan if shown is None else float(label in shown) for label in meaning.listed}
+            labels |= {
+                label: math.nan if shown is None else float(label in shown) for label in meaning.listed
+            }
         boxes = tuple(box for one in group for box in boxes_of(one, meaning))
         annotation = tuple(self._annotation(row, label, places, proven) for label in meaning.drawn)
         regions = {label: bool(text) for label, text in zip(meaning.drawn, annotation, strict=True)}
@@ -192,7 +194,9 @@ class Folder(Dataset):
         _, _, meaning = self.described
         if "report" in meaning.roles:
             return row[meaning.roles["report"]]
-        said = [(part, row[meaning.roles[part]]) for part in ("findings", "impression") if part in meaning.roles]
+        said = [
+            (part, row[meaning.roles[part]]) for part in ("findings", "impression") if part in meaning.roles
+        ]
         return "\n\n".join(f"{part.upper()}:\n{text}" for part, text in said if text not in MISSING)
 
     def _said(self, row: Row, key: str, header: Mapping[str, str]) -> str:

@@ -49,7 +49,7 @@ def _listed(row: Row, column: str, region: str) -> list[Box]:
             x, y, w, h = (float(word) for word in words)
         except ValueError:
             raise row.error(
-                f"{part.strip()!r} is no box; want 'left top width height', or 'label: left top width height'",
+                f"{part.strip()!r} is no box; want 'left top width height', with 'label:' before it or not",
                 column,
             ) from None
         name = label.strip() if colon else region

@@ -10,7 +10,18 @@ from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.readers.tables import MISSING, Row, Table
 
 ROLES: Mapping[str, tuple[str, ...]] = {
-    "image": ("image", "film", "file", "filename", "path", "imagepath", "imageid", "imagefile", "dicom", "dcm"),
+    "image": (
+        "image",
+        "film",
+        "file",
+        "filename",
+        "path",
+        "imagepath",
+        "imageid",
+        "imagefile",
+        "dicom",
+        "dcm",
+    ),
     "patient": ("patient", "patientid", "subject", "subjectid", "person", "mrn", "pid"),
     "split": ("split", "part", "subset", "fold", "set"),
     "sex": ("sex", "gender", "patientsex"),

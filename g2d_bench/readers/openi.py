@@ -79,13 +79,14 @@ class OpenI(Dataset):
     title: ClassVar[str] = "Open-i, Indiana University chest X-ray collection"
     licence: ClassVar[str] = "CC BY-NC-ND 4.0"
     citation: ClassVar[str] = (
-        "Demner-Fushman et al., Preparing a collection of radiology examinations for distribution and retrieval, "
-        "JAMIA 2016"
+        "Demner-Fushman et al., Preparing a collection of radiology examinations for distribution and "
+        "retrieval, JAMIA 2016"
     )
     access: ClassVar[str] = (
-        "Unpack https://openi.nlm.nih.gov/imgs/collections/NLMCXR_png.tgz and NLMCXR_reports.tgz there into one "
-        "folder, and add indiana_projections.csv (kaggle.com/datasets/raddar/chest-xrays-indiana-university) or "
-        "nlmcxr_tsne_pa.csv.gz (github.com/mlmed/torchxrayvision, torchxrayvision/data); all are open."
+        "Unpack https://openi.nlm.nih.gov/imgs/collections/NLMCXR_png.tgz and NLMCXR_reports.tgz there into "
+        "one folder, and add indiana_projections.csv "
+        "(kaggle.com/datasets/raddar/chest-xrays-indiana-university) or nlmcxr_tsne_pa.csv.gz "
+        "(github.com/mlmed/torchxrayvision, torchxrayvision/data); all are open."
     )
     folders: ClassVar[tuple[str, ...]] = ("openi", "open-i", "nlmcxr", "iu-xray")
     tables: ClassVar[tuple[tuple[str, ...], ...]] = ((_BY_HAND, _BY_PIXELS),)

@@ -106,7 +106,14 @@ KINDS: dict[str, dict[str, Rule]] = {
     "phrase": {**_MAPS, "category": Rule("U", ("N",)), "text": Rule("U", ("N",))},
 }
 """Kind of task to its arrays but ``id`` and ``patient``; those that no metric of a record reads may lack."""
-_LIMITS = {"N": MOST_SAMPLES, "C": MOST_LABELS, "P": MOST_BOXES, "G": MOST_TRUE_BOXES, "T": MOST_QUERIES, "I": MOST_QUERIES}
+_LIMITS = {
+    "N": MOST_SAMPLES,
+    "C": MOST_LABELS,
+    "P": MOST_BOXES,
+    "G": MOST_TRUE_BOXES,
+    "T": MOST_QUERIES,
+    "I": MOST_QUERIES,
+}
 
 
 def require_shapes(kind: str, arrays: Arrays, path: Path) -> None:

@@ -22,8 +22,9 @@ def table(seed: int, rows: int, columns: int, steps: int) -> NDArray[Any]:
 
 def expected_rank(scores: list[float], right: list[bool]) -> float:
     """Literally: the mean, over all orders of level candidates, of the place of the first right one."""
-    better = sum(score > max(s for s, r in zip(scores, right) if r) for score in scores)
-    level = [r for s, r in zip(scores, right) if s == max(s for s, r in zip(scores, right) if r)]
+    best = max(score for score, good in zip(scores, right, strict=True) if good)
+    better = sum(score > best for score in scores)
+    level = [good for score, good in zip(scores, right, strict=True) if score == best]
     places = [order.index(True) + 1 for order in itertools.permutations(level)]
     return better + sum(places) / len(places)
 
@@ -34,7 +35,7 @@ def test_first_ranks_are_the_mean_over_all_orders_of_ties() -> None:
         scores = table(seed, 3, 7, 3)
         right = rng.random((3, 7)) < 0.35
         right[np.arange(3), rng.integers(0, 7, 3)] = True
-        wanted = [expected_rank(s, r) for s, r in zip(scores.tolist(), right.tolist())]
+        wanted = [expected_rank(s, r) for s, r in zip(scores.tolist(), right.tolist(), strict=True)]
         assert first_ranks(scores, right) == pytest.approx(wanted)
 
 

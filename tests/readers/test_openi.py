@@ -86,7 +86,9 @@ def test_films_reports_and_views(tmp_path: Path) -> None:
 def test_the_table_made_from_pixels_serves_where_there_is_no_other(tmp_path: Path) -> None:
     folder = write(tmp_path)
     (folder / PROJECTIONS).unlink()
-    (folder / "nlmcxr_tsne_pa.csv").write_text("imageid,tsne-view\nCXR2_IM-0652-1001,PA\nCXR2_IM-0652-2001,L\n")
+    (folder / "nlmcxr_tsne_pa.csv").write_text(
+        "imageid,tsne-view\nCXR2_IM-0652-1001,PA\nCXR2_IM-0652-2001,L\n"
+    )
     views = [sample.meta["view"] for sample in find_dataset("openi", [tmp_path]).samples()]
     assert views == ["", "", "frontal", "lateral"]
 

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from g2d_bench.phantom.generate import Phantom
 from g2d_bench.phantom.writers import Item
-from g2d_bench.phantom.writers.files import age_of, csv_text, dicom_bytes, number_of, patient_number, write_bytes
+from g2d_bench.phantom.writers.files import (
+    age_of,
+    csv_text,
+    dicom_bytes,
+    number_of,
+    patient_number,
+    write_bytes,
+)
 
 COUNT = 240
 SIZE = 256

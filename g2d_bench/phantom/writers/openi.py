@@ -32,7 +32,10 @@ HEADINGS = {
 }
 """Drawn label to the heading that an indexer would give; other labels keep their name."""
 STOCK = (
-    ("The heart is normal in size. The mediastinum is unremarkable. The lungs are clear.", "No acute disease."),
+    (
+        "The heart is normal in size. The mediastinum is unremarkable. The lungs are clear.",
+        "No acute disease.",
+    ),
     ("Both lungs are clear and expanded. Heart and mediastinum normal.", "No active disease."),
     ("Heart size is normal. The lungs are free of focal airspace disease.", "Normal chest."),
     (
@@ -81,7 +84,9 @@ def write_item(folder: Path, phantom: Phantom) -> Item:
     draw = number_of(scene, "stock", digits=3)
     if not scene.findings and draw < 200:
         # The first is the most common by far.
-        sections["findings"], sections["impression"] = STOCK[(draw % 10 > 4) + (draw % 10 > 6) * (1 + draw % 3)]
+        sections["findings"], sections["impression"] = STOCK[
+            (draw % 10 > 4) + (draw % 10 > 6) * (1 + draw % 3)
+        ]
     elif not sections["findings"] and not sections["impression"]:
         sections["findings"] = " ".join(report.text.strip().split("\n \n")[-1].split()).replace("___", "XXXX")
     headings = [
