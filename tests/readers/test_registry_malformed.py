@@ -310,9 +310,13 @@ CASES = [
     Case("mimic-cxr", "mixed encodings", lambda root: _cut_report(root), r"s\d+\.txt: not a text file"),
     Case("mimic-cxr", "absent table", gone(META), r"metadata\.csv: table not found"),
     Case("mimic-cxr", "absent split file", gone(SPLIT), r"split\.csv: table not found"),
-    Case("openi", "missing column", header(VIEWS, "projection", "view"), r"ions\.csv:1: projection: column is"),
+    Case(
+        "openi", "missing column", header(VIEWS, "projection", "view"), r"ions\.csv:1: projection: column is"
+    ),
     Case("openi", "extra header", header_again(VIEWS), r"ions\.csv:3: uid: a header row among the data"),
-    Case("openi", "unknown label", cell(VIEWS, 2, "Oblique"), r"ions\.csv:2: projection: unknown value 'Obli"),
+    Case(
+        "openi", "unknown label", cell(VIEWS, 2, "Oblique"), r"ions\.csv:2: projection: unknown value 'Obli"
+    ),
     Case("openi", "duplicate id", row_again(VIEWS), r"ions\.csv:\d+: filename: duplicate id .* row 2"),
     Case(
         "openi",
@@ -328,7 +332,9 @@ CASES = [
     ),
     Case("openi", "mixed encodings", latin(VIEWS), r"ions\.csv:2: uid: byte 0xe9 is not utf-8"),
     Case("openi", "absent table", gone(VIEWS), r"projections\.csv: no table says which films are frontal"),
-    Case("folder", "missing column", header(FILMS, "patient", "who"), r"films\.csv:1: patient: column is miss"),
+    Case(
+        "folder", "missing column", header(FILMS, "patient", "who"), r"films\.csv:1: patient: column is miss"
+    ),
     Case("folder", "extra header", header_again(FILMS), r"films\.csv:3: image: a header row among the data"),
     Case(
         "folder",
@@ -336,11 +342,15 @@ CASES = [
         cell(FILMS, 11, "Pneumonia: 60 3 9 9", "Pneumonia: "),
         r"F\d+\.dcm: .*box .*60",
     ),
-    Case("folder", "negative size", cell(FILMS, 11, "Pneumonia: 6 3 -9 9", "Pneumonia: "), r"boxes: box of siz"),
+    Case(
+        "folder", "negative size", cell(FILMS, 11, "Pneumonia: 6 3 -9 9", "Pneumonia: "), r"boxes: box of siz"
+    ),
     Case("folder", "negative size", cell(FILMS, 3, "-4"), r"films\.csv:2: age: age -4 is negative"),
     Case("folder", "unknown label", cell(FILMS, 7, "2"), r"films\.csv:2: Pneumonia: '2' is none of 1, 0, -1"),
     Case("folder", "duplicate id", row_again(FILMS), r"films\.csv:\d+: image: duplicate id, first on row 2"),
-    Case("folder", "id without image", gone("films/*.dcm"), r"films\.csv:2: image: no file 'F00000\.dcm' below"),
+    Case(
+        "folder", "id without image", gone("films/*.dcm"), r"films\.csv:2: image: no file 'F00000\.dcm' below"
+    ),
     Case("folder", "mixed encodings", latin(FILMS), r"films\.csv:2: image: byte 0xe9 is not utf-8"),
     Case("folder", "absent table", gone(FILMS), r"films\.csv: "),
     Case(
