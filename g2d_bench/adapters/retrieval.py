@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome, settled_one
+from g2d_bench.cards.arrays import MOST_SAMPLES, Rule
 from g2d_bench.cards.kind import Kind
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import measure
-from g2d_bench.metrics.retrieval import class_hits, classes, first_ranks, levels
+from g2d_bench.metrics.retrieval import RANKS, WAYS, class_hits, classes, first_ranks, levels
 from g2d_bench.metrics.retrieval_chance import COMMONEST, RANDOM, without_looking
 
 if TYPE_CHECKING:
@@ -225,7 +226,21 @@ KIND = Kind(
     asks=frozenset({"vector", "text"}),
     trained=False,
     trivial=frozenset({RANDOM, COMMONEST}),
+    arrays={
+        "report": Rule("U", ("N",)),
+        "seen": Rule("iu", ("N",)),
+        "targets": Rule("biuf", ("N", "C"), 0, 1, nan=True),
+        "label": Rule("U", ("C",)),
+        **{f"{way}_rank": Rule("biuf", ("N",), 1, MOST_SAMPLES) for way in WAYS},
+        **{f"i2t_class_{what}": Rule("biuf", ("N", len(RANKS)), 0, 1) for what in ("p", "hit")},
+        "text_level": Rule("iu", ("N", "T"), 0, "N"),
+        "text_label": Rule("iu", ("T",), 0, "C"),
+        "image_level": Rule("iu", ("N", "I"), 0, "N"),
+        "image_label": Rule("iu", ("I",), 0, "C"),
+    },
     truth=("report", "seen", "targets", "label"),
+    expected=lambda data: (data.test, truth(data.task, data)),
+    chance=without_looking,
     prompts=None,
     reports=asks_reports,
     cost=0,
