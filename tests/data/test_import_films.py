@@ -98,7 +98,7 @@ def test_again_is_written_anew_and_nothing_else_is_touched(tmp_path: Path) -> No
         ((",1,0,Dr. 1,", ",9,0,Dr. 1,"), {}, r"films\.csv:3: Mass: '9' is none of 1, 0, -1"),
         (("Mass: 2 3 4 5", "Mass: 2 30 4 5"), {}, "f1.png"),
         (None, {"name": "Ours"}, "--name: 'Ours': want small letters"),
-        (None, {"name": "siim"}, "a task 'siim-ground' is shipped; choose another name"),
+        (None, {"name": "siim"}, "a task 'siim-zeroshot' is shipped; choose another name"),
         (None, {"columns": {"patient": "pat"}}, "no column 'pat'; did you mean 'patient'"),
     ],
 )
