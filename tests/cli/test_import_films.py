@@ -31,6 +31,7 @@ def blocks() -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_page_on_sixty_dicom_films(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
@@ -60,4 +61,4 @@ def test_bad_words_cost_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert done.exit_code == 2
         [said] = done.stderr.splitlines()
         assert line in said
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["films", "films.csv"]
+    assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"films", "films.csv"}
