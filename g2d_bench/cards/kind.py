@@ -86,7 +86,8 @@ class Kind:
         prompts: whether tasks ask with prompts of their card; None where some do.
         reports: says of a task whether its images need a report; those without one are left out.
         masks: whether masks of the images are read.
-        decoder: whether a pre-trained decoder can be transferred to a task under a protocol.
+        decoder: whether a pre-trained decoder can be transferred.
+        bare: whether it cannot for a task under a protocol all the same.
         rule: what a protocol card says of the kind, in the table of its name; None for a kind that no
             protocol need mention.
         cost: in which order cells of a large plan are run: 0 without training, 1 for linear heads, 2 for
@@ -121,7 +122,8 @@ class Kind:
     prompts: bool | None = False
     reports: Callable[[Any], bool] = _no
     masks: bool = False
-    decoder: Callable[[Any, Any], bool] = _never
+    decoder: bool = False
+    bare: Callable[[Any, Any], bool] = _never
     rule: type[Card] | None = None
     cost: int = 2
     early: int | None = None
