@@ -39,13 +39,17 @@ class SplitRule(Card):
     official: bool = False
     """Use the split that the release assigns."""
     val_share: float | None = Field(default=None, gt=0, lt=1)
-    """Share of the official training images that validates, where the release assigns no validation part."""
+    """Share of the official training images that validates, where the release assigns no validation part; or
+    of what `per_label` leaves."""
     ids: Path | None = None
     """Id list that holds for real data: a path from the card's folder, or a shipped one."""
     function: str = ""
     """A published split with its defects, by its name in `g2d_bench.data.legacy_splits`."""
     balance: bool = False
     """Train on as many images without a finding as with one; before the fraction is drawn."""
+    per_label: int | None = Field(default=None, gt=0)
+    """Test on as many images that show one of the labels alone, one per patient; the other patients train and
+    validate."""
     defects: tuple[str, ...] = ()
 
     @field_validator("ids")
@@ -62,13 +66,15 @@ class SplitRule(Card):
 
     @model_validator(mode="after")
     def _one_rule(self) -> SplitRule:
-        chosen = [self.ratios is not None, self.official, bool(self.function)]
+        chosen = [self.ratios is not None, self.official, bool(self.function), self.per_label is not None]
         if sum(chosen) != 1:
-            raise ValueError("give exactly one of ratios, official = true, function")
+            raise ValueError("give exactly one of ratios, official = true, function, per_label")
         if self.function and self.ids is not None:
             raise ValueError("a published split is made by its function; leave ids out")
-        if self.val_share is not None and not self.official:
-            raise ValueError("val_share goes with official = true")
+        if self.val_share is not None and not (self.official or self.per_label):
+            raise ValueError("val_share goes with official = true or per_label")
+        if self.per_label is not None and self.val_share is None:
+            raise ValueError("per_label needs val_share, the share of the other patients that validates")
         if self.balance and not self.function:
             raise ValueError("balance goes with function: only published splits are rebalanced")
         if self.ratios is not None and (min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-6):
@@ -135,8 +141,8 @@ class TaskCard(Card):
     labels: tuple[str, ...] = Field(min_length=1)
     exclusive: bool = False
     """Whether every image shows exactly one of the labels."""
-    where: dict[str, str] = Field(default_factory=dict)
-    """Only images of which the data set says this, such as ``view = "frontal"``."""
+    where: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    """Only images of which the data set says this: ``view = "frontal"``, or ``view = ["PA", "AP"]``."""
     uncertain: dict[str, Certain] = Field(default_factory=dict)
     """What an uncertain label (-1) counts as, by label or for all others as ``default``."""
     unmentioned: Certain = "ignore"
@@ -193,7 +199,7 @@ class TaskCard(Card):
     @model_validator(mode="after")
     def _consistent(self) -> TaskCard:
         asked = KINDS[self.kind].prompts
-        if (self.prompts is None) == asked:
+        if asked is not None and (self.prompts is None) == asked:
             raise ValueError(f"kind {self.kind!r} {'needs' if asked else 'takes no'} prompts")
         for label in self.labels:
             if self.prompts is not None and label not in self.prompts.label:

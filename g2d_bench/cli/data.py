@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from g2d_bench.cli.import_films import data_import
 from g2d_bench.cli.options import JOBS, PATH, SEED, bench, settings_options
 from g2d_bench.errors import InputError
 
@@ -28,6 +29,9 @@ SHORTCUTS = ("view", "tube")
 @click.group()
 def data() -> None:
     """Generate, look at and check data."""
+
+
+data.add_command(data_import)
 
 
 @data.command("phantom")

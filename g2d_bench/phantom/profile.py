@@ -142,6 +142,21 @@ PROFILES: Mapping[str, Profile] = {
         devices=0.12,
         report=True,
     ),
+    "folder": Profile(
+        # Few films must show enough of each label.
+        prevalence=_rates(Pneumothorax=0.3, Pneumonia=0.3, Effusion=0.3, Cardiomegaly=0.3),
+        images_per_patient=(0.8, 0.2),
+        subtle=0.1,
+        report=True,
+    ),
+    "openi": Profile(
+        # A third of the visits is normal, and little is severe: outpatients.
+        prevalence={name: rate * 0.6 for name, rate in _COMMON.items()},
+        views={"PA": 0.9, "AP": 0.1},
+        subtle=0.35,
+        devices=0.04,
+        report=True,
+    ),
     "covid-cxr": Profile(
         prevalence={name: rate * 0.3 for name, rate in _COMMON.items()} | {"Pneumonia": 0.2, COVID: 0.5},
         views={"PA": 0.5, "AP": 0.3, "AP supine": 0.2},

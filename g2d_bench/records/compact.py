@@ -27,8 +27,8 @@ from g2d_bench.records.record import (
 )
 from g2d_bench.records.selection import Found
 
-ALWAYS = ("id", "patient", "label", *(PREFIX + name for name in ATTRIBUTES))
-"""What is kept although no metric reads it: intervals, paired tests and tables by group need it."""
+ALWAYS = ("id", "patient", "label", "report", "seen", "targets", *(PREFIX + name for name in ATTRIBUTES))
+"""What is kept although no metric reads it: intervals, paired tests, trivial predictors and groups need it."""
 
 
 class _Watched(Mapping[str, NDArray[Any]]):

@@ -318,6 +318,7 @@ def _facts(used: Sequence[Found], rows: Sequence[Row]) -> list[str]:
         facts = [f"test images (positive ones): {listed}"]
     else:
         facts = [f"test set: {images} images, {positive} positive" for _, images, positive in tests]
+        facts += _reports(used)
     facts += _meaning(values)
     published = {one.record.cell.protocol for one in used if PUBLISHED in one.record.notes}
     facts += [
@@ -331,6 +332,22 @@ def _facts(used: Sequence[Found], rows: Sequence[Row]) -> list[str]:
     facts += [f"{task}: {defect}" for task, defect in defects] if not several else []
     facts += [f"LEAK ALLOWED: {reason}" for reason in sorted({o.record.data.leaks for o in used} - {""})]
     return facts
+
+
+def _reports(used: Sequence[Found]) -> list[str]:
+    """Say how many reports retrieval ranks, and that copies of one are right for each other."""
+    lines = []
+    for one in used:
+        said = one.record.notes.get("reports")
+        if isinstance(said, dict) and {"different", "images_that_share_one", "most_common"} <= said.keys():
+            line = f"{said['different']} different reports"
+            if shared := said["images_that_share_one"]:
+                line += (
+                    f"; {shared} images share theirs with others (the most common: {said['most_common']}), "
+                    "and every image with the same report is right"
+                )
+            lines.append(line)
+    return list(dict.fromkeys(lines))
 
 
 def _meaning(values: Sequence[Value]) -> list[str]:
