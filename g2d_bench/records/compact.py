@@ -28,7 +28,7 @@ from g2d_bench.records.record import (
 from g2d_bench.records.selection import Found
 
 ALWAYS = ("id", "patient", "label", "report", "seen", "targets", *(PREFIX + name for name in ATTRIBUTES))
-"""What is kept although no metric reads it: intervals, paired tests, trivial predictors and groups need it."""
+"""What is kept though no metric reads it: intervals, paired tests, trivial predictors and groups need it."""
 
 
 class _Watched(Mapping[str, NDArray[Any]]):
