@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from g2d_bench import __version__
+from g2d_bench.cli import compare as cli_compare
 from g2d_bench.cli import data as cli_data
 from g2d_bench.cli import encoders as cli_encoders
 from g2d_bench.cli import explain as cli_explain
+from g2d_bench.cli import figure as cli_figure
 from g2d_bench.cli import leaderboard as cli_leaderboard
 from g2d_bench.cli import reference as cli_reference
 from g2d_bench.cli import report as cli_report
@@ -204,7 +206,7 @@ def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]
 
 
 for command in (
-    *(cli_report.table, cli_report.compare, cli_report.verify, cli_report.figure, cli_report.compact),
+    *(cli_report.table, cli_compare.compare, cli_report.verify, cli_figure.figure, cli_report.compact),
     cli_explain.explain,
     cli_leaderboard.leaderboard,
     cli_data.data,
