@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from g2d_bench.cli.look import look_of, look_options
 from g2d_bench.cli.options import PATH, filter_options, folders, results_option, settings
 from g2d_bench.cli.records import chosen, main_metrics, row_order
 
@@ -21,6 +22,7 @@ def figure() -> None:
 @filter_options
 @click.option("--signature", default="", help="Only signatures that contain this text.")
 @click.option("--metric", help="On the vertical axis.  [default: the main one of each task]")
+@look_options
 @click.option("--out", type=PATH, help="A .png, .svg or .pdf file.  [default: TASKS-METRIC.png]")
 @results_option
 def figure_curves(metric: str | None, out: Path | None, results: Sequence[Path], **given: Any) -> None:
@@ -48,5 +50,5 @@ def figure_curves(metric: str | None, out: Path | None, results: Sequence[Path],
     out = out or Path("-".join([*tasks, *metrics]) + ".png")
     for line in remarks(panels):
         click.echo(line, err=True)
-    write(draw(panels), out)
+    write(draw(panels, look_of(found, configured, given)), out)
     click.echo(f"wrote {out}")

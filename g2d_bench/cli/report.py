@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from g2d_bench.cli.look import look_of, look_options
 from g2d_bench.cli.options import PATH, filter_options, folders, results_option, settings
 from g2d_bench.cli.records import chosen as chosen
 from g2d_bench.cli.records import filter_of, select
@@ -30,6 +31,7 @@ TABLE_FORMATS = ("text", "md", "latex", "csv", "json")
 @click.option("--format", "style", type=click.Choice(TABLE_FORMATS), default="text", show_default=True)
 @click.option("--with-quoted", is_flag=True, help="Add numbers quoted from papers, in marked rows.")
 @click.option("--allow-mixed", is_flag=True, help="Let different signatures share a column, marked.")
+@look_options
 @click.option("--out", type=PATH, help="Write into this file.")
 @click.option("--into", type=PATH, help="Replace what stands between the marker lines of this Markdown file.")
 @results_option
@@ -47,7 +49,8 @@ def table(
     """Print the tables of a results folder, or of several side by side.
 
     Mean and standard deviation over seeds, a 95 % bootstrap interval by patient, and marked or bold what is
-    not significantly worse than the best. Example: g2d-bench table --paper g2d-table1 --format latex
+    not significantly worse than the best. For a paper's column: --narrow --no-intervals --titles --p-values.
+    Example: g2d-bench table --paper g2d-table1 --format latex
     """
     from g2d_bench.cells.ahead import drawn_ahead
     from g2d_bench.cells.verify import require_sound
@@ -95,7 +98,7 @@ def table(
         )
     if with_quoted:
         tell_unquoted(made)
-    _emit(render(made, style), out, into)
+    _emit(render(made, style, look_of(found, configured, given)), out, into)
 
 
 @click.command()
