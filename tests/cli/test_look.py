@@ -16,11 +16,11 @@ def test_a_table_for_a_paper(folder: Any, cli: Callable[..., Any], refused: Call
     assert "\nRandom" in text
     assert "\nG2D" in text
     assert "SIIM segmentation, Dice (%)" in text
-    assert "p=0." in text
+    assert "p<0.001" in text
     assert "[" not in text
     latex = cli("table", "--summary", *LOOK, "--format", "latex")
     assert latex.exit_code == 0
-    assert r"$p=$0." in latex.stdout
+    assert r"$p<$0.001" in latex.stdout
     refused(cli("table", "--format", "csv", "--narrow"), "--format: csv holds intervals")
 
 
