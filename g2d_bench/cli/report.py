@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from g2d_bench.cli.look import look_of, look_options
-from g2d_bench.cli.options import PATH, filter_options, folders, results_option, settings
+from g2d_bench.cli.options import FORMAT, PATH, filter_options, folders, results_option, settings
 from g2d_bench.cli.records import chosen as chosen
 from g2d_bench.cli.records import filter_of, select
 from g2d_bench.cli.records import main_metrics as main_metrics
@@ -20,7 +20,6 @@ from g2d_bench.errors import InputError
 
 # As literals, so that importing this module reads no table code; a test compares them with the source.
 PAPERS = ("g2d-table1", "g2d-table2a", "g2d-table2b", "g2d-table3", "g2d-table4")
-TABLE_FORMATS = ("text", "md", "latex", "csv", "json")
 
 
 @click.command()
@@ -28,7 +27,7 @@ TABLE_FORMATS = ("text", "md", "latex", "csv", "json")
 @click.option("--signature", default="", help="Only signatures that contain this text.")
 @click.option("--paper", type=click.Choice(PAPERS), help="A table of the G2D paper, in its own shape.")
 @click.option("--summary", is_flag=True, help="One table: the main metric of each task at each fraction.")
-@click.option("--format", "style", type=click.Choice(TABLE_FORMATS), default="text", show_default=True)
+@click.option("--format", "style", type=FORMAT, default="text", show_default=True)
 @click.option("--with-quoted", is_flag=True, help="Add numbers quoted from papers, in marked rows.")
 @click.option("--allow-mixed", is_flag=True, help="Let different signatures share a column, marked.")
 @look_options

@@ -16,7 +16,6 @@ from g2d_bench.cli import report as cli_report
 from g2d_bench.metrics.classification import prevalence
 from g2d_bench.metrics.registry import measure
 from g2d_bench.records.selection import select
-from g2d_bench.report.formats.render import FORMATS
 from g2d_bench.report.papers import LAYOUTS
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], None]], None]
@@ -25,7 +24,6 @@ Refused = Callable[..., None]
 
 def test_literals_agree_with_the_code() -> None:
     assert tuple(LAYOUTS) == cli_report.PAPERS
-    assert cli_report.TABLE_FORMATS == FORMATS
 
 
 def test_importing_the_commands_imports_nothing_heavy() -> None:

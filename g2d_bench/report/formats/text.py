@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from g2d_bench.report.formats.base import Format
+from g2d_bench.report.formats.names import name_of
 from g2d_bench.report.look import parts
 from g2d_bench.report.model import GENERATED, Row, Table
 
@@ -48,11 +50,6 @@ def _grid(table: Table, *, stacked: bool) -> list[str]:
         height = max(map(len, cells))
         lines += [_line([cell[n] if n < len(cell) else "" for cell in cells], widths) for n in range(height)]
     return lines
-
-
-def name_of(row: Row) -> str:
-    """Return a row's name with its mark; see :attr:`g2d_bench.report.model.Row.title`."""
-    return row.title
 
 
 def _two_lines(row: Row) -> list[list[str]]:
@@ -101,3 +98,6 @@ def _group_line(level: Sequence[str], widths: Sequence[int]) -> str:
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
     return "  ".join([cells[0].ljust(widths[0]), *rest]).rstrip()
+
+
+FORMAT = Format.of_one(render)

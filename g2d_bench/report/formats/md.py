@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from g2d_bench.report.formats.text import name_of
+from g2d_bench.report.formats.base import Format
+from g2d_bench.report.formats.names import name_of
 from g2d_bench.report.look import parts
 from g2d_bench.report.model import GENERATED, Table, Value
 
@@ -73,3 +74,6 @@ def _cell(value: Value) -> str:
 
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+FORMAT = Format.of_one(render)
