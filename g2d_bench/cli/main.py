@@ -18,6 +18,7 @@ from g2d_bench.cli import figure as cli_figure
 from g2d_bench.cli import leaderboard as cli_leaderboard
 from g2d_bench.cli import reference as cli_reference
 from g2d_bench.cli import report as cli_report
+from g2d_bench.cli import submit as cli_submit
 from g2d_bench.cli.options import (
     EXECUTOR,
     JOBS,
@@ -223,6 +224,7 @@ def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]
 
 for command in (
     *(cli_report.table, cli_compare.compare, cli_report.verify, cli_figure.figure, cli_report.compact),
+    *(cli_submit.submit, cli_submit.review),
     cli_explain.explain,
     cli_leaderboard.leaderboard,
     cli_data.data,
