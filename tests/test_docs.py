@@ -17,7 +17,8 @@ from g2d_bench.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGES = [*TEXTS, ROOT / "docs" / "workflow-example.yml"]
+WORKFLOWS = sorted((ROOT / "docs").glob("workflow-*.yml"))
+PAGES = [*TEXTS, *WORKFLOWS]
 
 
 class Named(NamedTuple):
@@ -113,6 +114,26 @@ def test_python_is_python_and_names_are_public(page: Path) -> None:
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "gb":
                 assert node.attr in g2d_bench.__all__, node.attr
+
+
+@pytest.mark.parametrize("page", WORKFLOWS, ids=lambda page: page.name)
+def test_workflows_are_such(page: Path) -> None:
+    """GitHub takes them, and whoever reads a stranger's files may not write."""
+    yaml = pytest.importorskip("yaml")
+    flow = yaml.safe_load(page.read_text("utf-8"))
+    # YAML takes "on" for a truth value.
+    assert {"name", True, "permissions", "jobs"} <= set(flow)
+    for job in flow["jobs"].values():
+        assert job["runs-on"]
+        assert job["timeout-minutes"] <= 180
+        granted = flow["permissions"] | job.get("permissions", {})
+        reads = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout")]
+        if "pull_request_target" in flow[True]:
+            assert all(step["with"]["persist-credentials"] is False for step in reads)
+            assert not (reads and "write" in granted.values())
+            # What a stranger chose is never part of a script.
+            scripts = " ".join(step.get("run", "") for step in job["steps"])
+            assert "${{" not in scripts
 
 
 def test_readme_fits_two_screens() -> None:
