@@ -14,6 +14,7 @@ from g2d_bench.cli import compare as cli_compare
 from g2d_bench.cli import data as cli_data
 from g2d_bench.cli import encoders as cli_encoders
 from g2d_bench.cli import explain as cli_explain
+from g2d_bench.cli import export as cli_export
 from g2d_bench.cli import figure as cli_figure
 from g2d_bench.cli import leaderboard as cli_leaderboard
 from g2d_bench.cli import reference as cli_reference
@@ -224,7 +225,7 @@ def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]
 
 for command in (
     *(cli_report.table, cli_compare.compare, cli_report.verify, cli_figure.figure, cli_report.compact),
-    *(cli_submit.submit, cli_submit.review),
+    *(cli_submit.submit, cli_submit.review, cli_export.export),
     cli_explain.explain,
     cli_leaderboard.leaderboard,
     cli_data.data,

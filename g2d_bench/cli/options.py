@@ -80,7 +80,14 @@ def _executors() -> Sequence[str]:
     return EXECUTORS.names
 
 
+def _exports() -> Sequence[str]:
+    from g2d_bench.report.exports import EXPORTS
+
+    return EXPORTS.names
+
+
 FORMAT = Named(_formats)
+EXPORT = Named(_exports)
 EXECUTOR = Named(_executors)
 
 
