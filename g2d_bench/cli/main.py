@@ -31,12 +31,15 @@ from g2d_bench.cli.options import (
     settings_options,
     split,
 )
+from g2d_bench.cli.records import row_order
+from g2d_bench.cli.track import end_watch, track_options, watching
 
 if TYPE_CHECKING:
     from g2d_bench.cells.bench import Bench
     from g2d_bench.cells.plan import Skipped
     from g2d_bench.records.cell import Cell
     from g2d_bench.records.record import Record
+    from g2d_bench.report.trackers.base import Watch
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -113,6 +116,7 @@ def _cells(opened: Bench, given: dict[str, Any]) -> tuple[list[Cell], list[Skipp
     default="",
     help="Run in spite of a leak; the reason goes into the record.",
 )
+@track_options
 def run(force: bool, dry_run: bool, jobs: int | None, executor: str, allow_leaks: str, **given: Any) -> None:
     """Run a task with encoders at label fractions and print the table.
 
@@ -128,18 +132,18 @@ def run(force: bool, dry_run: bool, jobs: int | None, executor: str, allow_leaks
     from g2d_bench.cells.rivals import rivals
     from g2d_bench.cells.workers import Stopped, execute
 
-    where = EXECUTORS[executor](Wishes(jobs))
+    where, watch = EXECUTORS[executor](Wishes(jobs)), watching(opened, given)
     for left in skipped:
         click.echo(f"left out: {left.name}: {left.reason}", err=True)
     for line in rivals(cells, opened):
         click.echo(line, err=True)
     try:
-        report = execute(cells, opened, executor=where)
+        report = execute(cells, opened, executor=where, watch=watch.cell)
     except Stopped as stop:
         # What is finished is shown all the same.
-        _print_tables(opened, stop.report.records)
+        _print_tables(opened, stop.report.records, watch)
         raise
-    _print_tables(opened, report.records)
+    _print_tables(opened, report.records, watch)
     if report.reused:
         click.echo(
             f"\n{report.reused} of {len(cells)} cells were finished before (run with --force to repeat them)."
@@ -194,7 +198,7 @@ def show(name: str, as_json: bool, **given: Any) -> None:
     click.echo(json.dumps(card, indent=1, ensure_ascii=False) if as_json else render_description(card))
 
 
-def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
+def _print_tables(opened: Bench, records: Sequence[Record], watch: Watch) -> None:
     from g2d_bench.records.selection import Found
     from g2d_bench.report.formats.render import render
     from g2d_bench.report.table import blocks
@@ -206,7 +210,9 @@ def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
         for cell in (record.cell for record in records)
     }
     if found:
-        click.echo(render(blocks(found, cli_report.row_order(found), metrics=metrics)))
+        tables = blocks(found, row_order(found), metrics=metrics)
+        click.echo(render(tables))
+        end_watch(watch, opened, found, tables)
 
 
 def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]) -> None:

@@ -86,7 +86,14 @@ def _exports() -> Sequence[str]:
     return EXPORTS.names
 
 
+def _trackers() -> Sequence[str]:
+    from g2d_bench.report.trackers import TRACKERS
+
+    return TRACKERS.names
+
+
 FORMAT = Named(_formats)
+TRACKER = Named(_trackers)
 EXPORT = Named(_exports)
 EXECUTOR = Named(_executors)
 
