@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from g2d_bench.cells.plan import Skipped
     from g2d_bench.records.cell import Cell
     from g2d_bench.records.record import Record
-    from g2d_bench.report.trackers.base import Watch
+    from g2d_bench.report.trackers.watch import Watch
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

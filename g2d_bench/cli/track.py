@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from g2d_bench.cells.bench import Bench
     from g2d_bench.records.selection import Found
     from g2d_bench.report.model import Table
-    from g2d_bench.report.trackers.base import Watch
+    from g2d_bench.report.trackers.watch import Watch
 
 
 def _names(ctx: click.Context, option: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def watching(opened: Bench, given: dict[str, Any]) -> Watch:
         InputError: the library of one is not installed.
     """
     from g2d_bench.report.trackers.base import Setup
-    from g2d_bench.report.trackers.base import opened as open_trackers
+    from g2d_bench.report.trackers.watch import opened as open_trackers
 
     names, project = given.pop("trackers"), given.pop("tracker_project")
     return open_trackers(names, Setup(project, opened.settings.results))

@@ -1,8 +1,8 @@
-"""What a tracker is, what it is told, and how several of them are told without standing in a run's way."""
+"""What a tracker is, and what it is told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
-from g2d_bench.progress import tell
 from g2d_bench.records.cell import percent
 from g2d_bench.records.record import Record, to_json
 
@@ -119,49 +118,3 @@ def library(name: str) -> Any:
     except ImportError:
         reason = f"{name} is not installed: pip install 'g2d-bench[{name}]'"
         raise InputError(reason, field="--tracker") from None
-
-
-class Watch:
-    """Tells several trackers; what goes wrong in one is said once, and the run goes on without it.
-
-    Args:
-        trackers: by name.
-    """
-
-    def __init__(self, trackers: Mapping[str, Tracker]) -> None:
-        self._trackers = dict(trackers)
-
-    def __bool__(self) -> bool:
-        return bool(self._trackers)
-
-    def cell(self, record: Record) -> None:
-        """Show a finished cell."""
-        if self._trackers:
-            told = told_of(record)
-            self._each(lambda one: one.cell(told))
-
-    def end(self, pages: Callable[[], Pages]) -> None:
-        """Show the run as a whole."""
-        if self._trackers:
-            made = pages()
-            self._each(lambda one: one.end(made))
-
-    def _each(self, call: Callable[[Tracker], None]) -> None:
-        for name, tracker in list(self._trackers.items()):
-            try:
-                call(tracker)
-            except Exception as error:  # Whatever a tool raises, records are what counts.
-                del self._trackers[name]
-                what = (str(error).splitlines() or [""])[0]
-                tell(f"tracker {name}: {type(error).__name__}: {what}; the run goes on without it")
-
-
-def opened(names: Sequence[str], setup: Setup) -> Watch:
-    """Open trackers by name.
-
-    Raises:
-        InputError: there is none of a name, or its library is not installed.
-    """
-    from g2d_bench.report.trackers import TRACKERS
-
-    return Watch({name: TRACKERS[name](setup) for name in dict.fromkeys(names)})

@@ -26,7 +26,7 @@ class TensorBoard:
 
     def cell(self, told: Told) -> None:
         """Write numbers, parameters and the record."""
-        with self._writer(f"{told.name} {told.parameters['key']}"[:180]) as writer:
+        with self._writer(f"{told.name} {str(told.parameters['key'])[:8]}") as writer:
             for name, value in told.metrics.items():
                 writer.add_scalar(name, value, 0)
             lines = [f"| {name} | `{value}` |" for name, value in told.parameters.items()]
