@@ -231,6 +231,7 @@ def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]
 
 for command in (
     *(cli_report.table, cli_compare.compare, cli_report.verify, cli_figure.figure, cli_report.compact),
+    cli_report.report,
     *(cli_submit.submit, cli_submit.review, cli_export.export),
     cli_explain.explain,
     cli_leaderboard.leaderboard,

@@ -1,4 +1,4 @@
-"""Commands that read records: tables, checks, compact copies."""
+"""Commands that read records: tables, checks, compact copies, checklists."""
 
 from __future__ import annotations
 
@@ -150,6 +150,43 @@ def compact(source: Path, target: Path, **given: Any) -> None:
     written = write_compact(found, source, target)
     size = sum(file.stat().st_size for path in written for file in path.parent.glob(f"{path.stem}.*"))
     click.echo(f"wrote {len(written)} records to {target}, {size / len(written) / 1024:.1f} KiB per cell")
+
+
+@click.command()
+@filter_options
+@click.option("--signature", default="", help="Only signatures that contain this text.")
+@click.option("--checklist", is_flag=True, required=True, help="CLAIM and TRIPOD+AI, item by item.")
+@click.option("--format", "style", type=click.Choice(("md", "latex")), default="md", show_default=True)
+@click.option("--no-intervals", is_flag=True, help="Compute no bootstrap intervals: quicker.")
+@click.option("--out", type=PATH, help="Write into this file.")
+@results_option
+def report(
+    checklist: bool,
+    style: str,
+    no_intervals: bool,
+    out: Path | None,
+    results: Sequence[Path],
+    **given: Any,
+) -> None:
+    """Fill a reporting checklist with what records and cards know, for a paper's appendix.
+
+    Data, split by patient, reference standard, metrics with intervals, code, hardware; what no record can
+    know is marked as left to the authors. Example: g2d-bench report --checklist --format latex --out app.tex
+    """
+    from g2d_bench.cards.catalogue import Catalogue
+    from g2d_bench.cells.verify import require_sound
+    from g2d_bench.report.checklist import Study, fill
+    from g2d_bench.report.checklist_text import render
+    from g2d_bench.report.exports.base import Request, numbers
+
+    configured = settings({"results": results})
+    found = chosen(folders(results) or [configured.results], given)
+    require_sound(found, configured)
+    catalogue = Catalogue.open(configured.task_dirs, configured.encoder_dirs, configured.protocol_dirs)
+    request = Request(found, main_metrics(found, configured), intervals=not no_intervals)
+    answers = fill(Study(found, list(numbers(request)), catalogue))
+    generated = any(one.record.data.kind == "phantom" for one in found)
+    _emit(render(answers, style, generated=generated), out, None)
 
 
 def _emit(text: str, out: Path | None, into: Path | None) -> None:

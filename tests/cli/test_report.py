@@ -227,3 +227,18 @@ def test_zero_shot_cells_pass_any_fraction_in_every_command(
     moved = cli("compare", "--to", other.root, "--fraction", "1%", "--seed", "0", "--tolerance", "0.5")
     assert moved.exit_code == 1
     assert "siim-zeroshot · g2d · 100 % · seed 0 · clean: auroc" in moved.stdout
+
+
+def test_a_checklist_for_an_appendix(
+    folder: Any, cli: Callable[..., Any], tmp_path: Path, refused: Refused
+) -> None:
+    folder.grid({"g2d": 0.6}, seeds=1)
+    text = cli("report", "--checklist").stdout
+    assert "| topic | CLAIM | TRIPOD+AI | in this study |" in text
+    assert "siim-seg, 1 %, clean: g2d dice\\_positive" in text
+    assert (
+        cli("report", "--checklist", "--format", "latex", "--no-intervals", "--out", "a.tex").exit_code == 0
+    )
+    assert "longtable" in (tmp_path / "a.tex").read_text()
+    refused(cli("report"), "--checklist")
+    refused(cli("report", "--checklist", "--encoder", "g2"), "did you mean 'g2d'?")
