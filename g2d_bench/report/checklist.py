@@ -206,7 +206,8 @@ def _model(study: Study) -> Iterable[str]:
             continue
         scale = "small, not the published model" if card.scale == "phantom" else "of published size"
         paper = f" ({card.paper})" if card.paper else ""
-        yield f"{record.cell.card}: {card.title}{paper}; {card.image.model}, {scale}, objective {card.objective}"
+        what = f"{card.title}{paper}; {card.image.model}, {scale}, objective {card.objective}"
+        yield f"{record.cell.card}: {what}"
 
 
 def _initial(study: Study) -> Iterable[str]:
@@ -254,7 +255,7 @@ def _metrics(study: Study) -> Iterable[str]:
 def _uncertainty(study: Study) -> Iterable[str]:
     yield (
         f"{LEVEL:.0%} percentile intervals of {REPLICATES} bootstrap draws of test patients; differences "
-        "between encoders on the same draws (paired), p values corrected by Holm; standard deviation over seeds"
+        "between encoders on the same draws (paired), p corrected by Holm; standard deviation over seeds"
     )
 
 
