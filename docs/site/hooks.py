@@ -1,4 +1,4 @@
-"""What the site needs besides the pages: files of the root as pages, and the leaderboard as a folder of its own.
+"""What the site needs besides the pages: files of the root as pages, and the leaderboard in a folder.
 
 Pages are written for readers of the repository; links that lead out of docs/ are turned here.
 """
@@ -65,6 +65,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turn links to files of the root into links to their pages."""
     return _turned(markdown)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Show the roles of docstrings as code: they are for readers of the source."""
+    html = re.sub(r":(?:mod|func|class|data|meth|attr|obj):\s*(<code)", r"\1", html)
+    return re.sub(r"(<code[^>]*>)~(?:\w+\.)*(\w+</code>)", r"\1\2", html)
 
 
 def _turned(text: str) -> str:
