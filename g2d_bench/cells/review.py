@@ -10,6 +10,7 @@ from pathlib import Path
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.io import load_card
+from g2d_bench.cards.kind import known_kind
 from g2d_bench.cells.bundle import (
     CARDS,
     LARGEST,
@@ -33,7 +34,6 @@ from g2d_bench.records.cell import Cell, percent
 from g2d_bench.records.compare import Line, Tolerance, compare
 from g2d_bench.records.record import digest_bytes, read_predictions, read_record
 from g2d_bench.records.selection import Found, read_folder
-from g2d_bench.records.shapes import KINDS as ARRAYS
 from g2d_bench.records.store import DEPTH, Store
 from g2d_bench.safe_files import read_regular
 
@@ -267,11 +267,12 @@ class _Look:
         record = one.record
         if record.predictions is None or one.path is None:
             return
-        if record.kind not in ARRAYS:
+        kind = known_kind(record.kind)
+        if kind is None or not kind.arrays:
             raise InputError(
                 f"{record.kind!r} is no kind whose arrays are known here", file=one.path, field="kind"
             )
-        strange = set(read_predictions(one.path, record)) - {*NAMED, *ARRAYS[record.kind]}
+        strange = set(read_predictions(one.path, record)) - {*NAMED, *kind.arrays}
         if strange:
             raise InputError(
                 f"holds {', '.join(sorted(strange))}, which no metric reads; `submit` leaves it out",
