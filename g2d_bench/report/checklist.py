@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cards.catalogue import C, Cards, Catalogue
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError
@@ -51,24 +51,25 @@ class Study:
     def tasks(self) -> list[tuple[Record, TaskCard | None]]:
         """Return a record per task, with the task's card where it is here."""
         first = {record.cell.task: record for record in reversed(self.records)}
-        return [(first[name], self._card(self.catalogue.tasks, name)) for name in sorted(first)]
+        return [(first[name], _card(self.catalogue.tasks, name)) for name in sorted(first)]
 
     def encoders(self) -> list[tuple[Record, EncoderCard | None]]:
         """Return a record per encoder, with the card that it was measured under where that is here."""
         first = {record.cell.card: record for record in reversed(self.records)}
         found: list[tuple[Record, EncoderCard | None]] = []
         for name in sorted(first):
-            card = self._card(self.catalogue.encoders, name)
+            card = _card(self.catalogue.encoders, name)
             same = card is not None and card.digest == first[name].encoder.card_hash
             found.append((first[name], card if same else None))
         return found
 
-    @staticmethod
-    def _card(cards: Iterable[object], name: str) -> object:
-        try:
-            return cards[name] if name in cards.names else None  # type: ignore[attr-defined, index]
-        except InputError:
-            return None
+
+def _card(cards: Cards[C], name: str) -> C | None:
+    """Return a card, None where there is none that can be read."""
+    try:
+        return cards[name] if name in cards.names else None
+    except InputError:
+        return None
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ def test_a_model_card_reads_it(folder: Any) -> None:
     files = EXPORTS["model-index"].write(request)
     assert list(files) == ["g2d/README.md"]
     card = ModelCard(files["g2d/README.md"].decode())
-    results = card.data.eval_results
+    data: Any = card.data
+    results = data.eval_results
     assert results is not None
-    assert card.data.model_name == "G2D"
+    assert data.model_name == "G2D"
     assert [one.dataset_config for one in results] == [
         "phantom-siim-seg-1pct-clean",
         "phantom-siim-seg-10pct-clean",
