@@ -65,7 +65,7 @@ docs: $(VENV)/.installed-docs
 docs-check: $(VENV)/.installed-docs
 	$(BIN)/mkdocs build --strict --site-dir runs/docs-check
 
-# Pictures of the site, by a headless Chromium, into docs/img.
+# Pictures of the site, by a headless Chromium: those that pages show into docs/img, the others into runs/screenshots.
 screenshots: docs
 	$(BIN)/python docs/site/screenshots.py
 

@@ -21,11 +21,12 @@ class Shot:
     """A picture.
 
     Attributes:
-        name: of the file below ``docs/img``, without suffix.
+        name: of the file, without suffix.
         page: path in the site, with the part behind ``#``.
         width: of the window in pixels.
         height: of the window in pixels.
         dark: whether the browser prefers dark pages.
+        shown: whether a page shows it, so that it is kept in ``docs/img``; others are for looking at.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Shot:
     width: int = 1400
     height: int = 900
     dark: bool = False
+    shown: bool = False
 
 
 SHOTS = (
@@ -40,7 +42,7 @@ SHOTS = (
     Shot("site-reference", "reference.html"),
     Shot("site-narrow", "first-result.html", width=500),
     Shot("site-dark", "conventions.html", dark=True),
-    Shot("leaderboard", "leaderboard/index.html"),
+    Shot("leaderboard", "leaderboard/index.html", shown=True),
 )
 
 
@@ -54,7 +56,9 @@ def main() -> int:
         print("no site here: make docs", file=sys.stderr)
         return 1
     for shot in SHOTS:
-        target = ROOT / "docs" / "img" / f"{shot.name}.png"
+        folder = ROOT / "docs" / "img" if shot.shown else ROOT / "runs" / "screenshots"
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{shot.name}.png"
         _take(browser, shot, target)
         _shrink(target)
         print(f"{target.relative_to(ROOT)}: {target.stat().st_size >> 10} KiB")
