@@ -21,7 +21,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Name
 from g2d_bench.records.record import LARGEST_RECORD
 from g2d_bench.records.store import FAILED
-from g2d_bench.safe_files import parse_json, read_regular
+from g2d_bench.safe_files import parse_json, read_strangers
 
 RECORDS, CARDS, SUBMISSIONS, README = "records", "cards", "submissions", "README.md"
 SUFFIXES = {RECORDS: (".json", ".npz"), CARDS: (".toml",), SUBMISSIONS: (".json",)}
@@ -83,7 +83,7 @@ def read_submission(path: Path) -> Submission:
     Raises:
         InputError: no JSON, or a field that is wrong.
     """
-    raw = parse_json(read_regular(path, LARGEST_RECORD), path)
+    raw = parse_json(read_strangers(path, LARGEST_RECORD), path)
     try:
         return Submission.model_validate(raw)
     except ValidationError as error:

@@ -35,7 +35,7 @@ from g2d_bench.records.compare import Line, Tolerance, compare
 from g2d_bench.records.record import digest_bytes, read_predictions, read_record
 from g2d_bench.records.selection import Found, read_folder
 from g2d_bench.records.store import DEPTH, Store
-from g2d_bench.safe_files import read_regular
+from g2d_bench.safe_files import read_strangers
 
 NAMED = ("id", "patient")
 """Arrays that predictions of any kind hold."""
@@ -102,7 +102,10 @@ def review(bundle: Path, against: Path, settings: Settings, whole: bool = False)
     except OSError as error:
         return Review(problems=(visible(f"cannot be read ({error.strerror})"),))
     looked = _Look(bundle, against, settings)
-    looked.files(ours, others)
+    try:
+        looked.files(ours, others)
+    except InputError as error:  # It changes while it is read.
+        return Review(problems=(_inside(error, bundle),))
     looked.removed(whole)
     looked.records(base)
     return looked.review(base)
@@ -146,13 +149,13 @@ class _Look:
         """Hold files against what the bundle lists, and leave those aside that are there already."""
         fresh: dict[str, str] = {}
         for path in ours:
-            data = read_regular(self._bundle / path, LARGEST[Path(path).suffix])
+            data = read_strangers(self._bundle / path, LARGEST[Path(path).suffix])
             if self._there(path, data):
                 self._kept += path.startswith(f"{RECORDS}/") and path.endswith(".json")
             else:
                 fresh[path] = digest_bytes(data)
         for path in others:
-            data = read_regular(self._bundle / path, max(LARGEST.values()))
+            data = read_strangers(self._bundle / path, max(LARGEST.values()))
             if not self._there(path, data):
                 self._wrong(f"{path}: is no part of a submission, and is changed or added")
         listed: dict[str, str] = {}
@@ -178,7 +181,7 @@ class _Look:
         if path.startswith(f"{RECORDS}/"):
             same = records_root(self._against) / path.removeprefix(f"{RECORDS}/")
         try:
-            return same.is_file() and read_regular(same, len(data)) == data
+            return same.is_file() and read_strangers(same, max(LARGEST.values())) == data
         except InputError:
             return False
 
