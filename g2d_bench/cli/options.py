@@ -80,7 +80,21 @@ def _executors() -> Sequence[str]:
     return EXECUTORS.names
 
 
+def _exports() -> Sequence[str]:
+    from g2d_bench.report.exports import EXPORTS
+
+    return EXPORTS.names
+
+
+def _trackers() -> Sequence[str]:
+    from g2d_bench.report.trackers import TRACKERS
+
+    return TRACKERS.names
+
+
 FORMAT = Named(_formats)
+TRACKER = Named(_trackers)
+EXPORT = Named(_exports)
 EXECUTOR = Named(_executors)
 
 

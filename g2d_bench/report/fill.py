@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from g2d_bench.errors import InputError
-from g2d_bench.metrics.resample import Candidate, best_set, deviation, interval, mean_sd
+from g2d_bench.metrics.resample import ALPHA, Candidate, against_best, deviation, interval, mean_sd
 from g2d_bench.records.evidence import Drawn, Evidence
 from g2d_bench.records.selection import Found, by_cell
 from g2d_bench.report.model import Column, Missing, Value
@@ -67,8 +67,9 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
         if evidence.draws and drawn[name] is None and not value.missing and column.spec.resamples:
             filled.notes.append(untested(name, column, row))
     if not letters:
-        for name in _best(column, filled.values, drawn):
-            filled.values[name] = replace(filled.values[name], best=True)
+        for name, p in _against_best(column, filled.values, drawn).items():
+            best = p is None or p > ALPHA
+            filled.values[name] = replace(filled.values[name], best=best, p=math.nan if p is None else p)
         if len({one.sample for one in drawn.values() if one is not None}) > 1:
             filled.notes.append(
                 f"{column.task}, {column.metric}: not every row was tested on the same images; no test"
@@ -137,17 +138,19 @@ def _value(
     return value, drawn
 
 
-def _best(column: Column, values: Mapping[str, Value], drawn: Mapping[str, Drawn | None]) -> frozenset[str]:
-    """Name the rows for bold type; none unless all rows were tested on the same samples.
+def _against_best(
+    column: Column, values: Mapping[str, Value], drawn: Mapping[str, Drawn | None]
+) -> dict[str, float | None]:
+    """Compare rows with the best of the column; none unless all rows were tested on the same samples.
 
     Nothing is ranked by a legacy convention: published ones reward what no one wants (an empty prediction,
     an image that is left out).
     """
     if "legacy" in column.metric:
-        return frozenset()
+        return {}
     known = {name for name, value in values.items() if not value.missing}
     rows = {name: one for name, one in drawn.items() if name in known and one is not None}
     if len(rows) < len(known) or len({one.sample for one in rows.values()}) > 1:
-        return frozenset()
+        return {}
     candidates = {name: Candidate(values[name].mean, one.draws) for name, one in rows.items()}
-    return best_set(candidates, higher_is_better=column.spec.higher_is_better)
+    return against_best(candidates, higher_is_better=column.spec.higher_is_better)

@@ -62,6 +62,7 @@ def _number(value: Value) -> dict[str, Any]:
         "high": _known(value.high),
         "seeds": list(value.seeds),
         "not_significantly_worse_than_best": value.best,
+        "p_against_best": _known(value.p),
         "signature_mark": value.marks,
         **({"of": value.of} if value.of else {}),
         "missing": value.missing,
