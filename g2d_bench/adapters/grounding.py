@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,12 +31,12 @@ def run(job: Job) -> Outcome:
     """
     from g2d_bench.adapters.text_image import TextImage
 
-    both = TextImage.of(job.encoder)
+    both = None if job.encoder.scorer is not None else TextImage.of(job.encoder)
     task, data = job.task, job.data
     if len(task.labels) != 1:
         raise InputError("grounding asks for one label", file=f"{task.name}.toml", field="labels")
     assert task.prompts is not None
-    prompts, whose = task.prompts.of(task.labels[0], both.method)
+    prompts, whose = task.prompts.of(task.labels[0], job.encoder.card.objective)
     parts: dict[str, tuple[str, ...]] = {}
     for part, ids in data.split.parts.items():
         parts[part] = tuple(i for i in ids if data.samples[i].labels.get(task.labels[0]) == 1)
@@ -57,7 +57,7 @@ def run(job: Job) -> Outcome:
         {
             "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
             "images": {part: len(ids) for part, ids in parts.items()},
-            "encoder_state": both.state(),
+            "encoder_state": both.state() if both is not None else _scored().state(job),
         },
     )
 
@@ -75,8 +75,17 @@ def _pairs(job: Job, ids: tuple[str, ...], heats: list[Heat]) -> Pairs:
     return Pairs(heats, lambda place: _region(job, ids[place]), letterboxes(job, ids))
 
 
-def _maps(job: Job, both: TextImage, prompts: tuple[str, ...], ids: tuple[str, ...]) -> list[Heat]:
-    """Return the mean over prompts of each image's map, [h, w] in cosines."""
+def _scored() -> Any:
+    from g2d_bench.adapters import scored
+
+    return scored
+
+
+def _maps(job: Job, both: TextImage | None, prompts: tuple[str, ...], ids: tuple[str, ...]) -> list[Heat]:
+    """Return the mean over prompts of each image's map, [h, w]: in cosines, or as a scorer gives them."""
+    if both is None:
+        found: list[Heat] = _scored().heats(job, [(image, prompts) for image in ids])
+        return found
     import torch
 
     from g2d_bench.adapters.text_image import chosen

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 
+COSINES = "cosine with the mean positive prompt - cosine with the mean negative prompt"
+"""What a score is, in the notes of a record."""
 LABEL_METRIC = "auroc"
 """Metric that a record also keeps per label."""
 
@@ -31,7 +33,7 @@ def run(job: Job) -> Outcome:
     The score of an image for a label is the cosine with the mean positive prompt less the cosine with the
     mean negative one. Prompts are scaled to length one before and after they are averaged (BioViL: Boecking
     et al., ECCV 2022; one prompt of each sort gives CheXzero's order: Tiu et al., 2022). No score depends on
-    other images of the set.
+    other images of the set. A scorer is asked instead, where the encoder has one.
 
     Returns:
         The task's metrics and the AUROC of each label; those of the predictor that knows the training
@@ -42,11 +44,19 @@ def run(job: Job) -> Outcome:
     """
     from g2d_bench.adapters.text_image import TextImage
 
-    both = TextImage.of(job.encoder)
     task, data = job.task, job.data
     assert task.prompts is not None
-    anchors, whose = prompt_vectors(job, both)
-    val, test = (scores(job, both, anchors, ids) for ids in (data.val, data.test))
+    if job.encoder.scorer is not None:
+        from g2d_bench.adapters import scored
+
+        whose = {label: task.prompts.of(label, job.encoder.card.objective)[1] for label in task.labels}
+        val, test = (scored.scores(job, ids) for ids in (data.val, data.test))
+        state, words = scored.state(job), scored.words(job)
+    else:
+        both = TextImage.of(job.encoder)
+        anchors, whose = prompt_vectors(job, both)
+        val, test = (scores(job, both, anchors, ids) for ids in (data.val, data.test))
+        state, words = both.state(), COSINES
     names = task.metrics
     if LABEL_METRIC in names and len(task.labels) > 1:
         names = (*names, *(f"{LABEL_METRIC}{PER_LABEL}{label}" for label in task.labels))
@@ -64,10 +74,10 @@ def run(job: Job) -> Outcome:
         references={"prevalence": measure(prevalence(job.data.targets(job.data.split.train), stored), names)},
         predictions=stored,
         notes={
-            "score": "cosine with the mean positive prompt - cosine with the mean negative prompt",
+            "score": words,
             "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
             "thresholds": {name: None if np.isnan(value) else value for name, value in thresholds.items()},
-            "encoder_state": both.state(),
+            "encoder_state": state,
         },
     )
 

@@ -21,6 +21,7 @@ from pydantic import (
 
 from g2d_bench.cards.objective import CONTROLS, OBJECTIVES, OTHER
 from g2d_bench.cards.pretraining import ENTRY
+from g2d_bench.cards.scorer import SCORERS
 from g2d_bench.errors import did_you_mean
 from g2d_bench.hashing import digest_json, set_fields
 from g2d_bench.paths import shipped
@@ -33,6 +34,9 @@ LOCAL = "local-dir:"
 """How the source of a text encoder begins that is a folder."""
 FOLDER = "folder:"
 """How a name begins that is looked for in the weights of the text encoder's folder, not in the checkpoint."""
+
+GIVEN = "embeddings"
+"""Model of a card whose vectors were computed elsewhere."""
 
 NAME = r"^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)?$"
 """What an encoder's name may be: ``model`` or ``model.tag``."""
@@ -98,7 +102,7 @@ class Layout(_Table):
         prefix: what stands before the canonical (timm) names; removed by ``startswith`` only.
         drop: patterns of names (after the prefix) that are known and of no use here, such as ``fc.*``.
         rename: start of a name (after the prefix) to its canonical start, such as ``"4." = "layer1."``.
-        expect: how many entries must match at least.
+        expect: how many entries must match at least; all that the file may not lack if it is left out.
         missing_ok: patterns of canonical names that the file may lack (MedKLIP has no ``layer4.*``).
         decoder_prefix: what stands before ``decoder.`` and ``segmentation_head.`` of a pre-trained U-Net of
             segmentation-models-pytorch; absent where the file has none.
@@ -114,7 +118,7 @@ class Layout(_Table):
     prefix: str = ""
     drop: list[str] = Field(default_factory=list)
     rename: dict[str, str] = Field(default_factory=dict)
-    expect: int = Field(ge=1)
+    expect: int | None = Field(default=None, ge=1)
     missing_ok: list[str] = Field(default_factory=list)
     decoder_prefix: str | None = None
     md5: Hash = ""
@@ -134,16 +138,42 @@ SHIPPED = "shipped"
 """Source of a text encoder that lies, with its tokenizer, inside or beside the weights file."""
 
 
+class Neck(_Table):
+    """``[heads.neck]``: a projection of image vector and cells before the heads.
+
+    Attributes:
+        kind: ``linear`` (entries ``neck.projection.weight``, ...) or ``mlp`` (``neck.projection.0.weight``).
+        dim: width behind it.
+        hidden: width inside of an ``mlp``; ``dim`` where empty.
+        bias: whether linear layers have an offset.
+        activation: inside of an ``mlp``.
+        norm: ``batch`` for batch normalisation behind each layer of an ``mlp``.
+        transposed: a linear map is stored as [in, out], without offset.
+        appended: how many trained constants follow (entry ``neck.constant``), as in BioViL-T.
+    """
+
+    kind: Literal["linear", "mlp"] = "linear"
+    dim: int = Field(ge=1, le=1 << 16)
+    hidden: int | None = Field(default=None, ge=1, le=1 << 16)
+    bias: bool = True
+    activation: Literal["relu", "gelu", "tanh"] = "relu"
+    norm: Literal["", "batch"] = ""
+    transposed: bool = False
+    appended: int = Field(default=0, ge=0, le=1 << 16)
+
+
 class HeadsOptions(_Table):
     """``[heads]``: the projection heads of a published file, where they are not its objective's defaults.
 
     Attributes:
         method: whose heads, see :func:`g2d_bench.encoders.heads.make.make_heads`; the objective's if empty.
         options: their keyword arguments.
+        neck: what stands between image encoder and heads; the entries of the heads are then under ``heads.``.
     """
 
     method: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
+    neck: Neck | None = None
 
 
 class Text(_Table):
@@ -157,6 +187,8 @@ class Text(_Table):
         layers: how many transformer layers are used; all where empty.
         aggregation: how a text becomes one vector.
         max_length: longest text in word pieces.
+        places: ``zero`` where every token stands at position 0, as in the released MGCA.
+        token_types: whether the model has embeddings of token types.
     """
 
     source: str
@@ -164,6 +196,8 @@ class Text(_Table):
     layers: int | None = Field(default=None, ge=1)
     aggregation: Literal["cls", "max", "mean", "pooler", "sum-last-4-mean"] = "cls"
     max_length: int = Field(default=112, ge=4)
+    places: Literal["counted", "zero"] = "counted"
+    token_types: bool = True
 
     @field_validator("source")
     @classmethod
@@ -171,6 +205,20 @@ class Text(_Table):
         if value != SHIPPED and not value.startswith((HUB, LOCAL)):
             raise ValueError("must be 'shipped', 'hf-hub:NAME' or 'local-dir:PATH'")
         return value
+
+
+class Embeddings(_Table):
+    """``[embeddings]``: vectors that somebody else computed, in the place of an encoder.
+
+    Attributes:
+        spec: what computed them, and what it was fed, in a sentence; it stands in every record.
+        files: data set to its file beside the card; see :mod:`g2d_bench.encoders.given`.
+    """
+
+    spec: str = Field(min_length=10)
+    files: dict[str, Annotated[str, Field(pattern=r"^[\w.-]+\.(npz|safetensors)$")]] = Field(
+        default_factory=dict
+    )
 
 
 class EncoderCard(_Table):
@@ -188,6 +236,9 @@ class EncoderCard(_Table):
         weights: ``none`` (seeded random), ``timm:MODEL.TAG`` (from the Hugging Face cache), the name of a
             file beside the card (of the package's own cards: of a shipped file), or empty where the user must
             give a file.
+        embeddings: vectors of images in the place of weights; then there need be no ``[image]``.
+        scorer: name of the plug-in that scores images and texts, for a method whose score is no cosine; see
+            :mod:`g2d_bench.encoders.scorer`.
         decoder: whether the weights bring a pre-trained decoder along.
         local_features: what the method compares words with.
         text: the text encoder, where there is one.
@@ -207,6 +258,8 @@ class EncoderCard(_Table):
     image: ImageInput
     checkpoint: list[Layout] = Field(default_factory=list)
     weights: str = ""
+    embeddings: Embeddings | None = None
+    scorer: str = ""
     decoder: bool = False
     local_features: str = ""
     text: Text | None = None
@@ -227,6 +280,27 @@ class EncoderCard(_Table):
         if folder is not None and Path(folder).resolve() != shipped("baselines").resolve():
             self._folder = Path(folder)
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_image(cls, values: Any) -> Any:
+        """Embeddings were computed elsewhere: of their images nothing need be known."""
+        if isinstance(values, dict) and "embeddings" in values and "image" not in values:
+            return values | {"image": {"model": GIVEN, "size": 32}}
+        return values
+
+    @field_validator("scorer")
+    @classmethod
+    def _known_scorer(cls, value: str) -> str:
+        if value and value not in SCORERS:
+            known = did_you_mean(value, SCORERS.names) if SCORERS.names else "no package here declares one"
+            raise ValueError(f"unknown scorer {value!r}; {known}")
+        return value
+
+    @property
+    def form(self) -> str:
+        """What it is where it is no encoder whose weights are here: "" or one of :data:`FORMS`."""
+        return "embeddings" if self.embeddings is not None else "scorer" if self.scorer else ""
 
     @field_validator("objective")
     @classmethod
@@ -256,6 +330,10 @@ class EncoderCard(_Table):
             self.text is None or self.text.source == SHIPPED
         ):
             raise ValueError("a layout has a text encoder; [text] must say where its tokenizer is")
+        if self.embeddings is not None:
+            if self.weights or self.checkpoint or self.text or self.scorer or self.decoder:
+                raise ValueError("[embeddings] stand in the place of weights, [text] and scorer; leave them out")
+            return self
         if not self.weights and not self.checkpoint:
             raise ValueError("needs 'weights' or at least one [[checkpoint]] layout")
         return self

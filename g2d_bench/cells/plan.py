@@ -78,13 +78,19 @@ def make_cells(
     if not named:
         named, without_weights = _default_encoders(catalogue, weights)
         skipped += without_weights
+    skipped += [
+        Skipped(f"{name} in {task.name}", f"its card has no embeddings of {task.dataset}")
+        for name in named
+        for task in cards
+        if not embedded(catalogue.encoders[name.removesuffix(DECODER)], task)
+    ]
     cells = [
         Cell(task=task.name, fraction=fraction, protocol=rule.name, seed=seed, encoder=encoder)
         for task in cards
         for fraction in (sorted(fractions or task.fractions) if KINDS[task.kind].trained else (1.0,))
         for seed in (seeds if KINDS[task.kind].trained else seeds[:1])
         for encoder in named
-        if takes(task, encoder)
+        if takes(task, encoder) and embedded(catalogue.encoders[encoder.removesuffix(DECODER)], task)
     ]
     if not cells:
         if not cards:
@@ -92,6 +98,8 @@ def make_cells(
         if not any(takes(task, name) for task in cards for name in named or ("",)):
             what = ", ".join(task.name for task in cards)
             raise InputError(f"a pre-trained decoder only segments; {what} takes none", field="--encoder")
+        if len(skipped) > len(refused):
+            raise InputError(f"{skipped[-1].name}: {skipped[-1].reason}", field="--encoder")
         raise InputError("no encoder with usable weights is left to run", field="--encoder")
     return cells, skipped
 
@@ -137,3 +145,11 @@ def variants(card: EncoderCard) -> tuple[str, ...]:
 def takes(task: TaskCard, encoder: str) -> bool:
     """Say whether an encoder variant is meaningful for a task: not every kind takes a decoder."""
     return KINDS[task.kind].decoder or not encoder.endswith(DECODER)
+
+
+def embedded(card: EncoderCard, task: TaskCard) -> bool:
+    """Say whether a card has what a task needs of it: of embeddings, those of its data set.
+
+    A card that names no file at all is given one, of whatever data set, on the command line.
+    """
+    return card.embeddings is None or not card.embeddings.files or task.dataset in card.embeddings.files

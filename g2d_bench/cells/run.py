@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.scorer import SCORERS
 from g2d_bench.cells.bench import Bench, Options
 from g2d_bench.cells.resolve import Resolved
 from g2d_bench.data.task_data import TaskData
@@ -174,11 +175,13 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
             title=cell.card.title,
             scale=cell.card.scale,
             pretraining=cell.card.seen,
+            form=cell.card.form,
         ),
         metrics=_finite(outcome.metrics),
         references={name: _finite(values) for name, values in outcome.references.items()},
         notes=_json(outcome.notes)
         | (dict(cell.model.notes) if cell.model is not None else {})
+        | form_notes(cell.card)
         | together
         | ({SPLIT_DEFECTS: list(defects)} if defects else {})
         | undefined_notes(outcome, data),
@@ -190,6 +193,13 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
         command=cell.command + visible(override),
         created=now(),
     )
+
+
+def form_notes(card: EncoderCard) -> dict[str, Any]:
+    """Name what measured in the place of an encoder whose weights are here."""
+    if card.embeddings is not None:
+        return {"embeddings": {"self_reported": True, "spec": card.embeddings.spec}}
+    return {"scorer": {"name": card.scorer, "module": SCORERS.module(card.scorer)}} if card.scorer else {}
 
 
 def undefined_notes(outcome: Outcome, data: TaskData) -> dict[str, Any]:

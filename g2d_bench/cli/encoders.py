@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from g2d_bench.cli.options import PATH, SEED
+from g2d_bench.cli.options import PATH, SEED, bench, settings_options
 from g2d_bench.errors import InputError
 
 
@@ -104,6 +105,28 @@ def doctor(name: str, checkpoint: Path | None, encoder_dirs: tuple[Path, ...], s
     click.echo(render(report))
     if not report.ok:
         sys.exit(1)
+
+
+@click.command("export-images")
+@click.argument("task")
+@click.option("--out", type=PATH, required=True, help="New folder to write.")
+@click.option("--size", type=click.IntRange(32, 4096), help="Side of squares.  [default: films as they are]")
+@click.option("--protocol", default="clean", show_default=True, help="Protocol, which names the split.")
+@settings_options
+def export_images(task: str, out: Path, size: int | None, protocol: str, **given: Any) -> None:
+    """Write the images of a task as PNG, with their ids and the prompts, to embed them elsewhere.
+
+    ids.csv says which file is which image and part; a file of embeddings holds these ids.
+    Example: g2d-bench export-images rsna-zeroshot --out rsna
+    """
+    from g2d_bench.data.export_images import export_images as export
+
+    opened = bench(given)
+    card = opened.catalogue.tasks[task]
+    dataset, manifest = opened.source.opened(card.dataset)
+    made = export(card, opened.catalogue.protocols[protocol], dataset, manifest, out, size=size)
+    texts = f", {made['texts']} texts" if made["texts"] else ""
+    click.echo(f"wrote {out}: {made['images']} images of {card.dataset} ({made['kind']}){texts}")
 
 
 def _changes(texts: tuple[str, ...]) -> dict[str, object]:

@@ -59,6 +59,8 @@ class TaskData:
         self.task = task
         self.dataset = dataset
         self.manifest = manifest
+        self.blind = False
+        """Whether nobody looks at the pixels, so that none are decoded: the vectors of all images are given."""
         self.split_name = protocol.split
         self.fraction = fraction
         self.samples: dict[str, Sample] = {sample.id: sample for sample in usable(manifest.samples, task)}
@@ -144,6 +146,9 @@ class TaskData:
 
     def pixels(self, size: int) -> PixelCache:
         """Open the decoded images as letterboxed squares of ``size`` pixels."""
+        if self.blind:
+            shape = (len(self.manifest.samples), size, size)
+            return PixelCache(self.manifest, np.broadcast_to(np.uint8(0), shape))
         return PixelCache.open(self.dataset, self.manifest, size)
 
     @cached_property

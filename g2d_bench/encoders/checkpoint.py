@@ -102,7 +102,7 @@ def match(checkpoint: Checkpoint, layout: Layout, body: nn.Module) -> LoadReport
         wanted = layout.container or "plain state dict"
         found = ", ".join(name or "a plain state dict" for name in checkpoint.states)
         return LoadReport(
-            checkpoint.file, layout.layout, layout.expect, problem=f"no {wanted} (the file has {found})"
+            checkpoint.file, layout.layout, layout.expect or 0, problem=f"no {wanted} (the file has {found})"
         )
 
     def sort(name: str) -> tuple[str, str] | None:
@@ -112,8 +112,12 @@ def match(checkpoint: Checkpoint, layout: Layout, body: nn.Module) -> LoadReport
         return bare, _renamed(bare, layout.rename)
 
     place = f"under {layout.prefix!r}" if layout.prefix else "of this architecture"
-    blank = LoadReport(checkpoint.file, layout.layout, layout.expect)
-    return _fit(blank, state, body, sort, place, drop=layout.drop, missing_ok=layout.missing_ok)
+    blank = LoadReport(checkpoint.file, layout.layout, layout.expect or 0)
+    found = _fit(blank, state, body, sort, place, drop=layout.drop, missing_ok=layout.missing_ok)
+    if layout.expect is None:
+        excused = sum(_fits(name, layout.missing_ok) for name in body.state_dict())
+        found = replace(found, expected=max(len(body.state_dict()) - excused, 1))
+    return found
 
 
 def match_part(
@@ -173,7 +177,11 @@ def _fit(
             unexpected.append(name)
     absent = [name for name in ours if name not in typed and name not in {entry[0] for entry in mismatch}]
     if not typed and not mismatch:
-        return replace(blank, problem=f"no entry {place} (the file has {some(list(state))})")
+        if len(outside) == len(state) or not outside:
+            return replace(blank, problem=f"no entry {place} (the file has {some(list(state))})")
+        theirs = some([*unexpected, *dropped])
+        problem = f"the entries {place} have other names ({theirs}; expected {some(list(ours))})"
+        return replace(blank, problem=problem)
     foreign = [target for target, tensor in typed.items() if not _same_numbers(tensor, ours[target])]
     if foreign:
         name = foreign[0]

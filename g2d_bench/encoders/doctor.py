@@ -138,6 +138,10 @@ def render(report: DoctorReport) -> str:
     lines.append(f"hash        {report.weights_hash}")
     if load is not None:
         lines.append(f"layout      {load.layout}: {load.matched} of {load.expected} entries loaded")
+        if any(one.layout == load.layout and one.expect is None for one in card.checkpoint):
+            lines.append(
+                f"            expect = {load.matched} in the card's layout {load.layout!r} would pin it"
+            )
         lines += [
             f"            {label}: {listed(names)}"
             for label, names in (("absent, as the card allows", load.excused), ("left aside", load.dropped))

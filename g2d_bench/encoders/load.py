@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,7 @@ class Encoder:
         text: the text encoder, where the weights bring one.
         heads: the projection heads, where the weights bring them.
         decoder: the pre-trained decoder, where the weights bring one.
+        scorer: compares images with texts in the place of text encoder and heads; code of another package.
         report: how the file fitted; None for a random encoder.
         text_reports: how published text encoder and heads fitted; empty otherwise.
         no_text: why there is no text encoder, in a clause, where more is known than that there is none.
@@ -50,6 +51,7 @@ class Encoder:
     text: TextEncoder | None = None
     heads: Heads | None = None
     decoder: UNetDecoder | None = None
+    scorer: Any = None
     report: LoadReport | None = None
     text_reports: tuple[LoadReport, ...] = ()
     no_text: str = ""
@@ -70,6 +72,8 @@ class Encoder:
             found.add("text")
             if self.heads.has_cells:
                 found.add("cells")
+        if self.scorer is not None:
+            found |= {"text", "cells"} if hasattr(self.scorer, "heat") else {"text"}
         return frozenset(found)
 
     @property
@@ -166,6 +170,10 @@ def load_encoder(
                 side = load_text_side(card, layout, opened, image, seed=seed, download=download)
                 encoder.text, encoder.heads = side.text, side.heads
                 encoder.text_reports, encoder.no_text = side.reports, side.reason
+    if card.scorer:
+        from g2d_bench.encoders.scorer import make_scorer
+
+        encoder.scorer = make_scorer(card, file, torch.device(device))
     modules: tuple[nn.Module | None, ...] = (encoder.image, encoder.text, encoder.heads, encoder.decoder)
     for module in modules:
         if module is not None:

@@ -122,7 +122,10 @@ def initial_text(card: EncoderCard, folder: Path, seed: int) -> TextEncoder:
     from g2d_bench.encoders.text import TextEncoder
 
     assert card.text is not None
-    return TextEncoder.untrained(folder, card.text.model, layers=card.text.layers, seed=seed).eval()
+    text = card.text
+    return TextEncoder.untrained(
+        folder, text.model, layers=text.layers, seed=seed, places=text.places, token_types=text.token_types
+    ).eval()
 
 
 def initial_heads(card: EncoderCard, image: ImageEncoder, text_width: int, seed: int) -> Heads:
@@ -142,6 +145,7 @@ def initial_heads(card: EncoderCard, image: ImageEncoder, text_width: int, seed:
                 strides=image.strides,
                 num_features=image.num_features,
                 text_width=text_width,
+                neck=None if card.heads.neck is None else card.heads.neck.model_dump(),
                 **card.heads.options,
             )
         except InputError as error:
@@ -166,8 +170,16 @@ def _fit(
 ) -> LoadReport:
     report = match_part(file, layout.layout, state, part, module)
     if not report.ok:
+        wanted = f"; heads expect {expected(module)}" if what.startswith("projection") else ""
         unseen = "" if part.seen else "; these names come from the code of the release, not from a file"
         raise InputError(
-            f"{what} of layout {layout.layout!r}: {report.reason}{unseen}", file=file, field="checkpoint"
+            f"{what} of layout {layout.layout!r}: {report.reason}{wanted}{unseen}",
+            file=file,
+            field="checkpoint",
         )
     return report
+
+
+def expected(module: nn.Module) -> str:
+    """List the entries that a module takes from a file, with their shapes."""
+    return ", ".join(f"{name} {list(value.shape)}" for name, value in module.state_dict().items())

@@ -16,12 +16,13 @@ WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 """How the hub calls a model's weights."""
 
 
-def weights_file(card: EncoderCard, checkpoint: Path | None = None) -> Path | None:
+def weights_file(card: EncoderCard, checkpoint: Path | None = None, dataset: str = "") -> Path | None:
     """Return the file from which a card is loaded, or None for a random encoder.
 
     Args:
         card: the encoder.
         checkpoint: what the user gave; it goes before what the card says.
+        dataset: of which embeddings are wanted; any if empty. Weights are the same for all.
 
     Raises:
         InputError: there is no such file; the text says how to get one.
@@ -30,6 +31,8 @@ def weights_file(card: EncoderCard, checkpoint: Path | None = None) -> Path | No
         if not checkpoint.is_file():
             raise InputError("no such file" if not checkpoint.exists() else "not a file", file=checkpoint)
         return checkpoint
+    if card.embeddings is not None:
+        return embeddings_file(card, dataset)
     if card.weights == "none":
         return None
     if card.weights.startswith(TIMM):
@@ -63,6 +66,27 @@ def weights_file(card: EncoderCard, checkpoint: Path | None = None) -> Path | No
     return shipped
 
 
+def embeddings_file(card: EncoderCard, dataset: str = "") -> Path:
+    """Return the file of embeddings that a card names for a data set, or its first one.
+
+    Raises:
+        InputError: the card names none, or it is not there.
+    """
+    assert card.embeddings is not None
+    files = card.embeddings.files
+    if not files or (dataset and dataset not in files):
+        what = f"no embeddings of {dataset}" if dataset else "names no embeddings"
+        there = f" (it has {', '.join(files)})" if files else ""
+        raise InputError(
+            f"{what}{there}; add a file under [embeddings.files], or give --checkpoint {card.name}=FILE",
+            field=card.name,
+        )
+    file = (card.folder or Path()) / files[dataset or next(iter(files))]
+    if not file.is_file():
+        raise InputError(f"no {file.name} beside the card", field=card.name)
+    return file
+
+
 def weights_state(card: EncoderCard, checkpoint: Path | None = None) -> tuple[bool, str]:
     """Say whether a card's weights are at hand, and if not, why; the file is not opened."""
     try:
@@ -72,13 +96,15 @@ def weights_state(card: EncoderCard, checkpoint: Path | None = None) -> tuple[bo
     return True, ""
 
 
-def weights_digest(card: EncoderCard, checkpoint: Path | None = None, seed: int = 0) -> str:
+def weights_digest(
+    card: EncoderCard, checkpoint: Path | None = None, seed: int = 0, dataset: str = ""
+) -> str:
     """Name the weights: the sha256 of their file, or ``init:<model>:<options>:<seed>`` for a random encoder.
 
     Raises:
         InputError: see :func:`weights_file`.
     """
-    file = weights_file(card, checkpoint)
+    file = weights_file(card, checkpoint, dataset)
     if file is None:
         return f"init:{card.image.model}:{digest_json(card.image.options)[:8]}:{seed}"
     return file_hash(file)

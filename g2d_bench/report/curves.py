@@ -19,7 +19,7 @@ from g2d_bench.records.selection import Found
 from g2d_bench.report.contamination import legend_line
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import GENERATED, Column
-from g2d_bench.report.origin import EXPLAINED, Origin, origins, sentence, several_weights, tagged, tags
+from g2d_bench.report.origin import Origin, explained, origins, sentence, several_weights, tagged, tags
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -145,9 +145,9 @@ def remarks(panels: Sequence[Sequence[Filled]]) -> list[str]:
     columns = [column for points in panels for column in points]
     generated = any(one.record.data.kind == "phantom" for column in columns for one in column.records)
     known = _origins(panels)
-    shown = sorted({*tags(known, generated=generated).values()} - {""})
+    shown = explained(tags(known, generated=generated).values())
     records = list({id(one): one for column in columns for one in column.records}.values())
-    lines = [sentence(known), *(EXPLAINED[tag] for tag in shown), *_seen(columns), *several_weights(records)]
+    lines = [sentence(known), *shown, *_seen(columns), *several_weights(records)]
     for points in panels:
         lines += _undrawn(points, list(known))
     return lines

@@ -18,7 +18,7 @@ from g2d_bench.records.selection import Found
 from g2d_bench.report.contamination import legend
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
-from g2d_bench.report.origin import EXPLAINED, origins, sentence, several_weights, tags
+from g2d_bench.report.origin import explained, origins, sentence, several_weights, tags
 from g2d_bench.report.papers import LAYOUTS, PAPER, PaperColumn
 from g2d_bench.report.quoted_rows import Beside, fraction_of, quoted_rows
 from g2d_bench.report.reasons import undefined
@@ -276,7 +276,7 @@ def assemble(title: str, panels: Sequence[Panel], *, order: Sequence[str] = ()) 
     if known:
         facts.append(sentence(known))
     facts += legend(rows)
-    warnings = [EXPLAINED[tag] for tag in sorted({*marks.values()} - {""})]
+    warnings = explained(marks.values())
     if quoted and (measured := Beside.of(used)):
         warnings += measured.warning
     return Table(

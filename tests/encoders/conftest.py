@@ -204,7 +204,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mgca.r50": {"dim": 8, "hidden": 20},
     "mgca.vit-b16": {"dim": 8, "hidden": 20},
     "g2d.r50": {"dim": 8, "heads": 4, "grid": 2},
-    "biovil.r50": {"dim": 8},
+    "biovil.r50": {"dim": 8, "smooth": 1.5},
+    "mflag.r50": {"dim": 8, "image": "mlp", "text": "mlp", "hidden": 20, "norm": "batch"},
 }
 
 
@@ -316,6 +317,8 @@ def _parts(name: str, image: int, local: int) -> dict[str, nn.Module]:
                 )
             )
             return {"proj_v.": two, "proj_t.": one, "attnpool.": pool}
+        case "mflag":
+            return {"proj_v.": _mgca_head(image, False), "proj_t.": _mgca_head(WIDTH, False)}
         case "biovil":
             projector = nn.Sequential(
                 nn.Conv2d(image, 8, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1)
@@ -332,6 +335,7 @@ TEXT_STARTS = {
     "mgca": "text_encoder_q.model.",
     "convirt": "linguistic.encoder.",
     "g2d": "lm_model.",
+    "mflag": "lm_model.bert.",
 }
 
 
@@ -403,6 +407,9 @@ def release(small_card: MakeCard, published: Callable[[str], Any], tmp_path: Pat
                 written = {key: value for key, value in written.items() if not key.startswith("pooler.")}
                 cross = "encoder.layer.0.crossattention.self.query.weight"
                 extra[start + cross] = torch.ones(WIDTH, WIDTH)
+                # Its BERT has no token types; of the reference they add nothing then.
+                del written["embeddings.token_type_embeddings.weight"]
+                text.embeddings.token_type_embeddings.weight.data.zero_()
             state = {
                 **image_names,
                 **{start + key: value for key, value in written.items()},

@@ -74,6 +74,7 @@ def _lines(table: Table) -> Iterator[dict[str, Any]]:
                 **{name: "" if item is None else item for name, item in number.items()},
                 "seeds": " ".join(map(str, value.seeds)),
                 "scale": scale_of(row),
+                "form": row.origin.form if row.origin is not None else "",
                 "pretraining": "" if (seen := seen_by(row)) is None else " + ".join(seen) or "none",
             }
 
@@ -114,6 +115,7 @@ def as_dict(table: Table) -> dict[str, Any]:
                 "scale": scale_of(row) or None,
                 "pretraining": seen_by(row),
                 "marked": row.tag,
+                "form": row.origin.form if row.origin is not None else "",
                 "values": [
                     {
                         "column": list(value.column.heads),
