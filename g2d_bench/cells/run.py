@@ -15,6 +15,7 @@ from g2d_bench.cells.bench import Bench, Options
 from g2d_bench.cells.resolve import Resolved
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_code
 from g2d_bench.plain import visible
 from g2d_bench.processes import cores
 from g2d_bench.provenance import Stopwatch, commit, hardware, now, peak_memory_mb, versions
@@ -199,7 +200,10 @@ def form_notes(card: EncoderCard) -> dict[str, Any]:
     """Name what measured in the place of an encoder whose weights are here."""
     if card.embeddings is not None:
         return {"embeddings": {"self_reported": True, "spec": card.embeddings.spec}}
-    return {"scorer": {"name": card.scorer, "module": SCORERS.module(card.scorer)}} if card.scorer else {}
+    if not card.scorer:
+        return {}
+    module = SCORERS.module(card.scorer)
+    return {"scorer": {"name": card.scorer, "module": module, "code": digest_code(module)}}
 
 
 def undefined_notes(outcome: Outcome, data: TaskData) -> dict[str, Any]:
