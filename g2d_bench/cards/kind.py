@@ -9,21 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from g2d_bench.cards.base import Card
 from g2d_bench.registry import Registry
-
-if TYPE_CHECKING:
-    from g2d_bench.cards.protocol import Protocol
-    from g2d_bench.cards.task import TaskCard
 
 Gift = Literal["vector", "maps", "text", "cells"]
 """What an encoder may give: a pooled vector, a pyramid of maps, vectors of texts, and cells of an image that
 can be compared with a text."""
 
 
-def _never(task: TaskCard, protocol: Protocol) -> bool:
+def _never(task: Any, protocol: Any) -> bool:
     return False
 
 
@@ -54,7 +50,8 @@ class Kind:
             None for those that come after.
         imports: modules that ``run`` imports late, and that take seconds.
         run_many: measures several cells of one task and protocol; the outcomes are those of one by one.
-        together: whether that is cheaper for a task under a protocol.
+        together: whether that is cheaper for a :class:`~g2d_bench.cards.task.TaskCard` under a
+            :class:`~g2d_bench.cards.protocol.Protocol`.
     """
 
     name: str
@@ -74,7 +71,7 @@ class Kind:
     early: int | None = None
     imports: tuple[str, ...] = ()
     run_many: Callable[[Sequence[Any]], list[Any]] | None = None
-    together: Callable[[TaskCard, Protocol], bool] = _never
+    together: Callable[[Any, Any], bool] = _never
 
 
 KINDS: Registry[Kind] = Registry("kind", package="g2d_bench.adapters", mark="KIND", group="g2d_bench.kinds")
