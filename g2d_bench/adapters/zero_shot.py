@@ -42,11 +42,15 @@ def run(job: Job) -> Outcome:
     """
     from g2d_bench.adapters.text_image import TextImage
 
-    both = TextImage.of(job.encoder)
-    task, data = job.task, job.data
+    members = [TextImage.of(encoder) for encoder in (job.encoder, *job.encoder.others)]
+    both, task, data = members[0], job.task, job.data
     assert task.prompts is not None
-    anchors, whose = prompt_vectors(job, both)
-    val, test = (scores(job, both, anchors, ids) for ids in (data.val, data.test))
+    asked = [prompt_vectors(job, member) for member in members]
+    whose = asked[0][1]
+    val, test = (
+        averaged([scores(job, m, anchors, ids) for m, (anchors, _) in zip(members, asked, strict=True)])
+        for ids in (data.val, data.test)
+    )
     names = task.metrics
     if LABEL_METRIC in names and len(task.labels) > 1:
         names = (*names, *(f"{LABEL_METRIC}{PER_LABEL}{label}" for label in task.labels))
@@ -64,12 +68,26 @@ def run(job: Job) -> Outcome:
         references={"prevalence": measure(prevalence(job.data.targets(job.data.split.train), stored), names)},
         predictions=stored,
         notes={
-            "score": "cosine with the mean positive prompt - cosine with the mean negative prompt",
+            "score": "cosine with the mean positive prompt - cosine with the mean negative prompt"
+            if len(members) == 1
+            else f"mean over {len(members)} models of the probability of the positive of two prompts",
             "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
             "thresholds": {name: None if np.isnan(value) else value for name, value in thresholds.items()},
             "encoder_state": both.state(),
+            **({"others": [member.state() for member in members[1:]]} if len(members) > 1 else {}),
         },
     )
+
+
+def averaged(tables: list[Values]) -> Values:
+    """Join what the members of an ensemble say: the mean of their probabilities; one alone keeps its score.
+
+    The probability is the softmax over the cosines with the positive and the negative prompt, without a
+    scale, as CheXzero's (Tiu et al., 2022).
+    """
+    if len(tables) == 1:
+        return tables[0]
+    return np.asarray(np.mean([1 / (1 + np.exp(-table)) for table in tables], axis=0))
 
 
 def prompt_vectors(job: Job, both: TextImage) -> tuple[Tensor, dict[str, str]]:

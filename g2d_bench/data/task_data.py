@@ -24,6 +24,7 @@ from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.splits import take_fraction
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.fit import Fit
 from g2d_bench.readers.images import Letterbox
 
 if TYPE_CHECKING:
@@ -142,9 +143,9 @@ class TaskData:
                 raise InputError(message, file=f"{self.task.name}.toml", field="exclusive")
         return table
 
-    def pixels(self, size: int) -> PixelCache:
-        """Open the decoded images as letterboxed squares of ``size`` pixels."""
-        return PixelCache.open(self.dataset, self.manifest, size)
+    def pixels(self, size: int, fit: Fit | None = None) -> PixelCache:
+        """Open the decoded images as squares of ``size`` pixels, letterboxed unless told otherwise."""
+        return PixelCache.open(self.dataset, self.manifest, size, fit=fit)
 
     @cached_property
     def masks(self) -> MaskCache:
