@@ -122,8 +122,9 @@ def crops_of(job: Job, rule: ClassificationTraining) -> tuple[Crops, str]:
     """Open the pixels that a rule trains on, and name the content of :attr:`Crops.centres`."""
     size = job.encoder.card.image.size
     side = round(size * CROP_FROM) if rule.crop else size
-    content = pixels_content(job.data.manifest, size, side if rule.crop else None)
-    return Crops(job.data.pixels(side).pixels, size), content
+    fit = job.encoder.card.image.frame
+    content = pixels_content(job.data.manifest, size, side if rule.crop else None, fit)
+    return Crops(job.data.pixels(side, fit).pixels, size), content
 
 
 class Classifier(nn.Module):

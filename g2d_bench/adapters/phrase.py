@@ -129,7 +129,7 @@ def _scored() -> Any:
 
 
 def _maps(job: Job, both: TextImage | None, asked: Sequence[Query]) -> list[Heat]:
-    """Return the map of each phrase on its image, [h, w]: in cosines, every image embedded once, or scored."""
+    """Return the map of each phrase on its image, [h, w]: cosines, every image embedded once, or scores."""
     if both is None:
         found: list[Heat] = _scored().heats(job, [(query.image, (query.text,)) for query in asked])
         return found

@@ -16,6 +16,7 @@ from g2d_bench.devices import accelerator
 from g2d_bench.encoders.features import batch_size
 from g2d_bench.encoders.feed import batches
 from g2d_bench.encoders.scorer import code_of, heat_of, scores_of
+from g2d_bench.readers.fit import Fit
 
 SCORE = "mean score of the positive prompts"
 """What a zero-shot score is, in the notes of a record."""
@@ -33,7 +34,7 @@ def scores(job: Job, ids: Sequence[str]) -> NDArray[np.float64]:
     texts = list(dict.fromkeys(text for one in asked for text in (*one.positive, *_negative(job, one))))
     place = {text: n for n, text in enumerate(texts)}
     table = np.empty((len(ids), len(asked)))
-    for start, images in _images(job, ids):
+    for start, images in _images(job, ids, encoder.card.image.frame):
         found = scores_of(encoder.scorer, encoder.card.scorer, images, texts).cpu().numpy()
         for n, one in enumerate(asked):
             yes = found[:, [place[text] for text in one.positive]].mean(axis=1)
@@ -49,7 +50,8 @@ def heats(job: Job, asked: Sequence[tuple[str, Sequence[str]]]) -> list[Heat]:
     encoder = job.encoder
     flat = [(image, text) for image, texts in asked for text in texts]
     maps: list[Heat] = []
-    for start, images in _images(job, [image for image, _ in flat]):
+    # Maps must lie where the task looks for them: on the whole film.
+    for start, images in _images(job, [image for image, _ in flat], None):
         said = [text for _, text in flat[start : start + len(images)]]
         found = heat_of(encoder.scorer, encoder.card.scorer, images[: len(said)], said)
         maps += list(found.cpu().numpy())
@@ -81,12 +83,14 @@ def _negative(job: Job, prompts: Any) -> tuple[str, ...]:
 
 
 @torch.inference_mode()
-def _images(job: Job, ids: Sequence[str]) -> Iterator[tuple[int, Tensor]]:
-    """Yield places in ``ids`` and images, normalised as the card says."""
+def _images(job: Job, ids: Sequence[str], fit: Fit | None) -> Iterator[tuple[int, Tensor]]:
+    """Yield places in ``ids`` and images, normalised as the card says; letterboxed if ``fit`` is None."""
     encoder = job.encoder.to(accelerator())
-    table = job.data.pixels(encoder.card.image.size)
+    table = job.data.pixels(encoder.card.image.size, fit)
     rows, size = np.asarray(table.rows(ids), dtype=np.int64), batch_size(encoder)
     starts = range(0, len(rows), size)
     parts = [rows[start : start + size] for start in starts]
-    for start, part, full in zip(starts, parts, batches(table.pixels, parts, size, encoder.device), strict=True):
+    for start, part, full in zip(
+        starts, parts, batches(table.pixels, parts, size, encoder.device), strict=True
+    ):
         yield start, encoder.preprocess(full[: len(part)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,12 +51,19 @@ def run(job: Job) -> Outcome:
 
         whose = {label: task.prompts.of(label, job.encoder.card.objective)[1] for label in task.labels}
         val, test = (scored.scores(job, ids) for ids in (data.val, data.test))
-        state, words = scored.state(job), scored.words(job)
+        said: dict[str, Any] = {"score": scored.words(job), "encoder_state": scored.state(job)}
     else:
-        both = TextImage.of(job.encoder)
-        anchors, whose = prompt_vectors(job, both)
-        val, test = (scores(job, both, anchors, ids) for ids in (data.val, data.test))
-        state, words = both.state(), COSINES
+        members = [TextImage.of(encoder) for encoder in (job.encoder, *job.encoder.others)]
+        asked = [prompt_vectors(job, member) for member in members]
+        whose = asked[0][1]
+        val, test = (
+            averaged([scores(job, m, anchors, ids) for m, (anchors, _) in zip(members, asked, strict=True)])
+            for ids in (data.val, data.test)
+        )
+        said = {"score": COSINES, "encoder_state": members[0].state()}
+        if len(members) > 1:
+            words = f"mean over {len(members)} models of the probability of the positive of two prompts"
+            said |= {"score": words, "others": [member.state() for member in members[1:]]}
     names = task.metrics
     if LABEL_METRIC in names and len(task.labels) > 1:
         names = (*names, *(f"{LABEL_METRIC}{PER_LABEL}{label}" for label in task.labels))
@@ -74,12 +81,22 @@ def run(job: Job) -> Outcome:
         references={"prevalence": measure(prevalence(job.data.targets(job.data.split.train), stored), names)},
         predictions=stored,
         notes={
-            "score": words,
+            **said,
             "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
             "thresholds": {name: None if np.isnan(value) else value for name, value in thresholds.items()},
-            "encoder_state": state,
         },
     )
+
+
+def averaged(tables: list[Values]) -> Values:
+    """Join what the members of an ensemble say: the mean of their probabilities; one alone keeps its score.
+
+    The probability is the softmax over the cosines with the positive and the negative prompt, without a
+    scale, as CheXzero's (Tiu et al., 2022).
+    """
+    if len(tables) == 1:
+        return tables[0]
+    return np.asarray(np.mean([1 / (1 + np.exp(-table)) for table in tables], axis=0))
 
 
 def prompt_vectors(job: Job, both: TextImage) -> tuple[Tensor, dict[str, str]]:

@@ -1,8 +1,8 @@
 """What an encoder saw before it was measured, and whether a task tests it on that.
 
-An entry of a card's ``pretraining`` is the name of a data set, ``rsna``, whose images (alone, or with reports)
-were seen, or ``rsna:labels`` where its labels were, too. ``phantom`` stands for the generated reports that
-pre-training uses, ``phantom/rsna`` for another generated set.
+An entry of a card's ``pretraining`` is the name of a data set, ``rsna``, whose images were seen (alone, or
+with reports), or ``rsna:labels`` where its labels were, too. ``phantom`` stands for the generated reports
+that pre-training uses, ``phantom/rsna`` for another generated set.
 
 A mark says that the data set was seen, not that these very test images were: cards name sets, and few
 releases say which part of one they took. Generated sets are drawn apart from each other and from every real

@@ -89,7 +89,8 @@ class Resolved:
     def fill_caches(self) -> None:
         """Decode what the cell reads, so that several workers find it."""
         data = self.data()
-        data.pixels(self.card.image.size)
+        where = KINDS[self.task.kind].asks & {"maps", "cells"}
+        data.pixels(self.card.image.size, None if where else self.card.image.frame)
         if KINDS[self.task.kind].masks:
             _ = data.masks
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,24 +23,30 @@ from g2d_bench.locks import alone
 from g2d_bench.paths import cache_dir
 from g2d_bench.progress import track
 from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.fit import Fit
 from g2d_bench.readers.images import DECODE_VERSION, GEOMETRY_VERSION, Letterbox
 
 
-def pixels_content(manifest: Manifest, size: int, cut_from: int | None = None) -> str:
+def pixels_content(
+    manifest: Manifest, size: int, cut_from: int | None = None, fit: Fit | None = None
+) -> str:
     """Name the content of a pixel table, for the keys of what is computed from it.
 
     Args:
         manifest: of the data set.
         size: side of the squares in pixels.
         cut_from: side of the larger squares whose centres they are; None where they are whole images.
+        fit: how they became squares; None for letterboxes by area averaging.
     """
-    content = [manifest.content_hash, size, DECODE_VERSION, GEOMETRY_VERSION]
+    content: list[Any] = [manifest.content_hash, size, DECODE_VERSION, GEOMETRY_VERSION]
+    if fit is not None:
+        content.append({"fit": fit.name})
     return digest_json(content if cut_from is None else [*content, {"centre of": cut_from}])
 
 
 @dataclass(frozen=True)
 class PixelCache:
-    """Letterboxed images, memory-mapped.
+    """Images in squares, memory-mapped.
 
     Attributes:
         manifest: gives the order of the rows.
@@ -59,7 +66,9 @@ class PixelCache:
         return self.manifest.rows(ids)
 
     @classmethod
-    def open(cls, dataset: Dataset, manifest: Manifest, size: int, label: str = "") -> PixelCache:
+    def open(
+        cls, dataset: Dataset, manifest: Manifest, size: int, label: str = "", fit: Fit | None = None
+    ) -> PixelCache:
         """Open the cache for one side length, decoding all images (with progress) where there is none.
 
         Args:
@@ -67,6 +76,7 @@ class PixelCache:
             manifest: of that data set; its content hash is part of the key.
             size: side of the square in pixels.
             label: what the progress line says.
+            fit: how an image becomes a square; None for letterboxes by area averaging.
 
         Raises:
             InputError: an image cannot be decoded, or has another size than its header says.
@@ -76,9 +86,11 @@ class PixelCache:
             sample = manifest.samples[place]
             image = dataset.read_image(sample)
             _check_shape(manifest, place, (image.shape[0], image.shape[1]))
+            if fit is not None:
+                return fit.image_forward(image, size)
             return Letterbox.of((image.shape[0], image.shape[1]), size).image_forward(image)
 
-        path = _pixel_path(manifest, size)
+        path = _pixel_path(manifest, size, fit)
         label = label or f"decoding {manifest.dataset} at {size} px"
         shape = (len(manifest.samples), size, size)
         return cls(manifest, _open(path, shape, range(shape[0]), decode, label))
@@ -94,8 +106,9 @@ def pixel_sizes(manifest: Manifest) -> list[int]:
     return sorted(sizes)
 
 
-def _pixel_path(manifest: Manifest, size: int) -> Path:
-    return _path("pixels", manifest, f"{size}-d{DECODE_VERSION}-g{GEOMETRY_VERSION}")
+def _pixel_path(manifest: Manifest, size: int, fit: Fit | None = None) -> Path:
+    how = "" if fit is None else f"-{fit.name}"
+    return _path("pixels", manifest, f"{size}-d{DECODE_VERSION}-g{GEOMETRY_VERSION}{how}")
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,8 @@ def _unread(encoder: Encoder) -> tuple[str, ...]:
 
 @torch.inference_mode()
 def _moved(encoder: Encoder, images: torch.Tensor, pooled: torch.Tensor, seed: int) -> Check:
-    fresh = build_image(encoder.card, seed).to(encoder.device)
+    file = encoder.report.file if encoder.report else None
+    fresh = build_image(encoder.card, seed, file).to(encoder.device)
     distance = float((fresh(encoder.preprocess(images)).pooled - pooled).norm() / pooled.norm())
     detail = f"relative distance {distance:.3g} from the initialisation's features"
     return Check("differs from its initialisation", distance > 1e-6, detail)

@@ -129,7 +129,11 @@ def render_text(findings: TextFindings) -> list[str]:
         lines.append("            the card has these names from the code of the release, not from a file")
     entries = f"; their entries: {findings.entries}" if findings.entries else ""
     lines.append(f"heads       {findings.method}, {findings.dim} dimensions in common{entries}")
-    cells = f"{' x '.join(map(str, findings.cells))} compared with {compared}" if findings.cells else "n/a: no cells"
+    cells = (
+        f"{' x '.join(map(str, findings.cells))} compared with {compared}"
+        if findings.cells
+        else "n/a: no cells"
+    )
     lines.append(f"grounding   {cells}")
     return lines
 

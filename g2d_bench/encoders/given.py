@@ -13,7 +13,8 @@ A file of one data set, ``.npz`` (without pickles) or ``.safetensors``, holds:
 ``content``, optional
     of the export's ``export.json``: which pixels were embedded.
 
-Nothing of it can be checked but its form: such an encoder is called *self-reported* wherever its numbers stand.
+Nothing of it can be checked but its form: such an encoder is called *self-reported* wherever its numbers
+stand.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ def read_given(file: Path) -> Given:
     """Read a file of embeddings.
 
     Raises:
-        InputError: it is none, an array is missing, unknown, of another shape or holds no numbers, or an id or
-            a text stands twice.
+        InputError: it is none, an array is missing, unknown, of another shape or holds no numbers, or an id
+            or a text stands twice.
     """
     if file.suffix not in (".npz", ".safetensors"):
         raise InputError(f"{file.suffix or 'no suffix'}; embeddings are .npz or .safetensors", file=file)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from g2d_bench.cards.encoder import FOLDER, EncoderCard, Layout, Part
+from g2d_bench.cards.encoder import FOLDER, LIBRARY, EncoderCard, Layout, Part
 from g2d_bench.encoders.checkpoint import Checkpoint, LoadReport, load_into, match_part, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder
+from g2d_bench.encoders.library import library_of
 from g2d_bench.encoders.shadow import shadow
 from g2d_bench.encoders.text_folder import absent, download_folder, folder_weights, text_folder
+from g2d_bench.encoders.wrapped import layout_state
 from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def load_decoder(layout: Layout, opened: Checkpoint, image: ImageEncoder) -> UNe
     from g2d_bench.encoders.decoder import load_smp_decoder
 
     return load_smp_decoder(
-        opened.states[layout.container],
+        layout_state(opened.states, layout) or {},
         image.channels,
         image.strides,
         prefix=layout.decoder_prefix,
@@ -85,9 +87,14 @@ def load_text_side(
     """
     if card.text is None:
         return _without(card.no_text)
+    of_library = library_of(card.image.library).text_side(card, image, opened.file, download=download)
+    if of_library is not None:
+        return of_library
+    if card.text.source == LIBRARY:
+        return _without(f"models of {card.image.library} have no text side")
     if layout.text is None or layout.heads is None:
         return _without(f"files of layout {layout.layout!r} hold none")
-    state = dict(opened.states[layout.container])
+    state = dict(layout_state(opened.states, layout) or {})
     inside = tuple(start for start in layout.text.names if not start.startswith(FOLDER))
     if inside and not any(name.startswith(inside) for name in state):
         return _without(f"{opened.file.name} has no entry under {' or '.join(map(repr, inside))}")

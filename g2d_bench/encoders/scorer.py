@@ -1,7 +1,7 @@
 """Scorers: code of others that says how well images and texts agree, where no cosine does.
 
-KAD, CARZero, MAVL and MedKLIP ask an image by cross-attention. A package declares a scorer by an entry point of
-the group ``g2d_bench.scorers``; a card that says ``scorer = "NAME"`` uses it. Its code is run as it is.
+KAD, CARZero, MAVL and MedKLIP ask an image by cross-attention. A package declares a scorer by an entry point
+of the group ``g2d_bench.scorers``; a card that says ``scorer = "NAME"`` uses it. Its code is run as it is.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Scorer(Protocol):
     """What a package declares under ``SCORER`` makes one of these: ``SCORER(card, file, device)``.
 
     ``heat(images, phrases) -> [B, h, w]`` may be there too, one phrase per image; grounding and phrase tasks
-    need it. ``negatives = False`` says that prompts against a finding mean nothing to the method: then zero-shot
-    scores are those of the positive prompts alone.
+    need it. ``negatives = False`` says that prompts against a finding mean nothing to the method: then
+    zero-shot scores are those of the positive prompts alone.
     """
 
     def score(self, images: Tensor, prompts: list[str]) -> Tensor:

@@ -163,7 +163,7 @@ def class_attention(attention: Any, tokens: Tensor) -> Tensor:
     Returns:
         [B, N]; each row sums to one.
     """
-    count, length, width = tokens.shape
+    count, length, _ = tokens.shape
     parts = attention.qkv(tokens).reshape(count, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     query, key = attention.q_norm(parts[0, :, :, :1]), attention.k_norm(parts[1])
     weights = torch.softmax((query * attention.scale) @ key.transpose(-2, -1), dim=-1)

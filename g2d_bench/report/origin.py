@@ -23,8 +23,8 @@ WORDS: dict[Scale, str] = {
 """How a scale is called in tables."""
 EXPLAINED: dict[str, str] = {
     "phantom-scale": "[phantom-scale]: a small encoder of this suite, NOT the published model of that name",
-    "self-reported embeddings": "[self-reported embeddings]: vectors that somebody computed elsewhere; nothing "
-    "but their ids and shapes could be checked",
+    "self-reported embeddings": "[self-reported embeddings]: vectors that somebody computed elsewhere; "
+    "nothing but their ids and shapes could be checked",
     "scorer": "[scorer]: images and texts were compared by code of another package, named in the records",
     "scale unknown": "[scale unknown]: its records do not say what encoder it was, nor does a card here",
 }

@@ -58,9 +58,7 @@ def job(encoder: Any, films: Any) -> Any:
     names = [str(n) for n in range(len(films))]
     table = SimpleNamespace(pixels=films, rows=lambda ids: np.array([names.index(i) for i in ids]))
     task = SimpleNamespace(labels=("edema", "fracture"), prompts=Prompts())
-    return SimpleNamespace(
-        encoder=encoder, task=task, data=SimpleNamespace(pixels=lambda size: table)
-    )
+    return SimpleNamespace(encoder=encoder, task=task, data=SimpleNamespace(pixels=lambda size, fit: table))
 
 
 @pytest.fixture

@@ -46,7 +46,9 @@ def test_no_two_generated_sets_share_a_patient() -> None:
     """What the rule above rests on: scenes of two data sets have other seeds."""
     from g2d_bench.phantom.scene import make_patient
 
-    drawn = {name: {make_patient(name, 0, n, 1).uid for n in range(20)} for name in ("mimic-cxr", "ms-cxr", "rsna")}
+    drawn = {
+        name: {make_patient(name, 0, n, 1).uid for n in range(20)} for name in ("mimic-cxr", "ms-cxr", "rsna")
+    }
     assert not drawn["mimic-cxr"] & drawn["ms-cxr"]
     assert not drawn["mimic-cxr"] & drawn["rsna"]
 

@@ -116,7 +116,9 @@ def test_scorer_and_shipped_weights(command: Command, tmp_path: Path) -> None:
     where = ("--data-root", tmp_path / "data", "--results", tmp_path / "runs")
     done = command("run", "--task", "rsna-zeroshot,rsna-ground", "--encoder", "outside-scorer", *where)
     assert done.returncode == 0, done.stderr
-    records = {path.parts[-3]: json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("*-s0-*.json")}
+    records = {
+        path.parts[-3]: json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("*-s0-*.json")
+    }
     assert len(records) == 2
     for record in records.values():
         assert record["encoder"]["form"] == "scorer"

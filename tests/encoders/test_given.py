@@ -191,7 +191,9 @@ def test_export_embed_run_table(place: Path, cli: Callable[..., Any]) -> None:
         mean = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).mean(axis=0)
         return mean / np.linalg.norm(mean)
 
-    image = {name: v / np.linalg.norm(v) for name, v in zip(made["ids"].tolist(), made["vectors"], strict=True)}
+    image = {
+        name: v / np.linalg.norm(v) for name, v in zip(made["ids"].tolist(), made["vectors"], strict=True)
+    }
     for name, score in zip(stored["id"].tolist(), stored["scores"][:, 0], strict=True):
         expected = image[name] @ anchor(prompts.positive) - image[name] @ anchor(prompts.negative)
         assert score == pytest.approx(expected, abs=1e-5)

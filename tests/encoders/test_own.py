@@ -302,9 +302,7 @@ def test_a_released_text_side_comes_back_as_it_read(small_card: MakeCard, tmp_pa
     from safetensors.torch import load_file
 
     card = small_card("convirt")
-    path = _own_file(
-        tmp_path, card, lambda m: m["text"]["options"].update(places="zero", token_types=False)
-    )
+    path = _own_file(tmp_path, card, lambda m: m["text"]["options"].update(places="zero", token_types=False))
     types = "text.embeddings.token_type_embeddings.weight"
     with pytest.raises(InputError, match="token_type"):
         load_encoder(card, checkpoint=path)

@@ -189,9 +189,7 @@ def test_mgca_reads_without_positions_and_token_types(name: str, release: MakeRe
         states = text(tokens).hidden[-1]
         for row, mask in enumerate(tokens["attention_mask"]):
             ids = tokens["input_ids"][row][mask]
-            torch.testing.assert_close(
-                states[row][mask], by_hand(own, ids, 2, 6), rtol=1e-4, atol=1e-5
-            )
+            torch.testing.assert_close(states[row][mask], by_hand(own, ids, 2, 6), rtol=1e-4, atol=1e-5)
         # Positions that are counted give other vectors, by more than any rounding.
         text.places = "counted"
         assert abs(text(tokens).hidden[-1][0, 0] - states[0, 0]).max() > 0.01
@@ -501,7 +499,10 @@ def test_a_clip_with_linear_heads_loads_as_it_comes(tmp_path: Path) -> None:
     assert encoder.report.matched == encoder.report.expected == 318
     report = render(diagnose(card, file, installed=lambda _: False))
     assert "expect = 318 in the card's layout 'mine' would pin it" in report
-    assert "heads       clip, 6 dimensions in common; their entries: image.weight [6, 32], image.bias [6], " in report
+    assert (
+        "heads       clip, 6 dimensions in common; their entries: image.weight [6, 32], image.bias [6], "
+        in report
+    )
 
 
 def test_a_clip_whose_heads_are_others_is_told_what_is_there_and_what_is_expected(tmp_path: Path) -> None:
@@ -509,7 +510,9 @@ def test_a_clip_whose_heads_are_others_is_told_what_is_there_and_what_is_expecte
     card, file = clip(tmp_path, 'method = "convirt"\noptions = { dim = 6 }', linear)
     text = refusal(lambda: load_encoder(card, checkpoint=file))
     assert "no entry under" not in text
-    assert "the entries under 'module.image_projection.' or 'module.text_projection.' have other names" in text
+    assert (
+        "the entries under 'module.image_projection.' or 'module.text_projection.' have other names" in text
+    )
     assert "(module.image_projection.weight, module.image_projection.bias, ...; expected" in text
     assert "heads expect image.0.weight [6, 32], image.0.bias [6], image.2.weight [6, 6], " in text
 
@@ -524,7 +527,7 @@ def test_a_clip_behind_a_neck(tmp_path: Path) -> None:
     heads = 'method = "clip"\noptions = { dim = 6 }\nneck = { dim = 5, bias = false }'
     names = 'names = { "module.neck." = "neck.projection.", "module.image_projection." = "heads.image.", '
     names += '"module.text_projection." = "heads.text." }'
-    card, file = clip(tmp_path, heads, parts)
+    _, file = clip(tmp_path, heads, parts)
     path = tmp_path / "mine.toml"
     old = 'names = { "module.image_projection." = "image.", "module.text_projection." = "text." }'
     assert old in path.read_text()

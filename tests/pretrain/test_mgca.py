@@ -260,7 +260,7 @@ def test_heads_without_weights_are_refused() -> None:
 
 
 def loop_vit_patches(words: Tensor, patches: Tensor, attended: Tensor, lengths: list[int]) -> Tensor:
-    """The released patch side of a ViT: what is read stays as long as it is, weights are clipped attention."""
+    """The released patch side of a ViT: what is read keeps its length, weights are clipped attention."""
     total = words.new_zeros(())
     for text, image, paid, length in zip(words, patches, attended, lengths, strict=True):
         said = [loop_unit(word) for word in text[:length]]
@@ -341,15 +341,15 @@ def test_released_texts_are_padded_to_the_longest_allowed() -> None:
     losses = {}
     for length in (5, 112):
         torch.manual_seed(1)
-        heads = MGCAHeads(6, 8, 6, dim=4, hidden=6, word_weights="shifted", pads=True, max_length=length).eval()
+        heads = MGCAHeads(
+            6, 8, 6, dim=4, hidden=6, word_weights="shifted", pads=True, max_length=length
+        ).eval()
         text = heads.embed_text(states, tokens)
         assert text.words is not None
         assert text.mask is not None
         assert text.weights is not None
         assert text.words.shape[1] == length - 1
         patches = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(3))
-        losses[length] = float(
-            token_loss(text.words, patches, text.mask, text.weights, pads=True).detach()
-        )
+        losses[length] = float(token_loss(text.words, patches, text.mask, text.weights, pads=True).detach())
     # More words among the negatives: as published, the loss is the larger one.
     assert losses[112] > losses[5] + 0.5

@@ -78,7 +78,7 @@ class ClipHeads(Heads):
         self.text = projection(text, text_width, dim, **layers)
 
     def embed_image(self, features: ImageFeatures) -> ImageEmbedding:
-        """Project the pooled vector; in evaluation mode the cells of the last map too, if they are as wide."""
+        """Project the pooled vector; in evaluation mode the last map's cells too, if they are as wide."""
         vector = self.image(features.pooled)
         maps = features.pyramid
         if self.training or not maps or maps[-1].shape[1] != features.pooled.shape[1]:

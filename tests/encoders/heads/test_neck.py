@@ -27,7 +27,9 @@ def test_any_method_stands_behind_one(method: str) -> None:
     assert names[0] == "neck.projection.weight"
     assert all(name.startswith("heads.") for name in names[1:])
     plain = make_heads(method, **(SHAPE | {"channels": (4, 8, 5), "num_features": 5})).eval()
-    plain.load_state_dict({n.removeprefix("heads."): v for n, v in heads.state_dict().items() if n != names[0]})
+    plain.load_state_dict(
+        {n.removeprefix("heads."): v for n, v in heads.state_dict().items() if n != names[0]}
+    )
     assert (heads.method, heads.dim, heads.bare_words) == (plain.method, plain.dim, plain.bare_words)
     given, weight = features(), heads.state_dict()[names[0]]
     last = torch.einsum("dc,bchw->bdhw", weight, given.pyramid[-1])
