@@ -71,7 +71,8 @@ def small_card() -> MakeCard:
 
     def make(name: str) -> EncoderCard:
         card = load_card(shipped("baselines") / f"{name}.toml", EncoderCard)
-        options = SMALL[card.image.model]
+        kept = {key: value for key, value in card.image.options.items() if key == "global_pool"}
+        options = SMALL[card.image.model] | kept
         inside = 40 if card.image.resize_inside else None
         image = card.image.model_copy(update={"options": options, "size": 32, "resize_inside": inside})
         return card.model_copy(update={"image": image})
