@@ -13,11 +13,13 @@ from pydantic import Field, model_validator
 from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one
 from g2d_bench.adapters.dense import DenseRule, Material
 from g2d_bench.adapters.mm.runner import quiet
-from g2d_bench.cards.kind import Kind
+from g2d_bench.cards.arrays import MOST_LABELS, Rule
+from g2d_bench.cards.kind import Kind, Reduced
 from g2d_bench.cards.protocol import VAL_LOSS
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.detection import detection_metrics
 from g2d_bench.readers.images import Letterbox
+from g2d_bench.records.compact_boxes import reduce_boxes
 
 if TYPE_CHECKING:
     # mmdet takes seconds to import; computing metrics again must not wait for it.
@@ -248,6 +250,19 @@ def _stored(found: Sequence[FoundBoxes], truth: Truth, ids: Sequence[object]) ->
     }
 
 
+def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
+    """Return ids and truth of the test images."""
+    return data.test, Truth.of(data, data.test, data.task.labels, data.task.eval_size).arrays
+
+
+def learned(
+    data: TaskData, _: dict[str, NDArray[Any]], names: Sequence[str], size: int
+) -> dict[str, dict[str, float]]:
+    """Return the metrics of the trivial predictor that needs training images."""
+    train, test = (Truth.of(data, ids, data.task.labels, size) for ids in (data.train, data.test))
+    return {"mean-box": mean_box(train, test, names=names)}
+
+
 KIND = Kind(
     "detection",
     heading="detection",
@@ -256,8 +271,21 @@ KIND = Kind(
     asks=frozenset({"maps"}),
     trained=True,
     trivial=frozenset({"mean-box"}),
+    arrays={
+        "box_image": Rule("iu", ("P",), 0, "N"),
+        "box_label": Rule("iu", ("P",), 0, MOST_LABELS - 1),
+        "box_score": Rule("biuf", ("P",), -1e30, 1e30),
+        "box": Rule("biuf", ("P", 4), -1e9, 1e9),
+        "true_image": Rule("iu", ("G",), 0, "N"),
+        "true_label": Rule("iu", ("G",), 0, MOST_LABELS - 1),
+        "true_box": Rule("biuf", ("G", 4), -1e9, 1e9),
+    },
     truth=("true_image", "true_label", "true_box"),
     positives="fewer",
+    shown=lambda predictions: np.isin(np.arange(len(predictions["id"])), predictions["true_image"]),
+    expected=expected,
+    learned=learned,
+    reduced=Reduced(reduce_boxes, "box", "boxes that hit nothing: coordinates and exact scores"),
     rule=DetectionRule,
     imports=("g2d_bench.adapters.mm.detection", "g2d_bench.adapters.mm.train"),
 )

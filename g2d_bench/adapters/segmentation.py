@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one
 from g2d_bench.adapters.dense import DenseRule, Material
 from g2d_bench.adapters.mm.runner import Trained, quiet
+from g2d_bench.cards.arrays import Rule
 from g2d_bench.cards.kind import Kind
 from g2d_bench.cards.protocol import VAL_LOSS
 from g2d_bench.errors import InputError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from g2d_bench.adapters.mm.plan import Plan
     from g2d_bench.adapters.mm.segmentation import Rows
     from g2d_bench.adapters.mm.train import Head
+    from g2d_bench.data.task_data import TaskData
 
 
 class SegmentationRule(DenseRule):
@@ -225,6 +227,21 @@ def _model(job: Job, rule: SegmentationRule, material: Material) -> EncoderDecod
         )
 
 
+def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
+    """Return ids and truth of the test images: how many pixels of the grid are true."""
+    return data.test, {"true": np.bitwise_count(data.mask_bits("test")).sum(axis=1, dtype=np.int64)}
+
+
+def blind(
+    predictions: Mapping[str, NDArray[Any]], names: Sequence[str]
+) -> list[tuple[str, Mapping[str, NDArray[Any]], list[str]]]:
+    """Return the predictor of nothing."""
+    if "true" not in predictions:
+        return []
+    nothing = np.zeros_like(predictions["true"])
+    return [("all-empty", {**predictions, "intersection": nothing, "predicted": nothing}, list(names))]
+
+
 KIND = Kind(
     "segmentation",
     heading="segmentation",
@@ -233,8 +250,15 @@ KIND = Kind(
     asks=frozenset({"maps"}),
     trained=True,
     trivial=frozenset({"all-empty"}),
+    arrays={
+        **{name: Rule("iu", ("N",)) for name in ("intersection", "predicted", "true")},
+        "batch": Rule("iu", ("N",), 0, "N"),
+    },
     truth=("true",),
     positives="fewer",
+    shown=lambda predictions: predictions["true"] > 0,
+    expected=expected,
+    blind=blind,
     masks=True,
     decoder=True,
     rule=SegmentationRule,
