@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from g2d_bench.cards.catalogue import Catalogue
-from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.encoder import HUB, TIMM, EncoderCard
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.objective import CONTROLS
 from g2d_bench.cards.task import TaskCard
+from g2d_bench.encoders.weights import weights_state
 from g2d_bench.errors import InputError
 from g2d_bench.records.cell import DECODER, Cell, encoder_order
 
@@ -111,13 +112,19 @@ def _default_encoders(
 
     These are the small encoders that ship with the package and the published ones for which the user
     gave a checkpoint; the controls of published scale (random, ImageNet) join when a pre-trained
-    encoder of the same architecture is there. Encoders with a decoder appear with and without it.
+    encoder of the same architecture is there. Encoders with a decoder appear with and without it. What lies
+    in the Hugging Face cache, for whatever reason, joins only when it is named.
     """
+
+    def met(card: EncoderCard) -> bool:
+        return card.weights.startswith((TIMM, HUB)) and weights_state(card)[0]
+
     state = {card.name: weights(card) for card in catalogue.encoders}
     trained = [
         card
         for card in catalogue.encoders
-        if state[card.name][0] and (card.scale == "phantom" or card.objective not in CONTROLS)
+        if state[card.name][0]
+        and (card.scale == "phantom" or (card.objective not in CONTROLS and not met(card)))
     ]
     architectures = {card.image.model for card in trained if card.scale == "published"}
     controls = [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import open_clip
 import torch
 from open_clip.model import _build_text_tower, _build_vision_tower
+from open_clip.tokenizer import HFTokenizer
 from torch import Tensor, nn
 
 from g2d_bench.cards.encoder import HUB, EncoderCard, Part
@@ -262,7 +263,7 @@ def _tokenizer(folder: Path | None, told: Mapping[str, Any], longest: int) -> _T
         simple = open_clip.SimpleTokenizer(context_length=length)
         return _Tokenizer(simple, length, dict(simple.encoder))
     kwargs = dict(told.get("hf_tokenizer_kwargs") or told.get("tokenizer_kwargs") or {})
-    found = open_clip.HFTokenizer(str(folder), context_length=length, **kwargs)
+    found = HFTokenizer(str(folder), context_length=length, **kwargs)
     return _Tokenizer(found, length, dict(found.tokenizer.get_vocab()))
 
 
