@@ -60,7 +60,7 @@ def run(job: Job) -> Outcome:
         {
             "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
             "images": {part: len(ids) for part, ids in parts.items()},
-            "encoder_state": both.state() if both is not None else _scored().state(job),
+            "encoder_state": both.state() if both is not None else _by_scorer().state(job),
         },
     )
 
@@ -78,16 +78,16 @@ def _pairs(job: Job, ids: tuple[str, ...], heats: list[Heat]) -> Pairs:
     return Pairs(heats, lambda place: _region(job, ids[place]), letterboxes(job, ids))
 
 
-def _scored() -> Any:
-    from g2d_bench.adapters import scored
+def _by_scorer() -> Any:
+    from g2d_bench.adapters import by_scorer
 
-    return scored
+    return by_scorer
 
 
 def _maps(job: Job, both: TextImage | None, prompts: tuple[str, ...], ids: tuple[str, ...]) -> list[Heat]:
     """Return the mean over prompts of each image's map, [h, w]: in cosines, or as a scorer gives them."""
     if both is None:
-        found: list[Heat] = _scored().heats(job, [(image, prompts) for image in ids])
+        found: list[Heat] = _by_scorer().heats(job, [(image, prompts) for image in ids])
         return found
     import torch
 

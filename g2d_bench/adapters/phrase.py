@@ -87,7 +87,7 @@ def run(job: Job) -> Outcome:
         image_blind,
         {
             "phrases": {part: len(found) for part, found in asked.items()},
-            "encoder_state": both.state() if both is not None else _scored().state(job),
+            "encoder_state": both.state() if both is not None else _by_scorer().state(job),
         },
     )
 
@@ -125,16 +125,16 @@ def _pairs(job: Job, asked: Sequence[Query], heats: list[Heat]) -> Pairs:
     return Pairs(heats, lambda place: region(asked[place].boxes, boxes[place]), boxes)
 
 
-def _scored() -> Any:
-    from g2d_bench.adapters import scored
+def _by_scorer() -> Any:
+    from g2d_bench.adapters import by_scorer
 
-    return scored
+    return by_scorer
 
 
 def _maps(job: Job, both: TextImage | None, asked: Sequence[Query]) -> list[Heat]:
     """Return the map of each phrase on its image, [h, w]: cosines, every image embedded once, or scores."""
     if both is None:
-        found: list[Heat] = _scored().heats(job, [(query.image, (query.text,)) for query in asked])
+        found: list[Heat] = _by_scorer().heats(job, [(query.image, (query.text,)) for query in asked])
         return found
     import torch
 

@@ -50,11 +50,11 @@ def run(job: Job) -> Outcome:
     task, data = job.task, job.data
     assert task.prompts is not None
     if job.encoder.scorer is not None:
-        from g2d_bench.adapters import scored
+        from g2d_bench.adapters import by_scorer
 
         whose = {label: task.prompts.of(label, job.encoder.card.objective)[1] for label in task.labels}
-        val, test = (scored.scores(job, ids) for ids in (data.val, data.test))
-        said: dict[str, Any] = {"score": scored.words(job), "encoder_state": scored.state(job)}
+        val, test = (by_scorer.scores(job, ids) for ids in (data.val, data.test))
+        said: dict[str, Any] = {"score": by_scorer.words(job), "encoder_state": by_scorer.state(job)}
     else:
         members = [TextImage.of(encoder) for encoder in (job.encoder, *job.encoder.others)]
         asked = [prompt_vectors(job, member) for member in members]

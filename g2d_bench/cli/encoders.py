@@ -129,8 +129,8 @@ def add_encoder(source: str, name: str, out: Path | None) -> None:
     path = Path(source).expanduser()
     on_hub = not path.exists() and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source.removeprefix(HUB)) is not None
     if on_hub:
-        hub = source.removeprefix(HUB)
-        made, file, weights, stem = draft_folder(fetch_configs(hub)), None, f"{HUB}{hub}:model.safetensors", hub
+        stem, file = source.removeprefix(HUB), None
+        made, weights = draft_folder(fetch_configs(stem)), f"{HUB}{stem}:model.safetensors"
         folder = out or Path()
     elif path.is_dir():
         made, file, stem = draft_folder(path), weights_in(path), path.resolve().name

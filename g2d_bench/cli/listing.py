@@ -51,7 +51,7 @@ def listing(what: str, bench: Bench) -> list[Row]:
 
 
 def encoder_rows(bench: Bench) -> list[Row]:
-    """Return one row per encoder, those that can run here first; the last column says what the others lack."""
+    """Return one row per encoder, those that run here first; the last column says what the others lack."""
     from g2d_bench.encoders.wanting import wanting
 
     rows = []

@@ -147,7 +147,7 @@ def card_text(made: Draft, title: str, weights: str) -> str:
         f"mean = {json.dumps(made.mean)}",
         f"std = {json.dumps(made.std)}",
         "",
-        *(['[text]', 'source = "library"', ""] if made.text else []),
+        *(["[text]", 'source = "library"', ""] if made.text else []),
     ]
     if made.whole and weights:
         return "\n".join(lines)

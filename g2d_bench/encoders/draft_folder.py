@@ -67,7 +67,7 @@ def _open_clip(folder: Path) -> Draft:
         made.mean, made.std = how.get("mean", 0.5), how.get("std", 0.5)
         made.fit = "stretch" if how.get("resize_mode") == "squash" else "crop"
         made.interpolation = str(how.get("interpolation", "bicubic"))
-    made.asks.append("fit: open_clip scales the shortest side and crops unless its configuration says otherwise")
+    made.asks.append("fit: open_clip scales the shortest side and crops unless told otherwise")
     _ask_rest(made)
     return made
 

@@ -11,7 +11,7 @@ from g2d_bench.encoders.weights import weights_file, weights_state
 from g2d_bench.errors import InputError
 
 EXTRA = "pip install 'g2d-bench[encoders]'"
-_MODULES = {"timm": "timm", "transformers": "transformers", "open_clip": "open_clip", "open-clip": "open_clip"}
+_MODULES = {name: name.replace("-", "_") for name in ("timm", "transformers", "open_clip", "open-clip")}
 
 
 def wanting(card: EncoderCard, checkpoint: Path | None = None) -> tuple[bool, str]:
@@ -22,7 +22,7 @@ def wanting(card: EncoderCard, checkpoint: Path | None = None) -> tuple[bool, st
         checkpoint: what the settings say of its weights.
 
     Returns:
-        Whether it runs; and the line, empty where nothing is missing. An encoder that runs may still lack the
+        Whether it runs; and the line, empty where nothing is missing. One that runs may still lack the
         tokenizer of its text side: then zero-shot and grounding tasks are n/a.
     """
     module = _MODULES.get(card.image.library, "")
@@ -39,7 +39,7 @@ def wanting(card: EncoderCard, checkpoint: Path | None = None) -> tuple[bool, st
 
 
 def origin(card: EncoderCard) -> str:
-    """Say where a card's weights are, as far as it knows: source, terms, and whether they must be accepted."""
+    """Say where a card's weights are, as far as it knows: source, terms, whether they must be accepted."""
     notes = list(dict.fromkeys(layout.note for layout in card.checkpoint if layout.note))
     where = card.source or (notes[0] if notes else "")
     if card.gated:

@@ -66,7 +66,8 @@ def test_what_stands_beside_the_image_encoder_is_told(tmp_path: Path) -> None:
 def test_wrappers_conversions_and_several_state_dicts_are_told(tmp_path: Path) -> None:
     names = model("vit_tiny_patch16_224", depth=2, img_size=32)
     torch.save({"model": names, "ema": dict(list(names.items())[:5])}, tmp_path / "a.pth")
-    assert any("other state dicts, too (ema): is 'model' the one" in ask for ask in draft(tmp_path / "a.pth").asks)
+    asks = draft(tmp_path / "a.pth").asks
+    assert any("other state dicts, too (ema): is 'model' the one" in ask for ask in asks)
     torch.save({f"module._orig_mod.{key}": value for key, value in names.items()}, tmp_path / "b.pth")
     made = draft(tmp_path / "b.pth")
     assert made.prefix == ""
@@ -79,7 +80,8 @@ def test_wrappers_conversions_and_several_state_dicts_are_told(tmp_path: Path) -
 
 
 def test_a_model_of_another_width_and_pool_asks(tmp_path: Path) -> None:
-    state = model("vit_tiny_patch16_224", depth=2, img_size=32, embed_dim=24, class_token=False, global_pool="avg")
+    options: dict[str, Any] = {"depth": 2, "img_size": 32, "embed_dim": 24}
+    state = model("vit_tiny_patch16_224", **options, class_token=False, global_pool="avg")
     torch.save(state, tmp_path / "w.pth")
     made = draft(tmp_path / "w.pth")
     assert made.options["embed_dim"] == 24

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from g2d_bench.adapters import scored
+from g2d_bench.adapters import by_scorer
 from g2d_bench.adapters.base import lacking
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.kind import KINDS
@@ -69,11 +69,11 @@ def films() -> Any:
 
 def test_scores_are_those_for_less_those_against(encoder: Any, films: Any) -> None:
     ids = [str(n) for n in range(69, -1, -1)]
-    found = scored.scores(job(encoder, films), ids)
+    found = by_scorer.scores(job(encoder, films), ids)
     light = (films.mean(axis=(1, 2)) / 255 - 0.5) / 0.5
     assert found.shape == (70, 2)
     np.testing.assert_allclose(found[:, 0], 2 * light[::-1], atol=1e-5)
-    assert scored.words(job(encoder, films)).endswith("- mean score of the negative prompts")
+    assert by_scorer.words(job(encoder, films)).endswith("- mean score of the negative prompts")
 
 
 def test_a_method_that_knows_no_negation_is_asked_with_none(encoder: Any, films: Any) -> None:
@@ -86,15 +86,15 @@ def test_a_method_that_knows_no_negation_is_asked_with_none(encoder: Any, films:
         return found
 
     encoder.scorer.score, encoder.scorer.negatives = score, False
-    found = scored.scores(job(encoder, films[:3]), ["0", "1", "2"])
+    found = by_scorer.scores(job(encoder, films[:3]), ["0", "1", "2"])
     np.testing.assert_allclose(found[:, 1], (films[:3].mean(axis=(1, 2)) / 255 - 0.5) / 0.5, atol=1e-5)
     assert not any("no " in text for text in asked)
-    assert scored.words(job(encoder, films)) == scored.SCORE
+    assert by_scorer.words(job(encoder, films)) == by_scorer.SCORE
 
 
 def test_maps_are_means_over_the_texts_of_an_image(encoder: Any, films: Any) -> None:
     pairs = [(str(n), ("a", "b")) for n in range(40)]
-    found = scored.heats(job(encoder, films), pairs)
+    found = by_scorer.heats(job(encoder, films), pairs)
     assert len(found) == 40
     grid = ((films[39] / 255 - 0.5) / 0.5).reshape(8, 4, 8, 4).mean(axis=(1, 3))
     np.testing.assert_allclose(found[39], grid, atol=1e-5)
@@ -119,13 +119,13 @@ def test_what_it_gives_decides_what_it_may_be_asked(encoder: Any) -> None:
 def test_what_is_no_score_is_refused(given: Any, message: str, encoder: Any, films: Any) -> None:
     encoder.scorer.score = lambda images, prompts: given
     with pytest.raises(InputError, match=f"score of bright: {message}"):
-        scored.scores(job(encoder, films[:2]), ["0", "1"])
+        by_scorer.scores(job(encoder, films[:2]), ["0", "1"])
     encoder.scorer.heat = lambda images, phrases: torch.zeros(2, 3)
     with pytest.raises(InputError, match=r"heat of bright: must give \[B, h, w\]"):
-        scored.heats(job(encoder, films[:2]), [("0", ("a",)), ("1", ("a",))])
+        by_scorer.heats(job(encoder, films[:2]), [("0", ("a",)), ("1", ("a",))])
 
 
 def test_the_code_is_named(encoder: Any, films: Any) -> None:
-    state = scored.state(job(encoder, films))
+    state = by_scorer.state(job(encoder, films))
     assert state["scorer"] == "bright"
     assert len(state["code"]) == 64
