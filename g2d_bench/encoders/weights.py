@@ -33,7 +33,7 @@ def weights_file(card: EncoderCard, checkpoint: Path | None = None, dataset: str
         InputError: there is no such file; the text says how to get one.
     """
     if checkpoint is not None:
-        if checkpoint.is_dir():
+        if checkpoint.is_dir() and (card.ensemble > 1 or card.image.library in _CONFIGURATIONS):
             return _in_folder(card, checkpoint)
         if not checkpoint.is_file():
             raise InputError("no such file" if not checkpoint.exists() else "not a file", file=checkpoint)

@@ -48,7 +48,8 @@ class Fit:
         if self.interpolation == "area" and self.first is None:
             # torchxrayvision cuts the square out before it scales, and has whole pixels to average.
             side = min(image.shape)
-            return self._resized(self._centre(image, side), (size, size))
+            top, left = (n // 2 - side // 2 for n in image.shape)
+            return self._resized(image[top : top + side, left : left + side], (size, size))
         rows, columns = image.shape
         short, side = min(rows, columns), self.first or size
         shape = tuple(side if n == short else int(side * n / short) for n in (rows, columns))
