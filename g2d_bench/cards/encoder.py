@@ -322,8 +322,8 @@ class EncoderCard(_Table):
         return value
 
     @property
-    def form(self) -> str:
-        """What it is where it is no encoder whose weights are here: "" or one of :data:`FORMS`."""
+    def form(self) -> Literal["", "embeddings", "scorer"]:
+        """What it is where it is no encoder whose weights are here; empty for one that is."""
         return "embeddings" if self.embeddings is not None else "scorer" if self.scorer else ""
 
     @field_validator("objective")

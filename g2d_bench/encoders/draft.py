@@ -21,7 +21,7 @@ from g2d_bench.errors import InputError
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-RESNETS = {
+RESNETS: dict[tuple[int, ...], tuple[str, str]] = {
     (2, 2, 2, 2): ("resnet18", ""),
     (3, 4, 6, 3): ("resnet34", "resnet50"),
     (3, 4, 23, 3): ("", "resnet101"),

@@ -157,7 +157,8 @@ class GivenText(nn.Module):
     def __init__(self, given: Given, file: Path) -> None:
         super().__init__()
         assert given.text_vectors is not None
-        self.bert = nn.Embedding.from_pretrained(torch.from_numpy(given.text_vectors))
+        vectors = torch.from_numpy(given.text_vectors)
+        self.bert = nn.Embedding(*vectors.shape, _weight=vectors, _freeze=True)
         self.tokenizer = _Vocabulary(given.texts)
         self._places = {text: n for n, text in enumerate(given.texts)}
         self._file = file

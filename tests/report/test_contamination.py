@@ -98,7 +98,8 @@ def test_the_figure_has_hollow_points_with_the_mark(three: Any) -> None:
     points = curves(select(three.root), "dice_positive")
     axes = draw([points]).axes[0]
     assert [text.get_text() for text in axes.texts] == ["§", "§", "¶", "¶"]
-    faces = [bar.lines[0].get_markerfacecolor() for bar in axes.containers]
+    containers: list[Any] = list(axes.containers)
+    faces = [bar.lines[0].get_markerfacecolor() for bar in containers]
     assert [face == "white" for face in faces] == [False, True, True]
     assert [line[0] for line in remarks([points]) if line[0] in "§¶"] == ["§", "¶"]
 

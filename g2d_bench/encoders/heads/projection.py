@@ -79,4 +79,5 @@ def projection(
 def along(module: nn.Module, cells: Tensor) -> Tensor:
     """Send each cell of maps [B, C, h, w] through a projection of vectors."""
     rows = cells.movedim(1, -1)
-    return module(rows.flatten(0, 2)).reshape(*rows.shape[:3], -1).movedim(-1, 1)
+    found: Tensor = module(rows.flatten(0, 2))
+    return found.reshape(*rows.shape[:3], -1).movedim(-1, 1)

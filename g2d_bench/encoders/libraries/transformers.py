@@ -318,7 +318,7 @@ def _judged(
     return model, LoadReport(
         file,
         layout.layout,
-        max(layout.expect, len(state) - sum(fits(name, layout.missing_ok) for name in absent)),
+        max(layout.expect or 0, len(state) - sum(fits(name, layout.missing_ok) for name in absent)),
         tensors=tensors,
         missing=tuple(sorted(name for name in missing if not fits(name, layout.missing_ok))),
         excused=tuple(sorted(name for name in missing if fits(name, layout.missing_ok))),
