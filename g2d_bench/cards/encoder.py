@@ -22,6 +22,7 @@ from pydantic import (
 from g2d_bench.cards.image import ImageInput
 from g2d_bench.cards.library import CONVERTERS
 from g2d_bench.cards.objective import CONTROLS, OBJECTIVES, OTHER
+from g2d_bench.cards.parts import Embeddings, HeadsOptions
 from g2d_bench.cards.pretraining import ENTRY
 from g2d_bench.cards.scorer import SCORERS
 from g2d_bench.errors import did_you_mean
@@ -146,44 +147,6 @@ LIBRARY = "library"
 """Source of a text encoder that comes with its image encoder from one model of its library."""
 
 
-class Neck(_Table):
-    """``[heads.neck]``: a projection of image vector and cells before the heads.
-
-    Attributes:
-        kind: ``linear`` (entries ``neck.projection.weight``, ...) or ``mlp`` (``neck.projection.0.weight``).
-        dim: width behind it.
-        hidden: width inside of an ``mlp``; ``dim`` where empty.
-        bias: whether linear layers have an offset.
-        activation: inside of an ``mlp``.
-        norm: ``batch`` for batch normalisation behind each layer of an ``mlp``.
-        transposed: a linear map is stored as [in, out], without offset.
-        appended: how many trained constants follow (entry ``neck.constant``), as in BioViL-T.
-    """
-
-    kind: Literal["linear", "mlp"] = "linear"
-    dim: int = Field(ge=1, le=1 << 16)
-    hidden: int | None = Field(default=None, ge=1, le=1 << 16)
-    bias: bool = True
-    activation: Literal["relu", "gelu", "tanh"] = "relu"
-    norm: Literal["", "batch"] = ""
-    transposed: bool = False
-    appended: int = Field(default=0, ge=0, le=1 << 16)
-
-
-class HeadsOptions(_Table):
-    """``[heads]``: the projection heads of a published file, where they are not its objective's defaults.
-
-    Attributes:
-        method: whose heads, see :func:`g2d_bench.encoders.heads.make.make_heads`; the objective's if empty.
-        options: their keyword arguments.
-        neck: what stands between image encoder and heads; the entries of the heads are then under ``heads.``.
-    """
-
-    method: str = ""
-    options: dict[str, Any] = Field(default_factory=dict)
-    neck: Neck | None = None
-
-
 class Text(_Table):
     """``[text]``: the text encoder that was trained along, for the kinds that need one.
 
@@ -214,20 +177,6 @@ class Text(_Table):
         if value not in (SHIPPED, LIBRARY) and not value.startswith((HUB, LOCAL)):
             raise ValueError("must be 'shipped', 'library', 'hf-hub:NAME' or 'local-dir:PATH'")
         return value
-
-
-class Embeddings(_Table):
-    """``[embeddings]``: vectors that somebody else computed, in the place of an encoder.
-
-    Attributes:
-        spec: what computed them, and what it was fed, in a sentence; it stands in every record.
-        files: data set to its file beside the card; see :mod:`g2d_bench.encoders.given`.
-    """
-
-    spec: str = Field(min_length=10)
-    files: dict[str, Annotated[str, Field(pattern=r"^[\w.-]+\.(npz|safetensors)$")]] = Field(
-        default_factory=dict
-    )
 
 
 class EncoderCard(_Table):

@@ -8,7 +8,6 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from g2d_bench.cards.pretraining import in_words
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.plan import Skipped
 from g2d_bench.cli.labels import label_rows
@@ -63,7 +62,7 @@ def encoder_rows(bench: Bench) -> list[Row]:
             {
                 "encoder": card.name,
                 "scale": card.scale,
-                "pre-trained on": "" if card.seen is None else in_words(card.seen) or "nothing",
+                "pre-trained on": "" if card.seen is None else " + ".join(card.seen) or "nothing",
                 "usable": "yes" if usable else "no",
                 "title": card.title,
                 "what is missing, and where it is": missing,

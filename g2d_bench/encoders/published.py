@@ -152,8 +152,8 @@ def initial_heads(card: EncoderCard, image: ImageEncoder, text_width: int, seed:
                 strides=image.strides,
                 num_features=image.num_features,
                 text_width=text_width,
-                neck=None if card.heads.neck is None else card.heads.neck.model_dump(),
                 **card.heads.options,
+                **({} if card.heads.neck is None else {"neck": card.heads.neck.model_dump()}),
             )
         except InputError as error:
             raise InputError(str(error), file=f"{card.name}.toml") from None

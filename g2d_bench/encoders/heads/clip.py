@@ -6,6 +6,7 @@ after it have in their place.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -42,6 +43,8 @@ class ClipHeads(Heads):
         transposed: linear maps are stored as [in, out], without offset.
         pooling: how a text becomes one vector: ``cls`` (the first token), ``eos`` (the last one), ``mean`` or
             ``max`` over all tokens, the first and the last included.
+        layers: of which layers of the text encoder; several are averaged (MedCLIP: 1, 2 and -1). 0 are the
+            embeddings.
     """
 
     method = "clip"
@@ -60,22 +63,25 @@ class ClipHeads(Heads):
         norm: str = "",
         transposed: bool = False,
         pooling: Literal["cls", "mean", "eos", "max"] = "cls",
+        layers: Sequence[int] = (-1,),
     ) -> None:
         super().__init__()
         if pooling not in POOLINGS:
             raise InputError(
                 f"must be one of {', '.join(POOLINGS)}, not {pooling!r}", field="heads.options.pooling"
             )
-        self.dim, self.pooling = dim, pooling
-        layers: dict[str, Any] = {
+        if not layers:
+            raise InputError("names no layer", field="heads.options.layers")
+        self.dim, self.pooling, self.layers = dim, pooling, tuple(layers)
+        shape: dict[str, Any] = {
             "hidden": hidden,
             "bias": bias,
             "activation": activation,
             "norm": norm,
             "transposed": transposed,
         }
-        self.image = projection(image, image_width, dim, **layers)
-        self.text = projection(text, text_width, dim, **layers)
+        self.image = projection(image, image_width, dim, **shape)
+        self.text = projection(text, text_width, dim, **shape)
 
     def embed_image(self, features: ImageFeatures) -> ImageEmbedding:
         """Project the pooled vector; in evaluation mode the last map's cells too, if they are as wide."""
@@ -86,8 +92,16 @@ class ClipHeads(Heads):
         return ImageEmbedding(vector, along(self.image, maps[-1]))
 
     def embed_text(self, states: TextStates, tokens: Tokens) -> TextEmbedding:
-        """Pool the last layer and project it."""
-        return TextEmbedding(self.text(pooled(states.hidden[-1], states.mask, self.pooling)))
+        """Pool the chosen layers and project their mean.
+
+        Raises:
+            InputError: the text encoder has no such layer.
+        """
+        count = len(states.hidden)
+        if not all(-count <= layer < count for layer in self.layers):
+            raise InputError(f"the text encoder has layers up to {count - 1}", field="heads.options.layers")
+        found = [pooled(states.hidden[layer], states.mask, self.pooling) for layer in self.layers]
+        return TextEmbedding(self.text(torch.stack(found).mean(dim=0) if len(found) > 1 else found[0]))
 
 
 def pooled(last: Tensor, mask: Tensor, how: str) -> Tensor:

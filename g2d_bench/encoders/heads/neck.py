@@ -35,14 +35,15 @@ class Neck(nn.Module):
         super().__init__()
         self.width = dim + appended
         self.projection = projection(kind, width, dim, **layers)
-        self.constant = nn.Parameter(torch.zeros(appended)) if appended else None
+        # In the form in which BioViL-T keeps it, as a map of one cell.
+        self.constant = nn.Parameter(torch.zeros(1, appended, 1, 1)) if appended else None
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Project [N, width] to [N, dim + appended]."""
         found: Tensor = self.projection(vectors)
         if self.constant is None:
             return found
-        return torch.cat([found, self.constant.expand(len(found), -1)], dim=1)
+        return torch.cat([found, self.constant.flatten(1).expand(len(found), -1)], dim=1)
 
 
 class NeckedHeads(Heads):

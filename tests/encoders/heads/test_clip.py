@@ -51,3 +51,17 @@ def test_no_cells_where_they_are_not_as_wide_as_the_vector() -> None:
 def test_an_unknown_pooling() -> None:
     with pytest.raises(InputError, match="must be one of cls, mean, eos, max"):
         ClipHeads(6, 5, pooling="first")  # type: ignore[arg-type]
+
+
+def test_several_layers_are_averaged() -> None:
+    """As MedCLIP's text side: the mean over tokens of layers 1, 2 and the last, then over these."""
+    torch.manual_seed(2)
+    heads = ClipHeads(6, 5, dim=3, bias=False, pooling="mean", layers=[1, 2, -1]).eval()
+    hidden = tuple(torch.randn(2, 4, 5) for _ in range(5))
+    text = heads.embed_text(TextStates(hidden, None, MASK), {})
+    mean = sum((pooled(hidden[n], MASK, "mean") for n in (1, 2, 4)), torch.zeros(2, 5)) / 3
+    torch.testing.assert_close(text.vector, mean @ heads.state_dict()["text.weight"].T)
+    with pytest.raises(InputError, match="has layers up to 1"):
+        heads.embed_text(TextStates(hidden[:2], None, MASK), {})
+    with pytest.raises(InputError, match="names no layer"):
+        ClipHeads(6, 5, layers=[])

@@ -42,9 +42,9 @@ def test_constants_follow_the_projection() -> None:
     """BioViL-T: the place of a previous image that is not there."""
     heads = make_heads("biovil", **SHAPE, neck={"dim": 3, "appended": 2}).eval()
     state = heads.state_dict()
-    assert state["neck.constant"].shape == (2,)
+    assert state["neck.constant"].shape == (1, 2, 1, 1)
     assert state["heads.image_projector.0.weight"].shape[1] == 5
-    heads.load_state_dict(state | {"neck.constant": torch.tensor([3.0, -1.0])})
+    heads.load_state_dict(state | {"neck.constant": torch.tensor([3.0, -1.0]).reshape(1, 2, 1, 1)})
     assert heads.neck(torch.zeros(4, 10))[:, 3:].tolist() == [[3.0, -1.0]] * 4  # type: ignore[operator]
 
 
