@@ -9,6 +9,7 @@ from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import HUB, TIMM, EncoderCard
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.objective import CONTROLS
+from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.encoders.weights import weights_state
 from g2d_bench.errors import InputError
@@ -71,36 +72,39 @@ def make_cells(
             raise InputError(f"encoder {card.name!r} has no pre-trained decoder", field="--encoder")
     skipped = [Skipped(name, reason) for name, reason in refused.items()]
     skipped += [
-        Skipped(f"{name} in {task.name}", "a pre-trained decoder only segments")
+        Skipped(f"{name} in {task.name}", f"takes no pre-trained decoder under {protocol}")
         for name in named
         for task in cards
-        if not takes(task, name)
+        if not takes(task, name, rule)
     ]
     if not named:
         named, without_weights = _default_encoders(catalogue, weights)
         skipped += without_weights
-    skipped += [
+    absent = [
         Skipped(f"{name} in {task.name}", f"its card has no embeddings of {task.dataset}")
         for name in named
         for task in cards
         if not embedded(catalogue.encoders[name.removesuffix(DECODER)], task)
     ]
+    skipped += absent
     cells = [
         Cell(task=task.name, fraction=fraction, protocol=rule.name, seed=seed, encoder=encoder)
         for task in cards
         for fraction in (sorted(fractions or task.fractions) if KINDS[task.kind].trained else (1.0,))
         for seed in (seeds if KINDS[task.kind].trained else seeds[:1])
         for encoder in named
-        if takes(task, encoder) and embedded(catalogue.encoders[encoder.removesuffix(DECODER)], task)
+        if takes(task, encoder, rule)
+        and embedded(catalogue.encoders[encoder.removesuffix(DECODER)], task)
     ]
     if not cells:
         if not cards:
             raise InputError(f"protocol {protocol!r} fits no task", field="--protocol")
-        if not any(takes(task, name) for task in cards for name in named or ("",)):
+        if not any(takes(task, name, rule) for task in cards for name in named or ("",)):
             what = ", ".join(task.name for task in cards)
-            raise InputError(f"a pre-trained decoder only segments; {what} takes none", field="--encoder")
-        if len(skipped) > len(refused):
-            raise InputError(f"{skipped[-1].name}: {skipped[-1].reason}", field="--encoder")
+            reason = f"a pre-trained decoder only segments, by training; {what} takes none under {protocol}"
+            raise InputError(reason, field="--encoder")
+        if absent:
+            raise InputError(f"{absent[0].name}: {absent[0].reason}", field="--encoder")
         raise InputError("no encoder with usable weights is left to run", field="--encoder")
     return cells, skipped
 
@@ -149,8 +153,9 @@ def variants(card: EncoderCard) -> tuple[str, ...]:
     return (card.name, card.name + DECODER) if card.decoder else (card.name,)
 
 
-def takes(task: TaskCard, encoder: str) -> bool:
+def takes(task: TaskCard, encoder: str, protocol: Protocol) -> bool:
     """Say whether an encoder variant is meaningful for a task: not every kind takes a decoder."""
+<<<<<<< HEAD
     return KINDS[task.kind].decoder or not encoder.endswith(DECODER)
 
 
@@ -160,3 +165,6 @@ def embedded(card: EncoderCard, task: TaskCard) -> bool:
     A card that names no file at all is given one, of whatever data set, on the command line.
     """
     return card.embeddings is None or not card.embeddings.files or task.dataset in card.embeddings.files
+=======
+    return not encoder.endswith(DECODER) or KINDS[task.kind].decoder(task, protocol)
+>>>>>>> int
