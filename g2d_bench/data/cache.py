@@ -27,9 +27,7 @@ from g2d_bench.readers.fit import Fit
 from g2d_bench.readers.images import DECODE_VERSION, GEOMETRY_VERSION, Letterbox
 
 
-def pixels_content(
-    manifest: Manifest, size: int, cut_from: int | None = None, fit: Fit | None = None
-) -> str:
+def pixels_content(manifest: Manifest, size: int, cut_from: int | None = None, fit: Fit | None = None) -> str:
     """Name the content of a pixel table, for the keys of what is computed from it.
 
     Args:

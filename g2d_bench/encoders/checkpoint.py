@@ -117,7 +117,9 @@ def match(checkpoint: Checkpoint, layout: Layout, body: nn.Module) -> LoadReport
         bare = name.removeprefix(prefix)
         return bare, renamed(bare, layout)
 
-    place = "under " + " or ".join(map(repr, layout.prefixes)) if any(layout.prefixes) else "of this architecture"
+    place = (
+        "under " + " or ".join(map(repr, layout.prefixes)) if any(layout.prefixes) else "of this architecture"
+    )
     blank = LoadReport(checkpoint.file, layout.layout, layout.expect)
     return _fit(blank, state, body, sort, place, drop=layout.drop, missing_ok=layout.missing_ok)
 
