@@ -1,7 +1,7 @@
-"""Write the page of encoders from their cards: ``python docs/encoders.py`` writes ``encoders.md`` beside this file.
+"""Write the page of encoders from their cards: ``python docs/encoders.py`` writes ``encoders.md`` here.
 
-``python docs/encoders.py FOLDER`` also measures on the films (PNG, JPEG) in a folder. A number of the page that
-is larger than what is found stays: it was found on films that are not here.
+``python docs/encoders.py FOLDER`` also measures on the films (PNG, JPEG) in a folder. Without one, a number
+of the page that is larger than what is found stays: it was found on films that are not here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,31 @@ WAYS = {
     ),
 }
 WAY = {name: way for way, names in WAYS.items() for name in names} | {"xraysiglip.b16-512": "transformers"}
-"""Against whose preprocessing a card's input is measured; others letterbox as GLoRIA's and MGCA's code does."""
+"""Against whose preprocessing a card's input is measured; others letterbox as GLoRIA's and MGCA's code do."""
+
+
+HEAD = """
+This page is made from the cards in `baselines/` by `python docs/encoders.py`. It lists the encoders of
+published scale. None of their weights is shipped; [add-an-encoder.md](add-an-encoder.md) says how a file is
+given and how a card is written. `g2d-bench doctor --encoder NAME --checkpoint FILE` says whether a file fits.
+open_clip is installed by
+`pip install 'g2d-bench[encoders]'`. No code that lies beside weights is ever run.
+
+## What can be measured
+
+Kinds that ask an image's vector or maps (classification, segmentation, detection) run with every encoder.
+Zero-shot, grounding and phrase tasks need its text side, too; without one their cells say `n/a` and why.
+""".strip().split("\n")
+INPUT = """
+The tensor that an encoder is given, against the one that its library's own preprocessing makes of the same
+film: the largest difference of any pixel, and the mean difference on the worst film, in the units of the
+tensor. Measured on a generated film and on real ones. `letterbox` stands for the area-averaged letterbox of
+GLoRIA's and MGCA's code, which is this package's own. What is left comes from rounding to whole grey values
+between the steps, from the borders of padding (`chexzero`, `medclip`), and for `rad-dino.dinov2` from the
+centre of an odd rest, which lies a pixel beside the one of transformers. `biovil.r50` is older than this
+table: it is given the whole film, where the publisher crops. Tasks that ask where something is show every
+encoder the whole film, letterboxed, whatever its card says.
+""".strip().split("\n")
 
 
 def generated_film() -> Film:
@@ -80,7 +104,9 @@ def prepare_of(card: EncoderCard) -> Prepare:
                 size={"shortest_edge": image.resize or size}, crop_size=square, resample=resample, **three
             )
         )
-        return lambda film: processor(Image.fromarray(film).convert("RGB"), return_tensors="pt")["pixel_values"][0]
+        return lambda film: processor(Image.fromarray(film).convert("RGB"), return_tensors="pt")[
+            "pixel_values"
+        ][0]
     if way == "open_clip":
         from open_clip.transform import image_transform
 
@@ -94,7 +120,9 @@ def prepare_of(card: EncoderCard) -> Prepare:
     if way == "torchvision":
         from torchvision import transforms
 
-        how = transforms.InterpolationMode(image.interpolation if image.interpolation != "area" else "bilinear")
+        how = transforms.InterpolationMode(
+            image.interpolation if image.interpolation != "area" else "bilinear"
+        )
         first = (
             [transforms.Resize(image.resize or size, how), transforms.CenterCrop(size)]
             if image.fit != "stretch"
@@ -138,8 +166,10 @@ def _medclip(film: Film, size: int, mean: float, std: float) -> Tensor:
 
 
 def _torchxrayvision(film: Film, size: int) -> Tensor:
-    """Cut out the centre, bring it to [-1024, 1024], and scale it by the engine ``cv2``; linear when enlarging,
-    as its default engine does."""
+    """Cut out the centre, bring it to [-1024, 1024], and scale it by the engine ``cv2``.
+
+    Linear when enlarging, as its default engine does.
+    """
     import cv2
 
     side = min(film.shape)
@@ -229,14 +259,7 @@ def render(differences: dict[str, tuple[float, float]]) -> str:
     lines = [
         "# Encoders",
         "",
-        "This page is made from the cards in `baselines/` by `python docs/encoders.py`. It lists the encoders of published",
-        "scale. None of their weights is shipped; [add-an-encoder.md](add-an-encoder.md) says how a file is given and how a card is",
-        "written. `g2d-bench doctor --encoder NAME --checkpoint FILE` says whether a file fits.",
-        "",
-        "## What can be measured",
-        "",
-        "Kinds that ask an image's vector or maps (classification, segmentation, detection) run with every encoder. Zero-shot,",
-        "grounding and phrase tasks need its text side, too; without one their cells say `n/a` and why.",
+        *HEAD,
         "",
         *table(
             ("card", "library, model", "input", "text side", "runs", "licence"),
@@ -272,13 +295,7 @@ def render(differences: dict[str, tuple[float, float]]) -> str:
         "",
         "## The input, held against each library",
         "",
-        "The tensor that an encoder is given, against the one that its library's own preprocessing makes of the same film: the",
-        "largest difference of any pixel, and the mean difference on the worst film, in the units of the tensor. Measured on a",
-        "generated film and on real ones. `letterbox` stands for the area-averaged letterbox of GLoRIA's and MGCA's code, which is",
-        "this package's own. What is left comes from rounding to whole grey values between the steps, from the borders of padding",
-        "(`chexzero`, `medclip`), and for `rad-dino.dinov2` from the centre of an odd rest, which lies a pixel beside the one of",
-        "transformers. `biovil.r50` is older than this table: it is given the whole film, where the publisher crops.",
-        "Tasks that ask where something is show every encoder the whole film, letterboxed, whatever its card says.",
+        *INPUT,
         "",
         *table(
             ("card", "against", "largest", "mean"),

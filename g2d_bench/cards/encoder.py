@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from g2d_bench.cards.image import ImageInput
+from g2d_bench.cards.image import ImageInput as ImageInput
 from g2d_bench.cards.library import CONVERTERS
 from g2d_bench.cards.objective import CONTROLS, OBJECTIVES, OTHER
 from g2d_bench.cards.parts import Embeddings, HeadsOptions
@@ -187,8 +187,8 @@ class EncoderCard(_Table):
         title: as it stands in tables.
         paper: citation, one line; empty for the references (random, ImageNet).
         licence: of the weights, as far as known.
-        licence_id: its SPDX identifier, or ``LicenseRef-NAME`` for one that SPDX does not list; empty where it
-            is not known.
+        licence_id: its SPDX identifier, or ``LicenseRef-NAME`` for one that SPDX does not list; empty where
+            it is not known.
         terms: address at which the terms are read, and accepted where ``gated``.
         gated: whether the publisher gives the weights to those alone who accepted the terms.
         source: where the weights are, in a clause.

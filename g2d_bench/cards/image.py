@@ -36,8 +36,8 @@ class ImageInput(BaseModel):
             model that does otherwise is refused. Where it is left out it is the library's own, which must be
             the class token where a model has tokens.
         fit: how a film becomes a square: ``letterbox`` (scaled to fit, padded with black), ``stretch`` (both
-            sides scaled for themselves) or ``crop`` (shortest side scaled, centre taken). Tasks that ask where
-            something is see the whole film: they are given letterboxes whatever stands here.
+            sides scaled for themselves) or ``crop`` (shortest side scaled, centre taken). Tasks that ask
+            where something is see the whole film: they are given letterboxes whatever stands here.
         interpolation: ``area``, or one of Pillow's filters, which average when they shrink.
         resize: side to which the film is brought first: the shortest one before a crop, that of a first
             letterbox or square otherwise; ``size`` where it is left out.

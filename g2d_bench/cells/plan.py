@@ -93,8 +93,7 @@ def make_cells(
         for fraction in (sorted(fractions or task.fractions) if KINDS[task.kind].trained else (1.0,))
         for seed in (seeds if KINDS[task.kind].trained else seeds[:1])
         for encoder in named
-        if takes(task, encoder, rule)
-        and embedded(catalogue.encoders[encoder.removesuffix(DECODER)], task)
+        if takes(task, encoder, rule) and embedded(catalogue.encoders[encoder.removesuffix(DECODER)], task)
     ]
     if not cells:
         if not cards:
@@ -155,8 +154,7 @@ def variants(card: EncoderCard) -> tuple[str, ...]:
 
 def takes(task: TaskCard, encoder: str, protocol: Protocol) -> bool:
     """Say whether an encoder variant is meaningful for a task: not every kind takes a decoder."""
-<<<<<<< HEAD
-    return KINDS[task.kind].decoder or not encoder.endswith(DECODER)
+    return not encoder.endswith(DECODER) or KINDS[task.kind].decoder(task, protocol)
 
 
 def embedded(card: EncoderCard, task: TaskCard) -> bool:
@@ -165,6 +163,3 @@ def embedded(card: EncoderCard, task: TaskCard) -> bool:
     A card that names no file at all is given one, of whatever data set, on the command line.
     """
     return card.embeddings is None or not card.embeddings.files or task.dataset in card.embeddings.files
-=======
-    return not encoder.endswith(DECODER) or KINDS[task.kind].decoder(task, protocol)
->>>>>>> int

@@ -55,6 +55,10 @@ class ImageEncoder(nn.Module):
             tell its maps, or makes its vector otherwise than the card says.
     """
 
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    num_features: int
+
     def __init__(
         self,
         model: str,
@@ -75,26 +79,8 @@ class ImageEncoder(nn.Module):
             model, options, channels=channels, folder=folder, pretrained=pretrained
         )
         self.plan = found.plan(self.body, model, options, pool)
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """C_k of the pyramid."""
-        return self.plan.channels
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Input pixels per map cell of the pyramid, of the (upsampled) input."""
-        return self.plan.strides
-
-    @property
-    def num_features(self) -> int:
-        """Length of the pooled vector."""
-        return self.plan.num_features
-
-    @property
-    def blocks(self) -> tuple[int, ...]:
-        """Which blocks of a transformer make the pyramid; empty for other models."""
-        return self.plan.blocks
+        self.channels, self.strides = self.plan.channels, self.plan.strides
+        self.num_features, self.blocks = self.plan.num_features, self.plan.blocks
 
     @property
     def input_size(self) -> int | None:

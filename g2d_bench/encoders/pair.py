@@ -47,7 +47,7 @@ class PairText(nn.Module):
         self.tokenizer = _Vocabulary(vocabulary)
         self._tokenize = tokenize
         if not hasattr(tower, "config"):
-            self.bert.config = SimpleNamespace(num_hidden_layers=layers)
+            self.bert.__dict__["config"] = SimpleNamespace(num_hidden_layers=layers)
 
     def tokenize(
         self, texts: Sequence[str], max_length: int | None = None, *, host: bool = False

@@ -42,7 +42,7 @@ def text_folder(card: EncoderCard, file: Path) -> Path | None:
 
 
 def source_folder(source: str, file: Path) -> Path | None:
-    """Find the folder of ``hf-hub:NAME@REVISION``, ``local-dir:PATH`` or ``library``; see :func:`text_folder`."""
+    """Find the folder of ``hf-hub:NAME@REVISION``, ``local-dir:PATH``, ``library``: :func:`text_folder`."""
     if source == LIBRARY:
         return file.parent
     if source.startswith(LOCAL):

@@ -14,7 +14,8 @@ def test_the_three_libraries_are_found_by_name() -> None:
 
 def test_their_names_cost_no_import() -> None:
     code = (
-        "import sys; from g2d_bench.cards.library import LIBRARIES, CONVERTERS; LIBRARIES.names; CONVERTERS.names; "
+        "import sys; from g2d_bench.cards.library import LIBRARIES, CONVERTERS; "
+        "LIBRARIES.names; CONVERTERS.names; "
         "assert not {'torch', 'timm', 'transformers', 'open_clip'} & sys.modules.keys()"
     )
     assert run([sys.executable, "-c", code], check=False).returncode == 0

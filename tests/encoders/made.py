@@ -38,7 +38,12 @@ TINY: dict[str, dict[str, Any]] = {
     "vit_base_patch16_dinov3": {**VIT, "img_size": 32, "global_pool": "token"},
     "eva02_small_patch14_224": {**VIT, "img_size": 32, "patch_size": 16, "ref_feat_shape": [14, 14]},
     "eva02_base_patch14_224": {**VIT, "img_size": 32, "patch_size": 16, "ref_feat_shape": [14, 14]},
-    "swin_base_patch4_window7_224": {"embed_dim": 8, "num_heads": [1, 1, 2, 2], "img_size": 64, "window_size": 2},
+    "swin_base_patch4_window7_224": {
+        "embed_dim": 8,
+        "num_heads": [1, 1, 2, 2],
+        "img_size": 64,
+        "window_size": 2,
+    },
 }
 """Options with which timm's models have as many entries of the same names, in a few kilobytes."""
 _TOWER = {"hidden_size": 24, "intermediate_size": 32, "num_attention_heads": 2}
@@ -57,13 +62,13 @@ HF: dict[str, dict[str, Any]] = {
         },
     },
 }
-CLIP = {
+CLIP: dict[str, Any] = {
     "embed_dim": 16,
     "quick_gelu": True,
     "vision_cfg": {"image_size": 64, "layers": 12, "width": 64, "patch_size": 16},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2},
 }
-_HF_TEXT = {
+_HF_TEXT: dict[str, Any] = {
     "hf_proj_type": "mlp",
     "hf_pooler_type": "cls_last_hidden_state_pooler",
     "hf_model_pretrained": False,
@@ -92,7 +97,7 @@ def tiny(name: str) -> EncoderCard:
 
 
 def bert_folder(folder: Path) -> BertModel:
-    """Write configuration, tokenizer and weights of a small BERT as the hub has them, and return the model."""
+    """Write configuration, tokenizer and weights of a small BERT as the hub has them; return the model."""
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
@@ -282,7 +287,11 @@ def _open_clip(name: str, folder: Path) -> tuple[Any, Reference]:
         bert_folder(place)
         told |= {"hf_model_name": str(place), "hf_model_pretrained": False}
     kind = open_clip.CustomTextCLIP if told.get("hf_model_name") else open_clip.CLIP
-    said = {"vision_cfg": options["vision_cfg"], "text_cfg": told, "quick_gelu": options.get("quick_gelu", False)}
+    said = {
+        "vision_cfg": options["vision_cfg"],
+        "text_cfg": told,
+        "quick_gelu": options.get("quick_gelu", False),
+    }
     model: Any = stirred(kind(embed_dim=options["embed_dim"], **said))
     state = model.state_dict()
     return state, lambda x: model.encode_image(x)

@@ -35,5 +35,7 @@ def test_a_library_is_called_as_its_package(monkeypatch: pytest.MonkeyPatch) -> 
         raise ModuleNotFoundError("No module named 'open_clip'")
 
     monkeypatch.setattr(Registry, "__getitem__", gone)
-    with pytest.raises(InputError, match=r"image.library: open_clip is not installed .*g2d-bench\[encoders\]"):
+    with pytest.raises(
+        InputError, match=r"image.library: open_clip is not installed .*g2d-bench\[encoders\]"
+    ):
         library_of("open_clip")

@@ -1,4 +1,4 @@
-"""The encoders that people compare: a file with the published names loads whole, and gives its own numbers."""
+"""The encoders that people compare: a file with the published names loads whole and gives its numbers."""
 
 from __future__ import annotations
 

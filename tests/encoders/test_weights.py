@@ -106,8 +106,12 @@ def test_a_hub_file_is_looked_for_in_the_cache(monkeypatch: pytest.MonkeyPatch, 
         return None
 
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", look)
-    card = hub_card("hf-hub:somebody/model@v1:weights/model.safetensors", gated=True, terms="https://x.org/terms")
-    with pytest.raises(InputError, match=r"after its terms were accepted at https://x.org/terms, or give a file"):
+    card = hub_card(
+        "hf-hub:somebody/model@v1:weights/model.safetensors", gated=True, terms="https://x.org/terms"
+    )
+    with pytest.raises(
+        InputError, match=r"after its terms were accepted at https://x.org/terms, or give a file"
+    ):
         weights_file(card)
     assert asked == [("somebody/model", "weights/model.safetensors", "v1")]
 

@@ -56,5 +56,11 @@ def test_an_area_averaged_crop_cuts_before_it_averages() -> None:
 
 
 def test_names_tell_ways_apart() -> None:
-    ways = [Fit("crop"), Fit("stretch"), Fit("crop", "bicubic"), Fit("crop", "bicubic", 80), Fit("crop", floor=True)]
+    ways = [
+        Fit("crop"),
+        Fit("stretch"),
+        Fit("crop", "bicubic"),
+        Fit("crop", "bicubic", 80),
+        Fit("crop", floor=True),
+    ]
     assert len({way.name for way in ways}) == len(ways)

@@ -1,7 +1,7 @@
 """DINOv2's own checkpoints, whose blocks may stand in chunks, as a vision transformer of timm.
 
-Source: Oquab et al., TMLR 2024, and the names of its code: with ``block_chunks > 0``, as in training, block N is
-``blocks.CHUNK.N``; ``register_tokens``; ``mask_token``, which is of use in training alone.
+Source: Oquab et al., TMLR 2024, and the names of its code: with ``block_chunks > 0``, as in training, block N
+is ``blocks.CHUNK.N``; ``register_tokens``; ``mask_token``, which is of use in training alone.
 """
 
 from __future__ import annotations

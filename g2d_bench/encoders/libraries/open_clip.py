@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import open_clip
-import torch
 from open_clip.model import _build_text_tower, _build_vision_tower
 from open_clip.tokenizer import HFTokenizer
 from torch import Tensor, nn
@@ -30,7 +29,14 @@ if TYPE_CHECKING:
 CONFIG = "open_clip_config.json"
 """How the hub's repositories of open_clip call their configuration."""
 
-_TEXT = ("transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection", "cls_emb")
+_TEXT = (
+    "transformer.",
+    "token_embedding.",
+    "positional_embedding",
+    "ln_final.",
+    "text_projection",
+    "cls_emb",
+)
 """How names of a text tower begin that has no prefix."""
 
 
@@ -79,7 +85,9 @@ class OpenClip(Library):
         if tower.attn_pool is not None:
             own = "map"
         if pool not in (None, "library", own):
-            raise InputError(f"open_clip's {model} pools by {own!r}, the card says {pool!r}", field="image.pool")
+            raise InputError(
+                f"open_clip's {model} pools by {own!r}, the card says {pool!r}", field="image.pool"
+            )
         width, patch = int(tower.ln_post.normalized_shape[0]), int(tower.patch_size[0])
         blocks = spaced(len(tower.transformer.resblocks))
         levels = len(blocks)

@@ -41,7 +41,9 @@ class Timm(Library):
     ) -> nn.Module:
         """Make a model; see :meth:`Library.build`."""
         # TOML gives lists where timm compares tuples.
-        arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+        arguments = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in options.items()
+        }
         if not timm.is_model(model):
             raise InputError(f"timm has no {model!r}; {_nearest(model)}", field="image.model")
         for key in options:
@@ -75,10 +77,13 @@ class Timm(Library):
         prefix = getattr(body, "num_prefix_tokens", None)
         inside: Any = getattr(body, "patch_embed", None)
         fixed = getattr(inside, "strict_img_size", False) and getattr(inside, "img_size", None)
+        widths: dict[str, Any] = {
+            name: getattr(body, name, None) for name in ("head_hidden_size", "num_features")
+        }
         return Plan(
             channels,
             strides,
-            int(getattr(body, "head_hidden_size", None) or body.num_features),
+            int(widths["head_hidden_size"] or widths["num_features"]),
             int(fixed[0]) if fixed else None,
             blocks,
             prefix=int(prefix or 0),

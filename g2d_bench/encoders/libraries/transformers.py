@@ -70,11 +70,12 @@ class Transformers(Library):
             blank = torch.zeros(1, int(getattr(config, "num_channels", 3)), side, side)
             output = _run(body, blank)
         levels = _levels(output)
+        blocks: tuple[int, ...] = ()
         if levels:
             shapes = [level.shape for level in levels]
             channels = tuple(int(shape[1]) for shape in shapes)
             strides = tuple(round(side / int(shape[-1])) for shape in shapes)
-            prefix, blocks, width = 0, (), channels[-1]
+            prefix, width = 0, channels[-1]
         else:
             last = output.last_hidden_state
             cells = side // max(patch, 1)

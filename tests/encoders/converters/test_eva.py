@@ -36,6 +36,10 @@ def test_evas_own_names_become_timms(model: str) -> None:
 
 
 def test_masked_pretrainings_last_normalisation_comes_after_the_mean() -> None:
-    entries = {"mask_token": torch.zeros(1, 1, 2), "norm.weight": torch.ones(2), "lm_head.weight": torch.ones(2)}
+    entries = {
+        "mask_token": torch.zeros(1, 1, 2),
+        "norm.weight": torch.ones(2),
+        "lm_head.weight": torch.ones(2),
+    }
     assert list(convert(entries)) == ["fc_norm.weight"]
     assert list(convert({"norm.weight": torch.ones(2)})) == ["norm.weight"]

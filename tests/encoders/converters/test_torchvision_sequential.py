@@ -18,4 +18,7 @@ def test_children_of_a_cut_resnet_get_their_names() -> None:
 
 
 def test_other_entries_keep_their_names() -> None:
-    assert list(convert({"fc.weight": torch.zeros(1), "12.weight": torch.zeros(1)})) == ["fc.weight", "12.weight"]
+    assert list(convert({"fc.weight": torch.zeros(1), "12.weight": torch.zeros(1)})) == [
+        "fc.weight",
+        "12.weight",
+    ]

@@ -39,7 +39,13 @@ def card(options: dict[str, Any], size: int, drop: list[str]) -> EncoderCard:
             "title": "Mine",
             "objective": "other",
             "scale": "published",
-            "image": {"library": "open_clip", "model": "mine", "options": options, "size": size, "pool": "library"},
+            "image": {
+                "library": "open_clip",
+                "model": "mine",
+                "options": options,
+                "size": size,
+                "pool": "library",
+            },
             "checkpoint": [{"layout": "plain", "prefix": "visual.", "drop": drop, "expect": 1}],
             "text": {"source": "library", "max_length": 16},
         }

@@ -31,7 +31,12 @@ FAMILIES: list[tuple[str, dict[str, Any], str | None, int]] = [
     ("convnext_atto", {"dims": [8, 8, 16, 16], "depths": [1, 1, 1, 1]}, None, 64),
     ("densenet121", {"growth_rate": 4, "block_config": [1, 1, 1, 1]}, None, 64),
     ("efficientnet_b0", {}, None, 64),
-    ("davit_tiny", {"embed_dims": [8, 8, 16, 16], "num_heads": [1, 1, 2, 2], "depths": [1, 1, 1, 1]}, None, 64),
+    (
+        "davit_tiny",
+        {"embed_dims": [8, 8, 16, 16], "num_heads": [1, 1, 2, 2], "depths": [1, 1, 1, 1]},
+        None,
+        64,
+    ),
 ]
 
 
