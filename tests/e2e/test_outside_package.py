@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -155,4 +156,6 @@ def test_a_package_ships_weights(command: Command, tmp_path: Path) -> None:
     done = command("doctor", "--encoder", "heavy")
     assert done.returncode == 0, done.stderr
     assert f"weights     {cards / 'heavy.safetensors'}" in done.stdout
-    assert "layout      g2d-bench: 120 of 120 entries loaded" in done.stdout
+    found = re.search(r"layout      g2d-bench: (\d+) of (\d+) entries loaded", done.stdout)
+    assert found is not None
+    assert found[1] == found[2]
