@@ -158,7 +158,7 @@ class GivenText(nn.Module):
         super().__init__()
         assert given.text_vectors is not None
         vectors = torch.from_numpy(given.text_vectors)
-        self.bert = nn.Embedding(*vectors.shape).requires_grad_(False)
+        self.bert = nn.Embedding(len(vectors), vectors.shape[1]).requires_grad_(False)
         self.bert.weight.copy_(vectors)
         self.tokenizer = _Vocabulary(given.texts)
         self._places = {text: n for n, text in enumerate(given.texts)}
