@@ -183,7 +183,7 @@ class EncoderCard(_Table):
     """An encoder under comparison (``baselines/*.toml``).
 
     Attributes:
-        name: file stem; ``model`` at phantom scale, ``model.tag`` at published scale.
+        name: file stem; ``model``, or ``model.tag`` where a method has several encoders.
         title: as it stands in tables.
         paper: citation, one line; empty for the references (random, ImageNet).
         licence: of the weights, as far as known.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
 from g2d_bench.cards.library import LIBRARIES, known
 from g2d_bench.errors import did_you_mean
-from g2d_bench.readers.fit import Fit
+
+if TYPE_CHECKING:
+    from g2d_bench.readers.fit import Fit
 
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 Pool = Literal["token", "mean", "map", "library"]
@@ -105,5 +107,7 @@ class ImageInput(BaseModel):
     @property
     def frame(self) -> Fit | None:
         """How a film becomes a square, or None for a letterbox by area averaging."""
+        from g2d_bench.readers.fit import Fit
+
         fit = Fit(self.fit, self.interpolation, self.resize, floor=known(self.library) == "transformers")
         return None if (self.fit, self.interpolation, self.resize) == ("letterbox", "area", None) else fit

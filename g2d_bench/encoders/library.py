@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -16,11 +16,25 @@ from g2d_bench.errors import InputError
 if TYPE_CHECKING:
     from g2d_bench.cards.encoder import EncoderCard
     from g2d_bench.encoders.checkpoint import LoadReport
-    from g2d_bench.encoders.image import ImageEncoder
-    from g2d_bench.encoders.published import TextSide
 
 LEVELS = 4
 """How many evenly spaced blocks of a transformer with tokens of one size make its pyramid."""
+
+
+class TextSide(NamedTuple):
+    """A text encoder and its heads, or why there is none.
+
+    Attributes:
+        text: the text encoder: a :class:`~g2d_bench.encoders.text.TextEncoder` or what stands in its place.
+        heads: the projection heads: a :class:`~g2d_bench.encoders.heads.base.Heads`.
+        reports: how their entries fitted, text encoder first.
+        reason: why there is none, in a clause; empty if there is one.
+    """
+
+    text: Any
+    heads: Any
+    reports: tuple[LoadReport, ...]
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -93,12 +107,12 @@ class Library(ABC):
         """Return the folder with the configuration of a weights file, where the library has such folders."""
         return None
 
-    def load(self, card: EncoderCard, image: ImageEncoder, file: Path) -> LoadReport | None:
+    def load(self, card: EncoderCard, image: Any, file: Path) -> LoadReport | None:
         """Load a weights file in the library's own way; None where it is matched name by name."""
         return None
 
     def text_side(
-        self, card: EncoderCard, image: ImageEncoder, file: Path, *, download: bool = False
+        self, card: EncoderCard, image: Any, file: Path, *, download: bool = False
     ) -> TextSide | None:
         """Build and load the text side of the same model; None where the library has no models with one."""
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from g2d_bench.cards.encoder import FOLDER, LIBRARY, EncoderCard, Layout, Part
 from g2d_bench.encoders.checkpoint import Checkpoint, LoadReport, load_into, match_part, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder
-from g2d_bench.encoders.library import library_of
+from g2d_bench.encoders.library import TextSide, library_of
 from g2d_bench.encoders.shadow import shadow
 from g2d_bench.encoders.text_folder import absent, download_folder, folder_weights, text_folder
 from g2d_bench.encoders.wrapped import layout_state
@@ -22,22 +22,6 @@ if TYPE_CHECKING:
     from g2d_bench.encoders.decoder import UNetDecoder
     from g2d_bench.encoders.heads.base import Heads
     from g2d_bench.encoders.text import TextEncoder
-
-
-class TextSide(NamedTuple):
-    """A published text encoder and its heads, or why there is none.
-
-    Attributes:
-        text: the text encoder.
-        heads: the projection heads.
-        reports: how their entries fitted, text encoder first.
-        reason: why there is none, in a clause; empty if there is one.
-    """
-
-    text: TextEncoder | None
-    heads: Heads | None
-    reports: tuple[LoadReport, ...]
-    reason: str
 
 
 def load_decoder(layout: Layout, opened: Checkpoint, image: ImageEncoder) -> UNetDecoder | None:

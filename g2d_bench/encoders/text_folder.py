@@ -75,7 +75,8 @@ def download_folder(card: EncoderCard, file: Path) -> Path:
         wanted = [*_SMALL, *(WEIGHTS_FILES if takes_weights(card) else ())]
         try:
             name, revision = _parts(card.text.source)
-            return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+            pinned = {} if revision is None else {"revision": revision}
+            return Path(snapshot_download(name, allow_patterns=wanted, **pinned))
         except Exception as error:  # offline, unknown name, full disk: each library version raises its own
             raise InputError(f"{absent(card, file)} ({first_line(error)})") from None
     raise InputError(absent(card, file))

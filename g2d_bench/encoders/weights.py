@@ -250,8 +250,9 @@ def in_hub_cache(repository: str, files: Sequence[str], revision: str | None = N
     """Return the first of some files of a hub's repository that is in the Hugging Face cache."""
     from huggingface_hub import try_to_load_from_cache
 
+    wanted = {} if revision is None else {"revision": revision}
     for file in files:
-        found = try_to_load_from_cache(repository, file, revision=revision)
+        found = try_to_load_from_cache(repository, file, **wanted)
         if isinstance(found, str):
             return Path(found)
     return None

@@ -57,7 +57,7 @@ def test_every_cell_ends_with_a_number_or_a_reason(
     monkeypatch.chdir(tmp_path)
     tasks = list(Catalogue.open().tasks)
     for dataset in sorted({task.dataset for task in tasks}):
-        ensure(dataset, root=tmp_path / "data", count=120, size=64, workers=1)
+        ensure(dataset, root=tmp_path / "data", count=60, size=64, workers=1)
     file, _ = made.write(name, tmp_path / "weights")
     card = made.tiny(name).model_copy(update={"ensemble": 1, "scale": "phantom", "weights": ""})
     layouts = [one.model_copy(update={"expect": 1}) for one in card.checkpoint]

@@ -31,7 +31,7 @@ Reference = Callable[[Tensor], Tensor]
 VIT = {"embed_dim": 24, "num_heads": 2}
 TINY: dict[str, dict[str, Any]] = {
     "resnet50": {"channels": [8, 8, 8, 8]},
-    "densenet121": {"growth_rate": 4, "num_init_features": 8},
+    "densenet121": {"growth_rate": 4},
     "vit_base_patch16_224": {**VIT, "img_size": 32},
     "vit_base_patch14_dinov2": {**VIT, "img_size": 56},
     "vit_large_patch14_dinov2": {**VIT, "img_size": 32, "patch_size": 16},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import open_clip
 from open_clip.model import _build_text_tower, _build_vision_tower
@@ -16,15 +16,11 @@ from g2d_bench.cards.encoder import HUB, EncoderCard, Part
 from g2d_bench.cards.encoder import LIBRARY as OF_LIBRARY
 from g2d_bench.cards.library import LIBRARIES
 from g2d_bench.encoders.checkpoint import load_into, match_part, open_checkpoint
-from g2d_bench.encoders.library import Library, Plan, spaced
+from g2d_bench.encoders.library import Library, Plan, TextSide, spaced
 from g2d_bench.encoders.pair import Matrix, PairHeads, PairText, Pooled
 from g2d_bench.encoders.text_folder import absent, download_folder, text_folder
 from g2d_bench.encoders.weights import first_line
 from g2d_bench.errors import InputError, did_you_mean
-
-if TYPE_CHECKING:
-    from g2d_bench.encoders.image import ImageEncoder
-    from g2d_bench.encoders.published import TextSide
 
 CONFIG = "open_clip_config.json"
 """How the hub's repositories of open_clip call their configuration."""
@@ -109,15 +105,13 @@ class OpenClip(Library):
         return file.parent if (file.parent / CONFIG).is_file() else None
 
     def text_side(
-        self, card: EncoderCard, image: ImageEncoder, file: Path, *, download: bool = False
+        self, card: EncoderCard, image: Any, file: Path, *, download: bool = False
     ) -> TextSide | None:
         """Build the text tower, the tokenizer and the images' projection of the same configuration.
 
         Raises:
             InputError: an entry of the file is missing, unknown or of another shape.
         """
-        from g2d_bench.encoders.published import TextSide
-
         if card.text is None:
             return None
         config = configuration(card.image.model, card.image.options, self.folder_of(file))
@@ -154,7 +148,7 @@ class OpenClip(Library):
         pooling = getattr(getattr(image.body, "trunk", None), "attn_pool", None)
         cell = Pooled(pooling, project) if pooling is not None else project
         heads = PairHeads(project, cell, dim=dim).eval()
-        return TextSide(text, heads, reports, "")  # type: ignore[arg-type]
+        return TextSide(text, heads, reports, "")
 
 
 class _Tower(nn.Module):
@@ -233,7 +227,7 @@ def _entries(card: EncoderCard, file: Path) -> tuple[Mapping[str, Tensor], str]:
 
 
 def _projection(
-    image: ImageEncoder, state: Mapping[str, Tensor], file: Path, layout: str, dim: int
+    image: Any, state: Mapping[str, Tensor], file: Path, layout: str, dim: int
 ) -> tuple[nn.Module, Any]:
     """Make the projection of images and load it: a matrix, a linear map, a perceptron, or nothing."""
     width = image.num_features

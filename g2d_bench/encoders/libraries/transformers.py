@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import transformers
@@ -18,14 +18,10 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from g2d_bench.cards.encoder import LIBRARY as OF_LIBRARY
 from g2d_bench.cards.encoder import EncoderCard, Layout
 from g2d_bench.encoders.checkpoint import LoadReport, fits, open_checkpoint, renamed
-from g2d_bench.encoders.library import Library, Plan, as_map, spaced
+from g2d_bench.encoders.library import Library, Plan, TextSide, as_map, spaced
 from g2d_bench.encoders.pair import PairHeads, PairText, Pooled
 from g2d_bench.encoders.weights import WEIGHTS_FILES, first_line
 from g2d_bench.errors import InputError
-
-if TYPE_CHECKING:
-    from g2d_bench.encoders.image import ImageEncoder
-    from g2d_bench.encoders.published import TextSide
 
 CONFIG = "config.json"
 
@@ -112,7 +108,7 @@ class Transformers(Library):
         """Return the folder of a file that lies as on the hub, beside its configuration."""
         return file.parent if file.name in WEIGHTS_FILES and (file.parent / CONFIG).is_file() else None
 
-    def load(self, card: EncoderCard, image: ImageEncoder, file: Path) -> LoadReport:
+    def load(self, card: EncoderCard, image: Any, file: Path) -> LoadReport:
         """Load a folder whole, or a file's entries under one of the card's layouts.
 
         Raises:
@@ -155,11 +151,9 @@ class Transformers(Library):
         return best
 
     def text_side(
-        self, card: EncoderCard, image: ImageEncoder, file: Path, *, download: bool = False
+        self, card: EncoderCard, image: Any, file: Path, *, download: bool = False
     ) -> TextSide | None:
         """Take the text tower of the same pair; see :meth:`Library.text_side`."""
-        from g2d_bench.encoders.published import TextSide
-
         if card.text is None or card.text.source != OF_LIBRARY:
             return None
         whole, _ = self.open(card, file)
@@ -199,7 +193,7 @@ class Transformers(Library):
             source=str(file.parent),
         )
         heads = PairHeads(project if project is not None else nn.Identity(), cell, dim=dim)
-        return TextSide(text, heads, (), "")  # type: ignore[arg-type]
+        return TextSide(text, heads, (), "")
 
 
 class _TextTower(nn.Module):
