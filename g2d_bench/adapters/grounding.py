@@ -34,12 +34,12 @@ def run(job: Job) -> Outcome:
     """
     from g2d_bench.adapters.text_image import TextImage
 
-    both = TextImage.of(job.encoder)
+    both = None if job.encoder.scorer is not None else TextImage.of(job.encoder)
     task, data = job.task, job.data
     if len(task.labels) != 1:
         raise InputError("grounding asks for one label", file=f"{task.name}.toml", field="labels")
     assert task.prompts is not None
-    prompts, whose = task.prompts.of(task.labels[0], both.method)
+    prompts, whose = task.prompts.of(task.labels[0], job.encoder.card.objective)
     parts: dict[str, tuple[str, ...]] = {}
     for part, ids in data.split.parts.items():
         parts[part] = tuple(i for i in ids if data.samples[i].labels.get(task.labels[0]) == 1)
@@ -60,7 +60,7 @@ def run(job: Job) -> Outcome:
         {
             "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
             "images": {part: len(ids) for part, ids in parts.items()},
-            "encoder_state": both.state(),
+            "encoder_state": both.state() if both is not None else _by_scorer().state(job),
         },
     )
 
@@ -78,8 +78,17 @@ def _pairs(job: Job, ids: tuple[str, ...], heats: list[Heat]) -> Pairs:
     return Pairs(heats, lambda place: _region(job, ids[place]), letterboxes(job, ids))
 
 
-def _maps(job: Job, both: TextImage, prompts: tuple[str, ...], ids: tuple[str, ...]) -> list[Heat]:
-    """Return the mean over prompts of each image's map, [h, w] in cosines."""
+def _by_scorer() -> Any:
+    from g2d_bench.adapters import by_scorer
+
+    return by_scorer
+
+
+def _maps(job: Job, both: TextImage | None, prompts: tuple[str, ...], ids: tuple[str, ...]) -> list[Heat]:
+    """Return the mean over prompts of each image's map, [h, w]: in cosines, or as a scorer gives them."""
+    if both is None:
+        found: list[Heat] = _by_scorer().heats(job, [(image, prompts) for image in ids])
+        return found
     import torch
 
     from g2d_bench.adapters.text_image import chosen

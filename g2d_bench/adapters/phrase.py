@@ -48,7 +48,7 @@ def run(job: Job) -> Outcome:
     """
     from g2d_bench.adapters.text_image import TextImage
 
-    both = TextImage.of(job.encoder)
+    both = None if job.encoder.scorer is not None else TextImage.of(job.encoder)
     task, data, size = job.task, job.data, job.task.eval_size
     asked: dict[str, list[Query]] = {}
     for part, ids in data.split.parts.items():
@@ -87,7 +87,7 @@ def run(job: Job) -> Outcome:
         image_blind,
         {
             "phrases": {part: len(found) for part, found in asked.items()},
-            "encoder_state": both.state(),
+            "encoder_state": both.state() if both is not None else _by_scorer().state(job),
         },
     )
 
@@ -125,8 +125,17 @@ def _pairs(job: Job, asked: Sequence[Query], heats: list[Heat]) -> Pairs:
     return Pairs(heats, lambda place: region(asked[place].boxes, boxes[place]), boxes)
 
 
-def _maps(job: Job, both: TextImage, asked: Sequence[Query]) -> list[Heat]:
-    """Return the map of each phrase on its image, [h, w] in cosines; every image is embedded once."""
+def _by_scorer() -> Any:
+    from g2d_bench.adapters import by_scorer
+
+    return by_scorer
+
+
+def _maps(job: Job, both: TextImage | None, asked: Sequence[Query]) -> list[Heat]:
+    """Return the map of each phrase on its image, [h, w]: cosines, every image embedded once, or scores."""
+    if both is None:
+        found: list[Heat] = _by_scorer().heats(job, [(query.image, (query.text,)) for query in asked])
+        return found
     import torch
 
     from g2d_bench.adapters.text_image import chosen

@@ -116,7 +116,9 @@ class Bench:
             self.catalogue.protocols[cell.protocol],
             card,
             checkpoint=checkpoint,
-            weights=weights_digest(card, checkpoint, cell.seed) if model is None else model.digest,
+            weights=weights_digest(card, checkpoint, cell.seed, self.catalogue.tasks[cell.task].dataset)
+            if model is None
+            else model.digest,
             content=content,
         )
 

@@ -121,6 +121,9 @@ class CardCheck:
             "data": record.data.hash,
             "numbers": int(parts.numbers),
         }
+        scorer = record.notes.get("scorer")
+        if "text" in KINDS[task.kind].asks and isinstance(scorer, dict):
+            identity["scorer"] = scorer.get("code")
         if key_of(identity) == record.key:
             return [], []
         if encoder is not None and encoder.weights == "none":

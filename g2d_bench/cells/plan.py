@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from g2d_bench.cards.catalogue import Catalogue
-from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.encoder import HUB, TIMM, EncoderCard
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.objective import CONTROLS
 from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cards.task import TaskCard
+from g2d_bench.encoders.weights import weights_state
 from g2d_bench.errors import InputError
 from g2d_bench.records.cell import DECODER, Cell, encoder_order
 
@@ -84,13 +85,20 @@ def make_cells(
     if not named:
         named, without_weights = _default_encoders(catalogue, weights)
         skipped += without_weights
+    absent = [
+        Skipped(f"{name} in {task.name}", f"its card has no embeddings of {task.dataset}")
+        for name in named
+        for task in cards
+        if not embedded(catalogue.encoders[name.removesuffix(DECODER)], task)
+    ]
+    skipped += absent
     cells = [
         Cell(task=task.name, fraction=share, protocol=rule.name, seed=seed, encoder=encoder, shots=count)
         for task in cards
         for share, count in _amounts(task, fractions, shots)
         for seed in (seeds if KINDS[task.kind].trained else seeds[:1])
         for encoder in named
-        if takes(task, encoder, rule)
+        if takes(task, encoder, rule) and embedded(catalogue.encoders[encoder.removesuffix(DECODER)], task)
     ]
     if not cells:
         if not cards:
@@ -99,6 +107,8 @@ def make_cells(
             what = ", ".join(task.name for task in cards)
             reason = f"a pre-trained decoder only segments, by training; {what} takes none under {protocol}"
             raise InputError(reason, field="--encoder")
+        if absent:
+            raise InputError(f"{absent[0].name}: {absent[0].reason}", field="--encoder")
         raise InputError("no encoder with usable weights is left to run", field="--encoder")
     return cells, skipped
 
@@ -142,13 +152,19 @@ def _default_encoders(
 
     These are the small encoders that ship with the package and the published ones for which the user
     gave a checkpoint; the controls of published scale (random, ImageNet) join when a pre-trained
-    encoder of the same architecture is there. Encoders with a decoder appear with and without it.
+    encoder of the same architecture is there. Encoders with a decoder appear with and without it. What lies
+    in the Hugging Face cache, for whatever reason, joins only when it is named.
     """
+
+    def met(card: EncoderCard) -> bool:
+        return card.weights.startswith((TIMM, HUB)) and weights_state(card)[0]
+
     state = {card.name: weights(card) for card in catalogue.encoders}
     trained = [
         card
         for card in catalogue.encoders
-        if state[card.name][0] and (card.scale == "phantom" or card.objective not in CONTROLS)
+        if state[card.name][0]
+        and (card.scale == "phantom" or (card.objective not in CONTROLS and not met(card)))
     ]
     architectures = {card.image.model for card in trained if card.scale == "published"}
     controls = [
@@ -177,3 +193,11 @@ def takes(task: TaskCard, encoder: str, protocol: Protocol) -> bool:
     """Say whether an encoder variant is meaningful for a task: not every kind takes a decoder."""
     kind = KINDS[task.kind]
     return not encoder.endswith(DECODER) or (kind.decoder and not kind.bare(task, protocol))
+
+
+def embedded(card: EncoderCard, task: TaskCard) -> bool:
+    """Say whether a card has what a task needs of it: of embeddings, those of its data set.
+
+    A card that names no file at all is given one, of whatever data set, on the command line.
+    """
+    return card.embeddings is None or not card.embeddings.files or task.dataset in card.embeddings.files

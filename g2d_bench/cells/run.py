@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.kind import KINDS
+from g2d_bench.cards.scorer import SCORERS
 from g2d_bench.cells.bench import Bench, Options
 from g2d_bench.cells.resolve import Resolved
 from g2d_bench.data.crossed import Joined
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_code
 from g2d_bench.plain import visible
 from g2d_bench.processes import cores
 from g2d_bench.provenance import (
@@ -195,11 +197,13 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
             title=cell.card.title,
             scale=cell.card.scale,
             pretraining=cell.card.seen,
+            form=cell.card.form,
         ),
         metrics=_finite(outcome.metrics),
         references={name: _finite(values) for name, values in outcome.references.items()},
         notes=_json(outcome.notes)
         | (dict(cell.model.notes) if cell.model is not None else {})
+        | form_notes(cell.card)
         | together
         | ({SPLIT_DEFECTS: list(defects)} if defects else {})
         | crossed_notes(data)
@@ -230,6 +234,16 @@ def crossed_notes(data: TaskData) -> dict[str, Any]:
     joined = data.dataset
     notes: dict[str, Any] = {TRAINED_ON: asdict(joined.training), TESTED_ON: joined.tested_on}
     return notes | ({SHARED: joined.left_out} if joined.left_out else {})
+
+
+def form_notes(card: EncoderCard) -> dict[str, Any]:
+    """Name what measured in the place of an encoder whose weights are here."""
+    if card.embeddings is not None:
+        return {"embeddings": {"self_reported": True, "spec": card.embeddings.spec}}
+    if not card.scorer:
+        return {}
+    module = SCORERS.module(card.scorer)
+    return {"scorer": {"name": card.scorer, "module": module, "code": digest_code(module)}}
 
 
 def undefined_notes(outcome: Outcome, data: TaskData) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from g2d_bench.cli.look import look_of, look_options
-from g2d_bench.cli.options import PATH, filter_options, folders, results_option, settings
+from g2d_bench.cli.options import PATH, filter_options, folders, hide_option, results_option, settings
 from g2d_bench.cli.records import chosen, main_metrics, row_order
 
 
@@ -20,6 +20,7 @@ def figure() -> None:
 
 @figure.command("curves")
 @filter_options
+@hide_option
 @click.option("--signature", default="", help="Only signatures that contain this text.")
 @click.option("--metric", help="On the vertical axis.  [default: the main one of each task]")
 @look_options

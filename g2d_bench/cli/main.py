@@ -251,5 +251,6 @@ for command in (
     cli_leaderboard.leaderboard,
     cli_data.data,
     *(cli_encoders.pretrain, cli_encoders.weights, cli_encoders.doctor, cli_reference.reference),
+    *(cli_encoders.add_encoder, cli_encoders.export_images),
 ):
     main.add_command(command)

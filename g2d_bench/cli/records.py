@@ -10,6 +10,7 @@ import click
 
 from g2d_bench.cli.options import folders, settings
 from g2d_bench.cli.tell import tell_left_out
+from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
     from g2d_bench.cells.settings import Settings
@@ -64,7 +65,7 @@ def chosen(roots: Sequence[Path], given: dict[str, Any]) -> list[Found]:
     Raises:
         InputError: none does, or a file is no record.
     """
-    return select(roots, filter_of(given))
+    return select(roots, filter_of(given), hide=given.get("hide", False))
 
 
 def roots_of(given: dict[str, Any]) -> list[Path]:
@@ -77,8 +78,14 @@ def named(roots: Sequence[Path]) -> Path:
     return Path(", ".join(map(str, roots)))
 
 
-def select(roots: Sequence[Path], wanted: Filter) -> list[Found]:
-    """Read the records that pass, and say on stderr which words nothing has; see :func:`chosen`."""
+def select(roots: Sequence[Path], wanted: Filter, *, hide: bool = False) -> list[Found]:
+    """Read the records that pass, and say on stderr which words nothing has; see :func:`chosen`.
+
+    Args:
+        roots: folders of results.
+        wanted: which records.
+        hide: whether those are left out whose encoder saw the data set in its pre-training.
+    """
     from g2d_bench.records.selection import read_folders
 
     everything = read_folders(roots)
@@ -86,4 +93,20 @@ def select(roots: Sequence[Path], wanted: Filter) -> list[Found]:
     if not found:
         raise wanted.explain(everything, named(roots))
     tell_left_out(everything, wanted, roots)
-    return found
+    return _clean(found) if hide else found
+
+
+def _clean(found: list[Found]) -> list[Found]:
+    """Leave out what encoders saw in their pre-training, and say so.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    from g2d_bench.report.contamination import hide
+
+    kept, told = hide(found)
+    for line in told:
+        click.echo(line, err=True)
+    if not kept:
+        raise InputError("every encoder saw what it was tested on", field="--hide-contaminated")
+    return kept

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from g2d_bench.cli.look import look_of, look_options
-from g2d_bench.cli.options import FORMAT, PATH, filter_options, folders, results_option, settings, split
+from g2d_bench.cli.options import (
+    FORMAT,
+    PATH,
+    filter_options,
+    folders,
+    hide_option,
+    results_option,
+    settings,
+    split,
+)
 from g2d_bench.cli.records import chosen as chosen
 from g2d_bench.cli.records import filter_of, select
 from g2d_bench.cli.records import main_metrics as main_metrics
@@ -31,6 +40,7 @@ GROUPS = ("sex", "age", "view", "device")
 @click.command()
 @filter_options
 @click.option("--signature", default="", help="Only signatures that contain this text.")
+@hide_option
 @click.option("--paper", type=click.Choice(PAPERS), help="A table of the G2D paper, in its own shape.")
 @click.option("--metric", "names", multiple=True, callback=split, help="Only these: --metric ece,brier.")
 @click.option("--by", type=click.Choice(GROUPS), help="By group of patients: n, interval, worst, gap.")
@@ -83,7 +93,7 @@ def table(
     # Without records a paper's table can still show what was printed.
     roots = folders(results) or [configured.results]
     printed_only = paper is not None and with_quoted and not any(root.exists() for root in roots)
-    found = [] if printed_only else select(roots, wanted)
+    found = [] if printed_only else select(roots, wanted, hide=given["hide"])
     order = row_order(found)
     if paper is not None:
         require_sound(found, configured)

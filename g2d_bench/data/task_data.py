@@ -26,6 +26,7 @@ from g2d_bench.data.shots import take_shots
 from g2d_bench.data.splits import take_fraction
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.fit import Fit
 from g2d_bench.readers.images import Letterbox
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class TaskData:
         self.task = task
         self.dataset = dataset
         self.manifest = manifest
+        self.blind = False
+        """Whether nobody looks at the pixels, so that none are decoded: all images' vectors are given."""
         self.split_name = protocol.split
         self.fraction = fraction
         self.short: dict[str, int] = {}
@@ -152,9 +155,12 @@ class TaskData:
                 raise InputError(message, file=f"{self.task.name}.toml", field="exclusive")
         return table
 
-    def pixels(self, size: int) -> PixelCache:
-        """Open the decoded images as letterboxed squares of ``size`` pixels."""
-        return PixelCache.open(self.dataset, self.manifest, size)
+    def pixels(self, size: int, fit: Fit | None = None) -> PixelCache:
+        """Open the decoded images as squares of ``size`` pixels, letterboxed unless told otherwise."""
+        if self.blind:
+            shape = (len(self.manifest.samples), size, size)
+            return PixelCache(self.manifest, np.broadcast_to(np.uint8(0), shape))
+        return PixelCache.open(self.dataset, self.manifest, size, fit=fit)
 
     @cached_property
     def masks(self) -> MaskCache:

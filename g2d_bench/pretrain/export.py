@@ -140,7 +140,7 @@ def export(
         },
         "text": {
             "source": recipe.text,
-            "options": model.text.options if small else {"layers": recipe.text_layers},
+            "options": model.text.options if small else {"layers": recipe.text_layers, **model.text.reads},
             "max_length": recipe.max_length,
         },
         "heads": {

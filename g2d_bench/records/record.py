@@ -82,6 +82,8 @@ class EncoderPart(_Part):
     """As on the card; None in records that were written before it was noted."""
     pretraining: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     """Data sets of the pre-training, none for an encoder without one; None where it is not stated."""
+    form: Annotated[Literal["", "embeddings", "scorer"], Field(exclude_if=lambda form: not form)] = ""
+    """What the encoder is where it is no encoder whose weights were here."""
 
 
 class Predictions(_Part):

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from g2d_bench.cards.pretraining import Sight
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.spec import MetricSpec
@@ -17,6 +18,9 @@ GENERATED = (
 )
 """Stands in every table, figure and file with a number that was measured on generated data."""
 INTERVAL = "[ ] is the 95 % bootstrap interval by patient over the test set"
+
+SEEN: dict[Sight, str] = {"": "", "images": "§", "labels": "¶"}
+"""Mark of a number whose encoder saw the images, or the labels, of the data set in its pre-training."""
 
 Sort = Literal["measured", "reference", "quoted"]
 Missing = Literal["", "not measured", "seed missing", "undefined"]
@@ -75,6 +79,7 @@ class Value:
         shows_p: whether readers are shown it.
         marks: letters of the signatures, where a column mixes them.
         of: whose value it is, where that differs by row: the worst group.
+        sight: what the encoder's pre-training saw of the data set on which it is tested.
         missing: why there is no number, in a word.
         reason: the same for readers, in a clause.
     """
@@ -93,6 +98,7 @@ class Value:
     of: str = ""
     missing: Missing = ""
     reason: str = ""
+    sight: Sight = ""
 
     @property
     def digits(self) -> int:
@@ -137,7 +143,8 @@ class Value:
 
     @property
     def _number(self) -> str:
-        return self.centre + ("*" if self.best else "") + (f" ± {self.behind}" if self.behind else "")
+        text = self.centre + self.seen + ("*" if self.best else "")
+        return text + (f" ± {self.behind}" if self.behind else "")
 
     @property
     def _marked(self) -> str:
@@ -146,6 +153,11 @@ class Value:
 
     def __str__(self) -> str:
         return " ".join([self._number, *self.below]) + self._marked
+
+    @property
+    def seen(self) -> str:
+        """The mark of :data:`SEEN`, or ""; a cell without a number bears none."""
+        return "" if self.missing else SEEN[self.sight]
 
 
 @dataclass(frozen=True)

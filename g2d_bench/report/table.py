@@ -15,9 +15,10 @@ from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.quoted import Quoted
 from g2d_bench.records.record import Record
 from g2d_bench.records.selection import Found
+from g2d_bench.report.contamination import legend
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
-from g2d_bench.report.origin import EXPLAINED, origins, sentence, several_weights, tags
+from g2d_bench.report.origin import explained, origins, sentence, several_weights, tags
 from g2d_bench.report.papers import LAYOUTS, PAPER, PaperColumn
 from g2d_bench.report.quoted_rows import Beside, fraction_of, quoted_rows
 from g2d_bench.report.reasons import undefined
@@ -279,7 +280,8 @@ def assemble(title: str, panels: Sequence[Panel], *, order: Sequence[str] = ()) 
     facts = _facts(used, rows)
     if known:
         facts.append(sentence(known))
-    warnings = [EXPLAINED[tag] for tag in sorted({*marks.values()} - {""})]
+    facts += legend(rows)
+    warnings = explained(marks.values())
     if quoted and (measured := Beside.of(used)):
         warnings += measured.warning
     return Table(

@@ -48,6 +48,7 @@ def lines_of(table: Table) -> Iterator[dict[str, Any]]:
                 **{name: "" if item is None else item for name, item in number.items()},
                 "seeds": " ".join(map(str, value.seeds)),
                 "scale": scale_of(row),
+                "form": row.origin.form if row.origin is not None else "",
                 "pretraining": "" if (seen := seen_by(row)) is None else " + ".join(seen) or "none",
             }
 
@@ -65,6 +66,7 @@ def _number(value: Value) -> dict[str, Any]:
         "p_against_best": _known(value.p),
         "signature_mark": value.marks,
         **({"of": value.of} if value.of else {}),
+        "pretraining_saw": value.sight,
         "missing": value.missing,
         "reason": value.reason,
     }
@@ -89,6 +91,7 @@ def as_dict(table: Table) -> dict[str, Any]:
                 "scale": scale_of(row) or None,
                 "pretraining": seen_by(row),
                 "marked": row.tag,
+                "form": row.origin.form if row.origin is not None else "",
                 "values": [
                     {
                         "column": list(value.column.heads),
