@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from g2d_bench.adapters import by_finding
 from g2d_bench.adapters.base import Job, Outcome, settled_one
 from g2d_bench.adapters.heat import Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
 from g2d_bench.cards.kind import Kind
@@ -20,6 +21,8 @@ def run(job: Job) -> Outcome:
     """Ask each positive test image for the finding; validation chooses nothing but the threshold.
 
     The map is the mean over the positive prompts of :meth:`~g2d_bench.encoders.heads.base.Heads.local_map`.
+    A task of one label looks for its mask, one of several for the boxes of each; see
+    :mod:`g2d_bench.adapters.by_finding`.
 
     Returns:
         The task's metrics over the images that show the finding; those of the mean training region, a map
@@ -27,14 +30,14 @@ def run(job: Job) -> Outcome:
 
     Raises:
         NotApplicable: the encoder has no text side.
-        InputError: the card has several labels, or a part of the split shows no finding.
+        InputError: a part of the split shows no finding.
     """
+    if len(job.task.labels) > 1:
+        return by_finding.run(job)
     from g2d_bench.adapters.text_image import TextImage
 
     both = TextImage.of(job.encoder)
     task, data = job.task, job.data
-    if len(task.labels) != 1:
-        raise InputError("grounding asks for one label", file=f"{task.name}.toml", field="labels")
     assert task.prompts is not None
     prompts, whose = task.prompts.of(task.labels[0], both.method)
     parts: dict[str, tuple[str, ...]] = {}

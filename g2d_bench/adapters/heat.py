@@ -103,6 +103,7 @@ def judge(
     extra: dict[str, NDArray[Any]],
     references: Callable[[], Blind],
     notes: dict[str, Any],
+    names: tuple[str, ...] = (),
 ) -> Outcome:
     """Score the maps of the test set at the threshold from validation.
 
@@ -113,7 +114,9 @@ def judge(
         extra: arrays to keep beside the reduced maps; ``id`` and ``patient`` at least.
         references: makes the maps of image-blind predictors; asked for the first encoder only.
         notes: facts for the record.
+        names: metrics; those of the task's card if empty.
     """
+    names = names or job.task.metrics
 
     def reduced(val: Pairs, test: Pairs) -> tuple[dict[str, NDArray[Any]], float]:
         threshold = choose_map_threshold(val)
@@ -123,11 +126,11 @@ def judge(
     key = (job.task.digest(job.data.split_name), job.data.manifest.content_hash, job.data.split.hash)
     if key not in _image_blind:
         _image_blind[key] = {
-            name: measure(reduced(val.asked(first), test.asked(second))[0], job.task.metrics)
+            name: measure(reduced(val.asked(first), test.asked(second))[0], names)
             for name, (first, second) in references().items()
         }
     return Outcome(
-        metrics=measure(stored, job.task.metrics),
+        metrics=measure(stored, names),
         references=copy.deepcopy(_image_blind[key]),
         predictions=stored,
         notes={

@@ -159,6 +159,12 @@ class TaskCard(Card):
             raise ValueError("fractions must lie above 0 and at most at 1")
         return self
 
+    @property
+    def masked(self) -> bool:
+        """Whether masks of the images are read; grounding of several findings looks for boxes."""
+        kind = KINDS[self.kind]
+        return kind.masks and not (kind.prompts and len(self.labels) > 1)
+
     def digest(self, split: str) -> str:
         """Hash of everything in the card that can move a number under one of its splits."""
         prose = {"title", "papers", "notes", "counts", "fractions"}

@@ -26,7 +26,7 @@ from g2d_bench.records.record import Record
 from g2d_bench.records.signature import is_of_this_code, parse_signature
 
 if TYPE_CHECKING:
-    from g2d_bench.readers.base import Dataset
+    from g2d_bench.readers.base import Box, Dataset
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -198,18 +198,33 @@ def _arrays(task: TaskCard, data: TaskData) -> Arrays:
         from g2d_bench.adapters.detection import Truth
 
         truth = Truth.of(data, data.test, task.labels, task.eval_size).arrays
+    elif task.kind == "grounding" and not task.masked:
+        from g2d_bench.adapters.by_finding import findings
+
+        found = [one for i in data.test for one in findings(data.samples[i], task.labels)]
+        ids = [one.image for one in found]
+        truth = {"true": _areas(task, data, ids, [one.boxes for one in found])}
     elif task.kind == "grounding":
         ids = [i for i in data.test if data.samples[i].labels.get(task.labels[0]) == 1]
         masks = data.masks
         truth = {"true": np.bitwise_count(masks.bits[masks.rows(ids)]).sum(axis=1, dtype=np.int64)}
     else:
-        from g2d_bench.adapters.phrase import queries, region
-        from g2d_bench.readers.images import Letterbox
+        from g2d_bench.adapters.phrase import queries
 
         asked = [query for i in data.test for query in queries(data.samples[i], task.labels)]
         ids = [query.image for query in asked]
-        sizes = data.manifest.sizes[data.manifest.rows(ids)].tolist()
-        boxes = [Letterbox.of((rows, columns), task.eval_size) for rows, columns in sizes]
-        areas = [region(query.boxes, box).sum() for query, box in zip(asked, boxes, strict=True)]
-        truth = {"true": np.array(areas), "category": np.array([query.category for query in asked])}
+        areas = _areas(task, data, ids, [query.boxes for query in asked])
+        truth = {"true": areas, "category": np.array([query.category for query in asked])}
     return {"id": np.array(ids), "patient": np.array(data.patients(tuple(ids))), **truth}
+
+
+def _areas(
+    task: TaskCard, data: TaskData, ids: Sequence[str], boxes: Sequence[tuple[Box, ...]]
+) -> NDArray[np.int64]:
+    """Return how many pixels of the evaluation grid boxes cover, those of one sample together."""
+    from g2d_bench.adapters.phrase import region
+    from g2d_bench.readers.images import Letterbox
+
+    sizes = data.manifest.sizes[data.manifest.rows(ids)].tolist()
+    frames = [Letterbox.of((rows, columns), task.eval_size) for rows, columns in sizes]
+    return np.array([region(drawn, frame).sum() for drawn, frame in zip(boxes, frames, strict=True)])

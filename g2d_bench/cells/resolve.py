@@ -86,7 +86,7 @@ class Resolved:
         """Decode what the cell reads, so that several workers find it."""
         data = self.data()
         data.pixels(self.card.image.size)
-        if KINDS[self.task.kind].masks:
+        if self.task.masked:
             _ = data.masks
 
     def load(self) -> Encoder:

@@ -87,7 +87,7 @@ KINDS: dict[str, dict[str, Rule]] = {
         "true_label": Rule("iu", ("G",), 0, MOST_LABELS - 1),
         "true_box": Rule("biuf", ("G", 4), -1e9, 1e9),
     },
-    "grounding": _MAPS,
+    "grounding": {**_MAPS, "category": Rule("U", ("N",))},
     "phrase": {**_MAPS, "category": Rule("U", ("N",)), "text": Rule("U", ("N",))},
 }
 """Kind of task to its arrays but ``id`` and ``patient``; those that no metric of a record reads may lack."""

@@ -65,7 +65,8 @@ def test_small_release(release: Path) -> None:
         Box("Cardiomegaly", 100, 200, 300, 400),
     )
     assert samples[2].path == release / "images_002/images/00000002_000.png"
-    assert samples[0].meta == {"row": "2", "sex": "M", "age": "57", "view": "PA"}
+    assert samples[0].meta == {"row": "2", "sex": "M", "age": "57", "view": "PA", "boxes": "yes"}
+    assert [s.meta["boxes"] for s in samples] == ["yes", "no", "no"]
 
 
 def test_first_edition(release: Path) -> None:
