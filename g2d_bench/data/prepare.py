@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from g2d_bench.cards.catalogue import Catalogue
 
 
-IMAGES = (".dcm", ".png", ".jpg", ".jpeg")
+IMAGES = (".dcm", ".png", ".jpg", ".jpeg", ".img")
 """Endings of the image files of all releases."""
 
 
