@@ -47,8 +47,8 @@ def run(job: Job) -> Outcome:
 
     Returns:
         The task's metrics over pairs of image and finding, of each finding also those of
-        :data:`LABEL_METRICS`; those of the mean training region of the finding ("centre-prior"); per pair what
-        :mod:`g2d_bench.metrics.grounding` needs, with ``category``.
+        :data:`LABEL_METRICS`; those of the mean training region of the finding ("centre-prior"); per pair
+        what :mod:`g2d_bench.metrics.grounding` needs, with ``category``.
 
     Raises:
         NotApplicable: the encoder has no text side.
@@ -116,9 +116,7 @@ def _pairs(job: Job, asked: Sequence[Asked], heats: list[Heat]) -> Pairs:
     return Pairs(heats, lambda place: region(asked[place].boxes, boxes[place]), boxes)
 
 
-def _maps(
-    job: Job, both: TextImage, texts: dict[str, TextEmbedding], asked: Sequence[Asked]
-) -> list[Heat]:
+def _maps(job: Job, both: TextImage, texts: dict[str, TextEmbedding], asked: Sequence[Asked]) -> list[Heat]:
     """Return the map of each finding on its image, [h, w] in cosines; every image is embedded once."""
     import torch
 

@@ -126,7 +126,9 @@ def _box(word: Any, corners: Any, where: str, frame: tuple[float, float] | None)
         raise InputError(f"{corners!r} are not four corners", file=where, field="boxes")
     x1, y1, x2, y2 = (float(n) for n in corners)
     if x2 <= x1 or y2 <= y1:
-        raise InputError(f"{corners!r}: the second corner is not right below the first", file=where, field="boxes")
+        raise InputError(
+            f"{corners!r}: the second corner is not right below the first", file=where, field="boxes"
+        )
     width, height = frame or (math.inf, math.inf)
     if x1 < 0 or y1 < 0 or x2 > width or y2 > height:
         message = f"box {corners!r} lies outside the image ({width:g}x{height:g})"

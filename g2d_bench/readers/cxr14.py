@@ -236,7 +236,9 @@ class Cxr14(Dataset):
         if self.kind == "real" and not any(locate(self.root, (name,)) for name in LISTS.values()):
             listed = shipped_lists()
             if known <= listed.keys():
-                self.remark(len(known), f"images are divided by NIH's {' and '.join(LISTS.values())} as shipped")
+                self.remark(
+                    len(known), f"images are divided by NIH's {' and '.join(LISTS.values())} as shipped"
+                )
                 return {image: listed[image] for image in known}
         return read_lists(self.root, known, self.access)
 

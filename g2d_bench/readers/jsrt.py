@@ -34,8 +34,8 @@ _NAME = re.compile(r"JPC([LN])N(\d{3})")
 class Jsrt(Dataset):
     """247 radiographs of as many patients, 154 of them with a lung nodule, and who drew what on them.
 
-    Films are raw files (``.IMG``) or copies as PNG. The parts are SCR's two folds: films of odd numbers train,
-    those of even numbers test (van Ginneken et al. do it both ways).
+    Films are raw files (``.IMG``) or copies as PNG. The parts are SCR's two folds: films of odd numbers
+    train, those of even numbers test (van Ginneken et al. do it both ways).
     """
 
     name: ClassVar[str] = "jsrt"
@@ -46,8 +46,8 @@ class Jsrt(Dataset):
         "lung nodule, AJR 2000; masks: van Ginneken, Stegmann and Loog, Medical Image Analysis 2006"
     )
     access: ClassVar[str] = (
-        "Films: http://db.jsrt.or.jp/eng.php; masks: SCR database, https://www.isi.uu.nl/Research/Databases/SCR; unpack both in "
-        "one folder."
+        "Films: http://db.jsrt.or.jp/eng.php; masks: SCR database, "
+        "https://www.isi.uu.nl/Research/Databases/SCR; unpack both in one folder."
     )
     folders: ClassVar[tuple[str, ...]] = ("jsrt",)
     tables: ClassVar[tuple[tuple[str, ...], ...]] = (
@@ -71,7 +71,9 @@ class Jsrt(Dataset):
             place = masks.setdefault(by_stem(path), {}) if organ in ORGANS else films
             key = ORGANS[organ] if organ in ORGANS else by_stem(path)
             if key in place:
-                raise InputError(f"a second file for the same image, beside {place[key]}", file=self.root / path)
+                raise InputError(
+                    f"a second file for the same image, beside {place[key]}", file=self.root / path
+                )
             place[key] = path
         if not films:
             raise InputError(f"no film such as JPCLN001.IMG below. {self.access}", file=self.root)
@@ -82,7 +84,8 @@ class Jsrt(Dataset):
         self.remark(len(films) - len(masks), "films have no mask: tasks that segment leave them out")
         clinical = self._clinical(films)
         return [
-            self._sample(stem, films[stem], masks.get(stem, {}), clinical.get(stem, {})) for stem in sorted(films)
+            self._sample(stem, films[stem], masks.get(stem, {}), clinical.get(stem, {}))
+            for stem in sorted(films)
         ]
 
     def read_mask(self, sample: Sample, shape: tuple[int, int], label: str) -> NDArray[np.bool_]:

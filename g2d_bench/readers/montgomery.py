@@ -81,7 +81,7 @@ class Montgomery(Dataset):
         """Find films, masks and readings; see :meth:`Dataset.samples`.
 
         Raises:
-            InputError: a film lacks the mask of a lung, a mask its film, or a reading says neither sex nor age.
+            InputError: a film lacks the mask of a lung, a mask its film, or a reading lacks sex or age.
         """
         found = films(self.root, re.compile(r"MCUCXR_\d{4}_([01])"), "MCUCXR_0001_0.png", self.access)
         masks: dict[str, dict[str, str]] = {}
@@ -112,7 +112,9 @@ class Montgomery(Dataset):
         if label != "Lung" and label not in SIDES:
             raise InputError(f"no mask of {label!r}", file=sample.path)
         sides = dict(zip(SIDES, sample.annotation, strict=True))
-        return read_masks(self.root, sample, [sides[label]] if label in SIDES else list(sides.values()), shape)
+        return read_masks(
+            self.root, sample, [sides[label]] if label in SIDES else list(sides.values()), shape
+        )
 
     def _reading(self, stem: str) -> dict[str, str]:
         path = self.root / READINGS / f"{stem}.txt"

@@ -74,7 +74,9 @@ class Nih1k(Dataset):
             if stem not in rows:
                 strange += 1
             elif stem in found:
-                raise InputError(f"a second file for the same image, beside {found[stem]}", file=self.root / file)
+                raise InputError(
+                    f"a second file for the same image, beside {found[stem]}", file=self.root / file
+                )
             else:
                 found[stem] = file
         if not found:
@@ -93,7 +95,9 @@ class Nih1k(Dataset):
     def _places(self) -> tuple[str, ...]:
         """Return the folders to look in: those of a clone, or everything."""
         for above in (Path(CLONE), Path()):
-            places = tuple((above / name).as_posix() for name in FOLDERS if (self.root / above / name).is_dir())
+            places = tuple(
+                (above / name).as_posix() for name in FOLDERS if (self.root / above / name).is_dir()
+            )
             if places:
                 return places
         return ("",)

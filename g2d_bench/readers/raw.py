@@ -14,7 +14,7 @@ from g2d_bench.readers.mistaken import mistaken
 
 SUFFIX = ".img"
 DEEPEST = 4095
-"""Greatest value of a pixel: 12 bits. It is the lightest one of the film's density, thus black on a viewer."""
+"""Greatest value of a pixel: 12 bits. It is the densest part of the film: black on a viewer."""
 LEAST = 64
 """Side in pixels below which a square of bytes is no film."""
 

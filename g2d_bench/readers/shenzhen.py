@@ -36,8 +36,9 @@ class Shenzhen(Dataset):
         "Quantitative Imaging in Medicine and Surgery 2014; masks: Stirenko et al., arXiv 1803.01199"
     )
     access: ClassVar[str] = (
-        "Download the Shenzhen set at https://data.lhncbc.nlm.nih.gov/public/Tuberculosis-Chest-X-ray-Datasets "
-        "and the masks at https://www.kaggle.com/datasets/yoctoman/shcxr-lung-mask, into the same folder."
+        "Download the Shenzhen set at "
+        "https://data.lhncbc.nlm.nih.gov/public/Tuberculosis-Chest-X-ray-Datasets and the masks at "
+        "https://www.kaggle.com/datasets/yoctoman/shcxr-lung-mask, into the same folder."
     )
     folders: ClassVar[tuple[str, ...]] = (
         "shenzhen",
@@ -61,7 +62,9 @@ class Shenzhen(Dataset):
             if stem not in found:
                 raise InputError(f"mask without a film in {FILMS}", file=self.root / path)
             if stem in masks:
-                raise InputError(f"a second mask of the same film, beside {masks[stem]}", file=self.root / path)
+                raise InputError(
+                    f"a second mask of the same film, beside {masks[stem]}", file=self.root / path
+                )
             masks[stem] = path
         if not masks:
             raise InputError(f"no lung mask (*{MASK}.png) below. {self.access}", file=self.root)
