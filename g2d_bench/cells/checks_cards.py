@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from g2d_bench.adapters import by_finding
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.kind import KINDS
@@ -18,8 +19,8 @@ from g2d_bench.records.recompute import Facts
 from g2d_bench.records.record import Record, key_of
 from g2d_bench.records.signature import Parts, parse_signature
 
-LABEL_METRIC = "auroc"
-"""Metric that records of several labels keep per label, too."""
+LABEL_METRICS = {"classification": ("auroc",), "zero-shot": ("auroc",), "grounding": by_finding.LABEL_METRICS}
+"""Metrics that records of several labels keep per label, too, by kind."""
 
 
 class CardCheck:
@@ -132,8 +133,9 @@ class CardCheck:
 
 def _metrics(record: Record, task: TaskCard) -> list[str]:
     wanted = set(task.metrics)
-    if task.kind in ("classification", "zero-shot") and LABEL_METRIC in wanted and len(task.labels) > 1:
-        per_label = {f"{LABEL_METRIC}{PER_LABEL}{label}" for label in task.labels}
+    kept = LABEL_METRICS.get(task.kind, ())
+    if len(task.labels) > 1 and wanted & set(kept):
+        per_label = {f"{name}{PER_LABEL}{label}" for name in kept if name in wanted for label in task.labels}
         # A cell that does not apply has the metrics of the card alone.
         wanted |= per_label if set(record.metrics) - wanted or record.predictions is not None else set()
     lines = [f"metrics.{name}: is missing" for name in sorted(wanted - set(record.metrics))]

@@ -49,4 +49,6 @@ def read_raw(data: bytes, path: Path) -> NDArray[np.uint8]:
     if (deepest := int(values.max())) > DEEPEST:
         message = f"not a raw film: a value of {deepest}, more than 12 bits; is its lesser byte first?"
         raise InputError(message, file=path)
-    return np.rint((DEEPEST - values.astype(np.float32)) * np.float32(255 / DEEPEST)).astype(np.uint8)
+    bright = (DEEPEST - values.astype(np.float32)) * np.float32(255 / DEEPEST)
+    grey: NDArray[np.uint8] = np.rint(bright).astype(np.uint8)
+    return grey

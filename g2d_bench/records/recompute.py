@@ -209,6 +209,10 @@ def _positive(kind: str, predictions: Predictions) -> int:
 def _faults(kind: str, predictions: Predictions, images: int) -> list[str]:
     faults = []
     ids = predictions["id"]
+    if kind == "grounding" and "category" in predictions:
+        # Of several findings, each is asked once per image.
+        ids = np.array([f"{name} {label}" for name, label in zip(ids, predictions["category"], strict=True)])
+        images = len(np.unique(ids))
     if kind != "phrase" and images < len(ids):
         names, counts = np.unique(ids, return_counts=True)
         name = str(names[counts.argmax()])
