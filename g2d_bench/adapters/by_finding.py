@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.adapters.heat import Blind, Heat, Pairs, judge, letterboxes, mean_region
@@ -14,9 +15,11 @@ from g2d_bench.adapters.phrase import region
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.spec import PER_LABEL
 from g2d_bench.readers.base import Box, Sample
+from g2d_bench.readers.images import Letterbox
 
 if TYPE_CHECKING:
     from g2d_bench.adapters.text_image import TextImage
+    from g2d_bench.data.task_data import TaskData
     from g2d_bench.encoders.heads.base import TextEmbedding
 
 LABEL_METRICS = ("pointing", "iou_at_validation")
@@ -109,6 +112,17 @@ def run(job: Job) -> Outcome:
             ),
         ),
     )
+
+
+def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
+    """Return the image of each finding that is asked for in the test set, and the pixels of its boxes."""
+    asked = [one for name in data.test for one in findings(data.samples[name], data.task.labels)]
+    ids = [one.image for one in asked]
+    sizes = data.manifest.sizes[data.manifest.rows(ids)].tolist()
+    frames = [Letterbox.of((rows, columns), data.task.eval_size) for rows, columns in sizes]
+    return ids, {
+        "true": np.array([region(one.boxes, frame).sum() for one, frame in zip(asked, frames, strict=True)])
+    }
 
 
 def _pairs(job: Job, asked: Sequence[Asked], heats: list[Heat]) -> Pairs:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from g2d_bench.adapters import by_finding
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.kind import KINDS
@@ -18,9 +17,6 @@ from g2d_bench.records.cell import Cell
 from g2d_bench.records.recompute import Facts
 from g2d_bench.records.record import Record, key_of
 from g2d_bench.records.signature import Parts, parse_signature
-
-LABEL_METRICS = {"classification": ("auroc",), "zero-shot": ("auroc",), "grounding": by_finding.LABEL_METRICS}
-"""Metrics that records of several labels keep per label, too, by kind."""
 
 
 class CardCheck:
@@ -133,7 +129,7 @@ class CardCheck:
 
 def _metrics(record: Record, task: TaskCard) -> list[str]:
     wanted = set(task.metrics)
-    kept = LABEL_METRICS.get(task.kind, ())
+    kept = KINDS[task.kind].per_label
     if len(task.labels) > 1 and wanted & set(kept):
         per_label = {f"{name}{PER_LABEL}{label}" for name in kept if name in wanted for label in task.labels}
         # A cell that does not apply has the metrics of the card alone.

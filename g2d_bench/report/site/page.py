@@ -18,7 +18,7 @@ from g2d_bench.provenance import now
 from g2d_bench.records.cell import percent
 from g2d_bench.records.selection import Found
 from g2d_bench.report.formats.flat import as_dict
-from g2d_bench.report.formats.text import name_of
+from g2d_bench.report.formats.names import name_of
 from g2d_bench.report.formats.turn import turn
 from g2d_bench.report.model import GENERATED, INTERVAL, Table, Value
 from g2d_bench.report.site.content import Section, anchor_of, copy_of
