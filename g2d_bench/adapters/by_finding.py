@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome
-from g2d_bench.adapters.heat import Blind, Heat, Pairs, judge, letterboxes, mean_region
-from g2d_bench.adapters.phrase import region
+from g2d_bench.adapters.heat import Blind, Heat, Pairs, judge, letterboxes, mean_region, region
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.spec import PER_LABEL
 from g2d_bench.readers.base import Box, Sample

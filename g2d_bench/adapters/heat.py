@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.cards.arrays import REAL, Rule, count
-from g2d_bench.metrics.grounding import THRESHOLDS, choose_map_threshold, read_maps
+from g2d_bench.metrics.grounding import THRESHOLDS, choose_map_threshold, read_maps, union_mask
 from g2d_bench.metrics.registry import measure
+from g2d_bench.readers.base import Box
 from g2d_bench.readers.images import Letterbox
 
 Heat = NDArray[np.float32]
@@ -82,6 +83,17 @@ def letterboxes(job: Job, ids: Iterable[str]) -> list[Letterbox]:
     """Return where each image lies on the task's evaluation grid."""
     sizes = job.data.manifest.sizes[job.data.manifest.rows(ids)]
     return [Letterbox.of((int(rows), int(columns)), job.task.eval_size) for rows, columns in sizes]
+
+
+def region(boxes: Sequence[Box], box: Letterbox) -> Mask:
+    """Draw boxes on the evaluation grid [S, S]; one too small to cover a pixel's centre keeps the pixel."""
+    raw = np.array([[one.x, one.y, one.w, one.h] for one in boxes])
+    placed = box.boxes_forward(raw)
+    mask = union_mask([(x, y, w, h) for x, y, w, h in placed.tolist()], (box.size, box.size))
+    if not mask.any():
+        x, y, w, h = placed[0]
+        mask[min(int(y + h / 2), box.size - 1), min(int(x + w / 2), box.size - 1)] = True
+    return mask
 
 
 def mean_region(regions: Iterable[Mask], size: int) -> Heat:

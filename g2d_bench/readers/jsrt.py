@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from g2d_bench.errors import InputError
 from g2d_bench.readers.attach import by_stem, find_files
 from g2d_bench.readers.base import Dataset, Sample
-from g2d_bench.readers.montgomery import read_masks
+from g2d_bench.readers.lung_masks import read_masks
 from g2d_bench.readers.raw import SUFFIX
 from g2d_bench.readers.tables import locate, read_text
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from g2d_bench.errors import InputError
 from g2d_bench.readers.attach import by_stem, find_files
 from g2d_bench.readers.base import Dataset, Sample
-from g2d_bench.readers.montgomery import FILMS, READINGS, films, read_masks
+from g2d_bench.readers.lung_masks import FILMS, READINGS, films, read_masks
 from g2d_bench.readers.tables import read_text
 
 MASK = "_mask"
