@@ -1,4 +1,4 @@
-"""Segmentation: a U-Net decoder over an encoder's pyramid, trained by mmseg and mmengine."""
+"""Segmentation: a U-Net decoder over an encoder's pyramid, trained by mmseg and mmengine, or linear heads."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationInfo, model_validator
 
-from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one
+from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled
 from g2d_bench.adapters.dense import DenseRule, Material
 from g2d_bench.adapters.mm.runner import Trained, quiet
+from g2d_bench.adapters.segmentation_linear import LinearSegmentation, run_linear
 from g2d_bench.cards.arrays import Rule
 from g2d_bench.cards.kind import Kind
-from g2d_bench.cards.protocol import VAL_LOSS
+from g2d_bench.cards.protocol import VAL_LOSS, Protocol
+from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.segmentation import BATCHED, all_empty, batch_numbers, counts, segmentation_metrics
 
@@ -28,8 +30,13 @@ if TYPE_CHECKING:
 
 
 class SegmentationRule(DenseRule):
-    """How a decoder is trained and read in a segmentation task; ``select`` may be ``val_loss``."""
+    """How a decoder is trained and read in a segmentation task; ``select`` may be ``val_loss``.
 
+    A table with ``decoder = "linear"`` is read as a
+    :class:`~g2d_bench.adapters.segmentation_linear.LinearSegmentation`.
+    """
+
+    decoder: Literal["unet"] = "unet"
     decoder_widths: dict[Literal["phantom", "published"], tuple[int, ...]]
     """Per scale of encoder: widths of the decoder's stages, coarse to fine."""
     loss: Literal["bce_dice", "focal_dice"]
@@ -45,10 +52,19 @@ class SegmentationRule(DenseRule):
             raise ValueError(f"drop_last goes with select = {VAL_LOSS!r}")
         return self
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_a_decoder(
+        cls, value: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self | LinearSegmentation:
+        # It stands last and so surrounds the other validators, which know nothing of linear heads.
+        if isinstance(value, dict) and value.get("decoder") == "linear":
+            return LinearSegmentation.model_validate(value, context=info.context)
+        return handler(value)
 
-@settled_one
+
 def run(job: Job) -> Outcome:
-    """Train the decoder of one cell and predict the test set.
+    """Fit what one cell puts on its encoder and predict the test set.
 
     Returns:
         Metrics, those of the all-empty predictor, and per test image the counts of predicted, true and
@@ -58,10 +74,24 @@ def run(job: Job) -> Outcome:
         InputError: the protocol says nothing about segmentation, the encoder has no decoder to
             transfer, or validation holds no positive image.
     """
+    return run_many([job])[0]
+
+
+@settled
+def run_many(jobs: Sequence[Job]) -> list[Outcome]:
+    """Fit several cells of one task and protocol, linear heads together; see :func:`run`."""
+    rule: SegmentationRule | LinearSegmentation = jobs[0].protocol.table("segmentation")
+    if isinstance(rule, LinearSegmentation):
+        found = zip(jobs, run_linear(jobs, rule), strict=True)
+        return [_outcome(job, read.bits, job.data.mask_bits("test"), rule, read.notes) for job, read in found]
+    return [_decoded(job, rule) for job in jobs]
+
+
+def _decoded(job: Job, rule: SegmentationRule) -> Outcome:
+    """Train the decoder of one cell and predict the test set; see :func:`run`."""
     from g2d_bench.adapters.mm.train import train
     from g2d_bench.encoders.features import pyramid_bytes, pyramid_features
 
-    rule: SegmentationRule = job.protocol.table("segmentation")
     rule = rule.of(job.task.name, job.data.fraction, job.encoder.card.scale)
     material = Material.of(job, rule, pyramid_features, pyramid_bytes)
     truth = {part: job.data.mask_bits(part) for part in material.ids}
@@ -127,7 +157,7 @@ def _outcome(
     job: Job,
     bits: NDArray[np.uint8],
     truth: NDArray[np.uint8],
-    rule: SegmentationRule,
+    rule: SegmentationRule | LinearSegmentation,
     notes: dict[str, Any],
     doubts: Sequence[str] = (),
 ) -> Outcome:
@@ -242,6 +272,11 @@ def blind(
     return [("all-empty", {**predictions, "intersection": nothing, "predicted": nothing}, list(names))]
 
 
+def together(task: TaskCard, protocol: Protocol) -> bool:
+    """Say whether linear heads are fitted at their optimum, which is cheaper for several cells at once."""
+    return isinstance(protocol.says(task.kind), LinearSegmentation)
+
+
 KIND = Kind(
     "segmentation",
     heading="segmentation",
@@ -260,7 +295,9 @@ KIND = Kind(
     expected=expected,
     blind=blind,
     masks=True,
-    decoder=True,
+    decoder=lambda task, protocol: not together(task, protocol),
     rule=SegmentationRule,
     imports=("g2d_bench.adapters.mm.segmentation", "g2d_bench.adapters.mm.train", "g2d_bench.adapters.warp"),
+    run_many=run_many,
+    together=together,
 )

@@ -331,6 +331,7 @@ def test_units(bench: Bench) -> None:
     assert found == [tuple(cells[:4]), (replace(cells[0], task="cxr14-cls"),), *((one,) for one in cells[4:])]
     tasks, protocols = bench.catalogue.tasks, bench.catalogue.protocols
     assert not KINDS["segmentation"].together(tasks["siim-seg"], protocols["clean"])
+    assert KINDS["segmentation"].together(tasks["siim-seg"], protocols["clean-linear"])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from g2d_bench.cells.executors.base import Errand, Wishes, Work, WorkerDied
 from g2d_bench.cells.sharing import Unit
 from g2d_bench.cells.units import Done
 from g2d_bench.errors import InputError
-from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
+from g2d_bench.processes import cores, deaf_to_interrupts, free_memory, worker_pool
+from g2d_bench.progress import tell
 
 
 class Local:
@@ -28,7 +29,7 @@ class Local:
 
     def run(self, units: Sequence[Unit], work: Work) -> Iterator[tuple[Unit, Done]]:
         """Run units; see :meth:`~g2d_bench.cells.executors.base.Executor.run`."""
-        workers = processes(len(units), self._jobs)
+        workers = processes(len(units), self._jobs, work.bench.options.memory_budget)
         if workers == 1:
             for unit in units:
                 yield unit, work.do(unit)
@@ -44,16 +45,33 @@ class Local:
 EXECUTOR = Local
 
 
-def processes(count: int, jobs: int | None) -> int:
+PROCESS = 1300 << 20
+"""Bytes that a process takes beside the maps that it keeps: libraries, pixels, a decoder in training."""
+
+
+def processes(count: int, jobs: int | None, memory_budget: int = 0) -> int:
     """Return how many processes run ``count`` cells.
 
-    Cells of small encoders run on one thread each, so a core per cell is right from the second cell on.
+    Cells of small encoders run on one thread each, so a core per cell is right from the second cell on, as
+    far as the free memory lasts.
+
+    Args:
+        count: how many cells or units there are.
+        jobs: as many as the user wants; None to choose.
+        memory_budget: bytes of maps that each process may keep.
     """
+    free = free_memory()
+    fitting = count if free is None else free // (PROCESS + memory_budget)
     if jobs is not None:
-        return max(1, min(jobs, count))
+        chosen = max(1, min(jobs, count))
+        if chosen > 1 and chosen > fitting:
+            need = f"{chosen} processes may need {chosen * (PROCESS + memory_budget) / 2**30:.1f} GiB"
+            left = f"{(free or 0) / 2**30:.1f} GiB are free"
+            tell(f"{need} of memory, and {left}: --jobs {max(1, fitting)} is safe")
+        return chosen
     if _gpu():
         return 1
-    return max(1, min(cores(), count))
+    return max(1, min(cores(), count, fitting))
 
 
 def _gpu() -> bool:

@@ -71,3 +71,20 @@ def test_a_worker_killed_by_chance_costs_nothing(bench: Bench, monkeypatch: pyte
     monkeypatch.setattr(local, "_do", die_once)
     report = execute(CELLS, bench, jobs=2)
     assert [failure.error for failure in report.failures] == [RAN] * 8
+
+
+def test_as_many_processes_as_memory_allows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local, "cores", lambda: 16)
+    monkeypatch.setattr(local, "free_memory", lambda: 8 << 30)
+    assert local.processes(40, None, 2 << 30) == 2
+    assert local.processes(40, None, 0) == 6
+    assert local.processes(1, None, 2 << 30) == 1
+    assert not capsys.readouterr().err
+    assert local.processes(40, 4, 2 << 30) == 4, "the user's word counts"
+    assert "13.1 GiB of memory, and 8.0 GiB are free: --jobs 2 is safe" in capsys.readouterr().err
+    monkeypatch.setattr(local, "free_memory", lambda: 1)
+    assert local.processes(40, None, 2 << 30) == 1
+    monkeypatch.setattr(local, "free_memory", lambda: None)
+    assert local.processes(40, None, 2 << 30) == 16
