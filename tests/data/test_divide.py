@@ -66,8 +66,8 @@ def test_lists_of_chestxray14_are_what_the_rules_give(real_pack: Path) -> None:
     everything = Manifest.of_tables(dataset).samples
     catalogue = Catalogue.open()
     official = {sample.id: sample.split for sample in everything}
-    for task, name in (("cxr14-cls", "clean"), ("cxr14-zeroshot", "clean"), ("cxr14-ground", "ground")):
-        card = catalogue.tasks[task]
+    for known, name in (("cxr14-cls", "clean"), ("cxr14-zeroshot", "clean"), ("cxr14-ground", "ground")):
+        card = catalogue.tasks[known]
         held = usable(everything, card)
         assert len(held) == card.counts["images"]
         listed = read_id_list(LISTS / f"cxr14-{name}.csv.gz")
