@@ -217,7 +217,9 @@ class Cxr14(Dataset):
                 if found[image].labels[box.label] != 1:
                     raise row.error(f"image {image!r} lacks the finding {box.label!r}", "Finding Label")
         lists = lists or all(locate(self.root, (name,)) for name in LISTS.values())
-        splits = self._splits(set(found)) if lists else {}
+        splits = self._shipped_splits(set(found)) or (
+            read_lists(self.root, set(found), self.access) if lists else {}
+        )
         return [
             Sample(
                 id=sample.id,
@@ -232,15 +234,15 @@ class Cxr14(Dataset):
             for sample in samples
         ]
 
-    def _splits(self, known: set[str]) -> dict[str, str]:
-        if self.kind == "real" and not any(locate(self.root, (name,)) for name in LISTS.values()):
-            listed = shipped_lists()
-            if known <= listed.keys():
-                self.remark(
-                    len(known), f"images are divided by NIH's {' and '.join(LISTS.values())} as shipped"
-                )
-                return {image: listed[image] for image in known}
-        return read_lists(self.root, known, self.access)
+    def _shipped_splits(self, known: set[str]) -> dict[str, str]:
+        """Return NIH's parts as shipped, for a real download with neither list; else nothing."""
+        if self.kind != "real" or any(locate(self.root, (name,)) for name in LISTS.values()):
+            return {}
+        listed = shipped_lists()
+        if not known <= listed.keys():
+            return {}
+        self.remark(len(known), f"images are divided by NIH's {' and '.join(LISTS.values())} as shipped")
+        return {image: listed[image] for image in known}
 
     def samples(self) -> list[Sample]:
         """Parse tables and lists and find images; see :meth:`Dataset.samples`."""
