@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome, settled_one
-from g2d_bench.adapters.heat import ARRAYS, Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
+from g2d_bench.adapters.heat import ARRAYS, Blind, Heat, Pairs, judge, letterboxes, mean_region, region
 from g2d_bench.cards.arrays import Rule
 from g2d_bench.cards.kind import Kind
 from g2d_bench.errors import InputError
-from g2d_bench.metrics.grounding import union_mask
 from g2d_bench.readers.base import Box, Phrase, Sample
 from g2d_bench.readers.images import Letterbox
 
@@ -107,17 +106,6 @@ def queries(sample: Sample, labels: Sequence[str]) -> list[Query]:
         for phrase in phrases
         if phrase.boxes and phrase.boxes[0].label in labels
     ]
-
-
-def region(boxes: Sequence[Box], box: Letterbox) -> Mask:
-    """Draw boxes on the evaluation grid [S, S]; one too small to cover a pixel's centre keeps the pixel."""
-    raw = np.array([[one.x, one.y, one.w, one.h] for one in boxes])
-    placed = box.boxes_forward(raw)
-    mask = union_mask([(x, y, w, h) for x, y, w, h in placed.tolist()], (box.size, box.size))
-    if not mask.any():
-        x, y, w, h = placed[0]
-        mask[min(int(y + h / 2), box.size - 1), min(int(x + w / 2), box.size - 1)] = True
-    return mask
 
 
 def _pairs(job: Job, asked: Sequence[Query], heats: list[Heat]) -> Pairs:

@@ -80,7 +80,7 @@ class Kind:
             from predictions and the names of metrics.
         learned: metrics of trivial predictors that need the training images, by name: from the data of a
             cell, what ``expected`` says, names of metrics, and the side of the encoder's input.
-        per_label: whether records hold the main metric of each label beside those of the card.
+        per_label: metrics of which records of several labels hold the value of each label, too.
         reduced: predictions without what no metric can tell apart; see :class:`Reduced`.
         drawn: the fraction of a published protocol, from ids in their order, fraction and seed.
         prompts: whether tasks ask with prompts of their card; None where some do.
@@ -116,7 +116,7 @@ class Kind:
     blind: Callable[[Predictions, Sequence[str]], list[Blind]] | None = None
     chance: Callable[[Predictions, Sequence[str]], dict[str, dict[str, float]]] | None = None
     learned: Callable[[Any, Arrays, Sequence[str], int], dict[str, dict[str, float]]] | None = None
-    per_label: bool = False
+    per_label: tuple[str, ...] = ()
     reduced: Reduced | None = None
     drawn: Callable[[tuple[str, ...], float, int], tuple[str, ...]] | None = None
     prompts: bool | None = False

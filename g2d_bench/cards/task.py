@@ -242,6 +242,12 @@ class TaskCard(Card):
         """The name by which fractions and shots are drawn."""
         return self.inside or self.name
 
+    @property
+    def masked(self) -> bool:
+        """Whether masks of the images are read; grounding of several findings looks for boxes."""
+        kind = KINDS[self.kind]
+        return kind.masks and not (kind.prompts and len(self.labels) > 1)
+
     def digest(self, split: str) -> str:
         """Hash of everything in the card that can move a number under one of its splits."""
         prose = {"title", "papers", "notes", "counts", "fractions"}

@@ -18,9 +18,6 @@ from g2d_bench.records.recompute import Facts
 from g2d_bench.records.record import Record, key_of
 from g2d_bench.records.signature import Parts, parse_signature
 
-LABEL_METRIC = "auroc"
-"""Metric that records of several labels keep per label, too."""
-
 
 class CardCheck:
     """Holds records against cards.
@@ -135,8 +132,9 @@ class CardCheck:
 
 def _metrics(record: Record, task: TaskCard) -> list[str]:
     wanted = set(task.metrics)
-    if KINDS[task.kind].per_label and LABEL_METRIC in wanted and len(task.labels) > 1:
-        per_label = {f"{LABEL_METRIC}{PER_LABEL}{label}" for label in task.labels}
+    kept = KINDS[task.kind].per_label
+    if len(task.labels) > 1 and wanted & set(kept):
+        per_label = {f"{name}{PER_LABEL}{label}" for name in kept if name in wanted for label in task.labels}
         # A cell that does not apply has the metrics of the card alone.
         wanted |= per_label if set(record.metrics) - wanted or record.predictions is not None else set()
     lines = [f"metrics.{name}: is missing" for name in sorted(wanted - set(record.metrics))]

@@ -93,7 +93,7 @@ class Resolved:
         data = self.data()
         where = KINDS[self.task.kind].asks & {"maps", "cells"}
         data.pixels(self.card.image.size, None if where else self.card.image.frame)
-        if KINDS[self.task.kind].masks:
+        if self.task.masked:
             _ = data.masks
 
     def load(self) -> Encoder:

@@ -296,6 +296,17 @@ METRICS: dict[str, MetricSpec] = {
             "pointing",
             "share of images whose strongest pixel lies in the region; equal ones count by their share",
             per_sample=_pointing,
+            by_label=True,
+        ),
+        MetricSpec(
+            "pointing_by_category",
+            "pointing averaged within each category, then over categories",
+            prepared=_by_category(_pointing),
+        ),
+        MetricSpec(
+            "iou_at_validation_by_category",
+            "iou_at_validation averaged within each category, then over categories",
+            prepared=_by_category(_overlap("chosen", _iou)),
         ),
         MetricSpec(
             "pointing_at_medklip",
@@ -304,7 +315,12 @@ METRICS: dict[str, MetricSpec] = {
             per_sample=_pointing_medklip,
         ),
         *(
-            MetricSpec(f"{name}_{kind}", f"{words}, map cut at {cut}", per_sample=_overlap(stored, measure))
+            MetricSpec(
+                f"{name}_{kind}",
+                f"{words}, map cut at {cut}",
+                per_sample=_overlap(stored, measure),
+                by_label=True,
+            )
             for kind, stored, cut in (
                 ("at_validation", "chosen", "the threshold with the highest Dice on validation"),
                 ("at_medklip", "medklip", f"{MEDKLIP_THRESHOLD} (MedKLIP)"),

@@ -165,6 +165,36 @@ PROFILES: Mapping[str, Profile] = {
         negatives_clean=0.5,
         report=True,
     ),
+    "nih1k": Profile(
+        prevalence={"Pneumonia": 0.5},
+        views={"PA": 0.43, "AP": 0.4, "AP supine": 0.17},
+        images_per_patient=_MANY,
+        exclusive=("Pneumonia",),
+        negatives_clean=1.0,
+    ),
+    "chestxdet10": Profile(
+        prevalence=_rates(
+            Atelectasis=0.1,
+            Consolidation=0.3,
+            Effusion=0.35,
+            Emphysema=0.08,
+            Fibrosis=0.14,
+            Fracture=0.1,
+            Mass=0.05,
+            Nodule=0.2,
+            Pneumothorax=0.08,
+        ),
+        sickness=1.3,
+    ),
+    "montgomery": Profile(views={"PA": 1.0}, devices=0.03),
+    "shenzhen": Profile(views={"PA": 0.9, "AP": 0.1}, devices=0.03),
+    "jsrt": Profile(
+        prevalence={"Nodule": 0.62},
+        views={"PA": 1.0},
+        exclusive=("Nodule",),
+        negatives_clean=1.0,
+        devices=0.01,
+    ),
 }
 """One profile per data set that phantom can write."""
 

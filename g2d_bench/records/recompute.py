@@ -208,7 +208,12 @@ def _faults(kind: str, predictions: Predictions, images: int) -> list[str]:
     faults = []
     ids = predictions["id"]
     known = known_kind(kind)
-    if not (known is not None and known.samples == "pairs") and images < len(ids):
+    pairs = known is not None and known.samples == "pairs"
+    if not pairs and "category" in predictions:
+        # Of several findings, each is asked once per image.
+        ids = np.array([f"{name} {label}" for name, label in zip(ids, predictions["category"], strict=True)])
+        images = len(np.unique(ids))
+    if not pairs and images < len(ids):
         names, counts = np.unique(ids, return_counts=True)
         name = str(names[counts.argmax()])
         faults.append(f"id: {name!r} stands {counts.max()} times, {len(ids) - images} lines too many")

@@ -19,7 +19,7 @@ WORDS: dict[Sight, str] = {
 def seen_by(found: Found) -> Sight:
     """Say what the encoder of a record saw of the data set that it was tested on."""
     data = found.record.data
-    return sight(origin(found).pretraining, data.dataset, data.kind)
+    return sight(origin(found).pretraining, found.record.tested_on, data.kind)
 
 
 def row_sight(found: Iterable[Found]) -> Sight:
@@ -40,7 +40,7 @@ def hide(found: Sequence[Found]) -> tuple[list[Found], list[str]]:
         if not saw:
             kept.append(one)
             continue
-        what = f"{one.cell.encoder} saw the {saw} of {one.record.data.dataset}"
+        what = f"{one.cell.encoder} saw the {saw} of {one.record.tested_on}"
         counts[what] = counts.get(what, 0) + 1
     return kept, [f"hidden: {what} ({n} {'record' if n == 1 else 'records'})" for what, n in counts.items()]
 
