@@ -52,8 +52,7 @@ HEAD = """
 This page is made from the cards in `baselines/` by `python docs/encoders.py`. It lists the encoders of
 published scale. None of their weights is shipped; [add-an-encoder.md](add-an-encoder.md) says how a file is
 given and how a card is written. `g2d-bench doctor --encoder NAME --checkpoint FILE` says whether a file fits.
-open_clip is installed by
-`pip install 'g2d-bench[encoders]'`. No code that lies beside weights is ever run.
+`pip install 'g2d-bench[encoders]'` installs open_clip. No code that lies beside weights is ever run.
 
 ## What can be measured
 

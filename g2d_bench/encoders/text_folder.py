@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from g2d_bench.cards.encoder import FOLDER, HUB, LIBRARY, LOCAL, SHIPPED, EncoderCard
 from g2d_bench.encoders.weights import WEIGHTS_FILES, file_hash, first_line, in_hub_cache
@@ -75,7 +76,7 @@ def download_folder(card: EncoderCard, file: Path) -> Path:
         wanted = [*_SMALL, *(WEIGHTS_FILES if takes_weights(card) else ())]
         try:
             name, revision = _parts(card.text.source)
-            pinned = {} if revision is None else {"revision": revision}
+            pinned: dict[str, Any] = {} if revision is None else {"revision": revision}
             return Path(snapshot_download(name, allow_patterns=wanted, **pinned))
         except Exception as error:  # offline, unknown name, full disk: each library version raises its own
             raise InputError(f"{absent(card, file)} ({first_line(error)})") from None

@@ -48,6 +48,7 @@ class ChestXDet10(Dataset):
         "Clone https://github.com/Deepwise-AILab/ChestX-Det10-Dataset and unpack the two archives of films "
         "that its README links (train_data.zip, test_data.zip) in it."
     )
+    takes_films_of: ClassVar[tuple[str, ...]] = ("cxr14",)
     folders: ClassVar[tuple[str, ...]] = ("chestxdet10", "chestx-det10", "ChestX-Det10-Dataset")
     tables: ClassVar[tuple[tuple[str, ...], ...]] = (("train.json",), ("test.json",))
     patient_field: ClassVar[str] = "file_name"

@@ -37,6 +37,8 @@ class Nih1k(Dataset):
         "et al., Automated detection of COVID-19 cases, Computers in Biology and Medicine 2020"
     )
     access: ClassVar[str] = "git clone https://github.com/muhammedtalo/COVID-19 DATA_ROOT/nih1k; it is open."
+    people: ClassVar[str] = "NIH"
+    takes_films_of: ClassVar[tuple[str, ...]] = ("cxr14",)
     folders: ClassVar[tuple[str, ...]] = (
         "nih1k",
         "COVID-19",

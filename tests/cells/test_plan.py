@@ -46,6 +46,17 @@ def test_published_controls_join_a_published_encoder_of_the_same_architecture(ca
     assert [cell.encoder for cell in with_mgca] == ["random", "random.r50", "mgca.r50"]
 
 
+def test_what_happens_to_lie_in_the_hubs_cache_joins_only_by_name(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usable = ("random", "rad-dino", "dinov2.b14")
+    # Files that the user gave: no cache has them.
+    assert [cell.encoder for cell in _plan(catalogue, usable=usable)][1:] == ["dinov2.b14", "rad-dino"]
+    monkeypatch.setattr("g2d_bench.cells.plan.weights_state", lambda card: (True, ""))
+    assert [cell.encoder for cell in _plan(catalogue, usable=usable)] == ["random"]
+    assert [cell.encoder for cell in _plan(catalogue, ("rad-dino",), usable)] == ["rad-dino"]
+
+
 def test_left_out_encoders_are_named(catalogue: Catalogue) -> None:
     _, skipped = make_cells(
         catalogue,
