@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from g2d_bench.cards.objective import CONTROLS, OBJECTIVES, OTHER
+from g2d_bench.cards.pretraining import ENTRY
 from g2d_bench.errors import did_you_mean
 from g2d_bench.hashing import digest_json, set_fields
 from g2d_bench.paths import shipped
@@ -192,7 +193,8 @@ class EncoderCard(_Table):
         text: the text encoder, where there is one.
         no_text: why there is none that could be asked, in a clause.
         heads: the projection heads.
-        pretraining: data sets it has seen, by the names of ``g2d-bench list datasets`` where one exists.
+        pretraining: data sets it has seen, by the names of ``g2d-bench list datasets`` where one exists;
+            ``NAME:labels`` where it saw their labels, too. See :mod:`g2d_bench.cards.pretraining`.
         notes: anything a reader of the table should know.
     """
 
@@ -210,7 +212,7 @@ class EncoderCard(_Table):
     text: Text | None = None
     no_text: str = ""
     heads: HeadsOptions = HeadsOptions()
-    pretraining: list[str] = Field(default_factory=list)
+    pretraining: list[Annotated[str, Field(pattern=ENTRY)]] = Field(default_factory=list)
     notes: str = ""
     _folder: Path | None = PrivateAttr(default=None)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from g2d_bench.cli.options import PATH, filter_options, folders, results_option, settings
+from g2d_bench.cli.options import PATH, filter_options, folders, hide_option, results_option, settings
 
 if TYPE_CHECKING:
     from g2d_bench.records.evidence import Evidence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @filter_options
 @click.option("--signature", default="", help="Only signatures that contain this text.")
+@hide_option
 @click.option("--with-quoted", is_flag=True, help="Add numbers quoted from papers, in marked rows.")
 @click.option("--allow-mixed", is_flag=True, help="Let different signatures share a column, marked.")
 @click.option("--title", default="g2d-bench leaderboard", show_default=True, help="Heading of the page.")

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from g2d_bench.cards.pretraining import in_words
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.plan import Skipped
 from g2d_bench.cli.labels import label_rows
@@ -42,7 +43,7 @@ def listing(what: str, bench: Bench) -> list[Row]:
             {
                 "encoder": card.name,
                 "scale": card.scale,
-                "pre-trained on": "" if card.seen is None else " + ".join(card.seen) or "nothing",
+                "pre-trained on": "" if card.seen is None else in_words(card.seen) or "nothing",
                 "usable": "yes" if usable else "no",
                 "title": card.title,
                 "why not": reason,

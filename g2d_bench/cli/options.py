@@ -210,6 +210,12 @@ filter_options = options(
     click.option("--protocol", "protocols", multiple=True, callback=split, help="Only these protocols."),
 )
 """Which records of a folder; :func:`g2d_bench.records.selection.Filter` takes them."""
+hide_option = click.option(
+    "--hide-contaminated",
+    "hide",
+    is_flag=True,
+    help="Leave out cells whose encoder saw the data set in its pre-training.",
+)
 
 
 def settings(given: dict[str, Any]) -> Settings:

@@ -15,6 +15,7 @@ from g2d_bench.cli.options import (
     bench,
     filter_options,
     folders,
+    hide_option,
     reading_options,
     results_option,
     settings,
@@ -37,6 +38,7 @@ COMPARE_FORMATS = ("text", "github", "junit")
 @click.command()
 @filter_options
 @click.option("--signature", default="", help="Only signatures that contain this text.")
+@hide_option
 @click.option("--paper", type=click.Choice(PAPERS), help="A table of the G2D paper, in its own shape.")
 @click.option("--summary", is_flag=True, help="One table: the main metric of each task at each fraction.")
 @click.option("--format", "style", type=click.Choice(TABLE_FORMATS), default="text", show_default=True)
@@ -77,7 +79,7 @@ def table(
     # Without records a paper's table can still show what was printed.
     roots = folders(results) or [configured.results]
     printed_only = paper is not None and with_quoted and not any(root.exists() for root in roots)
-    found = [] if printed_only else _select(roots, wanted)
+    found = [] if printed_only else _select(roots, wanted, hide=given["hide"])
     order = row_order(found)
     if paper is not None:
         require_sound(found, configured)
@@ -288,6 +290,7 @@ def figure() -> None:
 
 @figure.command("curves")
 @filter_options
+@hide_option
 @click.option("--signature", default="", help="Only signatures that contain this text.")
 @click.option("--metric", help="On the vertical axis.  [default: the main one of each task]")
 @click.option("--out", type=PATH, help="A .png, .svg or .pdf file.  [default: TASKS-METRIC.png]")
@@ -387,7 +390,7 @@ def chosen(roots: Sequence[Path], given: dict[str, Any]) -> list[Found]:
     Raises:
         InputError: none does, or a file is no record.
     """
-    return _select(roots, _filter(given))
+    return _select(roots, _filter(given), hide=given.get("hide", False))
 
 
 def _roots(given: dict[str, Any]) -> list[Path]:
@@ -400,7 +403,7 @@ def _named(roots: Sequence[Path]) -> Path:
     return Path(", ".join(map(str, roots)))
 
 
-def _select(roots: Sequence[Path], wanted: Filter) -> list[Found]:
+def _select(roots: Sequence[Path], wanted: Filter, *, hide: bool = False) -> list[Found]:
     from g2d_bench.records.selection import read_folders
 
     everything = read_folders(roots)
@@ -408,7 +411,23 @@ def _select(roots: Sequence[Path], wanted: Filter) -> list[Found]:
     if not found:
         raise wanted.explain(everything, _named(roots))
     tell_left_out(everything, wanted, roots)
-    return found
+    return _clean(found) if hide else found
+
+
+def _clean(found: list[Found]) -> list[Found]:
+    """Leave out what encoders saw in their pre-training, and say so.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    from g2d_bench.report.contamination import hide
+
+    kept, told = hide(found)
+    for line in told:
+        click.echo(line, err=True)
+    if not kept:
+        raise InputError("every encoder saw what it was tested on", field="--hide-contaminated")
+    return kept
 
 
 def _folder(name: str) -> Path:

@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from g2d_bench.cards.pretraining import sight
 from g2d_bench.data.audit_facts import RELEASE, Audit, DatasetAudit, PartFacts, SharedFacts, SplitAudit
 from g2d_bench.data.crossings import crossings
 from g2d_bench.data.divide import OFFICIAL, apply_rule, divide, leak_pixels, positive_ids, usable
@@ -45,7 +46,7 @@ def audit(source: Source, catalogue: Catalogue, names: Sequence[str], tables: Se
     keys: dict[str, frozenset[str]] = {}
     for name, tasks in track(wanted.items(), "auditing", unit="set"):
         dataset, manifest = open_data(source, name, tables)
-        result.datasets.append(_dataset(dataset, manifest))
+        result.datasets.append(replace(_dataset(dataset, manifest), seen_by=_seen_by(catalogue, dataset)))
         found = list(_splits(dataset, manifest, tasks))
         result.splits += [one for one, _ in found]
         made += [(one, split) for one, split in found if split is not None]
@@ -115,6 +116,12 @@ def _dataset(dataset: Dataset, manifest: Manifest) -> DatasetAudit:
         boxes=sum(len(sample.boxes) for sample in manifest.samples),
         boxed=sum(bool(sample.boxes) for sample in manifest.samples),
     )
+
+
+def _seen_by(catalogue: Catalogue, dataset: Dataset) -> dict[str, str]:
+    """Return encoder to what its pre-training saw of a data set, by its card."""
+    saw = {card.name: sight(card.seen, dataset.name, dataset.kind) for card in catalogue.encoders}
+    return {name: what for name, what in saw.items() if what}
 
 
 def _splits(

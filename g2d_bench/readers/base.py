@@ -92,6 +92,8 @@ class Dataset(ABC):
     labels: ClassVar[tuple[str, ...]]
     side: ClassVar[int | None] = None
     """Width and height of all films on which a release has drawn, where it is one."""
+    takes_films_of: ClassVar[tuple[str, ...]] = ()
+    """Data sets whose films it took, wholly or in part: who saw those has seen films of this one."""
     checksums: ClassVar[Mapping[str, str]] = {}
     """SHA-256 of the public tables, unpacked, by file name; of those that were seen."""
 

@@ -120,6 +120,8 @@ class Rsna(Dataset):
     folders: ClassVar[tuple[str, ...]] = ("rsna", "rsna-pneumonia-detection-challenge", "RSNA_Pneumonia")
     tables: ClassVar[tuple[tuple[str, ...], ...]] = ((LABEL_TABLE,),)
     patient_field: ClassVar[str] = "patientId"
+    # Shih et al., Radiology: Artificial Intelligence 2019: the films are NIH's.
+    takes_films_of: ClassVar[tuple[str, ...]] = ("cxr14",)
     side: ClassVar[int | None] = SIDE
     labels: ClassVar[tuple[str, ...]] = (LABEL,)
     checksums: ClassVar[Mapping[str, str]] = {

@@ -73,6 +73,8 @@ class Siim(Dataset):
     folders = ("siim", "siim-acr", "siim-acr-pneumothorax-segmentation", "siim-acr-pneumothorax")
     tables = (TABLES,)
     patient_field = "PatientID"
+    # Filice et al., Journal of Digital Imaging 2020: the films are NIH's.
+    takes_films_of = ("cxr14",)
     side = SIDE
     labels = ("Pneumothorax",)
     checksums: ClassVar[Mapping[str, str]] = {

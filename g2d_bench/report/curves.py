@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from g2d_bench.cards.pretraining import Sight
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.files import write_atomically
 from g2d_bench.metrics.spec import PER_LABEL
@@ -15,6 +16,7 @@ from g2d_bench.plain import visible, visible_parts
 from g2d_bench.records.cell import DECODER, percent
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found
+from g2d_bench.report.contamination import legend_line
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import GENERATED, Column
 from g2d_bench.report.origin import EXPLAINED, Origin, origins, sentence, several_weights, tagged, tags
@@ -145,10 +147,20 @@ def remarks(panels: Sequence[Sequence[Filled]]) -> list[str]:
     known = _origins(panels)
     shown = sorted({*tags(known, generated=generated).values()} - {""})
     records = list({id(one): one for column in columns for one in column.records}.values())
-    lines = [sentence(known), *(EXPLAINED[tag] for tag in shown), *several_weights(records)]
+    lines = [sentence(known), *(EXPLAINED[tag] for tag in shown), *_seen(columns), *several_weights(records)]
     for points in panels:
         lines += _undrawn(points, list(known))
     return lines
+
+
+def _seen(columns: Sequence[Filled]) -> list[str]:
+    """Explain the marks of points whose encoder saw the data set in its pre-training."""
+    bearers: dict[Sight, dict[str, None]] = {}
+    for column in columns:
+        for name, value in column.values.items():
+            if value.seen:
+                bearers.setdefault(value.sight, {})[name] = None
+    return [legend_line(saw, names) for saw, names in sorted(bearers.items())]
 
 
 def _undrawn(points: Sequence[Filled], names: Sequence[str]) -> list[str]:
@@ -220,7 +232,13 @@ def _panel(
             elinewidth=0.9,
             linewidth=1.6,
             markersize=5,
+            markerfacecolor="white" if any(value.seen for value in values) else None,
         )
+        for x, value in shown:
+            if value.seen:
+                axes.annotate(
+                    value.seen, (x, value.mean), xytext=(4, 3), textcoords="offset points", fontsize=8
+                )
     low, high = axes.get_ylim()
     for name, value in points[-1].references.items():
         if value.missing:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from g2d_bench.cards.pretraining import Sight
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.spec import MetricSpec
@@ -16,6 +17,9 @@ GENERATED = (
 )
 """Stands in every table, figure and file with a number that was measured on generated data."""
 INTERVAL = "[ ] is the 95 % bootstrap interval by patient over the test set"
+
+SEEN: dict[Sight, str] = {"": "", "images": "§", "labels": "¶"}
+"""Mark of a number whose encoder saw the images, or the labels, of the data set in its pre-training."""
 
 Sort = Literal["measured", "reference", "quoted"]
 Missing = Literal["", "not measured", "seed missing", "undefined"]
@@ -63,6 +67,7 @@ class Value:
         seeds: the seeds in the mean.
         best: whether it is not significantly worse than the best of the column.
         marks: letters of the signatures, where a column mixes them.
+        sight: what the encoder's pre-training saw of the data set on which it is tested.
         missing: why there is no number, in a word.
         reason: the same for readers, in a clause.
     """
@@ -78,6 +83,7 @@ class Value:
     marks: str = ""
     missing: Missing = ""
     reason: str = ""
+    sight: Sight = ""
 
     @property
     def digits(self) -> int:
@@ -104,9 +110,15 @@ class Value:
         return "" if math.isnan(self.low) else f"[{self.show(self.low)}, {self.show(self.high)}]"
 
     def __str__(self) -> str:
-        text = self.centre + ("*" if self.best else "")
+        text = self.centre + self.seen + ("*" if self.best else "")
         text += f" ± {self.behind}" if self.behind else ""
-        return text + (f" {self.limits}" if self.limits else "") + (f" ({self.marks})" if self.marks else "")
+        text += f" {self.limits}" if self.limits else ""
+        return text + (f" ({self.marks})" if self.marks else "")
+
+    @property
+    def seen(self) -> str:
+        """The mark of :data:`SEEN`, or ""; a cell without a number bears none."""
+        return "" if self.missing else SEEN[self.sight]
 
 
 @dataclass(frozen=True)

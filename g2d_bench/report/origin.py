@@ -9,6 +9,7 @@ from typing import Literal
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.pretraining import in_words
 from g2d_bench.encoders.weights import file_hash
 from g2d_bench.paths import PACKAGE
 from g2d_bench.records.selection import Found
@@ -47,7 +48,7 @@ class Origin:
         if self.pretraining is None:
             seen = "pre-training data unknown"
         else:
-            seen = f"pre-trained on {' + '.join(self.pretraining)}" if self.pretraining else "not pre-trained"
+            seen = f"pre-trained on {in_words(self.pretraining)}" if self.pretraining else "not pre-trained"
         return f"{WORDS[self.scale]}, {seen}"
 
     @property

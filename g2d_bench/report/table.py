@@ -15,6 +15,7 @@ from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.quoted import Quoted
 from g2d_bench.records.record import Record
 from g2d_bench.records.selection import Found
+from g2d_bench.report.contamination import legend
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
 from g2d_bench.report.origin import EXPLAINED, origins, sentence, several_weights, tags
@@ -274,6 +275,7 @@ def assemble(title: str, panels: Sequence[Panel], *, order: Sequence[str] = ()) 
     facts = _facts(used, rows)
     if known:
         facts.append(sentence(known))
+    facts += legend(rows)
     warnings = [EXPLAINED[tag] for tag in sorted({*marks.values()} - {""})]
     if quoted and (measured := Beside.of(used)):
         warnings += measured.warning

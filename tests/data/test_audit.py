@@ -189,10 +189,13 @@ def test_chexpert_by_position(tmp_path: Path) -> None:
 
     (folder / "train.csv").write_text("\n".join([header, *rows("train", 6000)]))
     (folder / "valid.csv").write_text("\n".join([header, *rows("valid", 20)]))
-    one = of(audited(Settings(), ["chexpert-cls"], [tmp_path]), "chexpert-cls", "legacy")
+    found = audited(Settings(), ["chexpert-cls"], [tmp_path])
+    one = of(found, "chexpert-cls", "legacy")
     drawn = round(5000 * 6000 / 223414)
     assert (one.parts["val"].images, one.parts["test"].images) == (drawn, 20)
     assert 0.7 * drawn < shared(one)["train&val"][0] < drawn
+    assert found.datasets[0].seen_by["gloria.chexpert-r50"] == "images"
+    assert "gloria.mimic-r50" not in found.datasets[0].seen_by
     assert one.unused >= 200
     assert one.published
     assert not one.fails

@@ -89,6 +89,7 @@ def _number(value: Value) -> dict[str, Any]:
         "seeds": list(value.seeds),
         "not_significantly_worse_than_best": value.best,
         "signature_mark": value.marks,
+        "pretraining_saw": value.sight,
         "missing": value.missing,
         "reason": value.reason,
     }

@@ -34,6 +34,8 @@ _ESCAPES = {
     "×": r"$\times$",
     "…": r"\dots{}",
     "†": r"\textdagger{}",
+    "§": r"\S{}",
+    "¶": r"\P{}",
 }
 WIDE = 4
 """Columns from which a table is scaled to the width of the text."""
@@ -127,6 +129,7 @@ def _rows(table: Table) -> list[str]:
 def _cell(value: Value) -> str:
     centre = escape(value.centre)
     text = rf"\textbf{{{centre}}}" if value.best else centre
+    text += rf"\textsuperscript{{{escape(value.seen)}}}" if value.seen else ""
     text += rf" $\pm$ {value.behind}" if value.behind else ""
     text += rf"\textsuperscript{{{escape(value.marks)}}}" if value.marks else ""
     if not value.limits:

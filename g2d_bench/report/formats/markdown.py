@@ -49,7 +49,7 @@ def _items(texts: Sequence[str]) -> list[str]:
 
 def _cell(value: Value) -> str:
     centre = f"**{value.centre}**" if value.best else value.centre
-    text = centre + (f" ± {value.behind}" if value.behind else "")
+    text = centre + value.seen + (f" ± {value.behind}" if value.behind else "")
     text += f" <sup>{escape(value.marks)}</sup>" if value.marks else ""
     return text + (f"<br><sub>{value.limits}</sub>" if value.limits else "")
 

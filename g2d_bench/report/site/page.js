@@ -29,9 +29,11 @@
     document.getElementById("none").hidden = document.querySelector("section.task:not([hidden])") !== null;
     const part = (chosen.get("encoder") || "").trim().toLowerCase();
     for (const row of document.querySelectorAll(".task tbody tr")) {
-      row.hidden = row.classList.contains("measured") && !row.dataset.encoder.toLowerCase().includes(part);
+      const saw = chosen.has("clean") && row.dataset.saw;
+      row.hidden = row.classList.contains("measured") && (saw || !row.dataset.encoder.toLowerCase().includes(part));
     }
     document.body.classList.toggle("labels", chosen.has("labels"));
+    document.body.classList.toggle("clean", chosen.has("clean"));
   }
 
   // Measured rows change places; quoted rows and trivial predictors stay below them.

@@ -17,6 +17,7 @@ from g2d_bench.plain import in_json, visible
 from g2d_bench.provenance import now
 from g2d_bench.records.cell import percent
 from g2d_bench.records.selection import Found
+from g2d_bench.report.contamination import WORDS
 from g2d_bench.report.formats.flat import as_dict
 from g2d_bench.report.formats.text import name_of
 from g2d_bench.report.formats.turn import turn
@@ -77,6 +78,8 @@ def render(title: str, made: Sequence[Section], overview: Sequence[Table], made_
         interval=INTERVAL,
         width=WIDTH,
         whiskers=_whiskers,
+        saw=WORDS,
+        contaminated=any(v.seen for section in made for row in section.table.rows for v in row.values),
         name_of=name_of,
         anchor=_anchor,
         number=_number,
