@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from g2d_bench import __version__
+from g2d_bench.cli import claim as cli_claim
 from g2d_bench.cli import data as cli_data
 from g2d_bench.cli import encoders as cli_encoders
 from g2d_bench.cli import explain as cli_explain
@@ -207,6 +208,7 @@ for command in (
     *(cli_report.table, cli_report.compare, cli_report.verify, cli_report.figure, cli_report.compact),
     cli_explain.explain,
     cli_leaderboard.leaderboard,
+    cli_claim.claim,
     cli_data.data,
     *(cli_encoders.pretrain, cli_encoders.weights, cli_encoders.doctor, cli_reference.reference),
 ):

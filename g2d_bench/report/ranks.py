@@ -93,6 +93,11 @@ class Group:
         return percent(self.fraction) if self.trained else "no labels"
 
     @property
+    def where(self) -> str:
+        """Tasks and fraction in words."""
+        return f"{self.heading} at {self.share}" if self.trained else self.heading
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks."""
         return tuple(one.column.task for one in self.columns)
@@ -109,10 +114,10 @@ class Group:
             return f"{first} has the best numbers; without predictions nothing says how certain that is."
         best = [place.encoder for place in self.places if place.cluster == 0]
         if len(best) == 1:
-            return f"{first} is best, and that is certain (paired bootstrap, Holm, 5 %)."
+            return f"{first} is best, with certainty."
         if len(best) == len(self.places):
-            return f"{first} has the best numbers, but no other encoder is worse with certainty."
-        return f"{first} has the best numbers; not worse with certainty: {listed(best[1:])}."
+            return f"{first} has the best numbers, but every other encoder may be as good."
+        return f"{first} has the best numbers; {listed(best[1:])} may be as good."
 
 
 def groups(columns: Sequence[Sampled]) -> list[Group]:

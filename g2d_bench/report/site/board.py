@@ -21,7 +21,7 @@ from g2d_bench.records.record import Record
 from g2d_bench.records.selection import Found
 from g2d_bench.report.claims import Claim, Verdict, measured, quoted
 from g2d_bench.report.model import Column, Table
-from g2d_bench.report.origin import Origin, origins
+from g2d_bench.report.origin import Origin, origins, tags
 from g2d_bench.report.paired import Difference, compare_all
 from g2d_bench.report.ranks import Group, groups
 from g2d_bench.report.sampled import Sampled, sample
@@ -103,6 +103,11 @@ class Board:
         return {name: known[name] for name in self.order if name in known}
 
     @cached_property
+    def tags(self) -> dict[str, str]:
+        """Encoder to the tag behind its name, where it could be taken for another model's."""
+        return tags(self.origins, generated="real" not in self.kinds_of_data)
+
+    @cached_property
     def kinds_of_data(self) -> set[str]:
         """``phantom``, ``real``, or both."""
         return {one.record.data.kind for one in self.found}
@@ -113,7 +118,8 @@ class Board:
         trained = {one.column.fraction for one in self.columns if not untrained(one.kind)}
         claims: list[Asked] = []
         if len(trained) > 1:
-            for name in self.order:
+            # The last of the order is the newest method; controls come first there.
+            for name in reversed(self.order):
                 if name.endswith("+decoder") and name.removesuffix("+decoder") in self.order:
                     continue  # It is asked along with the encoder alone.
                 claim = Claim(name, min(trained), (), max(trained))
