@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from g2d_bench.cards.kind import untrained
 from g2d_bench.metrics.resample import Values, interval
 from g2d_bench.records.cell import Cell, percent
 from g2d_bench.records.record import NOT_APPLICABLE, Record, changes
@@ -41,10 +42,10 @@ def about_record(
     cell = record.cell
     copy = copy_of(found, board.roots)
     return {
-        "heading": _heading(cell),
+        "heading": _heading(cell, trained=not untrained(record.kind)),
         "cell": cell,
         "up": "../" * (len(PurePosixPath(copy).parts) - 1),
-        "none": record.notes.get(NOT_APPLICABLE, ""),
+        "lacking": record.notes.get(NOT_APPLICABLE, ""),
         "main": main,
         "metrics": _metrics(record, main, draws),
         "trivial": list(record.references),
@@ -66,8 +67,9 @@ def about_record(
     }
 
 
-def _heading(cell: Cell) -> str:
-    return f"{cell.task} · {cell.encoder} · {percent(cell.fraction)} · seed {cell.seed} · {cell.protocol}"
+def _heading(cell: Cell, *, trained: bool) -> str:
+    drawn = [percent(cell.fraction), f"seed {cell.seed}"] if trained else []
+    return " · ".join([cell.task, cell.encoder, *drawn, cell.protocol])
 
 
 def _metrics(record: Record, main: str, draws: Values | None) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ def scored(kind: str, metric: str, predictions: Predictions) -> Scored | None:
         if kind == "detection":
             return Scored(_found(predictions), "best overlap (IoU) with the true boxes")
         if kind in ("classification", "zero-shot"):
-            return Scored(_ordered(predictions), "ordered rightly against the other cases")
+            return Scored(_ordered(predictions), "right order against the others")
         spec = metric_spec(metric)
         if spec.per_sample is None:
             return None

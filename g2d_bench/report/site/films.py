@@ -101,11 +101,11 @@ class Films:
 
     def __init__(self, phantom: Path | None = None, root: Path | None = None) -> None:
         self._phantom, self._root = phantom, root
-        self._sets: dict[tuple[str, str], FilmSet | str] = {}
+        self._sets: dict[tuple[str, str, str], FilmSet | str] = {}
 
     def of(self, data: DataPart) -> FilmSet | str:
         """Return the films of a record's data, or why there are none."""
-        key = (data.dataset, data.hash)
+        key = (data.kind, data.dataset, data.hash)
         if key not in self._sets:
             try:
                 self._sets[key] = self._open(data)

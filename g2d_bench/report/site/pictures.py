@@ -119,9 +119,10 @@ class Gallery:
             " This compact record keeps no predicted masks or maps; measured again, it has them."
         )
         licence = f" Films: {opened.films.licence}." if opened.films.licence else " The films are generated."
+        regions = "scores" not in opened.predictions
+        drawn_so = " Blue-green: what is true; orange: what was predicted." if regions else ""
         return pictures, (
-            f"Test cases by {opened.scores.measure}: best, median, worst. Blue-green: what is true; orange: "
-            f"what was predicted.{licence}{lacks}"
+            f"Test cases by {opened.scores.measure}: best, median, worst.{drawn_so}{licence}{lacks}"
         )
 
     def examples(self, board: Board, task: str) -> tuple[list[Picture], str]:
@@ -141,7 +142,7 @@ class Gallery:
                     places = known[np.linspace(0, len(known) - 1, min(4, len(known))).astype(int)]
                     drawn = [self._draw(opened, int(place), "", truth_only=True) for place in places]
                     licence = opened.films.licence or "generated"
-                    return [p for p in drawn if p], f"Test cases; blue-green: what is true. Films: {licence}."
+                    return [p for p in drawn if p], f"Test cases; blue-green: what is true, where it has a place. Films: {licence}."
         return [], ""
 
     def differences(self, board: Board) -> dict[tuple[str, str], dict[tuple[str, str], list[dict[str, Any]]]]:
