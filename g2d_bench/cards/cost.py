@@ -123,7 +123,9 @@ def _resnet_weights(bottleneck: bool, blocks: Sequence[int], options: dict[str, 
     widths = _numbers(options.get("channels"), (64, 128, 256, 512))
     grow = 4 if bottleneck else 1
     stem = _number(options.get("stem_width"), widths[0] / 2)
-    total = 9 * stem * (3 + stem + 2 * stem) if "deep" in str(options.get("stem_type", "")) else 147 * widths[0]
+    total = (
+        9 * stem * (3 + stem + 2 * stem) if "deep" in str(options.get("stem_type", "")) else 147 * widths[0]
+    )
     before = float(2 * stem if "deep" in str(options.get("stem_type", "")) else widths[0])
     for width, count in zip(widths, blocks, strict=False):
         for _ in range(count):

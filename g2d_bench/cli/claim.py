@@ -32,7 +32,9 @@ def _share(_: click.Context, option: click.Parameter, value: str) -> float:
 
 @click.command()
 @click.argument("what", type=click.Choice(CLAIMS))
-@click.option("--encoder", required=True, metavar="NAME", help="Whose claim; asked alone and with its decoder.")
+@click.option(
+    "--encoder", required=True, metavar="NAME", help="Whose claim; asked alone and with its decoder."
+)
 @click.option("--at", default="1%", show_default=True, callback=_share, help="Its share of the labels.")
 @click.option(
     "--against", multiple=True, callback=split, default=(ALL,), show_default=True, help="The others, or all."
@@ -120,9 +122,7 @@ def _measured(
     return claims.measured(asked, columns), sentence(origins(found))
 
 
-def _lines(
-    measured: Sequence[Verdict] | None, quoted: Sequence[Verdict] | None, told: str
-) -> Iterator[str]:
+def _lines(measured: Sequence[Verdict] | None, quoted: Sequence[Verdict] | None, told: str) -> Iterator[str]:
     from g2d_bench.plain import visible
     from g2d_bench.report.claims import WORDS, summary
     from g2d_bench.report.model import GENERATED

@@ -158,7 +158,9 @@ def measured(claim: Claim, columns: Sequence[Sampled]) -> list[Verdict]:
     if claim.encoder.endswith(DECODER):
         forms = [name for name in forms if name == claim.encoder]
     if not forms:
-        raise InputError(f"no record of encoder {claim.encoder}; {did_you_mean(base, known)}", field="--encoder")
+        raise InputError(
+            f"no record of encoder {claim.encoder}; {did_you_mean(base, known)}", field="--encoder"
+        )
     for name in claim.against:
         if name not in known:
             raise InputError(f"no record of encoder {name}; {did_you_mean(name, known)}", field="--against")
@@ -240,7 +242,9 @@ def quoted(claim: Claim, cells: Sequence[Quoted]) -> list[Verdict]:
             )
             task = one.task if one.task != "-" else published
             verdict = Verdict(one.method, task, metric, f"{paper}, {table}", scale * one.number, rivals)
-            reason = "" if rivals else f"no other number with {percent(claim.at_peers)} of the labels is printed"
+            reason = (
+                "" if rivals else f"no other number with {percent(claim.at_peers)} of the labels is printed"
+            )
             verdicts.append(replace(verdict, reason=reason, remark=one.remark))
     return verdicts
 

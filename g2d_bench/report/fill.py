@@ -12,8 +12,8 @@ from g2d_bench.metrics.resample import Candidate, best_set, deviation, interval,
 from g2d_bench.records.cell import percent
 from g2d_bench.records.evidence import Drawn, Evidence
 from g2d_bench.records.selection import Found, by_cell
-from g2d_bench.report.model import Column, Missing, Value
 from g2d_bench.report.contamination import row_sight
+from g2d_bench.report.model import Column, Missing, Value
 from g2d_bench.report.reasons import UNDEFINED, reason, remarks, told, untested
 
 

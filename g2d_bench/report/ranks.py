@@ -155,7 +155,9 @@ def groups(columns: Sequence[Sampled]) -> list[Group]:
     return made
 
 
-def clusters(names: Sequence[str], points: Mapping[str, float], draws: Mapping[str, Values]) -> dict[str, int]:
+def clusters(
+    names: Sequence[str], points: Mapping[str, float], draws: Mapping[str, Values]
+) -> dict[str, int]:
     """Divide encoders into clusters: none in a cluster is significantly worse than the best of it.
 
     Args:
@@ -203,7 +205,9 @@ def _group(
     sign = columns[0].sign
     rows = []
     for encoder in order:
-        low, high = sorted(sign * x for x in interval(drawn[encoder])) if tested and metric else (math.nan,) * 2
+        low, high = (
+            sorted(sign * x for x in interval(drawn[encoder])) if tested and metric else (math.nan,) * 2
+        )
         place = places[encoder]
         rows.append(
             Place(
@@ -244,7 +248,12 @@ def _shared(rows: Sequence[Place]) -> tuple[Place, ...]:
     made = []
     for row in rows:
         rank = row.rank if row.cluster is None else best[row.cluster]
-        fields = {**row.__dict__, "rank": rank, "low": min(row.low, row.rank), "high": max(row.high, row.rank)}
+        fields = {
+            **row.__dict__,
+            "rank": rank,
+            "low": min(row.low, row.rank),
+            "high": max(row.high, row.rank),
+        }
         made.append(Place(**fields))
     return tuple(made)
 

@@ -11,7 +11,9 @@ import pytest
 from g2d_bench.report.model import GENERATED
 
 
-def test_a_claim_is_told_per_task_on_measured_and_on_quoted_numbers(folder: Any, cli: Callable[..., Any]) -> None:
+def test_a_claim_is_told_per_task_on_measured_and_on_quoted_numbers(
+    folder: Any, cli: Callable[..., Any]
+) -> None:
     folder.grid({"mgca": 0.5, "g2d": 0.9, "g2d+decoder": 0.4}, (0.01, 1.0))
     result = cli(
         *("claim", "label-efficiency", "--encoder", "g2d", "--at", "1%", "--against", "all"),
@@ -29,7 +31,9 @@ def test_a_claim_is_told_per_task_on_measured_and_on_quoted_numbers(folder: Any,
     assert GENERATED not in printed
 
     data = json.loads(
-        cli("claim", "label-efficiency", "--encoder", "g2d", "--results", folder.root, "--format", "json").stdout
+        cli(
+            "claim", "label-efficiency", "--encoder", "g2d", "--results", folder.root, "--format", "json"
+        ).stdout
     )
     assert [one["outcome"] for one in data["measured"]] == ["holds", "fails"]
     assert data["data"] == GENERATED
@@ -49,7 +53,10 @@ def test_without_records_the_printed_numbers_are_asked(cli: Callable[..., Any]) 
     [
         (("--encoder", "g2d", "--at", "1x"), "--at: '1x' is not a fraction"),
         (("--encoder", "g2d", "--at-peers", "0"), "--at-peers: '0' is outside"),
-        (("--encoder", "g3d", "--on", "measured"), "--encoder: no record of encoder g3d; did you mean 'g2d'?"),
+        (
+            ("--encoder", "g3d", "--on", "measured"),
+            "--encoder: no record of encoder g3d; did you mean 'g2d'?",
+        ),
         (("--encoder", "g2d", "--against", "mgaa"), "--against: no record of encoder mgaa"),
         (("--encoder", "g2d", "--task", "nowhere"), "no record of task nowhere"),
     ],

@@ -117,4 +117,6 @@ def test_printed_numbers_are_compared_within_one_table() -> None:
 def test_rivals_may_be_chosen() -> None:
     found = quoted(Claim("g2d", 0.01, ("mgca",)), load_reported())
     assert {rival.name for one in found for rival in one.rivals} == {"MGCA"}
-    assert Claim("g2d", 0.01, ("mgca",)).sentence == "g2d with 1 % of the labels is better than mgca with 100 %"
+    assert (
+        Claim("g2d", 0.01, ("mgca",)).sentence == "g2d with 1 % of the labels is better than mgca with 100 %"
+    )

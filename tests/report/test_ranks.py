@@ -122,6 +122,8 @@ def test_without_draws_there_is_an_order_and_no_certainty() -> None:
 
 def test_a_cluster_is_the_best_and_all_that_are_not_worse() -> None:
     rng = np.random.default_rng(0)
-    draws = {name: mean + rng.normal(0, 1, 2000) for name, mean in (("a", 10), ("b", 9), ("c", 6), ("d", 5.5))}
+    draws = {
+        name: mean + rng.normal(0, 1, 2000) for name, mean in (("a", 10), ("b", 9), ("c", 6), ("d", 5.5))
+    }
     points = {"a": 10.0, "b": 9.0, "c": 6.0, "d": 5.5}
     assert clusters(list(points), points, draws) == {"a": 0, "b": 0, "c": 1, "d": 1}

@@ -17,7 +17,9 @@ COLUMN = Column("siim-seg", 0.01, "dice_positive", "clean", ("siim-seg",))
 
 def column(folder: Any, metric: str = "dice_positive") -> Sampled:
     """Sample the only column of a folder."""
-    return sample(Column("siim-seg", 0.01, metric, "clean", ("siim-seg",)), read_folder(folder.root), Evidence())
+    return sample(
+        Column("siim-seg", 0.01, metric, "clean", ("siim-seg",)), read_folder(folder.root), Evidence()
+    )
 
 
 def test_the_spread_over_seeds_is_that_of_a_mean_over_them() -> None:

@@ -77,9 +77,7 @@ def _number(board: Board, one: Sampled, name: str) -> Context:
     }
 
 
-def _facts_of_encoder(
-    board: Board, name: str, mine: list[Found], cost: Cost
-) -> list[tuple[str, str]]:
+def _facts_of_encoder(board: Board, name: str, mine: list[Found], cost: Cost) -> list[tuple[str, str]]:
     card = board.card(name)
     origin = board.origins.get(name)
     weights = sorted({one.record.encoder.weights for one in mine})
@@ -101,7 +99,10 @@ def _facts_of_encoder(
         ("parameters", f"{cost.parameters:.3g} million" if cost.parameters else "not known"),
         ("work per film", f"{cost.gflops:.3g} GFLOPs" if cost.gflops else "not known"),
         ("a cell took", f"{cost.seconds:.3g} s (median)" if cost.seconds else "not known"),
-        ("weights", ", ".join(w if len(w) < 20 else w[:16] for w in weights[:4]) + (" …" if len(weights) > 4 else "")),
+        (
+            "weights",
+            ", ".join(w if len(w) < 20 else w[:16] for w in weights[:4]) + (" …" if len(weights) > 4 else ""),
+        ),
         ("records", f"{len(mine)}, of {len({one.record.cell.task for one in mine})} tasks"),
     ]
     if name in board.self_reported:
@@ -167,7 +168,9 @@ def about_task(board: Board, name: str, looked: Mapping[str, Look]) -> Context:
         "worlds": worlds,
         "quoted": quoted,
         "comparable_here": not another,
-        "why_none": f"None of them may be compared with the numbers of this page: {another}." if another else "",
+        "why_none": f"None of them may be compared with the numbers of this page: {another}."
+        if another
+        else "",
         "kinds": {one.record.data.kind for one in mine},
     }
 
@@ -181,7 +184,8 @@ def _world(
     record = next(iter(next(iter(first.records.values())).values())).record
     images, positive = record.data.images, record.data.positive
     train = ", ".join(
-        f"{max(one.record.data.images['train'] for one in c.filled.records)} at {share_of(c)}" for c in columns
+        f"{max(one.record.data.images['train'] for one in c.filled.records)} at {share_of(c)}"
+        for c in columns
     )
     split = (
         f"{images['test']} test images ({positive['test']} positive), {images['val']} to choose on "

@@ -26,5 +26,7 @@ def earlier(found: Sequence[Found], folders: Sequence[Path]) -> dict[Cell, list[
         for one in read_folder(folder):
             now = shown.get((one.cell, one.record.data.kind))
             if now is not None and (one.record.created, one.record.key) != (now.created, now.key):
-                history.setdefault(one.cell, {}).setdefault(f"{one.record.created} {one.record.key}", one.record)
+                history.setdefault(one.cell, {}).setdefault(
+                    f"{one.record.created} {one.record.key}", one.record
+                )
     return {cell: [some[key] for key in sorted(some, reverse=True)] for cell, some in history.items()}

@@ -186,7 +186,9 @@ def paired_json(board: Board, cases: Cases, task_page: Callable[[str], str]) -> 
                 "cases": {key(pair): found for pair, found in cases.get((protocol, data), {}).items()},
             }
         )
-    text = json.dumps({"encoders": [visible(name) for name in board.order], "worlds": worlds}, allow_nan=False)
+    text = json.dumps(
+        {"encoders": [visible(name) for name in board.order], "worlds": worlds}, allow_nan=False
+    )
     # Nothing in it may end the element that it stands in.
     return in_json(text).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

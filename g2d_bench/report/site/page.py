@@ -18,11 +18,10 @@ from g2d_bench.provenance import now
 from g2d_bench.records.cell import percent
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.quoted import FLAGS, Quoted
-from g2d_bench.records.selection import Found
 from g2d_bench.report.claims import WORDS as VERDICTS
 from g2d_bench.report.claims import summary
 from g2d_bench.report.contamination import WORDS
-from g2d_bench.report.formats.flat import as_dict, to_csv
+from g2d_bench.report.formats.flat import to_csv
 from g2d_bench.report.formats.text import name_of
 from g2d_bench.report.formats.turn import turn
 from g2d_bench.report.model import GENERATED, INTERVAL, SEEN, Table, Value
@@ -89,7 +88,9 @@ class Pages:
             CSV: (to_csv([section.table for section in board.sections]) + "\n").encode(),
         }
         for name in board.order:
-            made[_encoder_page(name)] = self._page("encoder.html", **about_encoder(board, name, self._costs[name]))
+            made[_encoder_page(name)] = self._page(
+                "encoder.html", **about_encoder(board, name, self._costs[name])
+            )
         for name in self._tasks:
             context = about_task(board, name, self._looks)
             examples, told = self.gallery.examples(board, name)
@@ -97,7 +98,11 @@ class Pages:
         made |= self._records()
         made["curves.html"] = self.curves()
         made["claims.html"] = self._page(
-            "claims.html", asked=board.asked, summary=summary, verdict_words=VERDICTS, kinds=board.kinds_of_data
+            "claims.html",
+            asked=board.asked,
+            summary=summary,
+            verdict_words=VERDICTS,
+            kinds=board.kinds_of_data,
         )
         if board.quoted:
             made["quoted.html"] = self._page("quoted.html", papers=_by_paper(board.quoted), kinds=set())
@@ -125,7 +130,9 @@ class Pages:
         facets["scale"] = sorted({board.scale(row.name) for row in rows})
         facets["licence"] = sorted({board.licence(row.name) for row in rows})
         facets["saw"] = sorted({_sight(row.values) or "not seen" for row in rows})
-        facets["by"] = sorted({"self-reported" if r.name in board.self_reported else "this board" for r in rows})
+        facets["by"] = sorted(
+            {"self-reported" if r.name in board.self_reported else "this board" for r in rows}
+        )
         return self._page(
             "index.html",
             kinds=board.kinds_of_data,
@@ -144,7 +151,9 @@ class Pages:
         board = self.board
         places: dict[tuple[str, str, str], list[Any]] = {}
         for one in board.columns:
-            places.setdefault((one.kind, one.column.task, f"{one.column.protocol} {one.data}"), []).append(one)
+            places.setdefault((one.kind, one.column.task, f"{one.column.protocol} {one.data}"), []).append(
+                one
+            )
         drawn = [charts.curve(part, self._looks) for _, part in sorted(places.items()) if len(part) > 1]
         return self._page(
             "curves.html",
@@ -155,7 +164,9 @@ class Pages:
             cost_rows=list(self._costs.values()),
         )
 
-    def compare(self, cases: Mapping[tuple[str, str], Mapping[tuple[str, str], list[dict[str, Any]]]]) -> bytes:
+    def compare(
+        self, cases: Mapping[tuple[str, str], Mapping[tuple[str, str], list[dict[str, Any]]]]
+    ) -> bytes:
         """Write the page of pairs."""
         board = self.board
         shares = {c.column.fraction: s for g in board.groups for c in g.columns for s in [g.share]}
@@ -195,7 +206,10 @@ class Pages:
         lines = [GENERATED] if "phantom" in kinds else []
         lines += ["REAL DATA: measured on the films that the data sets name."] if kinds == {"real"} else []
         if kinds:
-            mine = {"encoder.html": context.get("name"), "record.html": context["cell"].encoder if "cell" in context else None}
+            mine = {
+                "encoder.html": context.get("name"),
+                "record.html": context["cell"].encoder if "cell" in context else None,
+            }
             names = [mine[template]] if template in mine else self.board.order
             lines += _toys({name: self.board.origins[name] for name in names if name in self.board.origins})
         text = self._environment.get_template(template).render(banners=lines, data_kinds=kinds, **context)
@@ -293,7 +307,9 @@ def _toys(known: Mapping[str, Origin]) -> list[str]:
             "published models of those names"
         )
     if unknown:
-        lines.append(f"SCALE UNKNOWN: {listed(unknown)}: neither records nor cards say what these encoders are")
+        lines.append(
+            f"SCALE UNKNOWN: {listed(unknown)}: neither records nor cards say what these encoders are"
+        )
     return lines
 
 

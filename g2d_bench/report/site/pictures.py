@@ -115,8 +115,10 @@ class Gallery:
         drawn = [self._draw(opened, place, name) for name, place in chosen.items()]
         pictures = [picture for picture in drawn if picture is not None]
         whole = "mask" in opened.predictions or "heat" in opened.predictions
-        lacks = "" if whole or found.record.kind not in ("segmentation", "grounding", "phrase") else (
-            " This compact record keeps no predicted masks or maps; measured again, it has them."
+        lacks = (
+            ""
+            if whole or found.record.kind not in ("segmentation", "grounding", "phrase")
+            else (" This compact record keeps no predicted masks or maps; measured again, it has them.")
         )
         licence = f" Films: {opened.films.licence}." if opened.films.licence else " The films are generated."
         regions = "scores" not in opened.predictions
@@ -142,7 +144,9 @@ class Gallery:
                     places = known[np.linspace(0, len(known) - 1, min(4, len(known))).astype(int)]
                     drawn = [self._draw(opened, int(place), "", truth_only=True) for place in places]
                     licence = opened.films.licence or "generated"
-                    return [p for p in drawn if p], f"Test cases; blue-green: what is true, where it has a place. Films: {licence}."
+                    return [
+                        p for p in drawn if p
+                    ], f"Test cases; blue-green: what is true, where it has a place. Films: {licence}."
         return [], ""
 
     def differences(self, board: Board) -> dict[tuple[str, str], dict[tuple[str, str], list[dict[str, Any]]]]:
@@ -199,7 +203,9 @@ class Gallery:
                     "measure": first.scores.measure,
                     "scores": [first.scores.show(place), second.scores.show(place)],
                     "pictures": [
-                        None if p is None else {"src": p.src, "width": p.width, "height": p.height, "alt": p.alt}
+                        None
+                        if p is None
+                        else {"src": p.src, "width": p.width, "height": p.height, "alt": p.alt}
                         for p in pictures
                     ],
                 }
@@ -286,7 +292,10 @@ def _region(opened: Opened, image: str, place: int) -> NDArray[np.bool_]:
     boxes = phrases[0].boxes if phrases else tuple(box for box in sample.boxes if box.label == category)
     mask = np.zeros((SIDE, SIDE), np.bool_)
     for left, top, width, height in opened.films.placed(image, boxes_of(tuple(boxes))):
-        mask[max(0, round(top)) : max(0, round(top + height)), max(0, round(left)) : max(0, round(left + width))] = True
+        mask[
+            max(0, round(top)) : max(0, round(top + height)),
+            max(0, round(left)) : max(0, round(left + width)),
+        ] = True
     return mask
 
 
@@ -301,7 +310,9 @@ def _facts(opened: Opened, place: int) -> Iterable[str]:
         yield f"true: {', '.join(true) or 'no finding'}"
         yield "score " + ", ".join(f"{names[k]} {scores[k]:.2f}" for k in highest)
     if "category" in predictions:
-        text = str(predictions["text"][place]) if "text" in predictions else str(predictions["category"][place])
+        text = (
+            str(predictions["text"][place]) if "text" in predictions else str(predictions["category"][place])
+        )
         yield f"asked: “{text[:120]}”"
 
 
@@ -342,7 +353,12 @@ def boxed(film: Colour, boxes: NDArray[np.float64], colour: tuple[int, int, int]
     made = film.copy()
     for left, top, width, height in np.clip(boxes, -SIDE, 2 * SIDE):
         cv2.rectangle(
-            made, (round(left), round(top)), (round(left + width), round(top + height)), colour, 1, cv2.LINE_AA
+            made,
+            (round(left), round(top)),
+            (round(left + width), round(top + height)),
+            colour,
+            1,
+            cv2.LINE_AA,
         )
     return np.asarray(made, np.uint8)
 

@@ -28,12 +28,16 @@ ANSWER = """
 })();
 </script>
 """
-LISTEN = '<script>window.errors = []; addEventListener("error", (e) => window.errors.push(e.message));</script>'
+LISTEN = (
+    '<script>window.errors = []; addEventListener("error", (e) => window.errors.push(e.message));</script>'
+)
 
 Ask = Callable[..., Any]
 
 
-def ask(page: Path, script: str, *, state: str = "", width: int = 1200, extra: str = "", dark: bool = False) -> Any:
+def ask(
+    page: Path, script: str, *, state: str = "", width: int = 1200, extra: str = "", dark: bool = False
+) -> Any:
     """Open a page, run a script in it and return what it returns; the page's own errors fail the test."""
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
@@ -43,7 +47,11 @@ def ask(page: Path, script: str, *, state: str = "", width: int = 1200, extra: s
     copy.write_text(text.replace("<head>", f"<head>{LISTEN}", 1) + extra + ANSWER % script, encoding="utf-8")
     arguments = [
         *(browser, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900"),
-        *("--virtual-time-budget=20000", "--dump-dom", f"{copy.as_uri()}{'?theme=dark' if dark else ''}{state}"),
+        *(
+            "--virtual-time-budget=20000",
+            "--dump-dom",
+            f"{copy.as_uri()}{'?theme=dark' if dark else ''}{state}",
+        ),
     ]
     try:
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=True)

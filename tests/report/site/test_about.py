@@ -9,7 +9,9 @@ from typing import Any
 from g2d_bench.report.site.about import number
 
 
-def test_an_encoder_says_where_it_stands(folder: Any, made: Callable[..., Any], words: Callable[[Path], str], tmp_path: Path) -> None:
+def test_an_encoder_says_where_it_stands(
+    folder: Any, made: Callable[..., Any], words: Callable[[Path], str], tmp_path: Path
+) -> None:
     folder.grid({"random": 0.3, "mgca": 0.5, "g2d": 0.7})
     made()
     said = words(tmp_path / "site" / "encoders" / "g2d.html")

@@ -42,7 +42,7 @@ def test_numbers_that_others_sent_in_are_marked(
     other.grid({"mine": 0.7})
     made("--self-reported", str(other.root))
     index = (tmp_path / "site" / "index.html").read_text()
-    assert '<option>self-reported</option>' in index
+    assert "<option>self-reported</option>" in index
     (row,) = [part for part in index.split("<tr ") if 'data-encoder="mine"' in part and "data-by" in part]
     assert 'data-by="self-reported"' in row
     assert "self-reported</span>" in row

@@ -50,7 +50,9 @@ def test_the_mean_over_cases_of_one_side_is_the_area_under_the_curve() -> None:
 
 
 def test_labels_without_two_sides_say_nothing() -> None:
-    found = scored("zero-shot", "auroc", {"scores": np.array([[0.1], [0.3]]), "targets": np.array([[1], [1]])})
+    found = scored(
+        "zero-shot", "auroc", {"scores": np.array([[0.1], [0.3]]), "targets": np.array([[1], [1]])}
+    )
     assert found is not None
     assert np.isnan(found.values).all()
     assert extremes(found.values) == {}

@@ -58,7 +58,9 @@ def test_an_encoder_looks_the_same_in_every_chart_and_like_no_other() -> None:
     assert first.lines[0].look == second.lines[1].look == looked["encoder-1"]
 
 
-@pytest.mark.parametrize("numbers", [[3.0], [0.0, 0.0], [98.1, 98.4], [-0.3, 0.2], [1e-6, 2e-6], [12.0, 77.0]])
+@pytest.mark.parametrize(
+    "numbers", [[3.0], [0.0, 0.0], [98.1, 98.4], [-0.3, 0.2], [1e-6, 2e-6], [12.0, 77.0]]
+)
 def test_axes_hold_all_numbers_between_round_ticks(numbers: list[float]) -> None:
     low, high, ticks = scale(numbers)
     assert low - 1e-9 <= min(numbers) <= max(numbers) <= high + 1e-9

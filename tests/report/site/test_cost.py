@@ -14,7 +14,8 @@ def test_cost_is_what_cards_and_records_say(folder: Any, made: Callable[..., Any
     made()
     text = (tmp_path / "site" / "curves.html").read_text()
     rows = {
-        part.split('"')[0]: part.split("</tr>")[0] for part in text.split('class="measured" data-encoder="')[1:]
+        part.split('"')[0]: part.split("</tr>")[0]
+        for part in text.split('class="measured" data-encoder="')[1:]
     }
     cells = {name: [cell.split("<")[0] for cell in row.split(">")] for name, row in rows.items()}
     assert {"1.29", "0.107", "128", "120", "8"} <= set(cells["g2d"])

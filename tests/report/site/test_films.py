@@ -38,9 +38,7 @@ def test_films_of_other_content_are_not_those_of_the_record(
     films = Films(tmp_path, tiny_root)
     assert "it saw covid-cxr#11111111" in str(films.of(part("covid-cxr", "real", "1" * 64)))
     assert "not here" in str(films.of(part("covid-cxr", "phantom", content)))
-    assert "not here (leaderboard --data-root" in str(
-        Films(tmp_path).of(part("covid-cxr", "real", content))
-    )
+    assert "not here (leaderboard --data-root" in str(Films(tmp_path).of(part("covid-cxr", "real", content)))
     found = films.of(part("covid-cxr", "real", content))
     assert isinstance(found, FilmSet)
     assert found.licence == "CC BY, the authors"

@@ -119,7 +119,15 @@ def test_every_link_of_every_page_leads_somewhere(
     site = tmp_path / "site"
     pages = sorted(site.rglob("*.html"))
     names = {page.relative_to(site).parts[0] for page in pages}
-    assert names >= {"index.html", "curves.html", "compare.html", "claims.html", "encoders", "tasks", "records"}
+    assert names >= {
+        "index.html",
+        "curves.html",
+        "compare.html",
+        "claims.html",
+        "encoders",
+        "tasks",
+        "records",
+    }
     for page in pages:
         text = page.read_text()
         assert not re.search(r"https?://[^\s\"<]*[\"'][^>]*>|@import|url\(", text.replace("</a>", ""))
@@ -167,9 +175,7 @@ def test_names_of_strangers_are_text_on_every_page(
     assert name in json.loads(block[1])["encoders"]
 
 
-def test_a_large_board_is_one_small_first_page(
-    folder: Any, made: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_a_large_board_is_one_small_first_page(folder: Any, made: Callable[..., Any], tmp_path: Path) -> None:
     names = {f"encoder-{n}": 0.3 + 0.03 * n for n in range(12)}
     folder.grid(names, (0.01, 0.1, 1.0), seeds=2)
     made()
@@ -201,10 +207,13 @@ const choose = (name, value) => {
 
 def test_filters_are_kept_in_the_address_and_come_back_from_it(site: Path, asked: Callable[..., Any]) -> None:
     index = site / "index.html"
-    view = SHOWN + """
+    view = (
+        SHOWN
+        + """
     const look = () => [shown("section.task").map((part) => part.id), shown("article.group h3").map((h) => h.textContent),
       shown("section.task tr.measured").map((row) => row.dataset.encoder), location.hash];
     """
+    )
     before = asked(index, view + "return look();")
     assert len(before[0]) == 3
     after = asked(index, view + 'choose("task", "siim-seg"); choose("fraction", "1 %"); return look();')
@@ -217,7 +226,9 @@ def test_filters_are_kept_in_the_address_and_come_back_from_it(site: Path, asked
     assert asked(index, view + "return look();", state="#fraction=nonsense&x=1")[0] == before[0]
 
 
-def test_a_table_sorts_by_any_heading_and_the_address_remembers(site: Path, asked: Callable[..., Any]) -> None:
+def test_a_table_sorts_by_any_heading_and_the_address_remembers(
+    site: Path, asked: Callable[..., Any]
+) -> None:
     index = site / "index.html"
     names = (
         'const names = () => [...document.querySelectorAll("#rsna-seg-0\\\\.01-clean-generated tr.measured")]'
@@ -272,7 +283,9 @@ def test_an_encoder_can_be_taken_from_the_charts(site: Path, asked: Callable[...
 
 
 def test_no_page_is_wider_than_a_phone(site: Path, asked: Callable[..., Any]) -> None:
-    pages = [site / name for name in ("index.html", "curves.html", "compare.html", "claims.html", "quoted.html")]
+    pages = [
+        site / name for name in ("index.html", "curves.html", "compare.html", "claims.html", "quoted.html")
+    ]
     pages += [site / "encoders" / "g2d.html", site / "tasks" / "siim-seg.html"]
     pages.append(next((site / "records").rglob("*.html")))
     for page in pages:
@@ -298,7 +311,9 @@ def test_axe_finds_nothing(site: Path, asked: Callable[..., Any]) -> None:
     axe = Path(os.environ.get("G2D_BENCH_AXE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
     if not axe.is_file():
         pytest.skip(f"no axe-core at {axe} (npm install axe-core, or set G2D_BENCH_AXE)")
-    pages = [site / name for name in ("index.html", "curves.html", "compare.html", "claims.html", "quoted.html")]
+    pages = [
+        site / name for name in ("index.html", "curves.html", "compare.html", "claims.html", "quoted.html")
+    ]
     pages += [site / "encoders" / "g2d.html", site / "tasks" / "siim-seg.html"]
     pages.append(next((site / "records").rglob("*.html")))
     script = """

@@ -33,9 +33,7 @@ def with_films(
     ids = np.array([sample.id for sample in manifest.samples])
 
     def add(encoder: str, quality: float, *, whole: bool = True) -> Found:
-        signature = (
-            f"covid-cxr-seg@1.0#aaaa|real:covid-cxr#{manifest.content_hash[:8]}|split:clean#cccccccc|clean@1.0#dddd|n1"
-        )
+        signature = f"covid-cxr-seg@1.0#aaaa|real:covid-cxr#{manifest.content_hash[:8]}|split:clean#cccccccc|clean@1.0#dddd|n1"
         made = folder.add(
             encoder, quality, task="covid-cxr-seg", images=len(ids), data_kind="real", signature=signature
         )
@@ -64,7 +62,7 @@ def test_film_truth_and_prediction_stand_side_by_side(
     site = tmp_path / "site"
     whole, compact = (next((site / "records").rglob(f"{name}/**/*.html")) for name in ("g2d", "mgca"))
     for page, panes in ((whole, 3), (compact, 2)):
-        files = sorted(set(part.split('"')[0] for part in page.read_text().split("films/")[1:]))
+        files = sorted({part.split('"')[0] for part in page.read_text().split("films/")[1:]})
         assert len(files) == 3
         for name in files:
             with Image.open(site / "films" / name) as picture:
