@@ -294,7 +294,7 @@ def segment(place: Place, name: str, protocol: str, budget: int = 2 << 30) -> Ro
         "rsna-seg", protocol, "random.r50", rule="segmentation", budget=budget, settle_steps=0, **short
     )
     precision, rule = job.protocol.precision, job.protocol.segmentation
-    with watched(seg_steps) as times, loop(segmentation, True):
+    with watched(seg_steps) as times, loop(True):
         outcome = segmentation.run(job)
     ours = between(times, every)
 
@@ -354,7 +354,7 @@ def detect(place: Place, name: str, protocol: str) -> Row:
 
     det_steps.learn = keep
     try:
-        with watched(det_steps) as times, loop(detection, True):
+        with watched(det_steps) as times, loop(True):
             outcome = detection.run(job)
     finally:
         det_steps.learn = real
@@ -428,12 +428,13 @@ def finetune(place: Place, name: str, protocol: str) -> Row:
 
 
 def pretraining(place: Place, method: str) -> Row:
+    from g2d_bench.pretrain.batches import Batches
     from g2d_bench.pretrain.distributed import world
     from g2d_bench.pretrain.pairs import PairData, read_pairs
     from g2d_bench.pretrain.presets import recipe
     from g2d_bench.pretrain.pretrain import build
     from g2d_bench.pretrain.run_folder import RunFolder
-    from g2d_bench.pretrain.train import Batches, fit
+    from g2d_bench.pretrain.train import fit
 
     overrides: dict[str, Any] = {"steps": 40, "batch": 128, "model": "resnet50", "options": {}, "amp": True}
     overrides |= {"size": 224, "store": 256, "heads": {}, "constants": {}}
@@ -471,8 +472,11 @@ def pretraining(place: Place, method: str) -> Row:
 
 
 @contextlib.contextmanager
-def loop(module: Any, ours: bool) -> Iterator[None]:
+def loop(ours: bool) -> Iterator[None]:
     """Train a head by the loop of a GPU, or by mmengine's, wherever it is trained."""
+    from g2d_bench.adapters.mm.runner import import_quietly
+
+    module: Any = import_quietly("g2d_bench.adapters.mm.train")
     real = module.stays
     module.stays = lambda *_: ours
     try:
@@ -524,7 +528,6 @@ def agreement(place: Place, kind: str) -> Row:
     steps = place.choose(240, 3)
     changes: dict[str, Any] = {}
     if trained:
-        module = import_quietly(f"g2d_bench.adapters.{kind}")
         own = import_quietly(f"g2d_bench.adapters.mm.{kind}_steps")
         changes = {"rule": kind, "epochs": 1, "min_steps": steps, "max_steps": steps, "validate_every": steps}
         # What the protocol has for encoders of this size; detection is shorter here, so it hurries.
@@ -539,7 +542,7 @@ def agreement(place: Place, kind: str) -> Row:
             with contextlib.ExitStack() as stack:
                 if trained:
                     # On a processor both loops give the same bits.
-                    stack.enter_context(loop(module, label != "mmengine"))
+                    stack.enter_context(loop(label != "mmengine"))
                     losses[label, seed] = stack.enter_context(heard(own))
                 (outcome,) = run_jobs([job])
         finally:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +21,31 @@ from g2d_bench.terminal import make_neutral
 def cores() -> int:
     """Count the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_MEMINFO = Path("/proc/meminfo")
+_CGROUPS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (
+        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ),
+)
+"""Limit and use of a container's memory in bytes, by both versions of control groups."""
+
+
+def free_memory() -> int | None:
+    """Return how many bytes new work may take in this machine or its container; None if unknown."""
+    found = []
+    with contextlib.suppress(OSError, ValueError):
+        lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
+        if "MemAvailable" in lines:
+            found.append(int(lines["MemAvailable"].split()[0]) << 10)
+    for limit, use in _CGROUPS:
+        # "max", or a number past all memory, means no limit.
+        with contextlib.suppress(OSError, ValueError):
+            found.append(max(0, int(limit.read_text()) - int(use.read_text())))
+    return min(found, default=None)
 
 
 _hiding = threading.Lock()

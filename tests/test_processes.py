@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
+from g2d_bench import processes
+from g2d_bench.processes import cores, deaf_to_interrupts, free_memory, worker_pool
 
 
 def square(number: int) -> int:
@@ -124,3 +125,19 @@ def test_workers_do_not_run_the_users_script_again(how: str, tmp_path: Path) -> 
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "once\n[1, 2]\n", "")
     assert sys.modules["__main__"].__name__ == "__main__"
+
+
+def test_free_memory_is_that_of_the_narrowest_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, limit, use = (tmp_path / name for name in ("meminfo", "max", "current"))
+    monkeypatch.setattr(processes, "_MEMINFO", machine)
+    monkeypatch.setattr(processes, "_CGROUPS", ((limit, use),))
+    assert free_memory() is None
+    machine.write_text("MemTotal:  9000 kB\nMemAvailable:   8000 kB\n")
+    assert free_memory() == 8000 * 1024
+    limit.write_text("max\n")
+    use.write_text("5\n")
+    assert free_memory() == 8000 * 1024
+    limit.write_text("1000000\n")
+    assert free_memory() == 999_995
+    use.write_text("2000000\n")
+    assert free_memory() == 0

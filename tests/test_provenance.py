@@ -59,3 +59,16 @@ def test_what_moves_numbers_does_not(checkout: Path, name: str) -> None:
 def test_no_checkout_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "PACKAGE", tmp_path / "g2d_bench")
     assert said() == ""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells the peak of a part")
+def test_the_peak_is_that_since_it_was_forgotten() -> None:
+    size = 200 << 20
+    large = bytearray(size)
+    high = provenance.peak_memory_mb()
+    del large
+    provenance.forget_peak_memory()
+    assert provenance.peak_memory_mb() <= high - 150
+    large = bytearray(size)
+    assert provenance.peak_memory_mb() >= high - 50
+    del large

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from g2d_bench.adapters import scores as scored
 from g2d_bench.adapters.base import Job, Outcome, settled
 from g2d_bench.adapters.stepwise import ClassificationTraining
 from g2d_bench.cards.base import Card
 from g2d_bench.cards.kind import Kind
 from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cards.task import TaskCard
+from g2d_bench.data.legacy_splits import sample_fraction
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.classification import choose_thresholds, prevalence
 from g2d_bench.metrics.registry import measure, metric_spec
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from g2d_bench.adapters.linear import Heads
+    from g2d_bench.data.task_data import TaskData
 
 Values = NDArray[np.float64]
 
@@ -233,6 +236,11 @@ def together(task: TaskCard, protocol: Protocol) -> bool:
     return rule is not None and bool(rule.penalties)
 
 
+def learned(data: TaskData, arrays: dict[str, Any], names: Sequence[str], _: int) -> dict[str, Any]:
+    """Return the metrics of the trivial predictor that needs training images."""
+    return {"prevalence": scored.learned(data, data.train, arrays, names)}
+
+
 KIND = Kind(
     "classification",
     heading="classification",
@@ -241,8 +249,16 @@ KIND = Kind(
     asks=frozenset({"vector"}),
     trained=True,
     trivial=frozenset({"prevalence"}),
-    truth=("targets", "label"),
+    arrays=scored.ARRAYS,
+    truth=scored.TRUTH,
     positives="equal",
+    shown=scored.shown,
+    expected=scored.expected,
+    blind=scored.blind,
+    learned=learned,
+    per_label=True,
+    reduced=scored.REDUCED,
+    drawn=lambda ordered, fraction, _: sample_fraction(ordered, fraction),
     rule=ClassificationRule,
     cost=1,
     early=3,

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one, stays
-from g2d_bench.adapters.mm.runner import build_runner, quiet, train_and_test
-from g2d_bench.cards.kind import Kind
-from g2d_bench.cards.protocol import VAL_LOSS, Training
+from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one
+from g2d_bench.adapters.dense import DenseRule, Material
+from g2d_bench.adapters.mm.runner import quiet
+from g2d_bench.cards.arrays import MOST_LABELS, Rule
+from g2d_bench.cards.kind import Kind, Reduced
+from g2d_bench.cards.protocol import VAL_LOSS
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.detection import detection_metrics
 from g2d_bench.readers.images import Letterbox
+from g2d_bench.records.compact_boxes import reduce_boxes
 
 if TYPE_CHECKING:
     # mmdet takes seconds to import; computing metrics again must not wait for it.
-    from mmdet.models.detectors import YOLOV3
-    from mmengine.runner import Runner
-
     from g2d_bench.adapters.mm.detection import BoxRows, FoundBoxes
+    from g2d_bench.adapters.mm.plan import Plan
+    from g2d_bench.adapters.mm.runner import Trained
+    from g2d_bench.adapters.mm.train import Head
     from g2d_bench.data.task_data import TaskData
-
-EVAL_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -80,15 +79,15 @@ class Truth:
         return np.clip(np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], axis=1), 0, frame.size)
 
 
-class DetectionRule(Training):
-    """How a detection head is trained and read in a detection task."""
+class DetectionRule(DenseRule):
+    """How a detection head is trained and read in a detection task.
 
-    tuning: Literal["frozen", "finetune"]
+    ``select`` may be ``main``, which stands for the task's main metric.
+    """
+
     head: Literal["yolov3"]
     head_widths: dict[Literal["phantom", "published"], tuple[int, int, int]]
     """Per scale of encoder: channels that the neck gives at its three levels, coarse to fine."""
-    select: str
-    """Metric by which the checkpoint is chosen on validation; ``main`` for the task's main one."""
     score_threshold: float = Field(ge=0, lt=1)
     """Objectness and class probability below which no box is kept; low, or it cuts the curve."""
     nms_iou: float = Field(gt=0, lt=1)
@@ -114,129 +113,89 @@ def run(job: Job) -> Outcome:
     Raises:
         InputError: the protocol says nothing about detection, or validation holds no box.
     """
+    from g2d_bench.adapters.mm import detection as modules
+    from g2d_bench.adapters.mm.train import train
+
     rule: DetectionRule = job.protocol.table("detection")
     data, encoder, task = job.data, job.encoder, job.task
     rule = rule.of(task.name, data.fraction, encoder.card.scale)
-    size = encoder.card.image.size
     select = task.main if rule.select == "main" else rule.select
-    ids = {"train": data.train, "val": data.val, "test": data.test}
-    truth = {part: Truth.of(data, ids[part], task.labels, size) for part in ids}
+    truth = {
+        part: Truth.of(data, ids, task.labels, encoder.card.image.size)
+        for part, ids in (("train", data.train), ("val", data.val), ("test", data.test))
+    }
     if not len(truth["val"].box):
         raise InputError("no validation image has a box, so no checkpoint can be chosen", file=task.name)
-
-    with quiet():
-        import torch
-        from mmengine.dataset import InfiniteSampler
-        from mmengine.registry import DefaultScope
-        from torch.utils.data import DataLoader
-
-        from g2d_bench.adapters.mm import detection as modules
-        from g2d_bench.adapters.mm.backbone import collate, kept_maps, numbered
-        from g2d_bench.encoders.features import frozen_hash
-
-    pixels = data.pixels(size)
-    # The table of the backbone holds this cell's images only: at 1 % most of the data set is not needed.
-    used = [i for part in ids.values() for i in part]
-    table = np.ascontiguousarray(pixels.pixels[pixels.rows(used)])
-    frozen = rule.tuning == "frozen" and rule.batchnorm == "frozen"
-    levels, place = (
-        kept_maps(job, used, modules.dense_levels, modules.dense_bytes) if frozen else (None, numbered(used))
-    )
-    before = frozen_hash(encoder.image)
-
-    def rows(part: str) -> BoxRows:
-        true = truth[part]
-        return modules.BoxRows(
-            [place[i] for i in ids[part]],
-            [true.corners(n) for n in range(len(ids[part]))],
-            [true.label[true.image == n].astype(np.int64) for n in range(len(ids[part]))],
-            size,
-        )
-
-    def evaluated(part: str) -> DataLoader[dict[str, Any]]:
-        return DataLoader(rows(part), batch_size=EVAL_BATCH, shuffle=False, collate_fn=collate)
-
-    training = rows("train")
-    predictions: dict[str, NDArray[Any]] = {}
-
-    def score_val(found: list[FoundBoxes]) -> dict[str, float]:
-        return detection_metrics(_stored(found, truth["val"], ids["val"]), names=(select,))
-
-    def score_test(found: list[FoundBoxes]) -> dict[str, float]:
-        predictions.update(_stored(found, truth["test"], ids["test"]))
-        return detection_metrics(predictions, names=task.metrics)
-
-    steps, interval = rule.schedule(len(data.train))
-
-    def runner(model: YOLOV3, folder: Path) -> Runner:
-        sampler = InfiniteSampler(training, shuffle=True, seed=job.seed)
-        return build_runner(
-            model,
-            work_dir=folder,
-            scope="mmdet",
-            train=DataLoader(training, batch_size=rule.batch_size, sampler=sampler, collate_fn=collate),
-            val=evaluated("val"),
-            test=evaluated("test"),
-            val_metric=modules.G2DBenchBoxes(score_val),
-            test_metric=modules.G2DBenchBoxes(score_test),
-            learning_rate=rule.learning_rate,
-            weight_decay=rule.weight_decay,
-            max_steps=steps,
-            validate_every=interval,
-            patience=rule.patience,
-            settle_steps=rule.settle_steps,
-            select=select,
-            seed=job.seed,
-        )
-
-    # mmdet's modules are looked up in the registry of the current scope, which whatever ran before has set,
-    # and which is put back here for whatever comes next.
-    with DefaultScope.overwrite_default_scope("mmdet"):
-        with quiet(), torch.random.fork_rng():
-            torch.manual_seed(job.seed)
-            model = modules.yolo_v3(encoder, rule, table, levels, len(task.labels))
-        if stays(encoder.device, job.protocol.precision):
-            from g2d_bench.adapters.mm import detection_steps as det_steps
-
-            trained, boxes = det_steps.train(
-                model,
-                rule,
-                {part: rows(part) for part in ids},
-                size,
-                lambda found: score_val(found)[select],
-                seed=job.seed,
-                eval_batch=EVAL_BATCH,
-                device=encoder.device,
-                precision=job.protocol.precision,
-            )
-            trained = trained._replace(metrics=score_test(boxes))
-        else:
-            with tempfile.TemporaryDirectory(prefix="g2d-bench-") as folder:
-                made = runner(model, Path(folder))
-                with quiet():
-                    trained = train_and_test(made)
-    if frozen and frozen_hash(encoder.image) != before:
-        raise RuntimeError("the frozen encoder changed while the detector was trained")
+    material = Material.of(job, rule, modules.dense_levels, modules.dense_bytes)
+    trained, found = train(job, rule, select, _head(job, rule, select, material, truth))
+    predictions = _stored(found, truth["test"], data.test)
+    metrics = detection_metrics(predictions, names=task.metrics)
+    nothing = f"predicts no box on any of the {len(data.test)} test images"
     return Outcome(
-        metrics={name: float(trained.metrics[name]) for name in task.metrics},
+        metrics={name: float(metrics[name]) for name in task.metrics},
         references={"mean-box": mean_box(truth["train"], truth["test"], names=task.metrics)},
         predictions=predictions | {"patient": np.array(data.patients(data.test))},
         notes={
-            "steps": trained.steps,
-            "chosen_step": trained.chosen_step,
-            "validation": {select: trained.validation},
-            "dense_features": "computed once" if levels is not None else "computed per step",
-            "encoder_frozen": frozen,
-            "encoder_state": before,
-            **({} if frozen else {"encoder_state_after": frozen_hash(encoder.image)}),
+            **material.notes(encoder, trained, select),
             "training_boxes": len(truth["train"].box),
-            **(
-                {}
-                if len(predictions["box"])
-                else {PREDICTS_NOTHING: f"predicts no box on any of the {len(data.test)} test images"}
-            ),
+            **({} if len(predictions["box"]) else {PREDICTS_NOTHING: nothing}),
         },
     )
+
+
+def _head(
+    job: Job, rule: DetectionRule, select: str, material: Material, truth: dict[str, Truth]
+) -> Head[list[FoundBoxes]]:
+    """Return what is trained; it finds the boxes of each image of a part."""
+    import torch
+    from mmengine.registry import DefaultScope
+
+    from g2d_bench.adapters.mm import detection as modules
+    from g2d_bench.adapters.mm import detection_steps as det_steps
+    from g2d_bench.adapters.mm.train import Head
+
+    encoder = job.encoder
+    size = encoder.card.image.size
+    # mmdet's modules are looked up in the registry of the current scope.
+    with DefaultScope.overwrite_default_scope("mmdet"), quiet(), torch.random.fork_rng():
+        torch.manual_seed(job.seed)
+        model = modules.yolo_v3(
+            encoder,
+            rule,
+            modules.Reading(rule.score_threshold, rule.nms_iou, rule.max_boxes),
+            rule.head_widths[encoder.card.scale],
+            material.pixels,
+            material.maps,
+            len(job.task.labels),
+        )
+
+    def samples(part: str) -> BoxRows:
+        true = truth[part]
+        numbers = range(len(true.frames))
+        return modules.BoxRows(
+            material.rows[part],
+            [true.corners(n) for n in numbers],
+            [true.label[true.image == n].astype(np.int64) for n in numbers],
+            size,
+        )
+
+    def score(found: list[FoundBoxes]) -> dict[str, float]:
+        return detection_metrics(_stored(found, truth["val"], material.ids["val"]), names=(select,))
+
+    def by_steps(plan: Plan) -> tuple[Trained, list[FoundBoxes]]:
+        return det_steps.train(
+            model,
+            rule,
+            plan,
+            {part: samples(part) for part in truth},
+            size,
+            lambda found: score(found)[select],
+            seed=job.seed,
+            device=encoder.device,
+            precision=job.protocol.precision,
+        )
+
+    return Head(model, "mmdet", samples, read=modules.boxes_of, join=list, score=score, by_steps=by_steps)
 
 
 def mean_box(train: Truth, test: Truth, *, names: Sequence[str]) -> dict[str, float]:
@@ -291,6 +250,19 @@ def _stored(found: Sequence[FoundBoxes], truth: Truth, ids: Sequence[object]) ->
     }
 
 
+def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
+    """Return ids and truth of the test images."""
+    return data.test, Truth.of(data, data.test, data.task.labels, data.task.eval_size).arrays
+
+
+def learned(
+    data: TaskData, _: dict[str, NDArray[Any]], names: Sequence[str], size: int
+) -> dict[str, dict[str, float]]:
+    """Return the metrics of the trivial predictor that needs training images."""
+    train, test = (Truth.of(data, ids, data.task.labels, size) for ids in (data.train, data.test))
+    return {"mean-box": mean_box(train, test, names=names)}
+
+
 KIND = Kind(
     "detection",
     heading="detection",
@@ -299,8 +271,21 @@ KIND = Kind(
     asks=frozenset({"maps"}),
     trained=True,
     trivial=frozenset({"mean-box"}),
+    arrays={
+        "box_image": Rule("iu", ("P",), 0, "N"),
+        "box_label": Rule("iu", ("P",), 0, MOST_LABELS - 1),
+        "box_score": Rule("biuf", ("P",), -1e30, 1e30),
+        "box": Rule("biuf", ("P", 4), -1e9, 1e9),
+        "true_image": Rule("iu", ("G",), 0, "N"),
+        "true_label": Rule("iu", ("G",), 0, MOST_LABELS - 1),
+        "true_box": Rule("biuf", ("G", 4), -1e9, 1e9),
+    },
     truth=("true_image", "true_label", "true_box"),
     positives="fewer",
+    shown=lambda predictions: np.isin(np.arange(len(predictions["id"])), predictions["true_image"]),
+    expected=expected,
+    learned=learned,
+    reduced=Reduced(reduce_boxes, "box", "boxes that hit nothing: coordinates and exact scores"),
     rule=DetectionRule,
-    imports=("g2d_bench.adapters.mm.detection",),
+    imports=("g2d_bench.adapters.mm.detection", "g2d_bench.adapters.mm.train"),
 )

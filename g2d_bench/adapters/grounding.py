@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome, settled_one
-from g2d_bench.adapters.heat import Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
+from g2d_bench.adapters.heat import ARRAYS, Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
 from g2d_bench.cards.kind import Kind
 from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
     from g2d_bench.adapters.text_image import TextImage
+    from g2d_bench.data.task_data import TaskData
 
 
 @settled_one
@@ -94,6 +97,13 @@ def _maps(job: Job, both: TextImage, prompts: tuple[str, ...], ids: tuple[str, .
     return heats
 
 
+def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
+    """Return ids and truth of the test images that show the finding."""
+    ids = [name for name in data.test if data.samples[name].labels.get(data.task.labels[0]) == 1]
+    masks = data.masks
+    return ids, {"true": np.bitwise_count(masks.bits[masks.rows(ids)]).sum(axis=1, dtype=np.int64)}
+
+
 KIND = Kind(
     "grounding",
     heading="grounding (no training)",
@@ -102,7 +112,10 @@ KIND = Kind(
     asks=frozenset({"text", "cells"}),
     trained=False,
     trivial=frozenset({"centre-prior"}),
+    arrays=ARRAYS,
+    samples="positives",
     truth=("true",),
+    expected=expected,
     prompts=True,
     masks=True,
     cost=0,

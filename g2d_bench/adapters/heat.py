@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome
-from g2d_bench.metrics.grounding import choose_map_threshold, read_maps
+from g2d_bench.cards.arrays import REAL, Rule, count
+from g2d_bench.metrics.grounding import THRESHOLDS, choose_map_threshold, read_maps
 from g2d_bench.metrics.registry import measure
 from g2d_bench.readers.images import Letterbox
 
@@ -85,12 +86,22 @@ def letterboxes(job: Job, ids: Iterable[str]) -> list[Letterbox]:
 
 def mean_region(regions: Iterable[Mask], size: int) -> Heat:
     """Return how often each pixel is inside, [size, size]; zeros where there is no region."""
-    total, count = np.zeros((size, size)), 0
+    total, seen = np.zeros((size, size)), 0
     for region in regions:
         total += region
-        count += 1
-    return np.asarray(total / max(count, 1), np.float32)
+        seen += 1
+    return np.asarray(total / max(seen, 1), np.float32)
 
+
+_PARTS = ("common", "predicted")
+ARRAYS = {
+    "true": Rule("iu", ("N",)),
+    **{f"{cut}_{part}": count("N", len(THRESHOLDS)) for cut in ("cosine", "minmax") for part in _PARTS},
+    **{f"{cut}_{part}": count("N") for cut in ("chosen", "medklip") for part in _PARTS},
+    **{f"{side}_{what}": REAL for side in ("inside", "outside") for what in ("mean", "variance")},
+    "hit": Rule("biuf", ("N",), 0, 1, nan=True),
+}
+"""What records keep of maps."""
 
 _image_blind: dict[tuple[str, str, str], dict[str, dict[str, float]]] = {}
 """Metrics of the maps that look at no image, by task, data and split: they are the same for all encoders."""

@@ -14,14 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MEMORY = 10
-"""Curvature pairs that L-BFGS keeps (Nocedal and Wright, Numerical Optimization, 2006, algorithm 7.4)."""
-ARMIJO = 1e-4
-"""Share of the predicted decrease that a step must reach (ibid., equation 3.6a)."""
-ROUNDING = 1e-14
-"""Share of the objective that a step may seem to lose: near the minimum the decrease drowns in rounding."""
-FLAT = 1e-12
-"""Curvature below which a pair says nothing."""
+from g2d_bench.adapters.lbfgs import minimise
 
 
 @dataclass(frozen=True)
@@ -112,92 +105,10 @@ def _parts(heads: Heads) -> tuple[Tensor, ...]:
 
 def _fit(problem: _Problem, max_steps: int, tolerance: float) -> Heads:
     """Fit all heads of a problem side by side; see :func:`fit_heads`."""
-    penalties = problem.penalties
-    heads = torch.arange(len(penalties), device=penalties.device)
-    point = torch.zeros(len(penalties), problem.width, dtype=torch.float64, device=penalties.device)
-    value, gradient = problem(point, heads)
-    done = _State(point.clone(), value.clone(), gradient.clone())
-    history: list[tuple[Tensor, Tensor, Tensor]] = []
-    active = gradient.abs().amax(1) > tolerance
-    for _ in range(max_steps):
-        if 4 * int(active.sum()) <= 3 * len(active):
-            # Heads that are done leave, so that the others do not carry them along.
-            done.put(heads, point, value, gradient)
-            heads, point, value, gradient = heads[active], point[active], value[active], gradient[active]
-            history = [
-                (moved[active], turned[active], curvature[active]) for moved, turned, curvature in history
-            ]
-            active = active[active]
-        if not len(heads):
-            break
-        direction = -_inverse_hessian_times(gradient, history)
-        slope = (direction * gradient).sum(1)
-        # A direction that does not descend (rounding) falls back to the gradient.
-        uphill = slope >= 0
-        direction[uphill] = -gradient[uphill]
-        slope = torch.where(uphill, -(gradient**2).sum(1), slope)
-        step = torch.ones_like(value) if history else 1 / gradient.norm(dim=1).clamp_min(1.0)
-        limit = value + ROUNDING * value.abs()
-        before = _State(point, value, gradient)
-        point, value, gradient = point.clone(), value.clone(), gradient.clone()
-        pending = torch.nonzero(active)[:, 0]
-        for _ in range(30):
-            candidate = before.point[pending] + step[pending, None] * direction[pending]
-            new_value, new_gradient = problem(candidate, heads[pending])
-            fits = new_value <= limit[pending] + ARMIJO * step[pending] * slope[pending]
-            taken = pending[fits]
-            point[taken], value[taken], gradient[taken] = candidate[fits], new_value[fits], new_gradient[fits]
-            pending = pending[~fits]
-            if not len(pending):
-                break
-            step[pending] /= 2
-        # A head whose line search found nothing is at the limit of the arithmetic.
-        active[pending] = False
-        moved, turned = point - before.point, gradient - before.gradient
-        history.append((moved, turned, (moved * turned).sum(1)))
-        del history[:-MEMORY]
-        active = active & (gradient.abs().amax(1) > tolerance)
-    done.put(heads, point, value, gradient)
+    done = minimise(problem, max_steps=max_steps, tolerance=tolerance)
     weight, bias = problem.unpack(done.point)
     converged = done.gradient.abs().amax(1) <= 10 * tolerance
     return Heads(weight, bias, problem.mean, problem.scale, done.value, converged)
-
-
-@dataclass(frozen=True)
-class _State:
-    """Where heads are: point [K, W], value [K], gradient [K, W]."""
-
-    point: Tensor
-    value: Tensor
-    gradient: Tensor
-
-    def put(self, heads: Tensor, point: Tensor, value: Tensor, gradient: Tensor) -> None:
-        self.point[heads], self.value[heads], self.gradient[heads] = point, value, gradient
-
-
-def _inverse_hessian_times(gradient: Tensor, history: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-    """Two-loop recursion, for all heads at once; pairs without positive curvature are passed over."""
-    result = gradient.clone()
-    alphas = []
-    for moved, turned, curvature in reversed(history):
-        alpha = _share(curvature, (moved * result).sum(1))
-        result = result - alpha[:, None] * turned
-        alphas.append(alpha)
-    if history:
-        _, turned, curvature = history[-1]
-        norm = (turned**2).sum(1)
-        good = (curvature > FLAT) & (norm > 0)
-        result = result * torch.where(good, curvature / norm.where(good, torch.ones_like(norm)), 1.0)[:, None]
-    for (moved, turned, curvature), alpha in zip(history, reversed(alphas), strict=True):
-        beta = _share(curvature, (turned * result).sum(1))
-        result = result + torch.where(curvature > FLAT, alpha - beta, 0.0)[:, None] * moved
-    return result
-
-
-def _share(curvature: Tensor, product: Tensor) -> Tensor:
-    """Return product / curvature, 0 where there is none."""
-    good = curvature > FLAT
-    return torch.where(good, product / curvature.where(good, torch.ones_like(curvature)), 0.0)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome, settled_one
-from g2d_bench.adapters.heat import Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
+from g2d_bench.adapters.heat import ARRAYS, Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
+from g2d_bench.cards.arrays import Rule
 from g2d_bench.cards.kind import Kind
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import union_mask
@@ -18,6 +20,7 @@ from g2d_bench.readers.images import Letterbox
 
 if TYPE_CHECKING:
     from g2d_bench.adapters.text_image import TextImage
+    from g2d_bench.data.task_data import TaskData
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,16 @@ def _maps(job: Job, both: TextImage, asked: Sequence[Query]) -> list[Heat]:
     return [heats[n] for n in range(len(asked))]
 
 
+def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
+    """Return the image of each query of the test set, and the truth."""
+    asked = [query for name in data.test for query in queries(data.samples[name], data.task.labels)]
+    ids = [query.image for query in asked]
+    sizes = data.manifest.sizes[data.manifest.rows(ids)].tolist()
+    boxes = [Letterbox.of((rows, columns), data.task.eval_size) for rows, columns in sizes]
+    areas = [region(query.boxes, box).sum() for query, box in zip(asked, boxes, strict=True)]
+    return ids, {"true": np.array(areas), "category": np.array([query.category for query in asked])}
+
+
 KIND = Kind(
     "phrase",
     heading="phrase grounding (no training)",
@@ -155,7 +168,10 @@ KIND = Kind(
     asks=frozenset({"text", "cells"}),
     trained=False,
     trivial=frozenset({"centre-prior", "category-prior"}),
+    arrays={**ARRAYS, "category": Rule("U", ("N",)), "text": Rule("U", ("N",))},
+    samples="pairs",
     truth=("true", "category"),
+    expected=expected,
     cost=0,
     early=1,
     imports=("g2d_bench.adapters.text_image",),

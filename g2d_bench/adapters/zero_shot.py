@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.adapters import scores as scored
 from g2d_bench.adapters.base import Job, Outcome, settled_one
 from g2d_bench.cards.kind import Kind
 from g2d_bench.metrics.classification import choose_thresholds, prevalence
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from g2d_bench.adapters.text_image import TextImage
+    from g2d_bench.data.task_data import TaskData
 
 Values = NDArray[np.float64]
 
@@ -101,6 +104,11 @@ def scores(job: Job, both: TextImage, anchors: Tensor, ids: tuple[str, ...]) -> 
     return table
 
 
+def learned(data: TaskData, arrays: dict[str, Any], names: Sequence[str], _: int) -> dict[str, Any]:
+    """Return the metrics of the trivial predictor that needs training images."""
+    return {"prevalence": scored.learned(data, data.split.train, arrays, names)}
+
+
 KIND = Kind(
     "zero-shot",
     heading="zero-shot classification (no training)",
@@ -109,8 +117,15 @@ KIND = Kind(
     asks=frozenset({"vector", "text"}),
     trained=False,
     trivial=frozenset({"prevalence"}),
-    truth=("targets", "label"),
+    arrays=scored.ARRAYS,
+    truth=scored.TRUTH,
     positives="equal",
+    shown=scored.shown,
+    expected=scored.expected,
+    blind=scored.blind,
+    learned=learned,
+    per_label=True,
+    reduced=scored.REDUCED,
     prompts=True,
     cost=0,
     early=2,

@@ -18,7 +18,8 @@ from g2d_bench.records.record import Record, to_json
 from g2d_bench.records.selection import Found, read_folders
 from g2d_bench.records.signature import parse_signature
 from g2d_bench.records.store import Store
-from g2d_bench.report.formats.render import FORMATS, render
+from g2d_bench.report.formats import FORMATS
+from g2d_bench.report.formats.render import render
 from g2d_bench.report.model import Table
 from g2d_bench.report.table import blocks
 
@@ -87,7 +88,7 @@ class Results:
         """
         style = "md" if style == "markdown" else style
         if style not in FORMATS:
-            raise InputError(f"unknown {style!r}; {did_you_mean(style, tuple(FORMATS))}", field="style")
+            raise InputError(f"unknown {style!r}; {did_you_mean(style, FORMATS.names)}", field="style")
         return render(self.tables(), style) if self._found else ""
 
     def save(self, folder: str | Path) -> list[Path]:

@@ -7,24 +7,44 @@ is slow to import (torch, mmseg) belongs inside of its functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from g2d_bench.cards.arrays import Rule
 from g2d_bench.cards.base import Card
 from g2d_bench.registry import Registry
 
 if TYPE_CHECKING:
-    from g2d_bench.cards.protocol import Protocol
-    from g2d_bench.cards.task import TaskCard
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Arrays = dict[str, NDArray[Any]]
+    Predictions = Mapping[str, NDArray[Any]]
+    Blind = tuple[str, Predictions, list[str]]
 
 Gift = Literal["vector", "maps", "text", "cells"]
 """What an encoder may give: a pooled vector, a pyramid of maps, vectors of texts, and cells of an image that
 can be compared with a text."""
 
 
-def _never(task: TaskCard, protocol: Protocol) -> bool:
+def _never(task: Any, protocol: Any) -> bool:
     return False
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """How predictions become small enough for git.
+
+    Attributes:
+        make: leaves out of predictions what no metric can tell apart.
+        array: that is changed.
+        loss: what goes, in words.
+    """
+
+    make: Callable[[Predictions], Arrays]
+    array: str
+    loss: str
 
 
 @dataclass(frozen=True)
@@ -40,12 +60,26 @@ class Kind:
         asks: what an encoder must give.
         trained: whether fraction and seed of a cell move its numbers.
         trivial: names of the trivial predictors beside each outcome.
+        arrays: what its records keep of predictions beside ``id`` and ``patient``; those that no metric of a
+            record reads may be missing.
+        samples: what a line of predictions is: each of the test ``images``, each of the ``positives`` among
+            them, or one of the ``pairs`` of an image and what it is asked for.
         truth: arrays among the predictions that hold what is true, whatever was predicted.
         positives: whether as many test images as the data say are positive by the predictions: ``equal``, or
             ``fewer`` where a mask or a box may be too small to be seen; empty where predictions do not tell.
+        shown: which lines of predictions show a label, bool [N]; None where all do.
+        expected: ids and truth of the test set, as its records keep them, from the
+            :class:`~g2d_bench.data.task_data.TaskData` of a cell.
+        blind: trivial predictors that predictions alone tell, from these and the names of metrics: names,
+            what each predicts, and those of the metrics that this tells.
+        learned: metrics of trivial predictors that need the training images, by name: from the data of a
+            cell, what ``expected`` says, names of metrics, and the side of the encoder's input.
+        per_label: whether records hold the main metric of each label beside those of the card.
+        reduced: predictions without what no metric can tell apart; see :class:`Reduced`.
+        drawn: the fraction of a published protocol, from ids in their order, fraction and seed.
         prompts: whether tasks ask with prompts of their card.
         masks: whether masks of the images are read.
-        decoder: whether a pre-trained decoder can be transferred.
+        decoder: whether a pre-trained decoder can be transferred to a task under a protocol.
         rule: what a protocol card says of the kind, in the table of its name; None for a kind that no
             protocol need mention.
         cost: in which order cells of a large plan are run: 0 without training, 1 for linear heads, 2 for
@@ -54,7 +88,8 @@ class Kind:
             None for those that come after.
         imports: modules that ``run`` imports late, and that take seconds.
         run_many: measures several cells of one task and protocol; the outcomes are those of one by one.
-        together: whether that is cheaper for a task under a protocol.
+        together: whether that is cheaper for a :class:`~g2d_bench.cards.task.TaskCard` under a
+            :class:`~g2d_bench.cards.protocol.Protocol`.
     """
 
     name: str
@@ -64,21 +99,35 @@ class Kind:
     asks: frozenset[Gift]
     trained: bool
     trivial: frozenset[str] = frozenset()
+    arrays: Mapping[str, Rule] = field(default_factory=dict)
+    samples: Literal["images", "positives", "pairs"] = "images"
     truth: tuple[str, ...] = ()
     positives: Literal["", "equal", "fewer"] = ""
+    shown: Callable[[Predictions], NDArray[np.bool_]] | None = None
+    expected: Callable[[Any], tuple[Sequence[str], Arrays]] | None = None
+    blind: Callable[[Predictions, Sequence[str]], list[Blind]] | None = None
+    learned: Callable[[Any, Arrays, Sequence[str], int], dict[str, dict[str, float]]] | None = None
+    per_label: bool = False
+    reduced: Reduced | None = None
+    drawn: Callable[[tuple[str, ...], float, int], tuple[str, ...]] | None = None
     prompts: bool = False
     masks: bool = False
-    decoder: bool = False
+    decoder: Callable[[Any, Any], bool] = _never
     rule: type[Card] | None = None
     cost: int = 2
     early: int | None = None
     imports: tuple[str, ...] = ()
     run_many: Callable[[Sequence[Any]], list[Any]] | None = None
-    together: Callable[[TaskCard, Protocol], bool] = _never
+    together: Callable[[Any, Any], bool] = _never
 
 
 KINDS: Registry[Kind] = Registry("kind", package="g2d_bench.adapters", mark="KIND", group="g2d_bench.kinds")
 """Kinds of task by name."""
+
+
+def known_kind(name: str) -> Kind | None:
+    """Return the kind of a name, None where nobody knows it, as in a record of somebody's own."""
+    return KINDS[name] if name in KINDS else None  # noqa: SIM401 - a registry has no get
 
 
 def untrained(name: str) -> bool:

@@ -132,7 +132,7 @@ class CardCheck:
 
 def _metrics(record: Record, task: TaskCard) -> list[str]:
     wanted = set(task.metrics)
-    if task.kind in ("classification", "zero-shot") and LABEL_METRIC in wanted and len(task.labels) > 1:
+    if KINDS[task.kind].per_label and LABEL_METRIC in wanted and len(task.labels) > 1:
         per_label = {f"{LABEL_METRIC}{PER_LABEL}{label}" for label in task.labels}
         # A cell that does not apply has the metrics of the card alone.
         wanted |= per_label if set(record.metrics) - wanted or record.predictions is not None else set()

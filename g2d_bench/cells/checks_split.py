@@ -5,13 +5,13 @@ Ids and patients decide intervals and tests, and truth decides every number; all
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.cells.checks_cards import CardCheck
@@ -19,9 +19,8 @@ from g2d_bench.cells.settings import Settings
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
-from g2d_bench.metrics.classification import prevalence
 from g2d_bench.readers.registry import dataset_class, open_dataset
-from g2d_bench.records.recompute import Facts, differences, order_of, recompute, truth_of
+from g2d_bench.records.recompute import Facts, differences, order_of, truth_of
 from g2d_bench.records.record import Record
 from g2d_bench.records.signature import is_of_this_code, parse_signature
 
@@ -141,23 +140,16 @@ class SplitCheck:
     def _references(self, record: Record, facts: Facts, expected: Expected) -> list[str]:
         """Compute the trivial predictors that need training images again."""
         names = [name for name in record.metrics if name in facts.metrics]
+        learned = KINDS[record.kind].learned
         made: dict[str, dict[str, float]] = {}
-        if record.kind in ("classification", "zero-shot") and "prevalence" in record.references:
-            data = expected.data
-            train = data.train if record.kind == "classification" else data.split.train
-            blind = prevalence(data.targets(train), {**expected.arrays, "scores": expected.arrays["targets"]})
-            made["prevalence"] = {name: recompute(name, blind) for name in names}
-        if record.kind == "detection" and "mean-box" in record.references:
-            from g2d_bench.adapters.detection import Truth, mean_box
-
-            data, labels = expected.data, expected.data.task.labels
+        if learned is not None and KINDS[record.kind].trivial & set(record.references):
             card = self._cards.encoder(record)
-            size = card.image.size if card is not None else data.task.eval_size
-            train_boxes, test_boxes = (Truth.of(data, ids, labels, size) for ids in (data.train, data.test))
-            made["mean-box"] = mean_box(train_boxes, test_boxes, names=names)
+            size = card.image.size if card is not None else expected.data.task.eval_size
+            made = learned(expected.data, expected.arrays, names, size)
         return [
             f"references.{name}.{metric}: says {stated:.6g}, the training images give {again:.6g}"
             for name, values in made.items()
+            if name in record.references
             for metric, stated, again in differences(record.references[name], values)
             if metric in record.references[name]
         ]
@@ -187,29 +179,13 @@ def _compare(record: Record, facts: Facts | None, expected: Expected) -> list[st
 
 
 def _arrays(task: TaskCard, data: TaskData) -> Arrays:
-    """Return ids, patients and truth of the test samples as a record of this kind of task keeps them."""
-    ids: Sequence[str] = data.test
-    truth: Arrays = {}
-    if task.kind in ("classification", "zero-shot"):
-        truth = {"targets": data.targets(data.test), "label": np.array(task.labels)}
-    elif task.kind == "segmentation":
-        truth = {"true": np.bitwise_count(data.mask_bits("test")).sum(axis=1, dtype=np.int64)}
-    elif task.kind == "detection":
-        from g2d_bench.adapters.detection import Truth
+    """Return ids, patients and truth of the test samples as a record of this kind of task keeps them.
 
-        truth = Truth.of(data, data.test, task.labels, task.eval_size).arrays
-    elif task.kind == "grounding":
-        ids = [i for i in data.test if data.samples[i].labels.get(task.labels[0]) == 1]
-        masks = data.masks
-        truth = {"true": np.bitwise_count(masks.bits[masks.rows(ids)]).sum(axis=1, dtype=np.int64)}
-    else:
-        from g2d_bench.adapters.phrase import queries, region
-        from g2d_bench.readers.images import Letterbox
-
-        asked = [query for i in data.test for query in queries(data.samples[i], task.labels)]
-        ids = [query.image for query in asked]
-        sizes = data.manifest.sizes[data.manifest.rows(ids)].tolist()
-        boxes = [Letterbox.of((rows, columns), task.eval_size) for rows, columns in sizes]
-        areas = [region(query.boxes, box).sum() for query, box in zip(asked, boxes, strict=True)]
-        truth = {"true": np.array(areas), "category": np.array([query.category for query in asked])}
+    Raises:
+        InputError: the kind does not say.
+    """
+    expected = KINDS[task.kind].expected
+    if expected is None:
+        raise InputError(f"the kind {task.kind} does not say what its records should hold")
+    ids, truth = expected(data)
     return {"id": np.array(ids), "patient": np.array(data.patients(tuple(ids))), **truth}

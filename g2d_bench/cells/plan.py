@@ -9,6 +9,7 @@ from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.objective import CONTROLS
+from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError
 from g2d_bench.records.cell import DECODER, Cell, encoder_order
@@ -70,10 +71,10 @@ def make_cells(
             raise InputError(f"encoder {card.name!r} has no pre-trained decoder", field="--encoder")
     skipped = [Skipped(name, reason) for name, reason in refused.items()]
     skipped += [
-        Skipped(f"{name} in {task.name}", "a pre-trained decoder only segments")
+        Skipped(f"{name} in {task.name}", f"takes no pre-trained decoder under {protocol}")
         for name in named
         for task in cards
-        if not takes(task, name)
+        if not takes(task, name, rule)
     ]
     if not named:
         named, without_weights = _default_encoders(catalogue, weights)
@@ -84,14 +85,15 @@ def make_cells(
         for fraction in (sorted(fractions or task.fractions) if KINDS[task.kind].trained else (1.0,))
         for seed in (seeds if KINDS[task.kind].trained else seeds[:1])
         for encoder in named
-        if takes(task, encoder)
+        if takes(task, encoder, rule)
     ]
     if not cells:
         if not cards:
             raise InputError(f"protocol {protocol!r} fits no task", field="--protocol")
-        if not any(takes(task, name) for task in cards for name in named or ("",)):
+        if not any(takes(task, name, rule) for task in cards for name in named or ("",)):
             what = ", ".join(task.name for task in cards)
-            raise InputError(f"a pre-trained decoder only segments; {what} takes none", field="--encoder")
+            reason = f"a pre-trained decoder only segments, by training; {what} takes none under {protocol}"
+            raise InputError(reason, field="--encoder")
         raise InputError("no encoder with usable weights is left to run", field="--encoder")
     return cells, skipped
 
@@ -134,6 +136,6 @@ def variants(card: EncoderCard) -> tuple[str, ...]:
     return (card.name, card.name + DECODER) if card.decoder else (card.name,)
 
 
-def takes(task: TaskCard, encoder: str) -> bool:
+def takes(task: TaskCard, encoder: str, protocol: Protocol) -> bool:
     """Say whether an encoder variant is meaningful for a task: not every kind takes a decoder."""
-    return KINDS[task.kind].decoder or not encoder.endswith(DECODER)
+    return not encoder.endswith(DECODER) or KINDS[task.kind].decoder(task, protocol)

@@ -19,8 +19,8 @@ from g2d_bench.records.selection import Filter, Found
 from g2d_bench.records.store import Store
 
 SEEDS = (0, 1, 2)
-FINETUNED = ("cxr14-cls",)
-"""Tasks that papers fine-tune; their cells are run under ``clean-finetune``, too."""
+BESIDE = {"clean-linear": ("siim-seg", "rsna-seg", "covid-cxr-seg"), "clean-finetune": ("cxr14-cls",)}
+"""Other protocols, and the tasks that are run under them, too: those that papers fine-tune, and masks."""
 
 
 def reference_cells(bench: Bench, wanted: Filter) -> tuple[list[Cell], list[Skipped]]:
@@ -38,7 +38,7 @@ def reference_cells(bench: Bench, wanted: Filter) -> tuple[list[Cell], list[Skip
     """
     cells: list[Cell] = []
     skipped: list[Skipped] = []
-    for protocol, tasks in (("clean", ("all",)), ("clean-finetune", FINETUNED)):
+    for protocol, tasks in (("clean", ("all",)), *BESIDE.items()):
         more, left = make_cells(
             bench.catalogue,
             tasks=tasks,
@@ -62,7 +62,9 @@ def reference_cells(bench: Bench, wanted: Filter) -> tuple[list[Cell], list[Skip
 
 def _cost(cell: Cell, catalogue: Catalogue) -> tuple[int, float, str, int, str]:
     """Sort key: no training, linear heads, trained heads by their images, fine-tuned encoders."""
-    rank = sys.maxsize if cell.protocol != "clean" else KINDS[catalogue.tasks[cell.task].kind].cost
+    task, protocol = catalogue.tasks[cell.task], catalogue.protocols[cell.protocol]
+    kind = KINDS[task.kind]
+    rank = kind.cost if cell.protocol == "clean" else 1 if kind.together(task, protocol) else sys.maxsize
     return rank, cell.fraction, cell.task, cell.seed, cell.encoder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import shlex
 import traceback
@@ -10,13 +11,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.cells.bench import Bench, Options
 from g2d_bench.cells.resolve import Resolved
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
 from g2d_bench.plain import visible
 from g2d_bench.processes import cores
-from g2d_bench.provenance import Stopwatch, commit, hardware, now, peak_memory_mb, versions
+from g2d_bench.provenance import (
+    Stopwatch,
+    commit,
+    forget_peak_memory,
+    hardware,
+    now,
+    peak_memory_mb,
+    versions,
+)
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import (
     NOT_APPLICABLE,
@@ -86,6 +96,7 @@ def run_cells(cells: Sequence[Resolved], store: Store, options: Options) -> list
     from g2d_bench.adapters.base import Job, adapter, run_jobs
 
     clock, first = Stopwatch(), cells[0]
+    forget_peak_memory()
     with clock.phase("data"):
         opened = [cell.data() for cell in cells]
         leaks = [allowed_leaks(data, options) for data in opened]
@@ -110,6 +121,9 @@ def run_cells(cells: Sequence[Resolved], store: Store, options: Options) -> list
                 for cell, data in zip(cells, opened, strict=True)
             ]
         )
+    if KINDS[first.task.kind].trained:
+        # A trained model hangs in reference cycles of its loop, with its maps; the next cell needs the room.
+        gc.collect()
     seconds = {phase: round(spent / len(cells), 3) for phase, spent in clock.seconds.items()}
     shared = Shared(seconds, len(cells))
     measured = [

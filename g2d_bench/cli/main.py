@@ -17,7 +17,17 @@ from g2d_bench.cli import explain as cli_explain
 from g2d_bench.cli import leaderboard as cli_leaderboard
 from g2d_bench.cli import reference as cli_reference
 from g2d_bench.cli import report as cli_report
-from g2d_bench.cli.options import JOBS, Group, bench, fractions, options, seeds, settings_options, split
+from g2d_bench.cli.options import (
+    EXECUTOR,
+    JOBS,
+    Group,
+    bench,
+    fractions,
+    options,
+    seeds,
+    settings_options,
+    split,
+)
 
 if TYPE_CHECKING:
     from g2d_bench.cells.bench import Bench
@@ -92,12 +102,15 @@ def _cells(opened: Bench, given: dict[str, Any]) -> tuple[list[Cell], list[Skipp
 @click.option("--dry-run", is_flag=True, help="Only show the plan.")
 @click.option("--jobs", type=JOBS, help="Processes.  [default: as the cores allow]")
 @click.option(
+    "--executor", type=EXECUTOR, default="local", show_default=True, help="Where the cells are run."
+)
+@click.option(
     "--allow-leaks",
     metavar="REASON",
     default="",
     help="Run in spite of a leak; the reason goes into the record.",
 )
-def run(force: bool, dry_run: bool, jobs: int | None, allow_leaks: str, **given: Any) -> None:
+def run(force: bool, dry_run: bool, jobs: int | None, executor: str, allow_leaks: str, **given: Any) -> None:
     """Run a task with encoders at label fractions and print the table.
 
     Finished cells are not run again. Example: g2d-bench run --task siim-seg --fraction 0.01
@@ -107,15 +120,18 @@ def run(force: bool, dry_run: bool, jobs: int | None, allow_leaks: str, **given:
     if dry_run:
         _print_plan(opened, cells, skipped)
         return
+    from g2d_bench.cells.executors import EXECUTORS
+    from g2d_bench.cells.executors.base import Wishes
     from g2d_bench.cells.rivals import rivals
     from g2d_bench.cells.workers import Stopped, execute
 
+    where = EXECUTORS[executor](Wishes(jobs))
     for left in skipped:
         click.echo(f"left out: {left.name}: {left.reason}", err=True)
     for line in rivals(cells, opened):
         click.echo(line, err=True)
     try:
-        report = execute(cells, opened, jobs)
+        report = execute(cells, opened, executor=where)
     except Stopped as stop:
         # What is finished is shown all the same.
         _print_tables(opened, stop.report.records)

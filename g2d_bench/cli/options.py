@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from g2d_bench.cells.bench import Bench
     from g2d_bench.cells.settings import Settings
 
+    NameChoice = click.Choice[str]
+else:
+    # Older versions of click have no parameter there.
+    NameChoice = click.Choice
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -44,6 +49,39 @@ SEED = click.IntRange(0, 2**32 - 1)
 """What every generator takes for a seed."""
 MAX_SEEDS = 1000
 JOBS = click.IntRange(1, 1024)
+
+
+class Named(NameChoice):
+    """One of the names of a registry, which are looked up when they are needed.
+
+    Args:
+        names: returns them.
+    """
+
+    def __init__(self, names: Callable[[], Sequence[str]]) -> None:
+        self._names = names
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        """All names."""
+        return tuple(self._names())
+
+
+def _formats() -> Sequence[str]:
+    from g2d_bench.report.formats import FORMATS
+
+    return FORMATS.names
+
+
+def _executors() -> Sequence[str]:
+    from g2d_bench.cells.executors import EXECUTORS
+
+    return EXECUTORS.names
+
+
+FORMAT = Named(_formats)
+EXECUTOR = Named(_executors)
 
 
 class Group(click.Group):

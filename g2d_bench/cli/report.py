@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from g2d_bench.cli.options import (
+    FORMAT,
     JOBS,
     PATH,
     bench,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 # As literals, so that importing this module reads no table code; a test compares them with the source.
 PAPERS = ("g2d-table1", "g2d-table2a", "g2d-table2b", "g2d-table3", "g2d-table4")
-TABLE_FORMATS = ("text", "md", "latex", "csv", "json")
 COMPARE_FORMATS = ("text", "github", "junit")
 
 
@@ -41,7 +41,7 @@ COMPARE_FORMATS = ("text", "github", "junit")
 @hide_option
 @click.option("--paper", type=click.Choice(PAPERS), help="A table of the G2D paper, in its own shape.")
 @click.option("--summary", is_flag=True, help="One table: the main metric of each task at each fraction.")
-@click.option("--format", "style", type=click.Choice(TABLE_FORMATS), default="text", show_default=True)
+@click.option("--format", "style", type=FORMAT, default="text", show_default=True)
 @click.option("--with-quoted", is_flag=True, help="Add numbers quoted from papers, in marked rows.")
 @click.option("--allow-mixed", is_flag=True, help="Let different signatures share a column, marked.")
 @click.option("--out", type=PATH, help="Write into this file.")

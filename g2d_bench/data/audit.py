@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from g2d_bench.cards.pretraining import sight
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.data.audit_facts import RELEASE, Audit, DatasetAudit, PartFacts, SharedFacts, SplitAudit
 from g2d_bench.data.crossings import crossings
 from g2d_bench.data.divide import OFFICIAL, apply_rule, divide, leak_pixels, positive_ids, usable
@@ -158,7 +159,7 @@ def _splits(
                 if complete and dataset.kind == "real":
                     found.list_as_computed = apply_rule(task, name, samples, dataset).hash == split.hash
                 yield found, split
-            if task.kind == "segmentation":
+            if "all-empty" in KINDS[task.kind].trivial:
                 test = before.parts["test"]
                 before.all_empty = 1 - test.positive / test.images
     if not tasks and all(sample.split in OFFICIAL for sample in manifest.samples):

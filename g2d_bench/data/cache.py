@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.data.manifest import Manifest
+from g2d_bench.data.parallel import over_files
 from g2d_bench.errors import InputError
 from g2d_bench.files import draft, write_at
 from g2d_bench.hashing import digest_json
 from g2d_bench.kept import begin_table, finish_table, open_table, table_size
 from g2d_bench.locks import alone
 from g2d_bench.paths import cache_dir
-from g2d_bench.progress import track
 from g2d_bench.readers.base import Dataset, Sample
 from g2d_bench.readers.images import DECODE_VERSION, GEOMETRY_VERSION, Letterbox
 
@@ -72,16 +70,16 @@ class PixelCache:
             InputError: an image cannot be decoded, or has another size than its header says.
         """
 
-        def decode(place: int) -> NDArray[np.uint8]:
-            sample = manifest.samples[place]
-            image = dataset.read_image(sample)
-            _check_shape(manifest, place, (image.shape[0], image.shape[1]))
-            return Letterbox.of((image.shape[0], image.shape[1]), size).image_forward(image)
-
         path = _pixel_path(manifest, size)
         label = label or f"decoding {manifest.dataset} at {size} px"
         shape = (len(manifest.samples), size, size)
-        return cls(manifest, _open(path, shape, range(shape[0]), decode, label))
+        items = [
+            (place, sample, (int(rows), int(columns)))
+            for place, (sample, (rows, columns)) in enumerate(
+                zip(manifest.samples, manifest.sizes.tolist(), strict=True)
+            )
+        ]
+        return cls(manifest, _open(path, shape, items, _Image(dataset, size), label))
 
 
 def pixel_sizes(manifest: Manifest) -> list[int]:
@@ -140,11 +138,6 @@ class MaskCache:
             InputError: a mask cannot be decoded or does not fit its image; no sample has the label.
         """
 
-        def decode(place: int) -> NDArray[np.uint8]:
-            rows, columns = (int(side) for side in manifest.sizes[place])
-            mask = dataset.read_mask(manifest.samples[place], (rows, columns), label)
-            return np.packbits(Letterbox.of((rows, columns), size).mask_forward(mask))
-
         known = np.array([_annotated(sample, label) for sample in manifest.samples])
         if not known.any():
             raise InputError(f"no image of data set {manifest.dataset} is annotated with {label!r}")
@@ -153,7 +146,12 @@ class MaskCache:
         shape = (len(manifest.samples), -(-size * size // 8))
         # Rows of absent findings stay zero without a look at the annotation.
         places = [place for place in np.flatnonzero(known) if manifest.samples[place].labels[label] != 0]
-        bits = _open(path, shape, places, decode, f"masks of {manifest.dataset}: {label}")
+        items = [
+            (int(place), manifest.samples[place], (int(rows), int(columns)))
+            for place, (rows, columns) in zip(places, manifest.sizes[places].tolist(), strict=True)
+        ]
+        work = _Mask(dataset, label, size)
+        bits = _open(path, shape, items, work, f"masks of {manifest.dataset}: {label}")
         return cls(manifest, size, known, bits)
 
 
@@ -161,13 +159,42 @@ def _annotated(sample: Sample, label: str) -> bool:
     return not math.isnan(sample.labels.get(label, math.nan))
 
 
-def _check_shape(manifest: Manifest, place: int, shape: tuple[int, int]) -> None:
-    if tuple(manifest.sizes[place]) != shape:
-        rows, columns = manifest.sizes[place]
-        raise InputError(
-            f"image has {shape[1]}x{shape[0]} pixels, its header says {columns}x{rows}",
-            file=manifest.samples[place].path,
-        )
+Item = tuple[int, Sample, tuple[int, int]]
+"""The row of a sample, the sample, and (H, W) by its header."""
+Row = tuple[int, NDArray[np.uint8]]
+"""Its row, and what stands there."""
+
+
+@dataclass(frozen=True)
+class _Image:
+    """Decodes an image into its square."""
+
+    dataset: Dataset
+    size: int
+
+    def __call__(self, item: Item) -> Row:
+        place, sample, (rows, columns) = item
+        image = self.dataset.read_image(sample)
+        if image.shape[:2] != (rows, columns):
+            raise InputError(
+                f"image has {image.shape[1]}x{image.shape[0]} pixels, its header says {columns}x{rows}",
+                file=sample.path,
+            )
+        return place, Letterbox.of((rows, columns), self.size).image_forward(image)
+
+
+@dataclass(frozen=True)
+class _Mask:
+    """Draws the mask of a label into its square, as bits."""
+
+    dataset: Dataset
+    label: str
+    size: int
+
+    def __call__(self, item: Item) -> Row:
+        place, sample, shape = item
+        mask = self.dataset.read_mask(sample, shape, self.label)
+        return place, np.packbits(Letterbox.of(shape, self.size).mask_forward(mask))
 
 
 def _path(what: str, manifest: Manifest, key: str) -> Path:
@@ -177,8 +204,8 @@ def _path(what: str, manifest: Manifest, key: str) -> Path:
 def _open(
     path: Path,
     shape: tuple[int, ...],
-    places: Iterable[int],
-    decode: Callable[[int], NDArray[np.uint8]],
+    items: Sequence[Item],
+    decode: Callable[[Item], Row],
     label: str,
 ) -> NDArray[np.uint8]:
     """Map an array of bytes, making it row by row where it is missing or damaged; others wait meanwhile."""
@@ -188,7 +215,7 @@ def _open(
         if (array := open_table(path, shape, say=False)) is not None:
             return array
         with draft(path, table_size(shape)) as handle:
-            _fill(handle, shape, list(places), decode, label)
+            _fill(handle, shape, items, decode, label)
             finish_table(handle, path, shape)
         array = open_table(path, shape)
     if array is None:
@@ -197,27 +224,11 @@ def _open(
 
 
 def _fill(
-    handle: int,
-    shape: tuple[int, ...],
-    places: list[int],
-    decode: Callable[[int], NDArray[np.uint8]],
-    label: str,
+    handle: int, shape: tuple[int, ...], items: Sequence[Item], decode: Callable[[Item], Row], label: str
 ) -> None:
-    """Write the rows at ``places``; the others are zeros already."""
+    """Write the rows of ``items``; the others are zeros already."""
     start, length = begin_table(handle, shape), math.prod(shape[1:])
-
-    def fill(place: int) -> None:
-        row = decode(place)
+    for place, row in over_files(decode, items, label):
         assert row.dtype == np.uint8
         assert row.size == length
         write_at(handle, np.ascontiguousarray(row).data, start + place * length)
-
-    # Decoding, unpacking and resizing leave Python's lock; processes would pay for start and transfer.
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        try:
-            for _ in track(pool.map(fill, places), label, len(places), "img"):
-                pass
-        except BaseException:
-            # Without this, the pool would first decode everything that is still waiting.
-            pool.shutdown(cancel_futures=True)
-            raise

@@ -10,7 +10,6 @@ import os
 import stat
 import zlib
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -20,13 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.data.parallel import over_files
 from g2d_bench.errors import InputError
 from g2d_bench.files import read_regular
 from g2d_bench.hashing import digest_code, digest_package
 from g2d_bench.kept import read_kept, write_kept
 from g2d_bench.locks import alone
 from g2d_bench.paths import PACKAGE, cache_dir
-from g2d_bench.progress import tell_once, track
+from g2d_bench.progress import tell_once
 from g2d_bench.readers.base import Box, Dataset, Phrase, Sample
 from g2d_bench.readers.frames import fit_samples
 from g2d_bench.readers.images import image_size
@@ -144,10 +144,8 @@ def _sorted(dataset: Dataset, samples: Iterable[Sample]) -> tuple[Sample, ...]:
 
 def _build(dataset: Dataset) -> Manifest:
     samples = _sorted(dataset, dataset.samples())
-    # Hashing and reading leave Python's lock, so threads help even on spinning disks.
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        done = pool.map(_inspect, [sample.path for sample in samples])
-        files = list(track(done, f"hashing {dataset.name}", len(samples), "img"))
+    paths = [sample.path for sample in samples]
+    files = list(over_files(_inspect, paths, f"hashing {dataset.name}", threads=min(8, os.cpu_count() or 1)))
     sizes = np.array([size for _, size in files], np.int32).reshape(-1, 2)
     samples, fitted = fit_samples(samples, sizes)
     lines = [_canonical(dataset, sample, sha) for sample, (sha, _) in zip(samples, files, strict=True)]

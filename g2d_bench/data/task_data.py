@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.data.cache import MaskCache, PixelCache
 from g2d_bench.data.divide import divide, leak_pixels, positive_ids, usable
 from g2d_bench.data.leaks import find_leaks, require_no_leaks, shared_in_words
@@ -18,7 +19,6 @@ from g2d_bench.data.legacy_splits import (
     choose_fraction,
     legacy_split,
     partial_masks,
-    sample_fraction,
 )
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.splits import take_fraction
@@ -85,12 +85,8 @@ class TaskData:
             ordered = tuple(image for image in ordered if image in self.samples)
         if rule.balance:
             ordered = balanced(ordered, [bool(self.positives((image,))) for image in ordered])
-        drawn = (
-            sample_fraction(ordered, fraction)
-            if self.task.kind == "classification"
-            else choose_fraction(ordered, fraction, seed)
-        )
-        return tuple(sorted(drawn))
+        draw = KINDS[self.task.kind].drawn or choose_fraction
+        return tuple(sorted(draw(ordered, fraction, seed)))
 
     @property
     def val(self) -> tuple[str, ...]:

@@ -36,15 +36,10 @@ class Maps:
         order = np.argsort(self.rows)
         return order[np.searchsorted(self.rows, rows, sorter=order)]
 
-    def joined(self, other: Maps) -> Maps:
-        """Return these maps and others behind them."""
-        both = zip(self.levels, other.levels, strict=True)
-        return Maps(np.concatenate([self.rows, other.rows]), [_stack(pair) for pair in both])
-
-    def cut(self, rows: Rows) -> Maps:
-        """Return the maps of some of the images."""
-        places = torch.from_numpy(self.places(rows))
-        return Maps(rows, [_stack((level[places],)) for level in self.levels])
+    @property
+    def largest(self) -> float:
+        """Share of the room that the largest level takes."""
+        return max(level.numel() * level.element_size() for level in self.levels) / self.bytes
 
 
 _kept: OrderedDict[str, Maps] = OrderedDict()
@@ -63,16 +58,18 @@ def apart() -> Iterator[None]:
 
 
 def remembered(
-    key: str, rows: Rows, compute: Callable[[Rows], list[Tensor]], *, budget_bytes: int
+    key: str, rows: Rows, compute: Callable[[Rows], list[Tensor]], *, budget_bytes: int, each: int
 ) -> tuple[list[Tensor], Rows]:
     """Return maps of some images; what an earlier cell of this process computed is not computed again.
 
     Args:
         key: names encoder, data and which maps; whatever moves their values must be in it.
         rows: which images.
-        compute: from rows to levels; asked for the missing ones only.
-        budget_bytes: how much all that is kept may take. The wanted maps alone should fit; what was asked for
-            longest ago gives way.
+        compute: from rows to levels; asked for the missing ones only, or for all where old and new ones would
+            not fit side by side.
+        budget_bytes: room that all that is kept takes at most, also while maps are computed and joined. The
+            wanted maps alone should fit; what was asked for longest ago gives way, before the new ones come.
+        each: room that the maps of one image take.
 
     Returns:
         Levels that hold the maps of ``rows`` and maybe of other images, not to be written to, and the place
@@ -81,18 +78,31 @@ def remembered(
     wanted = np.unique(rows)
     maps = _kept.pop(key, None)
     missing = wanted if maps is None else np.setdiff1d(wanted, maps.rows)
-    if missing.size:
-        fresh = Maps(missing, compute(missing))
-        maps = fresh if maps is None else maps.joined(fresh)
-    assert maps is not None
-    if maps.bytes > budget_bytes:
-        maps = maps.cut(wanted)
-    _kept[key] = maps
-    while len(_kept) > 1 and sum(one.bytes for one in _kept.values()) > budget_bytes:
+    need = len(wanted) * each if maps is None else maps.bytes
+    if maps is not None and missing.size:
+        # Levels are joined one after the other; while one is, it is there twice.
+        need = round((len(maps.rows) + missing.size) * each * (1 + maps.largest))
+        if need > budget_bytes:
+            maps, missing, need = None, wanted, len(wanted) * each
+    while _kept and sum(one.bytes for one in _kept.values()) + need > budget_bytes:
         _kept.popitem(last=False)
+    if missing.size:
+        known, levels = (missing[:0], []) if maps is None else (maps.rows, list(maps.levels))
+        maps = None
+        maps = Maps(np.concatenate([known, missing]), _joined(levels, compute(missing)))
+    assert maps is not None
+    _kept[key] = maps
     return maps.levels, maps.places(rows)
 
 
-def _stack(parts: tuple[Tensor, ...]) -> Tensor:
-    """Join along the images, in the layout in which the CPU's convolutions are fastest."""
-    return torch.cat(parts).contiguous(memory_format=torch.channels_last)
+def _joined(old: list[Tensor], fresh: list[Tensor]) -> list[Tensor]:
+    """Join levels along the images, in the layout in which the CPU's convolutions are fastest.
+
+    Both lists are used up, level by level, so that what nobody else holds is freed at once.
+    """
+    if not old:
+        return [level.contiguous(memory_format=torch.channels_last) for level in fresh]
+    joined = []
+    while old:
+        joined.append(torch.cat([old.pop(0), fresh.pop(0)]).contiguous(memory_format=torch.channels_last))
+    return joined

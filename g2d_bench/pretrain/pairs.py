@@ -7,12 +7,9 @@ has no place for them, so no objective can see one.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,13 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
-from g2d_bench.files import draft, write_at
-from g2d_bench.kept import begin_table, finish_table, open_table, read_kept, table_size, write_kept
-from g2d_bench.locks import alone
 from g2d_bench.paths import cache_dir
-from g2d_bench.progress import track
+from g2d_bench.pretrain.decode import decode
 from g2d_bench.readers.folders import walk
-from g2d_bench.readers.images import DECODE_VERSION, GEOMETRY_VERSION, letterbox, read_image
 from g2d_bench.readers.reports import Report, impression_and_findings, read_report
 
 PARTS = ("train", "val", "held")
@@ -146,7 +139,9 @@ class PairData:
             InputError: an unreadable image, naming it; the cache cannot be written.
         """
         self.source, self.kind, self.size = read.source, read.kind, size
-        self.images, bad = _decode(read.pairs, size, cache or cache_dir() / "pairs", strict)
+        self.images, bad = decode(
+            [pair.path for pair in read.pairs], size, cache or cache_dir() / "pairs", strict
+        )
         good = [pair for index, pair in enumerate(read.pairs) if index not in bad]
         self.ids = [pair.id for pair in good]
         self.patients = [pair.patient for pair in good]
@@ -330,75 +325,3 @@ def _table(path: Path) -> Iterator[_Row]:
     for row in table:
         patient = row["patient"] if "patient" in table.columns else ""
         yield f"{path}:{row.line}", path.parent / row.text("image"), _said(row["report"]), patient
-
-
-def _decode(
-    pairs: Sequence[Pair], size: int, cache: Path, strict: bool
-) -> tuple[NDArray[np.uint8], set[int]]:
-    """Decode all images once; return the readable ones memory-mapped, and the indices of the others."""
-    stats = []
-    for pair in pairs:
-        stat = pair.path.stat()
-        stats.append((str(pair.path), stat.st_size, stat.st_mtime_ns))
-    key = hashlib.sha256(repr((stats, size, DECODE_VERSION, GEOMETRY_VERSION)).encode()).hexdigest()[:24]
-    failures = cache / f"{key}-{size}.json"
-
-    def opened(*, say: bool) -> tuple[NDArray[np.uint8], set[int]] | None:
-        listed = read_kept(failures, say=say)
-        if listed is None:
-            return None
-        skipped = set(json.loads(listed))
-        if len(skipped) == len(pairs):
-            raise InputError("no image could be read", file=pairs[0].path)
-        table = open_table(cache / f"{key}-{size}.u8", (len(pairs) - len(skipped), size, size), say=say)
-        return None if table is None or (strict and skipped) else (table, skipped)
-
-    if (found := opened(say=True)) is not None:
-        return found
-    with alone(cache / f".{key}-{size}.lease", "decode"):
-        if (found := opened(say=False)) is None:
-            _fill(pairs, size, cache / f"{key}-{size}.u8", failures, strict)
-            found = opened(say=False)
-    if found is None:
-        raise InputError("decoded images cannot be read back", file=cache)
-    return found
-
-
-def _fill(pairs: Sequence[Pair], size: int, path: Path, failures: Path, strict: bool) -> None:
-    """Decode images into a table of the readable ones and a list of the others."""
-    bad: list[int] = []
-    rows = 0
-    # How many rows there will be is known at the end; the head has the same length whatever it says.
-    whole = (len(pairs), size, size)
-    with draft(path, table_size(whole)) as handle:
-        start = begin_table(handle, whole)
-        for index, pixels in enumerate(_squares(pairs, size)):
-            if isinstance(pixels, InputError):
-                if strict:
-                    raise pixels
-                bad.append(index)
-                continue
-            write_at(handle, np.ascontiguousarray(pixels).data, start + rows * size * size)
-            rows += 1
-        shape = (rows, size, size)
-        assert begin_table(handle, shape) == start
-        os.ftruncate(handle, table_size(shape))
-        finish_table(handle, path, shape)
-        write_kept(failures, json.dumps(bad).encode())
-
-
-def _squares(pairs: Sequence[Pair], size: int) -> Iterator[NDArray[np.uint8] | InputError]:
-    """Yield the decoded squares in order, or the error of an unreadable image."""
-
-    def one(pair: Pair) -> NDArray[np.uint8] | InputError:
-        try:
-            return letterbox(read_image(pair.path), size)
-        except InputError as error:
-            return error
-
-    # Decoders release the interpreter lock; chunks bound what waits in memory.
-    with ThreadPoolExecutor() as pool:
-        chunks = (pairs[start : start + 256] for start in range(0, len(pairs), 256))
-        yield from track(
-            (square for chunk in chunks for square in pool.map(one, chunk)), "decode", len(pairs), "img"
-        )

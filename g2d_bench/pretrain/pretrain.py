@@ -22,6 +22,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
 from g2d_bench.paths import shipped
 from g2d_bench.pretrain.augment import mix
+from g2d_bench.pretrain.batches import Batches
 from g2d_bench.pretrain.distributed import World, world
 from g2d_bench.pretrain.export import MAX_BYTES, RANKS, evaluate_retrieval, export
 from g2d_bench.pretrain.objective import make_objective
@@ -30,7 +31,7 @@ from g2d_bench.pretrain.pairs import PairData, read_pairs
 from g2d_bench.pretrain.presets import Recipe, recipe
 from g2d_bench.pretrain.recipe_check import check_constants
 from g2d_bench.pretrain.run_folder import RunFolder
-from g2d_bench.pretrain.train import Batches, Model, fit
+from g2d_bench.pretrain.train import Model, fit
 from g2d_bench.provenance import commit, hardware, now, versions
 
 TOKENIZER, WEIGHTS, RESULT = "tokenizer.json", "encoder.safetensors", "result.json"

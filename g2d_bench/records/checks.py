@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from g2d_bench.cards.kind import KINDS, untrained
+from g2d_bench.cards.kind import KINDS, known_kind, untrained
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.records.recompute import EDITED, Facts, differences
@@ -121,16 +121,16 @@ def _counted(record: Record, facts: Facts) -> list[str]:
     images, positive = record.data.images["test"], record.data.positive["test"]
     lines = []
     pairs: list[tuple[str, int, int, bool]] = []
-    if record.kind == "grounding":
+    kind = known_kind(record.kind)
+    if kind is not None and kind.samples == "positives":
         # Only images that show the finding are asked for it.
         pairs = [("data.positive.test", positive, facts.images, True)]
-    elif record.kind == "phrase":
-        pairs = [("data.images.test", images, facts.images, False)]
-    elif record.kind in KINDS:
-        pairs = [("data.images.test", images, facts.images, True)]
+    elif kind is not None:
+        # Of pairs, an image may have none.
+        pairs = [("data.images.test", images, facts.images, kind.samples == "images")]
         # A mask may be too small for a pixel of the grid, and a label may come without a box.
-        if told := KINDS[record.kind].positives:
-            pairs.append(("data.positive.test", positive, facts.positive, told == "equal"))
+        if kind.positives:
+            pairs.append(("data.positive.test", positive, facts.positive, kind.positives == "equal"))
     for field, stated, there, equal in pairs:
         if stated != there if equal else stated < there:
             lines.append(f"{field}: says {stated}, the predictions hold {there}")

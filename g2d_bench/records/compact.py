@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.cards.kind import Reduced, known_kind
 from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
-from g2d_bench.records.compact_boxes import reduce_boxes
-from g2d_bench.records.compact_scores import reduce_scores
 from g2d_bench.records.recompute import differences, recomputed
 from g2d_bench.records.record import (
     LEFT_OUT,
@@ -55,8 +54,8 @@ class _Watched(Mapping[str, NDArray[Any]]):
 def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Keep what the record's metrics are computed from, in the smallest types that hold it exactly.
 
-    Boxes and classification scores are reduced to what metrics can tell apart, see :mod:`.compact_boxes` and
-    :mod:`.compact_scores`.
+    A kind may say how its predictions are reduced to what metrics can tell apart: detection by
+    :mod:`.compact_boxes`, kinds with scores by :mod:`.compact_scores`.
 
     Args:
         record: of the cell.
@@ -71,10 +70,8 @@ def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str
     watched = _Watched(predictions)
     found = Found(record)
     _refuse(found, watched)
-    if record.kind == "detection":
-        predictions = reduce_boxes(predictions)
-    elif "scores" in predictions:
-        predictions = reduce_scores(predictions)
+    if (reduced := _reduced(record)) is not None:
+        predictions = reduced.make(predictions)
     kept = {
         name: _smallest(array)
         for name, array in predictions.items()
@@ -82,6 +79,11 @@ def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str
     }
     _refuse(found, kept)
     return kept
+
+
+def _reduced(record: Record) -> Reduced | None:
+    kind = known_kind(record.kind)
+    return kind.reduced if kind is not None else None
 
 
 def _refuse(found: Found, predictions: Mapping[str, NDArray[Any]]) -> None:
@@ -150,9 +152,10 @@ def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(arrays, buffer.getvalue())
         left = sorted(set(predictions) - set(kept))
-        left += ["boxes that hit nothing: coordinates and exact scores"] * (found.record.kind == "detection")
-        if "scores" in kept and kept["scores"].dtype != predictions["scores"].dtype:
-            left.append("last digits of the scores")
+        reduced = _reduced(found.record)
+        name = reduced.array if reduced is not None else ""
+        if reduced is not None and name in kept and not np.array_equal(kept[name], predictions[name]):
+            left.append(reduced.loss)
         record = found.record.model_copy(
             update={
                 "predictions": Predictions(file=arrays.name, sha256=digest_bytes(buffer.getvalue())),

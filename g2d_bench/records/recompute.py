@@ -17,26 +17,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.cards.kind import KINDS
+from g2d_bench.cards.kind import known_kind
 from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
 from g2d_bench.hashing import digest_json, digest_package
-from g2d_bench.metrics.classification import prevalence
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.segmentation import segmentation_metrics
-from g2d_bench.metrics.spec import PER_LABEL, Predictions
+from g2d_bench.metrics.spec import Predictions
 from g2d_bench.paths import PACKAGE, cache_dir
 from g2d_bench.records.record import prediction_bytes, read_predictions
 from g2d_bench.records.selection import Found
 
 EDITED = 1e-6
 """How far a recorded metric may lie from its recomputation: rounding of a sum in another order."""
-ORDER_ONLY = ("auroc", "auprc", "f1_legacy", "accuracy_legacy")
-"""Metrics that know nothing of scores but their order: of a predictor that says the same of every image they
-are known without its training set."""
 FORMAT = 1
 """Version of the files in the cache."""
-READ_BY = ("metrics", "records")
+READ_BY = ("adapters", "metrics", "records")
 """Packages that derive facts from predictions; a change of any of their modules may change a fact."""
 
 
@@ -151,7 +147,8 @@ def truth_of(kind: str, predictions: Mapping[str, NDArray[Any]]) -> str:
     Returns:
         "" where a part of it is not there.
     """
-    names = KINDS[kind].truth if kind in KINDS else ()
+    known = known_kind(kind)
+    names = known.truth if known is not None else ()
     if not names or any(name not in predictions for name in names):
         return ""
     return digest_json([_plain(predictions[name]) for name in names])
@@ -181,35 +178,26 @@ def _blind(
     kind: str, predictions: Predictions, names: Sequence[str]
 ) -> list[tuple[str, Predictions, list[str]]]:
     """Return the trivial predictors that need no training set, and the metrics for which that is so."""
-    if kind == "segmentation" and "true" in predictions:
-        nothing = np.zeros_like(predictions["true"])
-        return [("all-empty", {**predictions, "intersection": nothing, "predicted": nothing}, list(names))]
-    if kind in ("classification", "zero-shot") and {"targets", "scores"} <= set(predictions):
-        labels = predictions["targets"].shape[1]
-        known = [name for name in names if name.split(PER_LABEL)[0] in ORDER_ONLY]
-        return [("prevalence", prevalence(np.full((1, labels), 0.5), predictions), known)]
-    return []
+    known = known_kind(kind)
+    made = known.blind(predictions, names) if known is not None and known.blind is not None else []
+    return [(name, dict(found), use) for name, found, use in made]
 
 
 def _positive(kind: str, predictions: Predictions) -> int:
     """Count the images of which the truth shows a label."""
     ids = predictions["id"]
-    if kind == "segmentation" and "true" in predictions:
-        shown = predictions["true"] > 0
-    elif kind in ("classification", "zero-shot") and "targets" in predictions:
-        shown = (predictions["targets"] == 1).any(axis=1)
-    elif kind == "detection" and "true_image" in predictions:
-        shown = np.isin(np.arange(len(ids)), predictions["true_image"])
-    else:
+    known = known_kind(kind)
+    if known is None or known.shown is None or any(name not in predictions for name in known.truth[:1]):
         # Only images with a region or a phrase are asked for one.
-        shown = np.ones(len(ids), np.bool_)
-    return len(np.unique(ids[shown]))
+        return len(np.unique(ids))
+    return len(np.unique(ids[known.shown(predictions)]))
 
 
 def _faults(kind: str, predictions: Predictions, images: int) -> list[str]:
     faults = []
     ids = predictions["id"]
-    if kind != "phrase" and images < len(ids):
+    known = known_kind(kind)
+    if not (known is not None and known.samples == "pairs") and images < len(ids):
         names, counts = np.unique(ids, return_counts=True)
         name = str(names[counts.argmax()])
         faults.append(f"id: {name!r} stands {counts.max()} times, {len(ids) - images} lines too many")

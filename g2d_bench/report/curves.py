@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards.pretraining import Sight
+from g2d_bench.cards.kind import known_kind
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.files import write_atomically
 from g2d_bench.metrics.spec import PER_LABEL
@@ -166,7 +167,8 @@ def _seen(columns: Sequence[Filled]) -> list[str]:
 def _undrawn(points: Sequence[Filled], names: Sequence[str]) -> list[str]:
     """Say which encoders have no point in one task, at which fractions and why."""
     task = next(iter(points[0].values.values())).column.task
-    if points[0].records[0].record.kind != "segmentation":
+    kind = known_kind(points[0].records[0].record.kind)
+    if kind is None or not kind.decoder:
         # A pre-trained decoder has no business in other tasks.
         names = [name for name in names if not name.endswith(DECODER)]
     where: dict[tuple[str, str], list[str]] = {}

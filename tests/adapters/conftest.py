@@ -12,16 +12,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from g2d_bench.adapters.base import Job
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.settings import Settings
 from g2d_bench.encoders.checkpoint import METADATA_KEY
 from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding
 from g2d_bench.encoders.heads.make import make_heads
 from g2d_bench.encoders.image import ImageFeatures, seeded_encoder
-from g2d_bench.encoders.load import Encoder
+from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.encoders.text import TextEncoder
 from g2d_bench.encoders.tokenizer import train_tokenizer
 from g2d_bench.hashing import digest_file
+from g2d_bench.records.cell import Cell
 
 TEXTS = (
     "There is pneumonia.",
@@ -169,3 +173,49 @@ def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     save_file(tensors, folder / "convirt.safetensors", {METADATA_KEY: json.dumps(description)})
     return folder / "convirt.safetensors"
+
+
+QUICK = {"epochs": 1, "min_steps": 12, "max_steps": 12, "validate_every": 4, "settle_steps": 0}
+
+
+@pytest.fixture
+def job_of(
+    tiny_root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Job]:
+    """Jobs of segmentation that take twelve steps, on a handful of films."""
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "steps-cache"))
+    bench = Bench(Settings(data_root=tiny_root))
+
+    def make(budget: int = 1 << 30, name: str = "clean", precision: str = "fp32", **rule: Any) -> Job:
+        protocol = bench.catalogue.protocols[name]
+        assert protocol.table("segmentation") is not None
+        changed = protocol.table("segmentation").model_copy(update={**QUICK, **rule})
+        protocol = protocol.model_copy(
+            update={"segmentation": changed, "split": "clean", "draw": "nested", "precision": precision}
+        )
+        cell = Cell(task="covid-cxr-seg", fraction=1.0, protocol="clean", seed=0, encoder="random")
+        card = bench.catalogue.encoders["random"]
+        return Job(
+            task=protocol.view(bench.catalogue.tasks["covid-cxr-seg"]),
+            protocol=protocol,
+            data=bench.resolve(cell).data(),
+            encoder=load_encoder(card, seed=0),
+            seed=0,
+            with_decoder=False,
+            memory_budget=budget,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_encoder() -> Callable[..., Encoder]:
+    """A shipped card's architecture made narrow."""
+
+    def make(size: int = 64, name: str = "random", **image: Any) -> Encoder:
+        card = Catalogue.open().encoders[name]
+        options = {**card.image.options, "channels": [8, 16, 16, 24]}
+        changed = card.image.model_copy(update={"size": size, "options": options, **image})
+        return load_encoder(card.model_copy(update={"image": changed}), seed=0)
+
+    return make

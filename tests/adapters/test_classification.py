@@ -26,6 +26,7 @@ from g2d_bench.cells import workers as local
 from g2d_bench.cells.bench import Bench, Options
 from g2d_bench.cells.run import run_cell
 from g2d_bench.cells.settings import Settings
+from g2d_bench.cells.units import units
 from g2d_bench.encoders import features
 from g2d_bench.encoders.features import frozen_hash, pooled_features
 from g2d_bench.encoders.load import Encoder, load_encoder
@@ -325,11 +326,12 @@ def test_units(bench: Bench) -> None:
     cells = [
         cell("covidx-cls", f, s, p) for p in ("clean", "clean-finetune") for f in (0.1, 1.0) for s in (0, 1)
     ]
-    found = local.units([*cells, replace(cells[0], task="cxr14-cls")], bench)
+    found = units([*cells, replace(cells[0], task="cxr14-cls")], bench)
     # Fine-tuned cells share nothing: alone, and after all that do.
     assert found == [tuple(cells[:4]), (replace(cells[0], task="cxr14-cls"),), *((one,) for one in cells[4:])]
     tasks, protocols = bench.catalogue.tasks, bench.catalogue.protocols
     assert not KINDS["segmentation"].together(tasks["siim-seg"], protocols["clean"])
+    assert KINDS["segmentation"].together(tasks["siim-seg"], protocols["clean-linear"])
 
 
 @pytest.mark.parametrize(

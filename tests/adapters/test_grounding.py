@@ -14,18 +14,16 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.nn.functional import interpolate
 
 from g2d_bench.adapters import grounding, heat
 from g2d_bench.adapters.base import Job, adapter, run_jobs
-from g2d_bench.adapters.heat import Pairs, enlarge, letterboxes, mean_region
+from g2d_bench.adapters.heat import Pairs, letterboxes
 from g2d_bench.adapters.text_image import TextImage
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import read_maps
-from g2d_bench.readers.images import Letterbox
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.recompute import recompute
 
@@ -175,29 +173,6 @@ def test_maps_are_the_mean_over_prompts_of_a_plain_loop(bench: Bench, narrow: Ca
                         cell = cells[0, :, y, x]
                         total[y, x] += torch.cosine_similarity(words, cell[None]).mean() / len(prompts)
         np.testing.assert_allclose(found, total, atol=2e-5)
-
-
-def test_padding_is_no_part_of_the_map() -> None:
-    cells = np.arange(16, dtype=np.float32).reshape(4, 4)
-    square = enlarge(cells, Letterbox.of((20, 20), 32))
-    expected = interpolate(torch.from_numpy(cells)[None, None], size=(32, 32), mode="bilinear")[0, 0].numpy()
-    np.testing.assert_array_equal(square, expected)
-    wide = enlarge(cells, Letterbox.of((10, 20), 32))
-    assert np.isnan(wide[:8]).all()
-    assert np.isnan(wide[24:]).all()
-    np.testing.assert_array_equal(wide[8:24], expected[8:24])
-
-
-def test_mean_region_and_pairs() -> None:
-    masks = [np.eye(4, dtype=bool), np.ones((4, 4), bool)]
-    np.testing.assert_allclose(mean_region(iter(masks), 4), (np.eye(4) + 1) / 2)
-    np.testing.assert_array_equal(mean_region([], 3), np.zeros((3, 3)))
-    pairs = Pairs([np.zeros((2, 2), np.float32)] * 3, lambda n: masks[n % 2], [Letterbox.of((4, 4), 4)] * 3)
-    assert len(pairs) == len(list(pairs)) == 3
-    assert pairs[1][1].all()
-    assert [region.all() for _, region in pairs[1:]] == [True, False]
-    with pytest.raises(IndexError):
-        pairs[3]
 
 
 def test_what_cannot_be_grounded_is_said_in_one_line(bench: Bench, told: Callable[..., Encoder]) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 
 import g2d_bench as gb
 from g2d_bench.api.results import COLUMNS
-from g2d_bench.report.formats.render import FORMATS
+from g2d_bench.report.formats import FORMATS
 
 SPEC = gb.ImageSpec(64, scale="phantom")
 

@@ -105,6 +105,6 @@ def test_a_decoder_that_was_asked_for_and_has_no_place_is_named(catalogue: Catal
 
     cells, left = made("siim-seg", "rsna-cls")
     assert [cell.task for cell in cells] == ["siim-seg"]
-    assert left == ["g2d+decoder in rsna-cls: a pre-trained decoder only segments"]
-    with pytest.raises(InputError, match="a pre-trained decoder only segments; rsna-cls takes none"):
+    assert left == ["g2d+decoder in rsna-cls: takes no pre-trained decoder under clean"]
+    with pytest.raises(InputError, match="only segments, by training; rsna-cls takes none"):
         made("rsna-cls")

@@ -13,7 +13,7 @@ import pytest
 
 from g2d_bench.cards.kind import KINDS, untrained
 from g2d_bench.cells.bench import Bench
-from g2d_bench.cells.reference import publish, reference_cells
+from g2d_bench.cells.reference import BESIDE, publish, reference_cells
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import verify
 from g2d_bench.errors import InputError
@@ -38,7 +38,10 @@ def test_the_whole_grid(bench: Bench) -> None:
         encoders = 6 if task.kind == "segmentation" else 5
         each = 1 if untrained(task.kind) else 3 * len(task.fractions)
         assert len(mine) == encoders * each
-    tuned = [cell for cell in cells if cell.protocol != "clean"]
+    linear = [cell for cell in cells if cell.protocol == "clean-linear"]
+    assert len(linear) == 5 * 3 * sum(len(catalogue.tasks[name].fractions) for name in BESIDE["clean-linear"])
+    assert {catalogue.tasks[cell.task].kind for cell in linear} == {"segmentation"}
+    tuned = [cell for cell in cells if cell.protocol not in ("clean", "clean-linear")]
     assert len(tuned) == 5 * 3 * 3
     assert {(cell.task, cell.protocol) for cell in tuned} == {("cxr14-cls", "clean-finetune")}
 
@@ -53,7 +56,7 @@ def test_cheap_cells_come_first(bench: Bench) -> None:
     trained = [
         cell.fraction
         for cell, kind in zip(cells, kinds, strict=True)
-        if kind in ("segmentation", "detection")
+        if kind in ("segmentation", "detection") and cell.protocol == "clean"
     ]
     assert trained == sorted(trained)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from g2d_bench.cells import workers as local
 from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.run import run_cell
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import verify
 from g2d_bench.records.cell import Cell
@@ -51,3 +53,22 @@ def test_records_of_both_precisions_lie_beside_each_other(bench: Callable[[], Be
     assert abs((exact.metrics["auroc"] or 0) - (fast.metrics["auroc"] or 0)) < 0.1
     assert local.execute(cells, bench(), jobs=1).reused == 2
     assert verify(tmp_path / "runs").problems == ()
+
+
+def test_a_finished_cell_is_freed(
+    tiny_root: Path, quick_protocols: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models, their maps and pixels hang in reference cycles of mmengine's loop; none outlives its cell."""
+    from mmseg.models.segmentors import EncoderDecoder
+
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
+    bench = Bench(Settings(data_root=tiny_root, results=tmp_path / "r", protocol_dirs=(quick_protocols,)))
+    gc.collect()
+    gc.disable()
+    try:
+        for seed in (0, 1):
+            cell = Cell("covid-cxr-seg", 1.0, "quick", seed, "random")
+            run_cell(bench.resolve(cell), bench.store, bench.options)
+            assert not [one for one in gc.get_objects() if isinstance(one, EncoderDecoder)]
+    finally:
+        gc.enable()

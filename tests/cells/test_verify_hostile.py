@@ -19,7 +19,7 @@ from g2d_bench.cells.verify import verify
 from g2d_bench.errors import InputError
 from g2d_bench.plain import visible
 from g2d_bench.records.record import Record, read_predictions, read_record, sealed, to_json
-from g2d_bench.report.formats.render import FORMATS
+from g2d_bench.report.formats import FORMATS
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = ROOT / "results" / "phantom"
@@ -335,7 +335,7 @@ def fuzz(cli: Cli, path: Path, others: list[Path], rng: np.random.Generator, *, 
         else:
             save(path, mutated(rng, raw))
         passed = bool(answers(cli, "verify").exit_code == 0)
-        for shown in show(cli, FORMATS[rng.integers(len(FORMATS))], figure=figure and passed):
+        for shown in show(cli, FORMATS.names[rng.integers(len(FORMATS.names))], figure=figure and passed):
             assert not passed or shown.exit_code == 0, (shown.stderr, path.read_text())
         return passed
     finally:

@@ -1,84 +1,45 @@
-"""Cells in worker processes, some of which are killed."""
+"""Many cells: what becomes of them, wherever they are run."""
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from g2d_bench.cells import workers as local
 from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.executors.base import Work
 from g2d_bench.cells.settings import Settings
+from g2d_bench.cells.sharing import Unit
+from g2d_bench.cells.units import Done
+from g2d_bench.cells.workers import execute
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.record import Failure, Record
 
-RAN = "ran to its end"
-MARK = "G2D_BENCH_TEST_MARK"
+CELLS = [Cell("covid-cxr-seg", 1.0, "clean", seed, "random") for seed in range(4)]
 
 
-def _ran(unit: local.Unit) -> Sequence[Record | Failure]:
-    """Stand for a finished unit (a failure is the smaller thing to make)."""
-    return [
-        Failure(key="", cell=cell, bad_input=False, error=RAN, traceback="", created="now") for cell in unit
-    ]
+class Backwards:
+    """Runs nothing, last things first, and finds the first unit taken by another run the first time."""
 
+    def __init__(self) -> None:
+        self.asked: list[int] = []
 
-def die_at_seed_2(unit: local.Unit) -> Sequence[Record | Failure]:
-    """Work that takes its process with it for one cell, whenever it runs."""
-    if unit[0].seed == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return _ran(unit)
-
-
-def die_once(unit: local.Unit) -> Sequence[Record | Failure]:
-    """Work that takes its process with it the first time alone."""
-    mark = Path(os.environ[MARK])
-    if unit[0].seed == 2 and not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return _ran(unit)
+    def run(self, units: Sequence[Unit], work: Work) -> Iterator[tuple[Unit, Done]]:
+        self.asked.append(len(units))
+        for unit in reversed(units):
+            taken = unit[0].seed == 0 and len(self.asked) == 1
+            yield unit, None if taken else work.failed(unit, RuntimeError(f"seed {unit[0].seed}"))
 
 
 @pytest.fixture
-def bench(tiny_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv(MARK, str(tmp_path / "mark"))
+def bench(tiny_root: Path, tmp_path: Path) -> Bench:
     return Bench(Settings(data_root=tiny_root, results=tmp_path / "runs"))
 
 
-CELLS = [
-    Cell(task="covid-cxr-seg", encoder="random", fraction=1.0, seed=seed, protocol="clean")
-    for seed in range(8)
-]
-
-
-def test_a_killed_worker_costs_its_own_cell_only(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_work", die_at_seed_2)
-    report = local.execute(CELLS, bench, jobs=2)
-    errors = {failure.cell.seed: failure.error for failure in report.failures}
-    assert [seed for seed, error in errors.items() if error == RAN] == [0, 1, 3, 4, 5, 6, 7]
-    assert errors[2].startswith("WorkerDied: its process was killed")
-    [left] = Path(bench.settings.results).rglob("*.json")
-    assert left.name == "1-s2.failed.json"
-
-
-def test_a_worker_killed_by_chance_costs_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_work", die_once)
-    report = local.execute(CELLS, bench, jobs=2)
-    assert [failure.error for failure in report.failures] == [RAN] * 8
-
-
-def test_kinds_that_leave_most_behind_go_first(bench: Bench) -> None:
-    tasks = ("rsna-seg", "rsna-cls", "rsna-zeroshot", "siim-seg", "siim-ground", "rsna-ground")
-    cells = [Cell(task, 1.0, "clean", seed, "g2d") for task in tasks for seed in (0, 1)]
-    # A fine-tuned encoder leaves nothing behind for others: it stays where it was.
-    cells.append(Cell("cxr14-cls", 1.0, "clean-finetune", 0, "g2d"))
-    work = local.units(cells, bench)
-    assert [unit[0].task for unit in work] == [
-        *("siim-ground", "siim-ground", "rsna-ground", "rsna-ground", "rsna-zeroshot", "rsna-zeroshot"),
-        *("rsna-cls", "rsna-seg", "rsna-seg", "siim-seg", "siim-seg", "cxr14-cls"),
-    ]
-    assert [cell.seed for unit in work[:-1] for cell in unit] == [0, 1] * len(tasks)
+def test_outcomes_stand_in_the_order_of_the_plan_whoever_runs_the_cells(bench: Bench) -> None:
+    executor = Backwards()
+    report = execute(CELLS, bench, executor=executor)
+    assert [failure.cell for failure in report.failures] == CELLS
+    assert [failure.error for failure in report.failures] == [f"RuntimeError: seed {n}" for n in range(4)]
+    # What another run left undone is asked for again, and nothing else.
+    assert executor.asked == [4, 1]

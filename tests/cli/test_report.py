@@ -17,7 +17,6 @@ from g2d_bench.metrics.classification import prevalence
 from g2d_bench.metrics.registry import measure
 from g2d_bench.records.compare import STYLES
 from g2d_bench.records.selection import select
-from g2d_bench.report.formats.render import FORMATS
 from g2d_bench.report.papers import LAYOUTS
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], None]], None]
@@ -35,7 +34,6 @@ def refused(result: Any, *texts: str) -> None:
 
 def test_literals_agree_with_the_code() -> None:
     assert tuple(LAYOUTS) == cli_report.PAPERS
-    assert cli_report.TABLE_FORMATS == FORMATS
     assert cli_report.COMPARE_FORMATS == STYLES
 
 

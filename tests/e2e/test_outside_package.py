@@ -53,13 +53,24 @@ def draw(folder: Path, count: int) -> None:
         csv.writer(stream).writerows([["image", "patient", "blob"], *rows])
 
 
-def test_data_set_kind_metric_and_encoder(command: Command, tmp_path: Path) -> None:
+def test_data_set_kind_metric_encoder_format_and_executor(command: Command, tmp_path: Path) -> None:
     draw(tmp_path / "data" / "blobs", 60)
     done = command(
-        *("run", "--task", "blobs-prototype", "--encoder", "outside", "--seed", "0"),
-        *("--data-root", tmp_path / "data", "--results", tmp_path / "runs"),
+        *(
+            "run",
+            "--task",
+            "blobs-prototype",
+            "--encoder",
+            "outside",
+            "--seed",
+            "0",
+            "--executor",
+            "reversed",
+        ),
+        *("--data-root", tmp_path / "data", "--results", tmp_path / "runs", "--executor", "reversed"),
     )
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1 at a time, from the end")
     [path] = (tmp_path / "runs").rglob("*-s0-*.json")
     record = json.loads(path.read_text())
     assert record["kind"] == "prototype"
@@ -71,6 +82,8 @@ def test_data_set_kind_metric_and_encoder(command: Command, tmp_path: Path) -> N
     table = command("table", "--results", tmp_path / "runs", "--format", "csv")
     assert table.returncode == 0, table.stderr
     assert "nearest_share" in table.stdout
+    headings = command("table", "--results", tmp_path / "runs", "--format", "headings")
+    assert headings.stdout.startswith("== "), headings.stderr
     listed = command("list", "tasks")
     assert "blobs-prototype" in listed.stdout
 

@@ -11,13 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional
 
 from g2d_bench.errors import InputError
-from g2d_bench.pretrain.body_mask import body_mask, filled, otsu_bin, stretched
+from g2d_bench.pretrain.body_mask import body_mask, stretched
 from g2d_bench.pretrain.pseudo_mask import PseudoMaskConfig, masked_quantile, pseudo_masks, released_masks
-from g2d_bench.pretrain.smoothing import bilateral
 
 Array = NDArray[Any]
 RELEASED = PseudoMaskConfig("released")
@@ -115,82 +113,6 @@ def test_half_precision_attention_is_widened_first() -> None:
 # Steps of the paper's variant
 
 
-def otsu_loop(grey: Array, bins: int) -> int:
-    """Otsu's threshold from its definition, in plain Python."""
-    index = [min(int(np.float32(value) * np.float32(bins)), bins - 1) for value in grey.ravel()]
-    best, chosen = 0.0, -1
-    for t in range(bins - 1):
-        dark, bright = [k for k in index if k <= t], [k for k in index if k > t]
-        if dark and bright:
-            gap = sum(dark) / len(dark) - sum(bright) / len(bright)
-            if len(dark) * len(bright) * gap**2 > best:
-                best, chosen = len(dark) * len(bright) * gap**2, t
-    return chosen
-
-
-@pytest.mark.parametrize("bins", [16, 32])
-def test_otsu_equals_the_loop(bins: int) -> None:
-    generator = np.random.default_rng(1)
-    bright = generator.random((12, 9, 7)) < generator.random((12, 1, 1))
-    grey = np.where(
-        bright, generator.normal(0.7, 0.1, bright.shape), generator.normal(0.2, 0.1, bright.shape)
-    )
-    grey = np.clip(grey, 0, 1).astype(np.float32)
-    grey[0] = 0
-    grey[1] = 1
-    grey[2] = (generator.random((9, 7)) < 0.5).astype(np.float32)
-    threshold, _ = otsu_bin(torch.from_numpy(grey), bins)
-    assert threshold.tolist() == [otsu_loop(image, bins) for image in grey]
-
-
-def test_otsu_equals_scikit_image() -> None:
-    filters = pytest.importorskip("skimage.filters")
-    generator = np.random.default_rng(2)
-    pixels = np.concatenate(
-        [generator.normal(60, 15, (4, 40, 32)), generator.normal(170, 25, (4, 40, 32))], axis=2
-    )
-    pixels = pixels.clip(0, 255).astype(np.uint8)
-    threshold, _ = otsu_bin(torch.from_numpy(pixels / 256.0))
-    assert threshold.tolist() == [filters.threshold_otsu(image) for image in pixels]
-
-
-def filled_loop(mask: Array) -> Array:
-    out = np.zeros_like(mask)
-    for b, y, x in np.ndindex(mask.shape):
-        row, column = mask[b, y], mask[b, :, x]
-        out[b, y, x] = row[: x + 1].any() and row[x:].any() and column[: y + 1].any() and column[y:].any()
-    return out
-
-
-@settings(max_examples=50, deadline=None)
-@given(mask=hnp.arrays(np.bool_, st.tuples(st.integers(1, 2), st.integers(1, 7), st.integers(1, 7))))
-def test_filling_equals_the_loop(mask: Array) -> None:
-    assert torch.equal(filled(torch.from_numpy(mask)), torch.from_numpy(filled_loop(mask)))
-
-
-def chest(side: int = 64) -> Tensor:
-    """A bright body on black, with two dark lungs, one of them open at the side: [1, side, side]."""
-    y, x = torch.meshgrid(torch.linspace(-1, 1, side), torch.linspace(-1, 1, side), indexing="ij")
-    image = 0.8 * ((x.abs() < 0.8) & (y.abs() < 0.9)).float()
-    for centre in (-0.4, 0.4):
-        image[((x - centre) / 0.25) ** 2 + (y / 0.6) ** 2 < 1] = 0.1
-    image[side // 2, side * 3 // 4 :] = 0.0
-    return image[None]
-
-
-def test_body_holds_the_lungs_and_not_the_air() -> None:
-    image = chest()
-    body = body_mask(image)
-    assert body[0, 32, 20]
-    assert not body_mask(image, fill=False)[0, 32, 20]
-    assert not body[0, :, :4].any()
-    assert not body[0, :2].any()
-    # Any linear map of the grey values, and normalised colour channels, give the same body.
-    normalised = (image[:, None] - torch.tensor([0.485, 0.456, 0.406])[:, None, None]) / 0.22
-    assert torch.equal(body_mask(stretched(normalised)), body)
-    assert torch.equal(body_mask(stretched(3 * image - 7)), body)
-
-
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_quantile_of_the_body_equals_numpy(data: st.DataObject) -> None:
@@ -205,48 +127,10 @@ def test_quantile_of_the_body_equals_numpy(data: st.DataObject) -> None:
     np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-12, atol=1e-14)
 
 
-def bilateral_loop(values: Array, guide: Array, window: int, sigma_color: float, sigma_space: float) -> Array:
-    out = np.zeros_like(values)
-    reach = window // 2
-    for b, y, x in np.ndindex(values.shape):
-        total = weight = 0.0
-        for v in range(max(0, y - reach), min(values.shape[1], y + reach + 1)):
-            for u in range(max(0, x - reach), min(values.shape[2], x + reach + 1)):
-                w = math.exp(
-                    -((v - y) ** 2 + (u - x) ** 2) / (2 * sigma_space**2)
-                    - (guide[b, v, u] - guide[b, y, x]) ** 2 / (2 * sigma_color**2)
-                )
-                total, weight = total + w * values[b, v, u], weight + w
-        out[b, y, x] = total / weight
-    return out
-
-
-@pytest.mark.parametrize(
-    ("shape", "window"), [((2, 9, 12), 5), ((1, 6, 6), 3), ((1, 2, 5), 9), ((1, 1, 1), 3)]
-)
-def test_bilateral_equals_the_loop(shape: tuple[int, int, int], window: int) -> None:
-    generator = np.random.default_rng(3)
-    values, guide = (generator.random(shape) < 0.4).astype(np.float64), generator.random(shape)
-    ours = bilateral(
-        torch.from_numpy(values), torch.from_numpy(guide), window=window, sigma_color=0.2, sigma_space=1.3
-    )
-    expected = bilateral_loop(values, guide, window, 0.2, 1.3)
-    np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-12, atol=1e-14)
-
-
-def test_bilateral_keeps_edges_of_the_guide_and_drops_specks() -> None:
-    guide = torch.zeros(1, 20, 20)
-    guide[:, :, 10:] = 1.0
-    mask = guide.clone()
-    mask[0, 5, 4] = 1  # a speck
-    smooth = bilateral(mask, guide, window=5, sigma_color=0.1, sigma_space=2.0) > 0.5
-    assert torch.equal(smooth, guide.bool())
-
-
 # The paper's variant as a whole
 
 
-def paper_loop(attention: Array, grey: Array, config: PseudoMaskConfig) -> Array:
+def paper_loop(loops: Any, attention: Array, grey: Array, config: PseudoMaskConfig) -> Array:
     """All steps in double precision, image by image, from the definitions above."""
     side = grey.shape[1]
     out = []
@@ -256,23 +140,23 @@ def paper_loop(attention: Array, grey: Array, config: PseudoMaskConfig) -> Array
         low, high = image.min(), image.max()
         light = (image - low) / (high - low) if high > low else np.zeros_like(image)
         index = np.minimum((light.astype(np.float32) * config.bins).astype(int), config.bins - 1)
-        body = filled_loop((index > otsu_loop(light, config.bins))[None])[0]
+        body = loops.filled((index > loops.otsu(light, config.bins))[None])[0]
         mask = (scores >= np.quantile(scores[body], config.quantile)) & body
         window = max(3, 2 * int(config.window * side / 256 / 2) + 1)
-        soft = bilateral_loop(
+        soft = loops.bilateral(
             mask[None].astype(float), light[None], window, config.sigma_color, config.sigma_space * side / 256
         )
         out.append(soft > 0.5)
     return np.concatenate(out)
 
 
-def test_paper_equals_the_loop() -> None:
+def test_paper_equals_the_loop(chest: Any, loops: Any) -> None:
     generator = np.random.default_rng(4)
     attention = generator.random((3, 4, 4, 4))
     grey = np.concatenate([chest(24).double().numpy()] * 3) + 0.05 * generator.random((3, 24, 24))
     config = PseudoMaskConfig(bins=32, window=60, sigma_space=15.0)
     ours = pseudo_masks(torch.from_numpy(attention), torch.from_numpy(grey[:, None]), config)
-    assert torch.equal(ours[:, 0], torch.from_numpy(paper_loop(attention, grey, config)).double())
+    assert torch.equal(ours[:, 0], torch.from_numpy(paper_loop(loops, attention, grey, config)).double())
     assert 0 < ours.mean() < 0.3
 
 
@@ -289,7 +173,7 @@ def test_paper_equals_the_loop() -> None:
         {"quantile_over": "image"},
     ],
 )
-def test_every_switch_changes_the_masks(change: dict[str, Any]) -> None:
+def test_every_switch_changes_the_masks(change: dict[str, Any], chest: Any) -> None:
     torch.manual_seed(5)
     attention = (3 * torch.randn(4, 4, 64)).softmax(dim=2).reshape(4, 4, 8, 8)
     image = chest(128).expand(4, 1, 128, 128) + 0.1 * torch.rand(4, 1, 128, 128)
@@ -310,7 +194,7 @@ def test_heads_and_shuffle_mean_what_they_say() -> None:
         assert torch.equal(shuffled, masks[[2, 0, 1]])
 
 
-def test_share_of_the_body_is_what_the_quantile_leaves() -> None:
+def test_share_of_the_body_is_what_the_quantile_leaves(chest: Any) -> None:
     torch.manual_seed(7)
     attention, image = torch.rand(4, 4, 8, 8), chest(128).expand(4, 1, 128, 128)
     body = body_mask(stretched(image))
@@ -330,7 +214,7 @@ def test_constant_image_is_all_body(value: float) -> None:
     assert torch.equal(masks, pseudo_masks(attention, torch.zeros(2, 64, 64), PseudoMaskConfig(body=False)))
 
 
-def test_constant_attention_marks_the_whole_body_and_no_air() -> None:
+def test_constant_attention_marks_the_whole_body_and_no_air(chest: Any) -> None:
     image = chest(64)[:, None]
     body = body_mask(stretched(image)).float()[:, None]
     for over in ("body", "image"):
@@ -381,12 +265,3 @@ def test_values_that_make_no_sense(field: str, value: Any) -> None:
 def test_a_head_that_is_not_there() -> None:
     with pytest.raises(InputError, match="no head 4, only 0 to 3"):
         pseudo_masks(torch.rand(1, 4, 8, 8), torch.rand(1, 32, 32), PseudoMaskConfig(head=4))
-
-
-def test_parts_of_a_batch_are_smoothed_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(9)
-    values, guide = (torch.rand(5, 12, 11) < 0.3).double(), torch.rand(5, 12, 11).double()
-    whole = bilateral(values, guide, window=5, sigma_color=0.2, sigma_space=2.0)
-    for few in (1, 2 * 12 * 11):
-        monkeypatch.setattr("g2d_bench.pretrain.smoothing._CACHED", few)
-        assert torch.equal(bilateral(values, guide, window=5, sigma_color=0.2, sigma_space=2.0), whole)

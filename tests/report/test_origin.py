@@ -16,7 +16,8 @@ from g2d_bench.paths import PACKAGE
 from g2d_bench.records.quoted import load_reported
 from g2d_bench.records.record import EncoderPart
 from g2d_bench.records.selection import Found, select
-from g2d_bench.report.formats.render import FORMATS, render
+from g2d_bench.report.formats import FORMATS
+from g2d_bench.report.formats.render import render
 from g2d_bench.report.model import Table
 from g2d_bench.report.origin import EXPLAINED, Origin, origin, origins, sentence, several_weights, tags
 from g2d_bench.report.quoted_rows import Beside

@@ -48,8 +48,8 @@ def kept_maps(
     Returns:
         Levels, or None if they do not fit; and the row of each image in them (or in ``ids``).
     """
-    budget = room(job.encoder.device, job.memory_budget)
-    if bytes_of(job.encoder) * len(ids) > budget:
+    budget, each = room(job.encoder.device, job.memory_budget), bytes_of(job.encoder)
+    if each * len(ids) > budget:
         return None, numbered(ids)
     size = job.encoder.card.image.size
     table = job.data.pixels(size)
@@ -58,6 +58,7 @@ def kept_maps(
         table.rows(ids).astype(np.int64),
         lambda rows: compute(job.encoder, table.pixels, rows),
         budget_bytes=budget,
+        each=each,
     )
     return levels, dict(zip(ids, places.tolist(), strict=True))
 

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
-from mmengine.evaluator import BaseMetric
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from g2d_bench.adapters.dense import DenseRule
 from g2d_bench.adapters.mm.backbone import EncoderBackbone, Unprocessed
 from g2d_bench.adapters.mm.ops import install
 from g2d_bench.encoders.features import BATCH, empty_levels, pyramid_features, pyramid_shapes
 from g2d_bench.encoders.load import Encoder
 
-if TYPE_CHECKING:
-    from g2d_bench.adapters.detection import DetectionRule
-
 install()
 # Only now: mmdet looks for mmcv's compiled operators when it is imported.
 from mmdet.models.dense_heads import YOLOV3Head  # noqa: E402
 from mmdet.models.detectors import YOLOV3  # noqa: E402
-from mmdet.registry import METRICS, MODELS  # noqa: E402
+from mmdet.registry import MODELS  # noqa: E402
 from mmdet.structures import DetDataSample  # noqa: E402
 
 COARSEST = 32
@@ -202,9 +200,26 @@ class G2DBenchPyramid(EncoderBackbone):
         return to_grids(pyramid, self.encoder.card.image.size)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Which of the boxes that a head gives are kept.
+
+    Attributes:
+        score_threshold: objectness and class probability below which none is.
+        nms_iou: overlap above which the weaker of two of one label is not.
+        max_boxes: per image.
+    """
+
+    score_threshold: float
+    nms_iou: float
+    max_boxes: int
+
+
 def yolo_v3(
     encoder: Encoder,
-    rule: DetectionRule,
+    rule: DenseRule,
+    reading: Reading,
+    widths: tuple[int, int, int],
     pixels: NDArray[np.uint8],
     levels: list[Tensor] | None,
     labels: int,
@@ -216,13 +231,14 @@ def yolo_v3(
 
     Args:
         encoder: the loaded encoder.
-        rule: the protocol's.
+        rule: what of the encoder is trained.
+        reading: which boxes are kept.
+        widths: channels that the neck gives at its three levels, coarse to fine.
         pixels: see :class:`~g2d_bench.adapters.mm.backbone.EncoderBackbone`.
         levels: its ``maps``, of the three that the head reads.
         labels: how many labels there are.
     """
     size = encoder.card.image.size
-    widths = rule.head_widths[encoder.card.scale]
     strides = [size / side for side in reversed(grids(size))]
     scale = size / ANCHOR_SIDE
 
@@ -267,10 +283,10 @@ def yolo_v3(
         test_cfg=ConfigDict(
             nms_pre=1000,
             min_bbox_size=0,
-            conf_thr=rule.score_threshold,
-            score_thr=rule.score_threshold,
-            nms={"type": "nms", "iou_threshold": rule.nms_iou},
-            max_per_img=rule.max_boxes,
+            conf_thr=reading.score_threshold,
+            score_thr=reading.score_threshold,
+            nms={"type": "nms", "iou_threshold": reading.nms_iou},
+            max_per_img=reading.max_boxes,
         ),
         data_preprocessor=Unprocessed(),
     )
@@ -284,31 +300,12 @@ FoundBoxes = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.floating[A
 """Corners in pixels of the encoder's input [P, 4], label numbers [P] and scores [P] of one image."""
 
 
+def boxes_of(sample: dict[str, Any]) -> FoundBoxes:
+    """Read the boxes of one image from a sample of mmengine's loop."""
+    return read_boxes(sample["pred_instances"])
+
+
 def read_boxes(found: Any) -> FoundBoxes:
     """Read the boxes that mmdet found in one image, strongest first."""
     corners, labels, scores = (found[k].cpu() for k in ("bboxes", "labels", "scores"))
     return corners.double().numpy(), labels.numpy(), scores.float().numpy()
-
-
-@METRICS.register_module()
-class G2DBenchBoxes(BaseMetric):
-    """Collects predicted boxes; scores them when the loop ends.
-
-    Args:
-        score: boxes per image, in the order of the loop's data set, to metrics.
-    """
-
-    default_prefix = None
-
-    def __init__(self, score: Callable[[list[FoundBoxes]], dict[str, float]]) -> None:
-        super().__init__()
-        self._score = score
-
-    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Keep one batch of predictions."""
-        for sample in data_samples:
-            self.results.append((sample["index"], read_boxes(sample["pred_instances"])))
-
-    def compute_metrics(self, results: list[tuple[int, FoundBoxes]]) -> dict[str, float]:
-        """Score all predictions together, not batch by batch."""
-        return self._score([found for _, found in sorted(results, key=lambda item: item[0])])

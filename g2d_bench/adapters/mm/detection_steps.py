@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from mmdet.models.detectors import YOLOV3
 from torch import Tensor
 
+from g2d_bench.adapters.dense import EVAL_BATCH, DenseRule
 from g2d_bench.adapters.finetune import batches
 from g2d_bench.adapters.mm.backbone import collate
 from g2d_bench.adapters.mm.detection import BoxRows, FoundBoxes, G2DBenchYOLOHead, grids, read_boxes
+from g2d_bench.adapters.mm.plan import Plan
 from g2d_bench.adapters.mm.runner import Trained, quiet
-from g2d_bench.adapters.mm.steps import Plan, learn
+from g2d_bench.adapters.mm.steps import learn
 from g2d_bench.devices import Precision, half
 from g2d_bench.progress import track
-
-if TYPE_CHECKING:
-    from g2d_bench.adapters.detection import DetectionRule
 
 SOME = 256
 """Images whose targets are found at a time."""
@@ -51,13 +50,13 @@ class Targets:
 
 def train(
     model: YOLOV3,
-    rule: DetectionRule,
+    rule: DenseRule,
+    plan: Plan,
     parts: dict[str, BoxRows],
     size: int,
     score: Callable[[list[FoundBoxes]], float],
     *,
     seed: int,
-    eval_batch: int,
     device: torch.device,
     precision: Precision,
 ) -> tuple[Trained, list[FoundBoxes]]:
@@ -65,12 +64,12 @@ def train(
 
     Args:
         model: backbone, neck and head; moved to the device.
-        rule: optimiser, schedule and choice.
+        rule: how batches are made up.
+        plan: optimiser, schedule and choice.
         parts: images with their boxes: ``train``, ``val`` and ``test``.
         size: side of the encoder's input.
         score: of the boxes found in the validation set, in its order; greater is better.
         seed: of the order.
-        eval_batch: images that are predicted at once.
         device: where to train.
         precision: in which the model computes.
 
@@ -98,7 +97,7 @@ def train(
 
     def predicted(part: str) -> list[FoundBoxes]:
         found: list[tuple[int, FoundBoxes]] = []
-        for batch in _pieces(parts[part], eval_batch):
+        for batch in _pieces(parts[part], EVAL_BATCH):
             maps = head(model.neck(model.backbone(batch["inputs"].to(device))))[0]
             metas = [sample.metainfo for sample in batch["data_samples"]]
             with torch.autocast(device.type, enabled=False):
@@ -107,15 +106,6 @@ def train(
             found += [(meta["index"], read_boxes(one)) for meta, one in zip(metas, boxes, strict=True)]
         return [boxes for _, boxes in sorted(found, key=lambda item: item[0])]
 
-    steps, every = rule.schedule(len(parts["train"]))
-    plan = Plan(
-        steps=steps,
-        every=every,
-        patience=rule.patience,
-        settle_steps=rule.settle_steps,
-        learning_rate=rule.learning_rate,
-        weight_decay=rule.weight_decay,
-    )
     taken, choice = learn(
         model,
         batches(len(parts["train"]), rule.batch_size, seed),
@@ -127,7 +117,7 @@ def train(
     )
     with torch.inference_mode(), half(device, precision):
         boxes = predicted("test")
-    return Trained(taken, choice.step, choice.score, {}), boxes
+    return Trained(taken, choice.step, choice.score), boxes
 
 
 def _pieces(images: BoxRows, size: int) -> Iterator[dict[str, Any]]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mmengine.runner import Runner
     from torch.utils.data import DataLoader
 
+    from g2d_bench.adapters.mm.plan import Plan
+
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
@@ -95,13 +97,11 @@ class Trained(NamedTuple):
         steps: optimiser steps taken.
         chosen_step: step of the checkpoint that validation chose.
         validation: its score there.
-        metrics: of the test set, with that checkpoint.
     """
 
     steps: int
     chosen_step: int
     validation: float
-    metrics: dict[str, float]
 
 
 def train_and_test(runner: Runner) -> Trained:
@@ -111,12 +111,13 @@ def train_and_test(runner: Runner) -> Trained:
     best = runner.message_hub.get_info("best_score")
     chosen = Path(str(runner.message_hub.get_info("best_ckpt")))
     runner.load_checkpoint(str(chosen))
-    metrics = runner.test()
-    return Trained(steps, int(chosen.stem.rsplit("_", 1)[-1]), float(best), metrics)
+    runner.test()
+    return Trained(steps, int(chosen.stem.rsplit("_", 1)[-1]), float(best))
 
 
 def build_runner(
     model: torch.nn.Module,
+    plan: Plan,
     *,
     work_dir: Path,
     scope: str,
@@ -125,20 +126,14 @@ def build_runner(
     test: DataLoader[Any],
     val_metric: BaseMetric,
     test_metric: BaseMetric,
-    learning_rate: float,
-    weight_decay: float,
-    max_steps: int,
-    validate_every: int,
-    patience: int,
     select: str,
     seed: int,
-    lower_is_better: bool = False,
-    settle_steps: int = 0,
 ) -> Runner:
     """Set up mmengine's Runner: AdamW, step-based loop, best checkpoint on validation, early stopping.
 
     Args:
         model: an mmengine model; parameters without gradient are left out of the optimiser.
+        plan: how long and how fast it is trained, and which step is taken.
         work_dir: where checkpoints go.
         scope: the registry scope (``mmseg`` or ``mmdet``).
         train: endless training batches.
@@ -146,15 +141,8 @@ def build_runner(
         test: test batches.
         val_metric: gives the selection score on validation.
         test_metric: gives the result on test.
-        learning_rate: of AdamW, constant.
-        weight_decay: of AdamW.
-        max_steps: optimiser steps at most.
-        validate_every: steps between validations.
-        patience: validations without gain before the loop stops.
         select: key of the validation metric.
         seed: of mmengine's own random numbers.
-        lower_is_better: the direction of ``select``.
-        settle_steps: steps before which the loop does not stop and validations without gain do not count.
     """
     import torch
     from mmengine.optim import OptimWrapper
@@ -169,10 +157,12 @@ def build_runner(
 
     parameters = [p for p in model.parameters() if p.requires_grad]
     # One kernel for all parameters: one call per parameter and term costs small heads a fifth of a step.
-    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
-    direction = "less" if lower_is_better else "greater"
-    shown = _steps_shown(max_steps)
-    stopper = _early_stop(select, direction, patience, settle_steps)
+    optimiser = torch.optim.AdamW(
+        parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+    )
+    direction = "less" if plan.lower_is_better else "greater"
+    shown = _steps_shown(plan.steps)
+    stopper = _early_stop(select, direction, plan.patience, plan.settle_steps)
     with quiet():
         return Settled(
             model=model,
@@ -182,8 +172,8 @@ def build_runner(
             test_dataloader=test,
             train_cfg={
                 "type": "IterBasedTrainLoop",
-                "max_iters": max_steps,
-                "val_interval": validate_every,
+                "max_iters": plan.steps,
+                "val_interval": plan.every,
             },
             val_cfg={"type": "ValLoop"},
             test_cfg={"type": "TestLoop"},

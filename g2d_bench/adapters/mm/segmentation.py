@@ -192,29 +192,6 @@ class G2DBenchLoss(BaseMetric):
         return {VAL_LOSS: float(np.mean(results))}
 
 
-@METRICS.register_module()
-class G2DBenchMasks(BaseMetric):
-    """Collects predicted masks as bits; scores them when the loop ends.
-
-    Args:
-        score: predicted bits [N, side * side / 8], in the order of the loop's data set, to metrics.
-    """
-
-    default_prefix = None
-
-    def __init__(self, score: Callable[[NDArray[np.uint8]], dict[str, float]]) -> None:
-        super().__init__()
-        self._score = score
-        self.bits: NDArray[np.uint8] | None = None
-
-    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Keep one batch of predictions."""
-        for sample in data_samples:
-            mask = sample["pred_sem_seg"]["data"].bool().cpu().numpy()
-            self.results.append((sample["index"], np.packbits(mask.ravel())))
-
-    def compute_metrics(self, results: list[tuple[int, NDArray[np.uint8]]]) -> dict[str, float]:
-        """Score all predictions together, not batch by batch."""
-        ordered = sorted(results, key=lambda item: item[0])
-        self.bits = np.stack([bits for _, bits in ordered])
-        return self._score(self.bits)
+def mask_bits(sample: dict[str, Any]) -> NDArray[np.uint8]:
+    """Read the mask that mmseg predicted of one image, as bits."""
+    return np.packbits(sample["pred_sem_seg"]["data"].bool().cpu().numpy().ravel())

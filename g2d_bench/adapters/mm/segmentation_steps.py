@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,16 +11,14 @@ from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
 from torch import Tensor
 
+from g2d_bench.adapters.dense import EVAL_BATCH, DenseRule
 from g2d_bench.adapters.finetune import batches
+from g2d_bench.adapters.mm.plan import Plan
 from g2d_bench.adapters.mm.runner import Trained
 from g2d_bench.adapters.mm.segmentation import G2DBenchUNetHead
-from g2d_bench.adapters.mm.steps import Plan, learn
+from g2d_bench.adapters.mm.steps import learn
 from g2d_bench.adapters.warp import Warps, warp
-from g2d_bench.cards.protocol import VAL_LOSS
-from g2d_bench.devices import Precision
-
-if TYPE_CHECKING:
-    from g2d_bench.adapters.segmentation import SegmentationRule
+from g2d_bench.devices import Precision, half
 
 Bits = NDArray[np.uint8]
 
@@ -54,15 +51,16 @@ class Masks:
 
 def train(
     model: EncoderDecoder,
-    rule: SegmentationRule,
+    rule: DenseRule,
+    plan: Plan,
     truth: Mapping[str, Bits],
     places: Mapping[str, Sequence[int]],
     side: int,
     size: int,
     score: Callable[[Bits], float],
     *,
+    warps: Warps | None,
     seed: int,
-    eval_batch: int,
     device: torch.device,
     precision: Precision,
 ) -> tuple[Trained, Bits]:
@@ -70,14 +68,15 @@ def train(
 
     Args:
         model: backbone and head; moved to the device.
-        rule: optimiser, schedule and choice.
+        rule: how batches are made up.
+        plan: optimiser, schedule and choice.
         truth: bits of the true masks per part.
         places: per part the rows of its images in the backbone's table.
         side: pixels per side of the masks.
         size: pixels per side of the encoder's input, which is also the decoder's output.
         score: of predicted bits of the validation set; greater is better.
-        seed: of order and augmentation.
-        eval_batch: images that are predicted at once.
+        warps: turns and scales images and masks of the training set; None for none.
+        seed: of the order.
         device: where to train.
         precision: in which the model computes.
 
@@ -88,8 +87,6 @@ def train(
     head: G2DBenchUNetHead = model.decode_head
     masks = {part: Masks(truth[part], side, device) for part in ("train", "val")}
     rows = {part: torch.tensor(list(places[part]), device=device) for part in places}
-    warps = Warps(seed) if rule.augmentation != "none" else None
-    by_loss = rule.select == VAL_LOSS
 
     def order() -> Iterator[Tensor]:
         for chosen in batches(len(masks["train"]), rule.batch_size, seed):
@@ -121,7 +118,7 @@ def train(
 
     def predicted(part: str) -> Bits:
         found = []
-        for _, logits in logits_of(part, eval_batch):
+        for _, logits in logits_of(part, EVAL_BATCH):
             for wanted in (size, side):
                 if logits.shape[-1] != wanted:
                     logits = F.interpolate(logits, (wanted, wanted), mode="bilinear", align_corners=False)
@@ -130,7 +127,7 @@ def train(
         return bits
 
     def validate() -> float:
-        if not by_loss:
+        if not plan.lower_is_better:
             return score(predicted("val"))
         losses = [
             compare(logits, masks["val"][piece])
@@ -138,20 +135,10 @@ def train(
         ]
         return float(torch.stack(losses).double().mean())
 
-    steps, every = rule.schedule(len(masks["train"]))
-    plan = Plan(
-        steps=steps,
-        every=every,
-        patience=rule.patience,
-        settle_steps=rule.settle_steps,
-        learning_rate=rule.learning_rate,
-        weight_decay=rule.weight_decay,
-        lower_is_better=by_loss,
-    )
     taken, choice = learn(model, order(), loss, validate, plan, device=device, precision=precision)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "fast"):
+    with torch.inference_mode(), half(device, precision):
         bits = predicted("test")
-    return Trained(taken, choice.step, choice.score, {}), bits
+    return Trained(taken, choice.step, choice.score), bits
 
 
 def packed(mask: Tensor) -> Tensor:

@@ -10,40 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
+from g2d_bench.adapters.mm.plan import Plan
 from g2d_bench.devices import Precision, half, sent
 from g2d_bench.progress import Meter
 
 AHEAD = 512
 """Batches at most whose row numbers are sent to the device together."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how fast is trained, and which step is taken.
-
-    Attributes:
-        steps: optimiser steps at most.
-        every: steps between validations.
-        patience: validations without gain before the loop stops.
-        settle_steps: steps before which it does not stop and validations without gain do not count.
-        learning_rate: of AdamW, constant.
-        weight_decay: of AdamW.
-        lower_is_better: the direction of the score.
-    """
-
-    steps: int
-    every: int
-    patience: int
-    settle_steps: int
-    learning_rate: float
-    weight_decay: float
-    lower_is_better: bool = False
 
 
 class Choice:

@@ -1,41 +1,12 @@
-"""Tables for programs: CSV with one line per number, JSON as they stand."""
+"""Tables for programs: one line per number, or a table as it stands."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from g2d_bench.plain import in_json
 from g2d_bench.report.model import GENERATED, Row, Table, Value
-
-FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""Beginnings of a cell that spreadsheets take for a formula, full-width ones included."""
-
-
-def to_csv(tables: Sequence[Table]) -> str:
-    """Write one line per number, unrounded; percent where ``unit`` says so. Empty is missing."""
-    stream = io.StringIO()
-    lines = [
-        {name: _no_formula(item) for name, item in line.items()} for table in tables for line in _lines(table)
-    ]
-    writer = csv.DictWriter(stream, list(lines[0]) if lines else ["table"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return stream.getvalue().rstrip("\n")
-
-
-def _no_formula(item: Any) -> Any:
-    """Put a quotation mark before text that a spreadsheet would take for a formula and run."""
-    return "'" + item if isinstance(item, str) and item.lstrip().startswith(FORMULA) else item
-
-
-def to_json(tables: Sequence[Table]) -> str:
-    """Write all tables with all that stands around them."""
-    return in_json(json.dumps([as_dict(table) for table in tables], indent=1, ensure_ascii=False))
 
 
 def data_of(table: Table, row: Row) -> str:
@@ -56,7 +27,8 @@ def seen_by(row: Row) -> list[str] | None:
     return None if seen is None else list(seen)
 
 
-def _lines(table: Table) -> Iterator[dict[str, Any]]:
+def lines_of(table: Table) -> Iterator[dict[str, Any]]:
+    """Yield one line per number of a table."""
     for row in table.rows:
         for value in row.values:
             number = _number(value)

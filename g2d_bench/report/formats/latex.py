@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from g2d_bench.report.formats.text import name_of
+from g2d_bench.report.formats.base import Format
+from g2d_bench.report.formats.names import name_of
 from g2d_bench.report.model import GENERATED, Table, Value
 
 _ESCAPES = {
@@ -151,3 +152,6 @@ def _notes(table: Table) -> list[str]:
 def _comment(text: str) -> str:
     """A comment ends with its line."""
     return " ".join(text.split())
+
+
+FORMAT = Format.of_one(render)

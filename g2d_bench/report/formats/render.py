@@ -1,29 +1,21 @@
-"""All formats of a table by name."""
+"""Tables as text, in a format that is named."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from g2d_bench.plain import visible_parts
-from g2d_bench.report.formats import flat, latex, markdown, text
-from g2d_bench.report.formats.turn import turn
+from g2d_bench.report.formats import FORMATS
 from g2d_bench.report.model import Table
-
-FORMATS = ("text", "md", "latex", "csv", "json")
 
 
 def render(tables: Sequence[Table], style: str = "text") -> str:
-    """Write tables; no text in them acts on its surroundings, whatever is in a record.
+    """Write tables.
 
     Args:
         tables: what to write.
-        style: one of :data:`FORMATS`.
+        style: one of :data:`~g2d_bench.report.formats.FORMATS`.
+
+    Raises:
+        InputError: there is no such format.
     """
-    if style == "json":
-        # JSON has escapes of its own, by which a program reads the very name.
-        return flat.to_json(tables)
-    tables = visible_parts(list(tables))
-    if style == "csv":
-        return flat.to_csv(tables)
-    one = {"text": text.render, "md": markdown.render, "latex": latex.render}[style]
-    return "\n\n".join(one(turn(table) if table.turned else table) for table in tables)
+    return FORMATS[style](tables)

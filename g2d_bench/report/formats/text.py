@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from g2d_bench.report.formats.base import Format
+from g2d_bench.report.formats.names import name_of
 from g2d_bench.report.model import GENERATED, Row, Table, Value
-from g2d_bench.report.origin import tagged
 
 WIDE = 120
 """Characters from which intervals stand below the numbers and not beside them."""
@@ -41,11 +42,6 @@ def render(table: Table) -> str:
         lines += [_line([cell[n] if n < len(cell) else "" for cell in cells], widths) for n in range(height)]
     lines += ["", *table.notes, *(f"signature {signature}" for signature in table.signatures)]
     return "\n".join(lines).rstrip()
-
-
-def name_of(row: Row) -> str:
-    """Return a row's name; quoted rows, and encoders that are not the model of their name, marked as such."""
-    return tagged(row.name, "quoted" if row.sort == "quoted" else row.tag)
 
 
 def _two_lines(row: Row) -> list[list[str]]:
@@ -98,3 +94,6 @@ def _group_line(level: Sequence[str], widths: Sequence[int]) -> str:
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
     return "  ".join([cells[0].ljust(widths[0]), *rest]).rstrip()
+
+
+FORMAT = Format.of_one(render)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from g2d_bench.report.formats.text import name_of
+from g2d_bench.report.formats.names import name_of
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
 
 TRIVIAL = "trivial"

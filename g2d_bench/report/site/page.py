@@ -21,8 +21,8 @@ from g2d_bench.records.quoted import FLAGS, Quoted
 from g2d_bench.report.claims import WORDS as VERDICTS
 from g2d_bench.report.claims import summary
 from g2d_bench.report.contamination import WORDS
-from g2d_bench.report.formats.flat import to_csv
-from g2d_bench.report.formats.text import name_of
+from g2d_bench.report.formats.csv import to_csv
+from g2d_bench.report.formats.names import name_of
 from g2d_bench.report.formats.turn import turn
 from g2d_bench.report.model import GENERATED, INTERVAL, SEEN, Table, Value
 from g2d_bench.report.origin import WORDS as WORDS_OF_SCALE

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from g2d_bench.adapters.mm.plan import Plan
 from g2d_bench.adapters.mm.runner import _early_stop, build_runner, import_quietly
 
 
@@ -81,6 +82,7 @@ def test_mmengine_leaves_an_accelerator_alone_where_the_environment_forbids_it(
     model, loader = Model(), DataLoader[Any](TensorDataset(torch.arange(2)))
     build_runner(
         model,
+        Plan(steps=1, every=1, patience=1, settle_steps=0, learning_rate=0.1, weight_decay=0.0),
         work_dir=tmp_path,
         scope="mmseg",
         train=loader,
@@ -88,11 +90,6 @@ def test_mmengine_leaves_an_accelerator_alone_where_the_environment_forbids_it(
         test=loader,
         val_metric=Metric(),
         test_metric=Metric(),
-        learning_rate=0.1,
-        weight_decay=0.0,
-        max_steps=1,
-        validate_every=1,
-        patience=1,
         select="score",
         seed=0,
     )

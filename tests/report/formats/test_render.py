@@ -5,20 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any
 
 import pytest
 
-from g2d_bench.records.selection import select
-from g2d_bench.report.formats.render import FORMATS, render
+from g2d_bench.report.formats import FORMATS
+from g2d_bench.report.formats.render import render
 from g2d_bench.report.model import GENERATED, Table
-from g2d_bench.report.table import blocks
-
-
-@pytest.fixture
-def tables(folder: Any) -> list[Table]:
-    folder.grid({"random": 0.4, "g2d": 0.6, "mgca": 0.597}, (0.01, 0.1))
-    return blocks(select(folder.root), ["random"], metrics={})
 
 
 @pytest.mark.parametrize("style", FORMATS)

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from g2d_bench.records.selection import select
 from g2d_bench.report.formats.render import render
 from g2d_bench.report.model import Table
-from g2d_bench.report.table import blocks, paper_table
-
-
-@pytest.fixture
-def tables(folder: Any) -> list[Table]:
-    folder.grid({"random": 0.4, "g2d": 0.6, "mgca": 0.597}, (0.01, 0.1))
-    return blocks(select(folder.root), ["random"], metrics={})
+from g2d_bench.report.table import paper_table
 
 
 def test_text_is_narrow_and_marks_the_best(tables: list[Table]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from g2d_bench.report.formats.text import name_of
+from g2d_bench.report.formats.base import Format
+from g2d_bench.report.formats.names import name_of
 from g2d_bench.report.model import GENERATED, Table, Value
 
 FOLD = 8
@@ -56,3 +57,6 @@ def _cell(value: Value) -> str:
 
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+FORMAT = Format.of_one(render)

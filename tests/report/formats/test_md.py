@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from g2d_bench.report.formats import markdown
+from g2d_bench.report.formats import md
 from g2d_bench.report.model import Column, Row, Table, Value
 
 NASTY = "a_b & $c$ {d} <script> \\x | #1 ~ ^ % \"q\" 'r' `s` * [t] € ß"
@@ -19,7 +19,7 @@ def nasty_table() -> Table:
 
 
 def test_markdown_columns_stay_columns_whatever_the_name() -> None:
-    text = markdown.render(nasty_table())
+    text = md.render(nasty_table())
     grid = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.replace("\\\\", "").replace("\\|", "").count("|") for line in grid} == {3}
     assert "<script>" not in text
@@ -31,9 +31,9 @@ def test_markdown_columns_stay_columns_whatever_the_name() -> None:
 def test_many_notes_are_folded_and_still_there() -> None:
     column = Column("t", 1.0, "dice_positive", "clean", ("dice_positive",))
     few, many = (
-        markdown.render(Table("t", (column,), (), True, ("fact",), tuple(f"note {n}" for n in range(count))))
-        for count in (markdown.FOLD, markdown.FOLD + 1)
+        md.render(Table("t", (column,), (), True, ("fact",), tuple(f"note {n}" for n in range(count))))
+        for count in (md.FOLD, md.FOLD + 1)
     )
     assert "<details>" not in few
     assert many.index("- fact") < many.index("<details>") < many.index("- note 0") < many.index("</details>")
-    assert many.count("- note") == markdown.FOLD + 1
+    assert many.count("- note") == md.FOLD + 1
