@@ -141,9 +141,8 @@ def _lines(measured: Sequence[Verdict] | None, quoted: Sequence[Verdict] | None,
             yield visible(told)
         for verdict in verdicts:
             number = "" if verdict.mean != verdict.mean else f" {verdict.mean:.1f}"
-            yield visible(
-                f"  {verdict.task}, {verdict.encoder}, {verdict.metric}{number}: {WORDS[verdict.outcome].upper()}"
-            )
+            outcome = WORDS[verdict.outcome].upper()
+            yield visible(f"  {verdict.task}, {verdict.encoder}, {verdict.metric}{number}: {outcome}")
             yield visible(f"    {verdict.words} ({verdict.where})")
             if verdict.remark:
                 yield visible(f"    {verdict.remark}")

@@ -154,13 +154,6 @@ class Board:
         known = self.origins.get(encoder, Origin())
         return known.words.split(",")[0]
 
-    def contamination(self, encoder: str, dataset: str) -> str:
-        """Say whether pre-training saw the data set that is measured on: ``seen``, ``not seen``, ``unknown``."""
-        seen = self.origins.get(encoder, Origin()).pretraining
-        if seen is None:
-            return "unknown"
-        return "seen" if dataset in seen else "not seen"
-
 
 def sampled_columns(
     found: Sequence[Found],

@@ -150,7 +150,8 @@ def curve(columns: Sequence[Sampled], looked: Mapping[str, Look]) -> Chart:
         tuple((place(tick), f"{tick:g}") for tick in ticks),
         tuple(lines),
         "share of the training labels",
-        f"{first.metric}{' in %' if spec.share else ''}{'' if spec.higher_is_better else ' (lower is better)'}",
+        f"{first.metric}{' in %' if spec.share else ''}"
+        f"{'' if spec.higher_is_better else ' (lower is better)'}",
     )
 
 

@@ -117,7 +117,7 @@ class Pages:
         return made | self.gallery.files
 
     def index(self) -> bytes:
-        """Write the first page: one file, no script or style from elsewhere; it can be read without scripts."""
+        """Write the first page: one file, nothing from elsewhere; it can be read without scripts."""
         board = self.board
         sections = board.sections
         rows = [row for section in sections for row in section.table.rows if row.sort == "measured"]
@@ -303,8 +303,8 @@ def _toys(known: Mapping[str, Origin]) -> list[str]:
     lines = []
     if small:
         lines.append(
-            f"TOY ENCODERS ({WORDS_OF_SCALE['phantom']}): {listed(small)}: small encoders of this suite, NOT the "
-            "published models of those names"
+            f"TOY ENCODERS ({WORDS_OF_SCALE['phantom']}): {listed(small)}: small encoders of this suite, NOT "
+            "the published models of those names"
         )
     if unknown:
         lines.append(

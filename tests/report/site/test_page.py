@@ -196,7 +196,8 @@ def site(folder: Any, made: Callable[..., Any], tmp_path: Path) -> Path:
 
 
 SHOWN = """
-const shown = (selector) => [...document.querySelectorAll(selector)].filter((part) => part.offsetParent !== null);
+const all = (selector) => [...document.querySelectorAll(selector)];
+const shown = (selector) => all(selector).filter((part) => part.offsetParent !== null);
 const choose = (name, value) => {
   const control = document.querySelector(`[name=${name}]`);
   control.value = value;
@@ -210,7 +211,9 @@ def test_filters_are_kept_in_the_address_and_come_back_from_it(site: Path, asked
     view = (
         SHOWN
         + """
-    const look = () => [shown("section.task").map((part) => part.id), shown("article.group h3").map((h) => h.textContent),
+    const look = () => [
+      shown("section.task").map((part) => part.id),
+      shown("article.group h3").map((head) => head.textContent),
       shown("section.task tr.measured").map((row) => row.dataset.encoder), location.hash];
     """
     )
@@ -247,7 +250,8 @@ def test_a_table_sorts_by_any_heading_and_the_address_remembers(
 
 def test_two_encoders_are_compared_both_ways(site: Path, asked: Callable[..., Any]) -> None:
     read = """
-    const rows = [...document.querySelectorAll("#forest tbody tr")].map((row) => [...row.cells].map((c) => c.textContent.trim()));
+    const lines = [...document.querySelectorAll("#forest tbody tr")];
+    const rows = lines.map((row) => [...row.cells].map((cell) => cell.textContent.trim()));
     return [document.getElementById("verdict").textContent, rows];
     """
     page = site / "compare.html"
@@ -267,7 +271,10 @@ def test_two_encoders_are_compared_both_ways(site: Path, asked: Callable[..., An
 
 def test_an_encoder_can_be_taken_from_the_charts(site: Path, asked: Callable[..., Any]) -> None:
     page = site / "curves.html"
-    drawn = 'return [...document.querySelectorAll(".chart g[data-encoder]")].filter((g) => g.style.display !== "none").map((g) => g.dataset.encoder);'
+    drawn = """
+    const groups = [...document.querySelectorAll(".chart g[data-encoder]")];
+    return groups.filter((group) => group.style.display !== "none").map((group) => group.dataset.encoder);
+    """
     assert set(asked(page, drawn)) == {"random", "mgca", "g2d"}
     toggle = 'document.querySelector("#legend input[value=random]").click(); const hash = location.hash;'
     assert "random" not in asked(page, toggle + drawn)
@@ -275,7 +282,8 @@ def test_an_encoder_can_be_taken_from_the_charts(site: Path, asked: Callable[...
     tip = """
     const mark = document.querySelector(".chart g[data-encoder=g2d] .mark");
     mark.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
-    return [document.getElementById("tip").textContent, document.querySelectorAll(".chart g.faint").length > 0];
+    const faint = document.querySelectorAll(".chart g.faint").length > 0;
+    return [document.getElementById("tip").textContent, faint];
     """
     told, others_faint = asked(page, tip)
     assert told.startswith("g2d, 1 %: ")
