@@ -9,8 +9,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from g2d_bench.cards.pretraining import sight
 from g2d_bench.cards.kind import KINDS
+from g2d_bench.cards.pretraining import sight
 from g2d_bench.data.audit_facts import RELEASE, Audit, DatasetAudit, PartFacts, SharedFacts, SplitAudit
 from g2d_bench.data.crossings import crossings
 from g2d_bench.data.divide import OFFICIAL, apply_rule, divide, leak_pixels, positive_ids, usable

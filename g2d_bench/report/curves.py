@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from g2d_bench.cards.pretraining import Sight
 from g2d_bench.cards.kind import known_kind
+from g2d_bench.cards.pretraining import Sight
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.files import write_atomically
 from g2d_bench.metrics.spec import PER_LABEL
