@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
 HERE = Path(__file__).resolve().parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 RECORD = "records/g2d/siim-seg@1.0/clean/0.01-s0-*.html"
@@ -49,6 +51,9 @@ def main(arguments: list[str]) -> None:
                 check=True,
                 capture_output=True,
             )
+            with Image.open(picture) as taken:
+                small = taken.convert("RGB").quantize(96, dither=Image.Dither.NONE)
+            small.save(picture, optimize=True)
             print(f"wrote {picture}")
 
 

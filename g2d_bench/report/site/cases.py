@@ -86,7 +86,8 @@ def _dice(predictions: Predictions) -> Values:
     common, predicted, true = (
         np.asarray(predictions[name], np.float64) for name in ("intersection", "predicted", "true")
     )
-    return np.divide(2 * common, predicted + true, out=np.full(len(true), np.nan), where=true > 0)
+    dice = np.divide(2 * common, predicted + true, out=np.full(len(true), np.nan), where=true > 0)
+    return np.asarray(dice, np.float64)
 
 
 def _found(predictions: Predictions) -> Values:
@@ -136,4 +137,4 @@ def _ordered(predictions: Predictions) -> Values:
     known = ~np.isnan(table)
     total = np.where(known, table, 0).sum(axis=1)
     count = known.sum(axis=1)
-    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return np.asarray(np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0), np.float64)

@@ -140,7 +140,7 @@
       const passes = (part) => facets.every((name) => {
         const wanted = chosen.get(name);
         return !wanted || !(name in part.dataset) || part.dataset[name] === wanted
-          || (part.classList.contains("group") && part.dataset[name].split(" ").includes(wanted));
+          || (name === "task" && part.dataset.task.split(" ").includes(wanted));
       });
       const speaks = (part) => !words || (part.querySelector("h3")?.textContent || part.dataset.task || "").toLowerCase().includes(words);
       const row_passes = (row, told) => {

@@ -39,7 +39,7 @@ def ask(
     page: Path, script: str, *, state: str = "", width: int = 1200, extra: str = "", dark: bool = False
 ) -> Any:
     """Open a page, run a script in it and return what it returns; the page's own errors fail the test."""
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if browser is None:
         pytest.skip(f"no browser here ({', '.join(BROWSERS)})")
     text = page.read_text(encoding="utf-8")
