@@ -329,7 +329,7 @@
       const [key, turned] = key_of(first, second);
       const found = (world.cases[key] || []).filter((one) =>
         (!chosen.get("kind") || one.kind === chosen.get("kind")) && (!chosen.get("fraction") || one.labels === chosen.get("fraction")));
-      byId("cases-head").hidden = found.length === 0;
+      byId("cases-head").hidden = byId("cases-told").hidden = found.length === 0;
       for (const one of found) {
         const [mine, theirs] = turned ? [one.scores[1], one.scores[0]] : one.scores;
         const figure = make("figure");
@@ -337,6 +337,7 @@
         figure.append(caption);
         const pictures = turned ? [one.pictures[1], one.pictures[0]] : one.pictures;
         [first, second].forEach((name, n) => {
+          if (pictures[n] && pictures[1]) figure.append(make("div", name, { class: "facts" }));
           if (pictures[n]) figure.append(make("img", "", { src: pictures[n].src, width: pictures[n].width, height: pictures[n].height, loading: "lazy", alt: `${name}: ${pictures[n].alt}`, title: name }));
         });
         box.append(figure);
