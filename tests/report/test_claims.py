@@ -56,7 +56,7 @@ def test_a_claim_holds_fails_or_stays_open_task_by_task() -> None:
 
 def test_p_is_corrected_for_all_comparisons_of_the_claim() -> None:
     columns = [
-        column(task, fraction, **numbers)
+        column(task, fraction, "segmentation", **numbers)
         for task in ("a", "b", "c")
         for fraction, numbers in ((0.01, {"g2d": 50.0}), (1.0, {"mgca": 47.0, "convirt": 50.5}))
     ]

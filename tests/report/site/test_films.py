@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from g2d_bench.records.record import DataPart
 from g2d_bench.report.site.films import SIDE, Films, FilmSet, boxes_of
 
 
-def part(dataset: str, kind: str, content: str) -> DataPart:
+def part(dataset: str, kind: Literal["phantom", "real"], content: str) -> DataPart:
     """Make the part of a record that names its data."""
     counts = {"train": 1, "val": 1, "test": 1}
     return DataPart(dataset=dataset, kind=kind, hash=content, split_hash="", images=counts, positive=counts)

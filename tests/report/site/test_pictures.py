@@ -33,8 +33,8 @@ def with_films(
     ids = np.array([sample.id for sample in manifest.samples])
 
     def add(encoder: str, quality: float, *, whole: bool = True) -> Found:
-        data = f"real:covid-cxr#{manifest.content_hash[:8]}"
-        signature = f"covid-cxr-seg@1.0#aaaa|{data}|split:clean#cccccccc|clean@1.0#dddd|n1"
+        content = f"real:covid-cxr#{manifest.content_hash[:8]}"
+        signature = f"covid-cxr-seg@1.0#aaaa|{content}|split:clean#cccccccc|clean@1.0#dddd|n1"
         made = folder.add(
             encoder, quality, task="covid-cxr-seg", images=len(ids), data_kind="real", signature=signature
         )
