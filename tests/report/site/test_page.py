@@ -176,12 +176,12 @@ def test_names_of_strangers_are_text_on_every_page(
 
 
 def test_a_large_board_is_one_small_first_page(folder: Any, made: Callable[..., Any], tmp_path: Path) -> None:
-    names = {f"encoder-{n}": 0.3 + 0.03 * n for n in range(12)}
-    folder.grid(names, (0.01, 0.1, 1.0), seeds=2)
+    names = {f"encoder-{n}": 0.3 + 0.03 * n for n in range(8)}
+    folder.grid(names, (0.01, 1.0), seeds=2)
     made()
     size = (tmp_path / "site" / "index.html").stat().st_size
     records = len(list((tmp_path / "site" / "records").rglob("*.json")))
-    assert records == 72
+    assert records == 32
     # Six hundred records of such a kind stay below two megabytes.
     assert size / records * 600 < 2 << 20
 
@@ -291,9 +291,7 @@ def test_an_encoder_can_be_taken_from_the_charts(site: Path, asked: Callable[...
 
 
 def test_no_page_is_wider_than_a_phone(site: Path, asked: Callable[..., Any]) -> None:
-    pages = [
-        site / name for name in ("index.html", "curves.html", "compare.html", "claims.html", "quoted.html")
-    ]
+    pages = [site / name for name in ("index.html", "claims.html")]
     pages += [site / "encoders" / "g2d.html", site / "tasks" / "siim-seg.html"]
     pages.append(next((site / "records").rglob("*.html")))
     for page in pages:
