@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument("--seed", default="0,1")
     parser.add_argument("--protocol", default="quick")
     parser.add_argument("--phantom", type=Path, help="folder of generated data to share")
+    parser.add_argument("--data-root", type=Path, help="folder of other data, in the place of generated ones")
     given = parser.parse_args()
+    given.data_root = given.data_root and given.data_root.resolve()
     with tempfile.TemporaryDirectory(prefix="g2d-bench-repeats-") as name:
         folder = Path(name)
         phantom = (given.phantom or folder / "phantom").resolve()
@@ -86,7 +88,7 @@ def main() -> None:
                         "-m",
                         "g2d_bench",
                         "run",
-                        "--phantom",
+                        *(("--data-root", str(given.data_root)) if given.data_root else ("--phantom",)),
                         "--protocols-dir",
                         str(protocols),
                     ),

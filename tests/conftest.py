@@ -13,15 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from listed import CARD, SPLIT
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
+from g2d_bench.cards.io import load_card
+from g2d_bench.cards.task import TaskCard
+from g2d_bench.data.splits import write_id_list
 from g2d_bench.metrics.segmentation import all_empty, segmentation_metrics
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import DataPart, EncoderPart, Record, key_of
-from g2d_bench.records.selection import Found
+from g2d_bench.records.selection import Found, select
 from g2d_bench.records.store import Store
 
 # No test may reach a model hub; this must stand before transformers is first imported.
@@ -346,3 +350,18 @@ def made(folder: Folder, cli: Callable[..., Any], tmp_path: Path) -> Callable[..
         return Page((tmp_path / "site" / "index.html").read_text())
 
     return make
+
+
+@pytest.fixture
+def several(folder: Any) -> list[Path]:
+    """Three encoders with two seeds of one signature."""
+    folder.grid({"g2d": 0.6, "mgca": 0.5, "random": 0.4}, seeds=2)
+    return [found.path for found in select(folder.root) if found.path is not None]
+
+
+@pytest.fixture
+def listed_card(tmp_path: Path) -> TaskCard:
+    """A card beside its own list."""
+    write_id_list(tmp_path / "splits" / "own.csv.gz", SPLIT)
+    (tmp_path / "own.toml").write_text(CARD)
+    return load_card(tmp_path / "own.toml", TaskCard)

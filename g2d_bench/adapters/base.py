@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -69,6 +69,7 @@ NOT_APPLICABLE = "n/a"
 """Note of a record that says why it has no numbers."""
 
 Adapter = Callable[[Job], Outcome]
+T = TypeVar("T")
 
 KERNELS = "nondeterministic_kernels"
 """Note of a record that names kernels of a GPU whose last bits may differ in another run."""
@@ -112,6 +113,27 @@ def settled_one(run: Adapter) -> Adapter:
         return settled(lambda jobs: [run(jobs[0])])([job])[0]
 
     return wrapped
+
+
+def by_encoder(jobs: Sequence[Job], run: Callable[[Sequence[Job]], Sequence[T]]) -> list[T]:
+    """Run jobs in groups that share the weights of an encoder (a random one has others for every seed).
+
+    Args:
+        jobs: of one task and protocol.
+        run: takes the jobs of a group, gives what comes of each.
+
+    Returns:
+        What came of each job, in the order of ``jobs``.
+    """
+    groups: dict[str, list[int]] = {}
+    for place, job in enumerate(jobs):
+        groups.setdefault(job.encoder.weights_hash, []).append(place)
+    done = {
+        place: outcome
+        for places in groups.values()
+        for place, outcome in zip(places, run([jobs[place] for place in places]), strict=True)
+    }
+    return [done[place] for place in range(len(jobs))]
 
 
 def adapter(kind: str) -> Adapter:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from g2d_bench.adapters import scores as scored
-from g2d_bench.adapters.base import Job, Outcome, settled
+from g2d_bench.adapters.base import Job, Outcome, by_encoder, settled
 from g2d_bench.adapters.stepwise import ClassificationTraining
 from g2d_bench.cards.base import Card
 from g2d_bench.cards.kind import Kind
@@ -94,19 +94,10 @@ def run_many(jobs: Sequence[Job]) -> list[Outcome]:
             tuned = fine_tune(job, rule.training, _judge(job), frozen=rule.tuning == "frozen")
             outcomes.append(_outcome(job, tuned.val, tuned.test, tuned.notes))
         return outcomes
-    # A random encoder has other weights for every seed.
-    batches: dict[str, list[int]] = {}
-    for place, job in enumerate(jobs):
-        batches.setdefault(job.encoder.weights_hash, []).append(place)
-    done = {
-        place: outcome
-        for places in batches.values()
-        for place, outcome in zip(places, _probe([jobs[place] for place in places], rule), strict=True)
-    }
-    return [done[place] for place in range(len(jobs))]
+    return by_encoder(jobs, lambda group: _probe(group, rule))
 
 
-def _probe(jobs: list[Job], rule: ClassificationRule) -> list[Outcome]:
+def _probe(jobs: Sequence[Job], rule: ClassificationRule) -> list[Outcome]:
     """Fit all heads (training set x penalty) on one encoder's features, choose on validation, test once."""
     import torch
 

@@ -86,8 +86,10 @@ def fit_dense_heads(
         for places in sets
     ]
     return DenseHeads(
-        *(torch.cat([getattr(heads, name) for heads in fitted]) for name in ("weight", "bias")),
-        *(torch.cat([getattr(heads, name) for heads in fitted]) for name in ("loss", "converged")),
+        weight=torch.cat([heads.weight for heads in fitted]),
+        bias=torch.cat([heads.bias for heads in fitted]),
+        loss=torch.cat([heads.loss for heads in fitted]),
+        converged=torch.cat([heads.converged for heads in fitted]),
         steps=max(heads.steps for heads in fitted),
     )
 
@@ -216,14 +218,13 @@ class _Problem:
                 matrix[where].topk(min(2, matrix.shape[1]))
                 for matrix, where in zip(matrices, (row, column), strict=True)
             )
-            found.append(
-                sum(
-                    (down[:, i] * left[:, j])[:, None] * level[image, :, low[:, i], near[:, j]].double()
-                    for i in range(down.shape[1])
-                    for j in range(left.shape[1])
-                )
-            )
-        return torch.cat([torch.as_tensor(part) for part in found], 1)
+            corners = [
+                (down[:, i] * left[:, j])[:, None] * level[image, :, low[:, i], near[:, j]].double()
+                for i in range(down.shape[1])
+                for j in range(left.shape[1])
+            ]
+            found.append(torch.stack(corners).sum(0))
+        return torch.cat(found, 1)
 
     def _of_cells(self, shares: Tensor) -> Tensor:
         """Return the weights of cells in the loss by their shares of the finding."""

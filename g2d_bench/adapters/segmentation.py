@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,10 +56,10 @@ class SegmentationRule(DenseRule):
     @classmethod
     def _of_a_decoder(
         cls, value: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
-    ) -> Self | LinearSegmentation:
+    ) -> Self:
         # It stands last and so surrounds the other validators, which know nothing of linear heads.
         if isinstance(value, dict) and value.get("decoder") == "linear":
-            return LinearSegmentation.model_validate(value, context=info.context)
+            return cast(Self, LinearSegmentation.model_validate(value, context=info.context))
         return handler(value)
 
 
@@ -295,7 +295,8 @@ KIND = Kind(
     expected=expected,
     blind=blind,
     masks=True,
-    decoder=lambda task, protocol: not together(task, protocol),
+    decoder=True,
+    bare=together,
     rule=SegmentationRule,
     imports=("g2d_bench.adapters.mm.segmentation", "g2d_bench.adapters.mm.train", "g2d_bench.adapters.warp"),
     run_many=run_many,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from g2d_bench.adapters.base import Job, NotApplicable
+from g2d_bench.adapters.base import Job, NotApplicable, by_encoder
 from g2d_bench.cards.base import Card
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.segmentation import BATCH, counts, segmentation_metrics
@@ -75,15 +75,7 @@ def run_linear(jobs: Sequence[Job], rule: LinearSegmentation) -> list[Read]:
     """
     if any(job.with_decoder for job in jobs):
         raise NotApplicable("a linear head takes nothing of a pre-trained decoder")
-    batches: dict[str, list[int]] = {}
-    for place, job in enumerate(jobs):
-        batches.setdefault(job.encoder.weights_hash, []).append(place)
-    done = {
-        place: outcome
-        for places in batches.values()
-        for place, outcome in zip(places, _fitted([jobs[place] for place in places], rule), strict=True)
-    }
-    return [done[place] for place in range(len(jobs))]
+    return by_encoder(jobs, lambda group: _fitted(group, rule))
 
 
 def _fitted(jobs: Sequence[Job], rule: LinearSegmentation) -> list[Read]:
@@ -144,8 +136,8 @@ class _Maps:
             return
         row = torch.tensor([self._row[i] for i in ids], device=self.levels[0].device)
         for start in range(0, len(ids), CHUNK):
-            part = slice(start, start + CHUNK)
-            yield known[part], [level[row[part]] for level in self.levels]
+            some = slice(start, start + CHUNK)
+            yield known[some], [level[row[some]] for level in self.levels]
 
 
 def cell_shapes(encoder: Encoder) -> list[tuple[int, int, int]]:

@@ -79,7 +79,8 @@ class Kind:
         drawn: the fraction of a published protocol, from ids in their order, fraction and seed.
         prompts: whether tasks ask with prompts of their card.
         masks: whether masks of the images are read.
-        decoder: whether a pre-trained decoder can be transferred to a task under a protocol.
+        decoder: whether a pre-trained decoder can be transferred.
+        bare: whether it cannot for a task under a protocol all the same.
         rule: what a protocol card says of the kind, in the table of its name; None for a kind that no
             protocol need mention.
         cost: in which order cells of a large plan are run: 0 without training, 1 for linear heads, 2 for
@@ -112,7 +113,8 @@ class Kind:
     drawn: Callable[[tuple[str, ...], float, int], tuple[str, ...]] | None = None
     prompts: bool = False
     masks: bool = False
-    decoder: Callable[[Any, Any], bool] = _never
+    decoder: bool = False
+    bare: Callable[[Any, Any], bool] = _never
     rule: type[Card] | None = None
     cost: int = 2
     early: int | None = None

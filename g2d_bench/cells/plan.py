@@ -138,4 +138,5 @@ def variants(card: EncoderCard) -> tuple[str, ...]:
 
 def takes(task: TaskCard, encoder: str, protocol: Protocol) -> bool:
     """Say whether an encoder variant is meaningful for a task: not every kind takes a decoder."""
-    return not encoder.endswith(DECODER) or KINDS[task.kind].decoder(task, protocol)
+    kind = KINDS[task.kind]
+    return not encoder.endswith(DECODER) or (kind.decoder and not kind.bare(task, protocol))

@@ -12,7 +12,7 @@ from g2d_bench.data.legacy_splits import (
     legacy_split,
 )
 from g2d_bench.data.manifest import Manifest
-from g2d_bench.data.splits import Split, hold_out, listed_split, make_split
+from g2d_bench.data.splits import PARTS, Split, hold_out, listed_split, make_split
 from g2d_bench.errors import InputError
 from g2d_bench.progress import tell_once
 from g2d_bench.readers.base import Dataset, Sample
@@ -126,8 +126,28 @@ def apply_rule(task: TaskCard, name: str, samples: list[Sample], dataset: Datase
         return _official(task, rule, salt, samples, dataset)
     legacy = legacy_split(rule.function, dataset)
     known = {sample.id for sample in samples}
-    parts = (legacy.train, legacy.valid, legacy.test)
-    return Split(name, *(tuple(i for i in part if i in known) for part in parts))
+    parts = [tuple(i for i in part if i in known) for part in (legacy.train, legacy.valid, legacy.test)]
+    for part, ids in zip(PARTS, parts, strict=True):
+        if not ids:
+            raise InputError(
+                f"the {part} part of split {name!r} is empty: by its tables{_named(dataset)}, the release "
+                "here has none of the images from which the published split draws it",
+                file=dataset.root if dataset else None,
+            )
+    return Split(name, *parts)
+
+
+TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".gz", ".xlsx")
+"""Endings of tables."""
+
+
+def _named(dataset: Dataset) -> str:
+    """Name the tables of a release, in which a part of its split is missing."""
+    if not dataset or not dataset.root.is_dir():
+        return ""
+    names = sorted(path.name for path in dataset.root.iterdir() if path.suffix.lower() in TABLES)
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return f" ({', '.join(names[:6])}{more})" if names else ""
 
 
 OFFICIAL = {"train": "train", "valid": "val", "val": "val", "validate": "val", "test": "test"}
@@ -161,8 +181,8 @@ def _official(task: TaskCard, rule: SplitRule, salt: str, samples: list[Sample],
         if not held_ids:
             there = ", ".join(f"{name} {len(held):,}" for name, held in parts.items())
             raise InputError(
-                f"the {part} part of split 'official' is empty: by its tables, the release here has {there}. "
-                + (dataset.access if dataset else ""),
+                f"the {part} part of split 'official' is empty: by its tables{_named(dataset)}, the release "
+                f"here has {there}. " + (dataset.access if dataset else ""),
                 file=dataset.root if dataset else None,
             )
     return Split("official", ids["train"], ids["val"], ids["test"])

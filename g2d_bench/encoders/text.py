@@ -295,7 +295,7 @@ class TextEncoder(nn.Module):
         limit = min(max_length or self.longest, self.longest)
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(limit)
-        rows = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
+        rows = _encoded(self.tokenizer, list(texts))
         longest = max(map(len, rows), default=2)
         # Few distinct lengths spare the allocator; never past the positions.
         width = min(-(-longest // _PAD_TO) * _PAD_TO, limit)
@@ -326,3 +326,19 @@ def _cut(config: Any, layers: int | None, path: Path) -> None:
             f"{layers} layers asked, it has {config.num_hidden_layers}", file=path, field="layers"
         )
     config.num_hidden_layers = layers
+
+
+def _encoded(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
+    """Return the tokens of texts.
+
+    Raises:
+        InputError: the tokenizer gives up, as over a pattern of a stranger's that goes back without end.
+    """
+    try:
+        return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    except BaseException as error:
+        # The library's panics are no exceptions of the usual kind; its own search has a limit of tries.
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"its tokenizer cannot read a text ({reason})", field="tokenizer") from None

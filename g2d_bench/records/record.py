@@ -24,7 +24,7 @@ from g2d_bench.plain import in_json
 from g2d_bench.records.archives import PACKED, unpack
 from g2d_bench.records.cell import Cell, Count, Name
 from g2d_bench.records.shapes import require_shapes
-from g2d_bench.safe_files import parse_json, read_regular
+from g2d_bench.safe_files import parse_json, read_strangers
 
 SCHEMA = 1
 LARGEST_RECORD = 4 << 20
@@ -210,7 +210,7 @@ def read_record(path: Path) -> Record:
     Raises:
         InputError: not JSON, another schema version, or a field that is wrong.
     """
-    raw = parse_json(read_regular(path, LARGEST_RECORD), path)
+    raw = parse_json(read_strangers(path, LARGEST_RECORD), path)
     if not isinstance(raw, dict) or "schema_version" not in raw:
         raise InputError("not a record of this suite", file=path, field="schema_version")
     version = raw["schema_version"]
@@ -250,7 +250,7 @@ def prediction_bytes(path: Path, record: Record) -> bytes:
     arrays = path.with_name(_beside(path, record))
     if not arrays.exists():
         raise InputError("the file with the predictions is missing", file=arrays)
-    data = read_regular(arrays, PACKED)
+    data = read_strangers(arrays, PACKED)
     assert record.predictions is not None
     if digest_bytes(data) != record.predictions.sha256:
         raise InputError(

@@ -88,7 +88,7 @@ def test_cells_are_averages_of_finer_maps(bench: Bench) -> None:
     assert found[0].shape[2:] == (size // STRIDE, size // STRIDE)
     assert sum(level[0].numel() for level in found) * 4 == cell_bytes(one.encoder)
     for level, fine in zip(found, pyramid_features(one.encoder, table.pixels, rows), strict=True):
-        torch.testing.assert_close(level, F.adaptive_avg_pool2d(fine, level.shape[2:]))
+        torch.testing.assert_close(level, F.adaptive_avg_pool2d(fine, (level.shape[2], level.shape[3])))
 
 
 def test_a_pre_trained_decoder_is_of_no_use_here(bench: Bench) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from listed import CARD
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.io import load_card
 from g2d_bench.cards.task import SplitRule, TaskCard
-from g2d_bench.data.splits import Split, write_id_list
 from g2d_bench.errors import InputError
 from g2d_bench.paths import shipped
 
@@ -35,35 +35,12 @@ def test_cards_name_the_list_of_their_data_set() -> None:
         assert all(rule.ids is None for name, rule in task.split.items() if name != "clean")
 
 
-SPLIT = Split("clean", ("a", "b", "c", "d"), ("e", "f"), ("g", "h"))
-CARD = """
-version = "1.0"
-title = "x"
-kind = "classification"
-dataset = "rsna"
-labels = ["Pneumonia"]
-metrics = ["auroc"]
-main = "auroc"
-[split.clean]
-ratios = [0.5, 0.25, 0.25]
-ids = "splits/own.csv.gz"
-"""
-
-
-@pytest.fixture
-def card(tmp_path: Path) -> TaskCard:
-    """A card beside its own list."""
-    write_id_list(tmp_path / "splits" / "own.csv.gz", SPLIT)
-    (tmp_path / "own.toml").write_text(CARD)
-    return load_card(tmp_path / "own.toml", TaskCard)
-
-
-def test_list_does_not_move_the_digest_of_the_card(card: TaskCard) -> None:
-    rule = card.split["clean"]
-    bare = card.model_copy(update={"split": {"clean": rule.model_copy(update={"ids": None})}})
-    assert bare.digest("clean") == card.digest("clean")
-    other = card.model_copy(update={"split": {"clean": rule.model_copy(update={"val_share": 0.5})}})
-    assert other.digest("clean") != card.digest("clean")
+def test_list_does_not_move_the_digest_of_the_card(listed_card: TaskCard) -> None:
+    rule = listed_card.split["clean"]
+    bare = listed_card.model_copy(update={"split": {"clean": rule.model_copy(update={"ids": None})}})
+    assert bare.digest("clean") == listed_card.digest("clean")
+    other = listed_card.model_copy(update={"split": {"clean": rule.model_copy(update={"val_share": 0.5})}})
+    assert other.digest("clean") != listed_card.digest("clean")
 
 
 def test_a_copy_of_a_shipped_card_finds_the_shipped_list(tmp_path: Path) -> None:
@@ -79,7 +56,7 @@ def test_a_copy_of_a_shipped_card_finds_the_shipped_list(tmp_path: Path) -> None
         ("ratios = [0.5, 0.25, 0.25]", 'function = "rsna_det"', "made by its function; leave ids out"),
     ],
 )
-def test_wrong_cards(card: TaskCard, tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_wrong_cards(listed_card: TaskCard, tmp_path: Path, old: str, new: str, message: str) -> None:
     (tmp_path / "own.toml").write_text(CARD.replace(old, new))
     with pytest.raises(InputError, match=message):
         load_card(tmp_path / "own.toml", TaskCard)

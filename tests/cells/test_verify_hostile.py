@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import io
 import json
 import os
 import shutil
@@ -14,43 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forging import packed, replace_predictions, save
 
 from g2d_bench.cells.verify import verify
-from g2d_bench.errors import InputError
 from g2d_bench.plain import visible
-from g2d_bench.records.record import Record, read_predictions, read_record, sealed, to_json
+from g2d_bench.records.record import Record, read_predictions, read_record
 from g2d_bench.report.formats import FORMATS
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = ROOT / "results" / "phantom"
 Cli = Callable[..., Any]
 Raw = dict[str, Any]
-
-
-def save(path: Path, raw: Any) -> None:
-    """Write a record as a stranger would who knows how its seal is made."""
-    path.write_text(json.dumps(raw))
-    try:
-        record = read_record(path)
-    except InputError:
-        return
-    path.write_bytes(to_json(sealed(record)))
-
-
-def replace_predictions(path: Path, data: bytes) -> None:
-    """Put other bytes beside a record, with their hash in it."""
-    record = read_record(path)
-    assert record.predictions is not None
-    path.with_name(record.predictions.file).write_bytes(data)
-    raw = json.loads(path.read_text())
-    raw["predictions"]["sha256"] = hashlib.sha256(data).hexdigest()
-    save(path, raw)
-
-
-def packed(**arrays: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=True, **arrays)
-    return buffer.getvalue()
 
 
 def answers(cli: Cli, *arguments: object) -> Any:

@@ -10,13 +10,14 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from listed import SPLIT
+from made_up import sample, task
 
 from g2d_bench.cards.catalogue import Catalogue
-from g2d_bench.cards.io import load_card
 from g2d_bench.cards.task import SplitRule, TaskCard
 from g2d_bench.data.divide import apply_rule, divide, usable
 from g2d_bench.data.manifest import Manifest
-from g2d_bench.data.splits import Split, hold_out, read_id_list, write_id_list
+from g2d_bench.data.splits import hold_out, read_id_list
 from g2d_bench.errors import InputError
 from g2d_bench.paths import shipped
 from g2d_bench.readers.base import PHANTOM_MARKER, Dataset, Sample
@@ -32,34 +33,6 @@ LISTED = {
 NAN = math.nan
 
 
-def task(**changes: Any) -> TaskCard:
-    return TaskCard.model_validate(
-        {
-            "name": "made-up",
-            "version": "1.0",
-            "title": "x",
-            "kind": "classification",
-            "dataset": "covidx",
-            "labels": ["A", "B"],
-            "metrics": ["auroc"],
-            "main": "auroc",
-            "split": {"clean": {"official": True, "val_share": 0.2}},
-            **changes,
-        }
-    )
-
-
-def sample(n: int, labels: dict[str, float], split: str = "train", patient: str = "", **meta: str) -> Sample:
-    return Sample(
-        id=f"i{n:03}",
-        patient=patient or f"p{n:03}",
-        path=Path("x"),
-        labels=labels,
-        split=split,
-        meta=meta,
-    )
-
-
 def test_files_match_their_checksums() -> None:
     sums = dict(line.split("  ")[::-1] for line in (LISTS / "SHA256SUMS").read_text().splitlines())
     assert sorted(sums) == sorted(path.name for path in LISTS.glob("*.csv.gz"))
@@ -72,8 +45,8 @@ def test_list_is_what_the_rule_gives_on_the_real_table(name: str, real_pack: Pat
     dataset = open_dataset(name, real_pack / "annotations")
     everything = Manifest.of_tables(dataset).samples
     listed = read_id_list(LISTS / f"{name}-clean.csv.gz")
-    for task in LISTED[name]:
-        card = Catalogue.open().tasks[task]
+    for task_name in LISTED[name]:
+        card = Catalogue.open().tasks[task_name]
         samples = usable(everything, card)
         assert len(samples) == card.counts["images"]
         assert apply_rule(card, "clean", samples, dataset).parts == listed.parts
@@ -84,48 +57,25 @@ def test_list_is_what_the_rule_gives_on_the_real_table(name: str, real_pack: Pat
     assert sum(len(ids) for ids in listed.parts.values()) == len(everything)
 
 
-SPLIT = Split("clean", ("a", "b", "c", "d"), ("e", "f"), ("g", "h"))
-CARD = """
-version = "1.0"
-title = "x"
-kind = "classification"
-dataset = "rsna"
-labels = ["Pneumonia"]
-metrics = ["auroc"]
-main = "auroc"
-[split.clean]
-ratios = [0.5, 0.25, 0.25]
-ids = "splits/own.csv.gz"
-"""
-
-
-@pytest.fixture
-def card(tmp_path: Path) -> TaskCard:
-    """A card beside its own list."""
-    write_id_list(tmp_path / "splits" / "own.csv.gz", SPLIT)
-    (tmp_path / "own.toml").write_text(CARD)
-    return load_card(tmp_path / "own.toml", TaskCard)
-
-
 def samples(names: str) -> list[Sample]:
     return [Sample(i, i, Path(i), {"Pneumonia": 1.0}) for i in names]
 
 
-def test_list_holds_for_real_data_and_the_rule_for_generated(card: TaskCard, tmp_path: Path) -> None:
+def test_list_holds_for_real_data_and_the_rule_for_generated(listed_card: TaskCard, tmp_path: Path) -> None:
     dataset = Rsna(tmp_path)
-    assert divide(card, "clean", samples("hgfedcba"), dataset) == SPLIT
+    assert divide(listed_card, "clean", samples("hgfedcba"), dataset) == SPLIT
     (tmp_path / PHANTOM_MARKER).write_text("{}")
     assert dataset.kind == "phantom"
-    computed = divide(card, "clean", samples("abcdefgh"), dataset)
-    assert computed == apply_rule(card, "clean", samples("abcdefgh"), dataset)
+    computed = divide(listed_card, "clean", samples("abcdefgh"), dataset)
+    assert computed == apply_rule(listed_card, "clean", samples("abcdefgh"), dataset)
     assert computed != SPLIT
 
 
 def test_a_release_that_has_shrunk_says_so_once(
-    card: TaskCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    listed_card: TaskCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):
-        split = divide(card, "clean", samples("abceg"), Rsna(tmp_path))
+        split = divide(listed_card, "clean", samples("abceg"), Rsna(tmp_path))
     assert split.parts == {"train": ("a", "b", "c"), "val": ("e",), "test": ("g",)}
     assert split.hash != SPLIT.hash
     said = capsys.readouterr().err.splitlines()
@@ -133,18 +83,20 @@ def test_a_release_that_has_shrunk_says_so_once(
     assert said[0].startswith("rsna: 3 of 8 ids in own.csv.gz are not in this release; they are left out")
 
 
-def test_an_image_that_is_not_in_the_list_stops(card: TaskCard, tmp_path: Path) -> None:
+def test_an_image_that_is_not_in_the_list_stops(listed_card: TaskCard, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"own\.csv\.gz: 2 of 10 images are not in the list .the first: x"):
-        divide(card, "clean", samples("abcdefghyx"), Rsna(tmp_path))
+        divide(listed_card, "clean", samples("abcdefghyx"), Rsna(tmp_path))
     with pytest.raises(InputError, match="the val part of split 'clean' is empty"):
-        divide(card, "clean", samples("abg"), Rsna(tmp_path))
+        divide(listed_card, "clean", samples("abg"), Rsna(tmp_path))
 
 
 def test_other_data_in_the_same_layout_follow_the_rule(
-    card: TaskCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    listed_card: TaskCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = samples("klmnopqr")
-    assert divide(card, "clean", other, Rsna(tmp_path)) == apply_rule(card, "clean", other, Rsna(tmp_path))
+    assert divide(listed_card, "clean", other, Rsna(tmp_path)) == apply_rule(
+        listed_card, "clean", other, Rsna(tmp_path)
+    )
     assert capsys.readouterr().err.startswith("rsna: no image is in own.csv.gz: this is other data")
 
 
@@ -215,6 +167,25 @@ def test_official_split_with_its_own_validation(capsys: pytest.CaptureFixture[st
         divide(card, "clean", [s for s in samples if s.split != "valid"], cast(Dataset, None))
     with pytest.raises(InputError, match="assigns image 'i009' to no part"):
         divide(card, "clean", [*samples, sample(9, {"A": 1.0}, "")], cast(Dataset, None))
+
+
+def test_an_empty_part_names_the_tables_that_leave_it_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from g2d_bench.data import divide as dividing
+
+    for name in ("train.csv", "valid.csv", "readme.md"):
+        (tmp_path / name).write_text("")
+    release = cast(Dataset, SimpleNamespace(root=tmp_path, access="Get it.", kind="real", patient_field="p"))
+    samples = [sample(n, {"A": 1.0}, ("train", "test")[n % 2]) for n in range(8)]
+    said = rf"^{tmp_path}: the val part .* is empty: by its tables \(train.csv, valid.csv\), the release here"
+    with pytest.raises(InputError, match=said):
+        divide(task(split={"clean": {"official": True}}), "clean", samples, release)
+    published = SimpleNamespace(train=("i000", "i002"), valid=("x9",), test=("i001",))
+    monkeypatch.setattr(dividing, "legacy_split", lambda function, dataset: published)
+    rules = {"clean": {"ratios": [0.6, 0.2, 0.2]}, "other": {"function": "covidx"}}
+    with pytest.raises(InputError, match=said):
+        divide(task(split=rules), "other", samples, release)
 
 
 @pytest.mark.parametrize("rule", [{"ratios": [0.6, 0.2, 0.2]}, {"official": True}, {"function": "covidx"}])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
+from made_up import sample, task
 
 from g2d_bench.adapters.base import Outcome
 from g2d_bench.cards.protocol import Protocol
@@ -20,34 +20,6 @@ from g2d_bench.readers.base import Dataset, Sample
 
 NAN = math.nan
 PROTOCOL = Protocol(name="clean", version="1.0", title="x", split="clean")
-
-
-def task(**changes: Any) -> TaskCard:
-    return TaskCard.model_validate(
-        {
-            "name": "made-up",
-            "version": "1.0",
-            "title": "x",
-            "kind": "classification",
-            "dataset": "covidx",
-            "labels": ["A", "B"],
-            "metrics": ["auroc"],
-            "main": "auroc",
-            "split": {"clean": {"official": True, "val_share": 0.2}},
-            **changes,
-        }
-    )
-
-
-def sample(n: int, labels: dict[str, float], split: str = "train", patient: str = "", **meta: str) -> Sample:
-    return Sample(
-        id=f"i{n:03}",
-        patient=patient or f"p{n:03}",
-        path=Path("x"),
-        labels=labels,
-        split=split,
-        meta=meta,
-    )
 
 
 def open_data(card: TaskCard, samples: list[Sample]) -> TaskData:

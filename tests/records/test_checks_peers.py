@@ -2,53 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from forging import Arrays, forge, forge_arrays, said
 
-from g2d_bench.cells.verify import Checked, verify
-from g2d_bench.records.record import read_predictions, read_record, sealed, to_json
-from g2d_bench.records.selection import select
-
-Change = Callable[[dict[str, Any]], None]
-Arrays = dict[str, Any]
-
-
-def forge(path: Path, how: Change) -> None:
-    """Edit a record and seal it again, as one who knows how would."""
-    raw = json.loads(path.read_text())
-    how(raw)
-    path.write_text(json.dumps(raw))
-    path.write_bytes(to_json(sealed(read_record(path))))
-
-
-def forge_arrays(path: Path, how: Callable[[Arrays], object]) -> None:
-    """Edit predictions and put the new hash into the record."""
-    arrays = read_predictions(path, read_record(path))
-    how(arrays)
-    target = path.with_suffix(".npz")
-    np.savez_compressed(target, allow_pickle=False, **arrays)
-    digest = hashlib.sha256(target.read_bytes()).hexdigest()
-    forge(path, lambda raw: raw["predictions"].update(sha256=digest))
-
-
-def said(path: Path, checked: Checked) -> list[str]:
-    """Return what was found wrong with one record, without its place; nothing else may be wrong."""
-    prefix = f"{path}: "
-    assert all(problem.startswith(prefix) for problem in checked.problems), checked.problems
-    return [problem.removeprefix(prefix) for problem in checked.problems]
-
-
-@pytest.fixture
-def several(folder: Any) -> list[Path]:
-    """Three encoders with two seeds of one signature."""
-    folder.grid({"g2d": 0.6, "mgca": 0.5, "random": 0.4}, seeds=2)
-    return [found.path for found in select(folder.root) if found.path is not None]
+from g2d_bench.cells.verify import verify
 
 
 def test_copies_are_found(folder: Any) -> None:

@@ -2,45 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from forging import packed, replace_predictions
 
 from g2d_bench.cells.verify import verify
-from g2d_bench.errors import InputError
-from g2d_bench.records.record import read_predictions, read_record, sealed, to_json
-
-
-def save(path: Path, raw: Any) -> None:
-    """Write a record as a stranger would who knows how its seal is made."""
-    path.write_text(json.dumps(raw))
-    try:
-        record = read_record(path)
-    except InputError:
-        return
-    path.write_bytes(to_json(sealed(record)))
-
-
-def replace_predictions(path: Path, data: bytes) -> None:
-    """Put other bytes beside a record, with their hash in it."""
-    record = read_record(path)
-    assert record.predictions is not None
-    path.with_name(record.predictions.file).write_bytes(data)
-    raw = json.loads(path.read_text())
-    raw["predictions"]["sha256"] = hashlib.sha256(data).hexdigest()
-    save(path, raw)
-
-
-def packed(**arrays: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=True, **arrays)
-    return buffer.getvalue()
-
+from g2d_bench.records.record import read_predictions
 
 """320 MiB of zeros in 320 kB."""
 
