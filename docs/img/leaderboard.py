@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
                 capture_output=True,
             )
             with Image.open(picture) as taken:
-                small = taken.convert("RGB").quantize(96, dither=Image.Dither.NONE)
+                small = taken.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
             small.save(picture, optimize=True)
             print(f"wrote {picture}")
 
