@@ -113,7 +113,5 @@ def leaderboard(
         history=kept,
     )
     gallery = Gallery() if no_pictures else Gallery.of(configured.phantom_root, configured.data_root)
-    count = write(out, board, made.evidence, gallery)
-    click.echo(
-        f"wrote {out / 'index.html'}: {len(found)} records, tables: {len(made.tables)}, pages: {count}"
-    )
+    write(out, board, made.evidence, gallery)
+    click.echo(f"wrote {out / 'index.html'}: {len(found)} records, tables: {len(made.tables)}")

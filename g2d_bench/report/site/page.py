@@ -271,7 +271,7 @@ class Pages:
         return environment
 
 
-def write(out: Path, board: Board, evidence: Evidence, gallery: Gallery | None = None) -> int:
+def write(out: Path, board: Board, evidence: Evidence, gallery: Gallery | None = None) -> None:
     """Write the folder of the leaderboard, whole or not at all.
 
     Args:
@@ -280,15 +280,11 @@ def write(out: Path, board: Board, evidence: Evidence, gallery: Gallery | None =
         evidence: where draws come from.
         gallery: pictures of cases, where there are to be some.
 
-    Returns:
-        How many pages there are.
-
     Raises:
         InputError: see :func:`g2d_bench.report.site.folder.replace_folder`.
     """
     files = Pages(board, evidence, gallery or Gallery()).files()
     replace_folder(out, files)
-    return sum(name.endswith(".html") for name in files)
 
 
 def _harmless(value: Any) -> Any:
