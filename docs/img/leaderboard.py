@@ -52,7 +52,8 @@ def main(arguments: list[str]) -> None:
                 capture_output=True,
             )
             with Image.open(picture) as taken:
-                small = taken.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+                rare = Image.Quantize.MAXCOVERAGE  # Else small coloured marks turn grey.
+                small = taken.convert("RGB").quantize(256, rare, dither=Image.Dither.NONE)
             small.save(picture, optimize=True)
             print(f"wrote {picture}")
 

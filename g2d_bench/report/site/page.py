@@ -204,7 +204,7 @@ class Pages:
     def _page(self, template: str, *, kinds: set[str], **context: Any) -> bytes:
         """Render one page; every one says on what data its numbers rest, and which encoders are toys."""
         lines = [GENERATED] if "phantom" in kinds else []
-        lines += ["REAL DATA: measured on the images of the data sets themselves."] if kinds == {"real"} else []
+        lines += ["REAL DATA: measured on the images of the data sets."] if kinds == {"real"} else []
         if kinds:
             mine = {
                 "encoder.html": context.get("name"),
