@@ -222,10 +222,11 @@ class Folder:
         protocol: str = "clean",
         images: int = 60,
         noise: int | None = None,
+        shots: int = 0,
         **changes: Any,
     ) -> Found:
         """Write one record with its predictions."""
-        cell = Cell(task=task, fraction=fraction, protocol=protocol, seed=seed, encoder=encoder)
+        cell = Cell(task=task, fraction=fraction, protocol=protocol, seed=seed, encoder=encoder, shots=shots)
         noise = zlib.crc32(encoder.encode()) if noise is None else noise
         predictions = segmentation(quality, images=images, seed=seed, noise=noise)
         version = changes.get("version", "1.0")

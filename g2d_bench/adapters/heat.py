@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.cards.arrays import REAL, Rule, count
-from g2d_bench.metrics.grounding import THRESHOLDS, choose_map_threshold, read_maps
+from g2d_bench.metrics.grounding import BELOW_ALL, THRESHOLDS, below_all, choose_map_threshold, read_maps
 from g2d_bench.metrics.registry import measure
 from g2d_bench.readers.images import Letterbox
 
@@ -145,6 +145,7 @@ def judge(
         notes={
             **notes,
             "threshold": None if np.isnan(threshold) else threshold,
+            **({BELOW_ALL: why} if (why := below_all(stored)) else {}),
             "map": f"{'x'.join(map(str, test.heats[0].shape))} cells, bilinear to {job.task.eval_size}",
         },
     )

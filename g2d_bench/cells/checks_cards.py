@@ -89,8 +89,8 @@ class CardCheck:
         problems = []
         if record.kind != task.kind:
             problems.append(f"kind: says {record.kind!r}, the card of {task.name} says {task.kind!r}")
-        if record.data.dataset != task.dataset:
-            problems.append(f"data.dataset: says {record.data.dataset!r}, the card says {task.dataset!r}")
+        if record.data.dataset != task.data_name:
+            problems.append(f"data.dataset: says {record.data.dataset!r}, the card says {task.data_name!r}")
         if facts is not None and facts.labels and facts.labels != task.labels:
             problems.append("predictions: label: other labels than the card's, or in another order")
         protocol = self.protocol(parts, task)

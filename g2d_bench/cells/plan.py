@@ -32,6 +32,7 @@ def make_cells(
     seeds: Sequence[int],
     protocol: str,
     weights: Callable[[EncoderCard], tuple[bool, str]],
+    shots: Sequence[int] = (),
 ) -> tuple[list[Cell], list[Skipped]]:
     """Lay out the grid.
 
@@ -41,10 +42,11 @@ def make_cells(
         catalogue: all cards.
         tasks: task names; ``all`` means every card.
         encoders: encoder names; empty means all whose weights are there, see :func:`_default_encoders`.
-        fractions: label fractions; empty means those on the task's card.
+        fractions: label fractions; empty means those on the task's card, or none where there are shots.
         seeds: seeds.
         protocol: protocol name.
         weights: says of an encoder card whether its weights can be loaded, and if not, why.
+        shots: training images per class, for cells beside those of fractions.
 
     Returns:
         Cells in the order of work (cheap fractions first), and what is left out.
@@ -53,6 +55,8 @@ def make_cells(
         InputError: a name is unknown, a named task is none of the protocol's, or nothing is left to run.
     """
     rule = catalogue.protocols[protocol]
+    if shots and rule.draw == "published":
+        raise InputError(f"protocol {protocol!r} draws images as published, by fractions", field="--shots")
     cards = [
         catalogue.tasks[name] for name in (catalogue.tasks.names if "all" in tasks else dict.fromkeys(tasks))
     ]
@@ -61,6 +65,7 @@ def make_cells(
         if "all" not in tasks:
             raise InputError(reason, file=f"{name}.toml", field="--protocol")
     cards = [card for card in cards if card.name not in refused]
+    cards += [card for card in _insides(catalogue, cards) if rule.refusal(card) == ""]
     named = list(dict.fromkeys(encoders))
     for name in named:
         card = catalogue.encoders[name.removesuffix(DECODER)]
@@ -80,9 +85,9 @@ def make_cells(
         named, without_weights = _default_encoders(catalogue, weights)
         skipped += without_weights
     cells = [
-        Cell(task=task.name, fraction=fraction, protocol=rule.name, seed=seed, encoder=encoder)
+        Cell(task=task.name, fraction=share, protocol=rule.name, seed=seed, encoder=encoder, shots=count)
         for task in cards
-        for fraction in (sorted(fractions or task.fractions) if KINDS[task.kind].trained else (1.0,))
+        for share, count in _amounts(task, fractions, shots)
         for seed in (seeds if KINDS[task.kind].trained else seeds[:1])
         for encoder in named
         if takes(task, encoder, rule)
@@ -96,6 +101,38 @@ def make_cells(
             raise InputError(reason, field="--encoder")
         raise InputError("no encoder with usable weights is left to run", field="--encoder")
     return cells, skipped
+
+
+def _insides(catalogue: Catalogue, cards: Sequence[TaskCard]) -> list[TaskCard]:
+    """Return the tasks that give the inside scores of those that are tested elsewhere, where they are not
+    among them.
+
+    Raises:
+        InputError: such a task does not train alike.
+    """
+    found: dict[str, TaskCard] = {}
+    for card in cards:
+        if not card.inside:
+            continue
+        inside = catalogue.tasks[card.inside]
+        for field in ("kind", "dataset", "labels", "exclusive", "where", "uncertain", "unmentioned"):
+            if getattr(inside, field) != getattr(card, field):
+                raise InputError(
+                    f"{inside.name} does not train alike: another {field}",
+                    file=f"{card.name}.toml",
+                    field="inside",
+                )
+        if inside.name not in {one.name for one in cards}:
+            found[inside.name] = inside
+    return list(found.values())
+
+
+def _amounts(task: TaskCard, fractions: Sequence[float], shots: Sequence[int]) -> list[tuple[float, int]]:
+    """Return fraction and shots of a task's cells, the fewest labels first."""
+    if not KINDS[task.kind].trained:
+        return [(1.0, 0)]
+    shares = fractions or (() if shots else task.fractions)
+    return [*((1.0, count) for count in sorted(set(shots))), *((share, 0) for share in sorted(shares))]
 
 
 def _default_encoders(

@@ -80,7 +80,9 @@ class Resolved:
             InputError: the split leaves a part empty, or its rule is unknown.
         """
         cell = self.cell
-        return TaskData(self.task, self.protocol, self.dataset, self.manifest, cell.fraction, cell.seed)
+        return TaskData(
+            self.task, self.protocol, self.dataset, self.manifest, cell.fraction, cell.seed, cell.shots
+        )
 
     def fill_caches(self) -> None:
         """Decode what the cell reads, so that several workers find it."""

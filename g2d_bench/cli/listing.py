@@ -32,7 +32,7 @@ def listing(what: str, bench: Bench) -> list[Row]:
                 "task": card.name,
                 "version": card.version,
                 "kind": card.kind,
-                "data set": card.dataset,
+                "data set": card.data_name,
                 "main metric": card.main,
                 "title": card.title,
             }
@@ -182,8 +182,8 @@ def plan_lines(
     """Yield a line per cell with its state, and a summary with the time of work that is left to expect."""
     todo, expected, unknown, rough = 0, 0.0, 0, 0
     for cell in cells:
-        name = bench.catalogue.tasks[cell.task].dataset
-        there = bench.source.state(name) != "no"
+        task = bench.catalogue.tasks[cell.task]
+        name, there = task.data_name, bench.source.state_of(task) != "no"
         done = there and bench.finished(cell) is not None
         seconds = forecast.seconds(cell)
         scaled = seconds is not None and not forecast.timed(cell)

@@ -26,6 +26,7 @@ from g2d_bench.cli.options import (
     options,
     seeds,
     settings_options,
+    shots,
     split,
 )
 
@@ -69,6 +70,12 @@ _grid_options = options(
         help="Share of the labels: 0.01 or 1%.  [default: those of the task]",
     ),
     click.option(
+        "--shots",
+        multiple=True,
+        callback=shots,
+        help="Training images per class: 1,4,16; in the place of fractions, or beside them.",
+    ),
+    click.option(
         "--seed",
         "seeds",
         multiple=True,
@@ -89,6 +96,7 @@ def _cells(opened: Bench, given: dict[str, Any]) -> tuple[list[Cell], list[Skipp
         tasks=given["tasks"],
         encoders=given["encoders"],
         fractions=given["fractions"],
+        shots=given["shots"],
         seeds=given["seeds"],
         protocol=given["protocol"],
         weights=opened.weights,
@@ -193,6 +201,7 @@ def show(name: str, as_json: bool, **given: Any) -> None:
 
 def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
     from g2d_bench.records.selection import Found
+    from g2d_bench.report.drops import drop_tables
     from g2d_bench.report.formats.render import render
     from g2d_bench.report.table import blocks
 
@@ -203,7 +212,13 @@ def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
         for cell in (record.cell for record in records)
     }
     if found:
-        click.echo(render(blocks(found, cli_report.row_order(found), metrics=metrics)))
+        order = cli_report.row_order(found)
+        main = {
+            pair: protocols[pair[1]].view(tasks[pair[0]]).main
+            for pair in {(one.cell.task, one.cell.protocol) for one in found}
+        }
+        made = [*blocks(found, order, metrics=metrics), *drop_tables(found, order, main=main)]
+        click.echo(render(made))
 
 
 def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]) -> None:
@@ -215,7 +230,7 @@ def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]
     for line in plan_lines(opened, cells, skipped, forecast):
         click.echo(line)
     # What is not generated yet has no key.
-    there = [c for c in cells if opened.source.state(opened.catalogue.tasks[c.task].dataset) != "no"]
+    there = [c for c in cells if opened.source.state_of(opened.catalogue.tasks[c.task]) != "no"]
     for line in rivals(there, opened):
         click.echo(line, err=True)
 

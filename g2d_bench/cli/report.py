@@ -20,6 +20,7 @@ from g2d_bench.cli.options import (
     reading_options,
     results_option,
     settings,
+    split,
 )
 from g2d_bench.cli.tell import tell_left_out, tell_other_protocols, tell_unquoted
 from g2d_bench.errors import InputError
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     from g2d_bench.records.compare import Line
     from g2d_bench.records.record import Record
     from g2d_bench.records.selection import Filter, Found
+    from g2d_bench.report.model import Table
 
 # As literals, so that importing this module reads no table code; a test compares them with the source.
-PAPERS = ("g2d-table1", "g2d-table2a", "g2d-table2b", "g2d-table3", "g2d-table4")
+PAPERS = ("g2d-table1", "g2d-table2a", "g2d-table2b", "g2d-table3", "g2d-table4", "g2d-table7")
+GROUPS = ("sex", "age", "view", "device")
 COMPARE_FORMATS = ("text", "github", "junit")
 
 
@@ -40,15 +43,20 @@ COMPARE_FORMATS = ("text", "github", "junit")
 @click.option("--signature", default="", help="Only signatures that contain this text.")
 @hide_option
 @click.option("--paper", type=click.Choice(PAPERS), help="A table of the G2D paper, in its own shape.")
+@click.option("--metric", "names", multiple=True, callback=split, help="Only these: --metric ece,brier.")
+@click.option("--by", type=click.Choice(GROUPS), help="By group of patients: n, interval, worst, gap.")
 @click.option("--summary", is_flag=True, help="One table: the main metric of each task at each fraction.")
 @click.option("--format", "style", type=FORMAT, default="text", show_default=True)
 @click.option("--with-quoted", is_flag=True, help="Add numbers quoted from papers, in marked rows.")
 @click.option("--allow-mixed", is_flag=True, help="Let different signatures share a column, marked.")
+@click.option("--data-root", type=PATH, help="Real data, for --by of records that keep no groups.")
 @click.option("--out", type=PATH, help="Write into this file.")
 @click.option("--into", type=PATH, help="Replace what stands between the marker lines of this Markdown file.")
 @results_option
 def table(
     paper: str | None,
+    names: tuple[str, ...],
+    by: str | None,
     summary: bool,
     style: str,
     with_quoted: bool,
@@ -63,8 +71,9 @@ def table(
     Mean and standard deviation over seeds, a 95 % bootstrap interval by patient, and marked or bold what is
     not significantly worse than the best. Example: g2d-bench table --paper g2d-table1 --format latex
     """
-    from g2d_bench.cells.ahead import drawn_ahead
+    from g2d_bench.cells.ahead import all_metrics, drawn_ahead
     from g2d_bench.cells.verify import require_sound
+    from g2d_bench.cli.tell import asked_metrics
     from g2d_bench.records.quoted import load_reported
     from g2d_bench.report import table as tables
     from g2d_bench.report.formats.render import render
@@ -73,9 +82,13 @@ def table(
         raise InputError("a paper's table has its own shape", field="--summary")
     if into is not None and (style != "md" or out is not None):
         raise InputError("goes with --format md and without --out", field="--into")
+    if names and (paper is not None or summary):
+        raise InputError("goes with neither --paper nor --summary, which choose theirs", field="--metric")
+    if by and (paper is not None or summary or with_quoted or allow_mixed):
+        raise InputError("stands alone: no --paper, --summary, --with-quoted or --allow-mixed", field="--by")
     quoted = load_reported() if with_quoted else []
     wanted = _filter(given)
-    configured = settings({"results": results})
+    configured = settings({"results": results, "data_root": given["data_root"]})
     # Without records a paper's table can still show what was printed.
     roots = folders(results) or [configured.results]
     printed_only = paper is not None and with_quoted and not any(root.exists() for root in roots)
@@ -89,6 +102,8 @@ def table(
         )
         made = [one]
         tell_other_protocols(found, paper, protocols)
+    elif by:
+        made = _by_group(found, by, names, order, configured)
     elif summary:
         main = main_metrics(found, configured)
         made = drawn_ahead(
@@ -100,16 +115,45 @@ def table(
             settings=configured,
         )
     else:
+        found, columns = asked_metrics(found, names)
         made = drawn_ahead(
             lambda evidence: tables.blocks(
-                found, order, metrics={}, allow_mixed=allow_mixed, evidence=evidence, quoted=quoted
+                found, order, metrics=columns, allow_mixed=allow_mixed, evidence=evidence, quoted=quoted
             ),
             found,
+            (lambda _: names) if names else all_metrics,
             settings=configured,
+            more=names,
         )
+        if not names:
+            made += _inside_outside(found, order, configured)
     if with_quoted:
         tell_unquoted(made)
     _emit(render(made, style), out, into)
+
+
+def _inside_outside(found: Sequence[Found], order: Sequence[str], configured: Settings) -> list[Table]:
+    """Make the tables of tasks that are tested elsewhere."""
+    from g2d_bench.records.record import TRAINED_ON
+    from g2d_bench.report.drops import drop_tables
+
+    elsewhere = [one for one in found if TRAINED_ON in one.record.notes]
+    return drop_tables(found, order, main=main_metrics(elsewhere, configured)) if elsewhere else []
+
+
+def _by_group(
+    found: Sequence[Found], by: str, names: Sequence[str], order: Sequence[str], configured: Settings
+) -> list[Table]:
+    from g2d_bench.cells.groups import GroupsOfData
+    from g2d_bench.cells.verify import require_sound
+    from g2d_bench.report.groups import group_tables
+
+    require_sound(found, configured)
+    main = {} if names else main_metrics(found, configured)
+    made, left = group_tables(found, by, order, main=main, metrics=names, elsewhere=GroupsOfData(configured))
+    for line in left:
+        click.echo(line, err=True)
+    return made
 
 
 @click.command()
@@ -199,9 +243,9 @@ def _against_folder(
     cells = [one.cell for one in chosen]
     configured = settings(given)
     # Tolerances are drawn from the other seeds and encoders of a column.
-    columns = {(cell.task, cell.fraction, cell.protocol) for cell in cells}
+    columns = {(cell.task, cell.drawn, cell.protocol) for cell in cells}
     require_sound(
-        [one for cell, one in index.items() if (cell.task, cell.fraction, cell.protocol) in columns],
+        [one for cell, one in index.items() if (cell.task, cell.drawn, cell.protocol) in columns],
         configured,
     )
     roots = _roots(given)
@@ -378,6 +422,7 @@ def _filter(given: dict[str, Any]) -> Filter:
         task=given["tasks"],
         encoder=given["encoders"],
         fraction=given["fractions"],
+        shots=given.get("shots", ()),
         protocol=given["protocols"],
         seed=given["seeds"],
         signature=given["signature"],

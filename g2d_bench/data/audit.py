@@ -72,21 +72,27 @@ def _wanted(
     source: Source, catalogue: Catalogue, names: Sequence[str], tables: Sequence[Path]
 ) -> dict[str, list[TaskCard]]:
     """Return the tasks to audit by data set."""
-    tasks = list(catalogue.tasks)
+    own = [task for task in catalogue.tasks if task.test is None]
     if not names:
         there = [name for name in dataset_names() if _there(source, name, tables)]
         if not there:
             where = tables[0] if tables else source.root or source.phantom
             hint = "a data root has one folder per data set" if tables or source.root else "name one"
             raise InputError(f"no data set is here; {hint} ({', '.join(dataset_names())})", file=where)
-        return {name: [task for task in tasks if task.dataset == name] for name in there}
+        return {name: [task for task in own if task.dataset == name] for name in there}
     wanted: dict[str, list[TaskCard]] = {}
     for name in names:
         if name in dataset_names():
-            chosen = [task for task in tasks if task.dataset == name]
+            chosen = [task for task in own if task.dataset == name]
             wanted.setdefault(name, [])
         elif name in catalogue.tasks.names:
-            chosen = [catalogue.tasks[name]]
+            card = catalogue.tasks[name]
+            if card.test is not None:
+                both = f"{card.dataset} and {card.test.dataset}"
+                raise InputError(
+                    f"{name} has two data sets, which `run` holds against each other; audit {both}"
+                )
+            chosen = [card]
         else:
             known = [*dataset_names(), *catalogue.tasks.names]
             raise InputError(f"unknown data set or task {name!r}; {did_you_mean(name, known)}")

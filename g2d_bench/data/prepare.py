@@ -136,7 +136,7 @@ def _tasks(
 ) -> Iterator[tuple[str, bool]]:
     """Hold the release against the counts and id lists of the cards."""
     for task in catalogue.tasks:
-        if task.dataset != dataset.name:
+        if task.dataset != dataset.name or task.test is not None:
             continue
         try:
             samples = usable(manifest.samples, task)

@@ -20,11 +20,12 @@ from g2d_bench.encoders.tokenizer import load_tokenizer, save_tokenizer, train_t
 from g2d_bench.encoders.weights import first_line
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
+from g2d_bench.metrics.retrieval import RANKS
 from g2d_bench.paths import shipped
 from g2d_bench.pretrain.augment import mix
 from g2d_bench.pretrain.batches import Batches
 from g2d_bench.pretrain.distributed import World, world
-from g2d_bench.pretrain.export import MAX_BYTES, RANKS, evaluate_retrieval, export
+from g2d_bench.pretrain.export import MAX_BYTES, evaluate_retrieval, export
 from g2d_bench.pretrain.objective import make_objective
 from g2d_bench.pretrain.own_card import card_name, write_card
 from g2d_bench.pretrain.pairs import PairData, read_pairs

@@ -99,6 +99,12 @@ class Dataset(ABC):
     checksums: ClassVar[Mapping[str, str]] = {}
     """SHA-256 of the public tables, unpacked, by file name; of those that were seen."""
 
+    people: ClassVar[str] = ""
+    """Whose patient numbers these are, where data sets share them: with the same word in two of them, one
+    number is one patient."""
+    likeness: bool = True
+    """Whether two films that are alike are one film."""
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.remarks: list[str] = []

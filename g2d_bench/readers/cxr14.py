@@ -180,6 +180,7 @@ class Cxr14(Dataset):
     folders: ClassVar[tuple[str, ...]] = ("cxr14", "ChestX-ray14", "CXR8", "nih")
     tables: ClassVar[tuple[tuple[str, ...], ...]] = (ENTRY_TABLES,)
     patient_field: ClassVar[str] = "Patient ID"
+    people: ClassVar[str] = "NIH"
     side: ClassVar[int | None] = SIDE
     labels: ClassVar[tuple[str, ...]] = LABELS
     checksums: ClassVar[Mapping[str, str]] = {

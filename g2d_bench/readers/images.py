@@ -30,7 +30,10 @@ GEOMETRY_VERSION = 1
 """Raised when :class:`Letterbox` places pixels elsewhere; part of every pixel and mask cache key."""
 
 _DICOM_SUFFIXES = (".dcm", ".dicom")
-_HEADER_TAGS = ("PatientID", "PatientSex", "PatientAge", "ViewPosition", "Rows", "Columns")
+_HEADER_TAGS = (
+    *("PatientID", "PatientSex", "PatientAge", "ViewPosition", "Rows", "Columns"),
+    *("Manufacturer", "ManufacturerModelName"),
+)
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -95,7 +98,8 @@ def read_dicom_header(path: Path) -> dict[str, str]:
     """Read what a DICOM header says of patient and view, without its pixels.
 
     Returns:
-        ``patient`` (PatientID), ``sex``, ``age`` in whole years, ``view``, ``rows``, ``columns``; "" where
+        ``patient`` (PatientID), ``sex``, ``age`` in whole years, ``view``, ``device``
+        (manufacturer and model), ``rows``, ``columns``; "" where
         the header is silent.
 
     Raises:
@@ -110,6 +114,7 @@ def read_dicom_header(path: Path) -> dict[str, str]:
         "sex": header["PatientSex"],
         "age": _years(header["PatientAge"]),
         "view": header["ViewPosition"],
+        "device": " ".join(f"{header['Manufacturer']} {header['ManufacturerModelName']}".split()),
         "rows": header["Rows"],
         "columns": header["Columns"],
     }

@@ -37,6 +37,8 @@ def contradictions(record: Record) -> Iterator[str]:
         yield f"kind: {record.kind!r} is no kind of task ({', '.join(KINDS)})"
     if untrained(record.kind) and record.cell.fraction != 1:
         yield f"cell.fraction: {record.cell.fraction:g}, but {record.kind} trains nothing"
+    if untrained(record.kind) and record.cell.shots:
+        yield f"cell.shots: {record.cell.shots}, but {record.kind} trains nothing"
     weights = record.encoder.weights
     if weights.startswith("init:") and weights.rpartition(":")[2] != str(record.cell.seed):
         yield f"encoder.weights: {weights!r} are not those of seed {record.cell.seed}"

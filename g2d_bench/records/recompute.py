@@ -125,7 +125,8 @@ def derive(kind: str, predictions: Predictions, names: Sequence[str]) -> Facts:
     return Facts(
         metrics=metrics,
         errors=errors,
-        references={name: _measured(blind, use)[0] for name, blind, use in _blind(kind, predictions, names)},
+        references={name: _measured(blind, use)[0] for name, blind, use in _blind(kind, predictions, names)}
+        | _chance(kind, predictions, names),
         samples=len(ids),
         images=len(unique),
         positive=_positive(kind, predictions),
@@ -181,6 +182,16 @@ def _blind(
     known = known_kind(kind)
     made = known.blind(predictions, names) if known is not None and known.blind is not None else []
     return [(name, dict(found), use) for name, found, use in made]
+
+
+def _chance(kind: str, predictions: Predictions, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the trivial predictors that are expectations; none where a compact record lacks an array."""
+    known = known_kind(kind)
+    if known is None or known.chance is None:
+        return {}
+    with suppress(KeyError):
+        return known.chance(predictions, names)
+    return {}
 
 
 def _positive(kind: str, predictions: Predictions) -> int:

@@ -166,7 +166,7 @@ def measured(claim: Claim, columns: Sequence[Sampled]) -> list[Verdict]:
             raise InputError(f"no record of encoder {name}; {did_you_mean(name, known)}", field="--against")
     places: dict[tuple[str, str, str], dict[float, Sampled]] = {}
     for one in columns:
-        if one.ranked and not untrained(one.kind):
+        if one.ranked and not untrained(one.kind) and not one.column.shots:
             place = (one.column.task, one.column.protocol, one.data)
             places.setdefault(place, {})[one.column.fraction] = one
     verdicts = [

@@ -73,6 +73,10 @@ def curves(
     evidence = Evidence(more=(metric,) if PER_LABEL in metric else ())
     ranks = {name: n for n, name in enumerate(order)}
     filled = []
+    # Images per class are no share of the labels: they have no place on this axis.
+    records = [one for one in records if not one.record.cell.shots]
+    if not records:
+        raise InputError("all records are of shots, which are no share of the labels", field="--shots")
     for fraction in sorted({one.record.cell.fraction for one in records}):
         mine = [one for one in records if one.record.cell.fraction == fraction]
         cell = mine[0].record.cell

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.resample import Candidate, best_set, deviation, interval, mean_sd
-from g2d_bench.records.cell import percent
 from g2d_bench.records.evidence import Drawn, Evidence
 from g2d_bench.records.selection import Found, by_cell
 from g2d_bench.report.contamination import row_sight
@@ -63,8 +62,8 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
         marks = "".join(sorted({letters[one.record.signature] for one in row.values()} if letters else ()))
         filled.values[name] = replace(value, marks=marks)
         if value.missing == "seed missing":
-            filled.notes.append(f"n/a: {name} {value.reason} of {column.task} at {percent(column.fraction)}")
-        filled.notes += remarks(name, column, row)
+            filled.notes.append(f"n/a: {name} {value.reason} of {column.task} at {column.amount}")
+        filled.notes += remarks(name, column, row, evidence)
         filled.notes += [f"n/a: {name} in {column.task}: {why}" for why in told(row)]
         if evidence.draws and drawn[name] is None and not value.missing and column.spec.resamples:
             filled.notes.append(untested(name, column, row))
@@ -99,7 +98,7 @@ def _add_references(filled: Filled, column: Column, scale: float) -> None:
 
 def _signatures(column: Column, found: Sequence[Found], allow_mixed: bool) -> list[str]:
     signatures = sorted({one.record.signature for one in found})
-    where = f"{column.task} at {percent(column.fraction)}"
+    where = f"{column.task} at {column.amount}"
     if len({one.record.data.kind for one in found}) > 1:
         raise InputError(
             f"{where}: generated and real data cannot share a column; choose with --signature phantom: "

@@ -10,6 +10,7 @@ from g2d_bench.cards.pretraining import Sight
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.spec import MetricSpec
+from g2d_bench.records.cell import amount
 from g2d_bench.report.origin import Origin
 
 GENERATED = (
@@ -35,6 +36,7 @@ class Column:
         metric: name of the convention.
         protocol: protocol name.
         heads: headings from the coarsest to the finest.
+        shots: training images per class, in the place of a share; 0 where the share counts.
     """
 
     task: str
@@ -42,6 +44,12 @@ class Column:
     metric: str
     protocol: str
     heads: tuple[str, ...]
+    shots: int = 0
+
+    @property
+    def amount(self) -> str:
+        """The amount of training labels, as tables write it."""
+        return amount(self.fraction, self.shots)
 
     @property
     def spec(self) -> MetricSpec:
@@ -68,6 +76,7 @@ class Value:
         best: whether it is not significantly worse than the best of the column.
         marks: letters of the signatures, where a column mixes them.
         sight: what the encoder's pre-training saw of the data set on which it is tested.
+        of: whose value it is, where that differs by row: the worst group.
         missing: why there is no number, in a word.
         reason: the same for readers, in a clause.
     """
@@ -81,6 +90,7 @@ class Value:
     seeds: tuple[int, ...] = ()
     best: bool = False
     marks: str = ""
+    of: str = ""
     missing: Missing = ""
     reason: str = ""
     sight: Sight = ""
@@ -112,8 +122,8 @@ class Value:
     def __str__(self) -> str:
         text = self.centre + self.seen + ("*" if self.best else "")
         text += f" ± {self.behind}" if self.behind else ""
-        text += f" {self.limits}" if self.limits else ""
-        return text + (f" ({self.marks})" if self.marks else "")
+        said = ", ".join(part for part in (self.marks, self.of) if part)
+        return text + (f" {self.limits}" if self.limits else "") + (f" ({said})" if said else "")
 
     @property
     def seen(self) -> str:

@@ -18,7 +18,6 @@ import numpy as np
 
 from g2d_bench.cards.kind import KINDS, untrained
 from g2d_bench.metrics.resample import Candidate, Values, best_set, interval, rank_intervals
-from g2d_bench.records.cell import percent
 from g2d_bench.report.reasons import listed
 from g2d_bench.report.sampled import Sampled
 
@@ -90,7 +89,7 @@ class Group:
     @property
     def share(self) -> str:
         """The fraction in words."""
-        return percent(self.fraction) if self.trained else "no labels"
+        return self.columns[0].column.amount if self.trained else "no labels"
 
     @property
     def where(self) -> str:
@@ -148,8 +147,10 @@ def groups(columns: Sequence[Sampled]) -> list[Group]:
         wanted += [(kind, KINDS[kind].heading if kind in KINDS else kind, (kind,)) for kind in kinds]
         for name, heading, some in wanted:
             parts = [one for one in mine if one.kind in some]
-            for fraction in sorted({one.column.fraction for one in parts}):
-                at = tuple(one for one in parts if one.column.fraction == fraction)
+            for shots, fraction in sorted({(one.column.shots, one.column.fraction) for one in parts}):
+                at = tuple(
+                    one for one in parts if (one.column.shots, one.column.fraction) == (shots, fraction)
+                )
                 if {one.kind for one in at} == set(some):
                     made.append(_group(name, heading, some, protocol, data, fraction, at))
     return made

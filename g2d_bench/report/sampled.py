@@ -114,7 +114,7 @@ def sample(
         rows[one.record.cell.encoder][one.record.cell.seed] = one
     draws: dict[str, Values] = {}
     samples: set[str] = set()
-    name = f"{column.task} {column.fraction!r} {column.protocol}"
+    name = f"{column.task} {column.fraction!r} {column.protocol}" + (f" {column.shots}" * bool(column.shots))
     scale = 100.0 if column.spec.share else 1.0
     for encoder, value in filled.values.items():
         if value.missing or len(filled.signatures) > 1:

@@ -54,6 +54,69 @@ def test_table_reads_the_default_folder_and_filters(folder: Any, cli: Callable[.
     assert "2 seeds (0, 1)" in text
 
 
+def test_calibration_is_a_column_on_demand(folder: Any, cli: Callable[..., Any]) -> None:
+    """Of records that do not state it, from their predictions."""
+    rng = np.random.default_rng(0)
+    targets = (rng.random((80, 1)) < 0.4).astype(float)
+    arrays = {
+        "id": np.array([str(n) for n in range(80)]),
+        "patient": np.array([str(n // 2) for n in range(80)]),
+        "scores": np.clip(0.4 * targets + 0.6 * rng.random(targets.shape), 0, 1),
+        "targets": targets,
+        "label": np.array(["Mass"]),
+    }
+    found = folder.add("g2d", task="rsna-cls")
+    blind = prevalence(np.full((1, 1), 0.5), arrays)
+    references = {"prevalence": measure(blind, ("auroc",))}
+    update = {"kind": "classification", "metrics": measure(arrays, ("auroc",)), "references": references}
+    positive = found.record.data.positive | {"test": int(targets.sum())}
+    images = found.record.data.images | {"test": 80}
+    data = found.record.data.model_copy(update={"positive": positive, "images": images})
+    folder.store.save(found.path, found.record.model_copy(update={**update, "data": data}), arrays)
+    folder.add("g2d", task="siim-seg")
+    result = cli("table", "--metric", "ece,brier", "--format", "json")
+    assert result.exit_code == 0, result.output
+    (table,) = json.loads(result.stdout)
+    row = table["rows"][0]
+    expected = measure(arrays, ("ece", "brier"))
+    for value in row["values"]:
+        assert value["mean"] == pytest.approx(100 * expected[value["metric"]])
+        assert value["low"] < value["mean"] < value["high"] or value["metric"] == "ece"
+    assert "siim-seg has no ece: the array 'scores' is missing" in result.stderr
+    refused(cli("table", "--metric", "ece", "--task", "siim-seg"), "--metric", "siim-seg has no ece")
+    refused(cli("table", "--metric", "elegance"), "unknown metric 'elegance'")
+    refused(cli("table", "--metric", "ece", "--summary"), "--metric: goes with neither")
+
+
+def test_shots_have_tables_and_columns_of_their_own(folder: Any, other: Any, cli: Callable[..., Any]) -> None:
+    for place in (folder, other):
+        for encoder, quality in {"random": 0.4, "g2d": 0.6}.items():
+            place.add(encoder, quality, fraction=1.0)
+            for count in (1, 16):
+                place.add(encoder, quality - 0.1, fraction=1.0, shots=count)
+    tables = json.loads(cli("table", "--format", "json").stdout)
+    titles = [table["title"] for table in tables]
+    assert [title.split(" · ")[1].split(" (")[0] for title in titles] == [
+        *("100 % of the training labels", "1 shot per class", "16 shots per class"),
+    ]
+    assert [table["rows"][0]["values"][0].get("shots") for table in tables] == [None, 1, 16]
+    assert "16 shots" in cli("table", "--summary").stdout
+    only = cli("table", "--shots", "16").stdout
+    assert ("16 shots per class" in only, "1 shot per" in only, "100 %" in only) == (True, False, False)
+    both = cli("table", "--shots", "16", "--fraction", "100%").stdout
+    assert ("16 shots per class" in both, "1 shot per" in both, "100 % of" in both) == (True, False, True)
+    assert "16 shots" not in cli("table", "--fraction", "100%").stdout
+    refused(cli("table", "--shots", "2"), "--shots", "shots 2; there are 1, 16")
+    refused(cli("table", "--shots", "0.5"), "'0.5' is no number of images per class")
+    (found,) = [one for one in select(folder.root) if one.cell.shots == 16 and one.cell.encoder == "g2d"]
+    assert found.path is not None
+    assert found.path.name.startswith("16shots-s0-")
+    assert json.loads(found.path.read_text())["cell"]["shots"] == 16
+    same = cli("compare", "--to", other.root, "--shots", "16")
+    assert same.exit_code == 0, same.output
+    assert same.stdout == f"{2 * len(found.record.metrics)} numbers compared, none moved\n"
+
+
 def test_table_into_a_file(folder: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
     folder.add("g2d")
     result = cli("table", "--results", folder.root, "--format", "json", "--out", "t.json")

@@ -123,6 +123,16 @@ def gone(pattern: str) -> Spoil:
     return lambda root: sorted(root.glob(pattern))[0].unlink()
 
 
+def all_gone(pattern: str) -> Spoil:
+    """Remove all files of a pattern."""
+
+    def spoil(root: Path) -> None:
+        for path in root.glob(pattern):
+            path.unlink()
+
+    return spoil
+
+
 def added(pattern: str, name: str) -> Spoil:
     """Copy the first file of a pattern to another name beside it."""
 
@@ -153,6 +163,7 @@ TRAIN, VALID, TRUTH = (f"{FOLDER}/{name}.csv" for name in ("train", "valid", "gr
 COVIDX, COVIDX_TEST = "train_COVIDx9A.txt", "test_COVIDx9A.txt"
 META, SPLIT, LABELS = (f"mimic-cxr-2.0.0-{name}.csv.gz" for name in ("metadata", "split", "chexpert"))
 MS = "MS_CXR_Local_Alignment_v1.1.0.csv"
+VIEWS, FILMS = "indiana_projections.csv", "films.csv"
 LUNGS = "metadata.csv"
 LUNG_BOXES = "annotations/imageannotation_ai_lung_bounding_boxes.json"
 
@@ -310,6 +321,49 @@ CASES = [
     Case("mimic-cxr", "absent table", gone(META), r"metadata\.csv: table not found"),
     Case("mimic-cxr", "absent split file", gone(SPLIT), r"split\.csv: table not found"),
     Case(
+        "openi", "missing column", header(VIEWS, "projection", "view"), r"ions\.csv:1: projection: column is"
+    ),
+    Case("openi", "extra header", header_again(VIEWS), r"ions\.csv:3: uid: a header row among the data"),
+    Case(
+        "openi", "unknown label", cell(VIEWS, 2, "Oblique"), r"ions\.csv:2: projection: unknown value 'Obli"
+    ),
+    Case("openi", "duplicate id", row_again(VIEWS), r"ions\.csv:\d+: filename: duplicate id .* row 2"),
+    Case(
+        "openi",
+        "duplicate id",
+        added("ecgen-radiology/*.xml", "99.xml"),
+        r"99\.xml: uId: CXR\d+ is the number of \d+\.xml, too",
+    ),
+    Case(
+        "openi",
+        "id without image",
+        all_gone("NLMCXR_png/*.png"),
+        r"\.xml: parentImage: no image CXR\d+_IM-\d+-1001 below .* \((\d+) of \1 images\)",
+    ),
+    Case("openi", "mixed encodings", latin(VIEWS), r"ions\.csv:2: uid: byte 0xe9 is not utf-8"),
+    Case("openi", "absent table", gone(VIEWS), r"projections\.csv: no table says which films are frontal"),
+    Case(
+        "folder", "missing column", header(FILMS, "patient", "who"), r"films\.csv:1: patient: column is miss"
+    ),
+    Case("folder", "extra header", header_again(FILMS), r"films\.csv:3: image: a header row among the data"),
+    Case(
+        "folder",
+        "box outside the image",
+        cell(FILMS, 11, "Pneumonia: 60 3 9 9", "Pneumonia: "),
+        r"F\d+\.dcm: .*box .*60",
+    ),
+    Case(
+        "folder", "negative size", cell(FILMS, 11, "Pneumonia: 6 3 -9 9", "Pneumonia: "), r"boxes: box of siz"
+    ),
+    Case("folder", "negative size", cell(FILMS, 3, "-4"), r"films\.csv:2: age: age -4 is negative"),
+    Case("folder", "unknown label", cell(FILMS, 7, "2"), r"films\.csv:2: Pneumonia: '2' is none of 1, 0, -1"),
+    Case("folder", "duplicate id", row_again(FILMS), r"films\.csv:\d+: image: duplicate id, first on row 2"),
+    Case(
+        "folder", "id without image", gone("films/*.dcm"), r"films\.csv:2: image: no file 'F00000\.dcm' below"
+    ),
+    Case("folder", "mixed encodings", latin(FILMS), r"films\.csv:2: image: byte 0xe9 is not utf-8"),
+    Case("folder", "absent table", gone(FILMS), r"films\.csv: "),
+    Case(
         "ms-cxr",
         "missing column",
         header(MS, "label_text", "text"),
@@ -391,6 +445,12 @@ CANNOT = {
     ("mimic-cxr", "box outside the image"): _NO_BOXES,
     ("mimic-cxr", "negative size"): "no field that is read is a size",
     ("mimic-cxr", "image without id"): "users keep shortened tables beside all 377,110 files",
+    ("openi", "box outside the image"): _NO_BOXES,
+    ("openi", "negative size"): "no field is a size or a number",
+    ("openi", "image without id"): "copies circulate with films of more visits; they are counted",
+    ("openi", "absent split file"): _ONE_TABLE,
+    ("folder", "image without id"): "a folder may hold more films than the table is about; they are counted",
+    ("folder", "absent split file"): _ONE_TABLE,
     ("ms-cxr", "image without id"): "MIMIC-CXR-JPG has 377,110 images, the table names 1,047 of them",
     ("ms-cxr", "absent split file"): _ONE_TABLE,
     ("covid-cxr", "image without id"): "the clone has CT slices and lateral films that are no samples",

@@ -42,6 +42,8 @@ def lines_of(table: Table) -> Iterator[dict[str, Any]]:
                 "task": value.column.task,
                 "protocol": value.column.protocol,
                 "fraction": value.column.fraction,
+                "shots": value.column.shots or "",
+                "of": value.of,
                 "metric": value.column.metric,
                 **{name: "" if item is None else item for name, item in number.items()},
                 "seeds": " ".join(map(str, value.seeds)),
@@ -62,6 +64,7 @@ def _number(value: Value) -> dict[str, Any]:
         "not_significantly_worse_than_best": value.best,
         "signature_mark": value.marks,
         "pretraining_saw": value.sight,
+        **({"of": value.of} if value.of else {}),
         "missing": value.missing,
         "reason": value.reason,
     }
@@ -92,6 +95,7 @@ def as_dict(table: Table) -> dict[str, Any]:
                         "task": value.column.task,
                         "protocol": value.column.protocol,
                         "fraction": value.column.fraction,
+                        **({"shots": value.column.shots} if value.column.shots else {}),
                         "metric": value.column.metric,
                         **_number(value),
                     }

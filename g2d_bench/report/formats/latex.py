@@ -133,6 +133,7 @@ def _cell(value: Value) -> str:
     text += rf"\textsuperscript{{{escape(value.seen)}}}" if value.seen else ""
     text += rf" $\pm$ {value.behind}" if value.behind else ""
     text += rf"\textsuperscript{{{escape(value.marks)}}}" if value.marks else ""
+    text += f" ({escape(value.of)})" if value.of else ""
     if not value.limits:
         return text
     return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{text}\\[-2pt]{{\scriptsize {value.limits}}}\end{{tabular}}"

@@ -52,6 +52,7 @@ def _cell(value: Value) -> str:
     centre = f"**{value.centre}**" if value.best else value.centre
     text = centre + value.seen + (f" ± {value.behind}" if value.behind else "")
     text += f" <sup>{escape(value.marks)}</sup>" if value.marks else ""
+    text += f" ({escape(value.of)})" if value.of else ""
     return text + (f"<br><sub>{value.limits}</sub>" if value.limits else "")
 
 

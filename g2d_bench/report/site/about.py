@@ -11,7 +11,6 @@ from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.readers.registry import dataset_class, dataset_names
-from g2d_bench.records.cell import percent
 from g2d_bench.records.selection import Found
 from g2d_bench.report.quoted_rows import Beside
 from g2d_bench.report.reasons import listed
@@ -31,7 +30,7 @@ def word_of(data: str) -> str:
 
 def share_of(one: Sampled) -> str:
     """Say with how many labels a column was trained."""
-    return "no labels" if untrained(one.kind) else percent(one.column.fraction)
+    return "no labels" if untrained(one.kind) else one.column.amount
 
 
 def about_encoder(board: Board, name: str, cost: Cost) -> Context:
@@ -69,7 +68,7 @@ def _number(board: Board, one: Sampled, name: str) -> Context:
         "best": listed(best) or "not tested",
         "data": one.data,
         "protocol": column.protocol,
-        "anchor": anchor_of(column.task, column.fraction, column.protocol, word_of(one.data)),
+        "anchor": anchor_of(column.task, column.fraction, column.protocol, word_of(one.data), column.shots),
         "records": [
             (seed, address(page_of(copy_of(found, board.roots))))
             for seed, found in one.records.get(name, {}).items()
@@ -198,7 +197,10 @@ def _world(
         "data": data,
         "split": split,
         "shares": [
-            (share_of(one), anchor_of(one.column.task, one.column.fraction, protocol, word_of(data)))
+            (
+                share_of(one),
+                anchor_of(one.column.task, one.column.fraction, protocol, word_of(data), one.column.shots),
+            )
             for one in columns
         ],
         "rows": [(name, [one.values.get(name) for one in columns]) for name in names],

@@ -10,7 +10,7 @@ from typing import Any
 
 from g2d_bench.cards.kind import untrained
 from g2d_bench.metrics.resample import Values, interval
-from g2d_bench.records.cell import Cell, percent
+from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import NOT_APPLICABLE, Record, changes
 from g2d_bench.records.selection import Found
 from g2d_bench.report.site.about import Context, convention, number
@@ -68,7 +68,7 @@ def about_record(
 
 
 def _heading(cell: Cell, *, trained: bool) -> str:
-    drawn = [percent(cell.fraction), f"seed {cell.seed}"] if trained else []
+    drawn = [cell.amount, f"seed {cell.seed}"] if trained else []
     return " · ".join([cell.task, cell.encoder, *drawn, cell.protocol])
 
 
@@ -99,7 +99,8 @@ def _metrics(record: Record, main: str, draws: Values | None) -> list[dict[str, 
 def _commands(record: Record) -> list[tuple[str, str]]:
     """Return the commands that measure this very cell again, and hold the new number against this one."""
     cell = record.cell
-    words = ["--task", cell.task, "--encoder", cell.encoder, "--fraction", repr(cell.fraction)]
+    words = ["--task", cell.task, "--encoder", cell.encoder]
+    words += ["--shots", str(cell.shots)] if cell.shots else ["--fraction", repr(cell.fraction)]
     words += ["--seed", str(cell.seed), "--protocol", cell.protocol]
     data = "--phantom" if record.data.kind == "phantom" else "--data-root FOLDER"
     own = record.command.startswith((RUN, "gb.evaluate("))

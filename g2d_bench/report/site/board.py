@@ -172,15 +172,15 @@ def sampled_columns(
         evidence: where draws come from.
         allow_mixed: see :func:`g2d_bench.report.fill.fill`.
     """
-    parts: dict[tuple[str, float, str, str], list[Found]] = defaultdict(list)
+    parts: dict[tuple[str, tuple[float, int], str, str], list[Found]] = defaultdict(list)
     ranks = {name: n for n, name in enumerate(order)}
     for one in sorted(found, key=lambda one: ranks.get(one.record.cell.encoder, len(ranks))):
         cell = one.record.cell
-        parts[cell.task, cell.fraction, cell.protocol, one.record.data.kind].append(one)
+        parts[cell.task, (cell.fraction, cell.shots), cell.protocol, one.record.data.kind].append(one)
     made = []
-    for (task, fraction, protocol, _), part in sorted(parts.items(), key=lambda item: item[0]):
+    for (task, (fraction, shots), protocol, _), part in sorted(parts.items(), key=lambda item: item[0]):
         metric = main.get((task, protocol)) or next(iter(part[0].record.metrics))
-        column = Column(task, fraction, metric, protocol, (task,))
+        column = Column(task, fraction, metric, protocol, (task,), shots)
         made.append(sample(column, part, evidence, allow_mixed=allow_mixed))
     return made
 

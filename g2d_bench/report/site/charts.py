@@ -114,7 +114,8 @@ def curve(columns: Sequence[Sampled], looked: Mapping[str, Look]) -> Chart:
         columns: of one task, protocol and kind of data, one per fraction.
         looked: of :func:`looks`.
     """
-    columns = sorted(columns, key=lambda one: one.column.fraction)
+    # Shots are no share of the labels: they have no place on this axis.
+    columns = sorted((one for one in columns if not one.column.shots), key=lambda one: one.column.fraction)
     first = columns[0].column
     xs = {one.column.fraction: x for one, x in zip(columns, _spread(columns), strict=True)}
     shown: dict[str, list[tuple[float, Value]]] = {}

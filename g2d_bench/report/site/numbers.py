@@ -10,7 +10,6 @@ from typing import Any
 from g2d_bench import __version__
 from g2d_bench.cards.kind import untrained
 from g2d_bench.plain import in_json, visible
-from g2d_bench.records.cell import percent
 from g2d_bench.report.formats.flat import as_dict
 from g2d_bench.report.model import GENERATED
 from g2d_bench.report.ranks import Group
@@ -163,7 +162,7 @@ def paired_json(board: Board, cases: Cases, task_page: Callable[[str], str]) -> 
                     {
                         "task": one.column.task,
                         "kind": one.kind,
-                        "labels": "no labels" if untrained(one.kind) else percent(one.column.fraction),
+                        "labels": "no labels" if untrained(one.kind) else one.column.amount,
                         "metric": one.column.metric,
                         "share": one.column.spec.share,
                         "href": address(task_page(one.column.task)),

@@ -125,7 +125,9 @@ class Pages:
             name: sorted({getattr(section, name) for section in sections})
             for name in ("data", "protocol", "kind", "task")
         }
-        ordered = sorted(sections, key=lambda section: section.table.columns[0].fraction)
+        ordered = sorted(
+            sections, key=lambda section: (section.table.columns[0].shots, section.table.columns[0].fraction)
+        )
         facets["fraction"] = list(dict.fromkeys(section.fraction for section in ordered))
         facets["scale"] = sorted({board.scale(row.name) for row in rows})
         facets["licence"] = sorted({board.licence(row.name) for row in rows})
@@ -169,7 +171,8 @@ class Pages:
     ) -> bytes:
         """Write the page of pairs."""
         board = self.board
-        shares = {c.column.fraction: s for g in board.groups for c in g.columns for s in [g.share]}
+        shares = {(g.columns[0].column.shots, g.fraction): g.share for g in board.groups if g.trained}
+        untrained = dict.fromkeys(g.share for g in board.groups if not g.trained)
         return self._page(
             "compare.html",
             kinds=board.kinds_of_data,
@@ -177,7 +180,7 @@ class Pages:
             worlds=[{"protocol": protocol, "data": data} for protocol, data in board.worlds],
             facets={
                 "kind": sorted({one.kind for one in board.columns}),
-                "fraction": [shares[fraction] for fraction in sorted(shares)],
+                "fraction": [*(shares[place] for place in sorted(shares)), *untrained],
             },
             pairs_json=Markup(paired_json(board, cases, _task_page)),
         )
@@ -347,7 +350,7 @@ def _anchor(table: Table, line: int) -> str:
     """Name the section that a line of a turned overview sums up."""
     column = table.columns[line]
     data = "generated" if table.generated else "real"
-    return anchor_of(column.task, column.fraction, column.protocol, data)
+    return anchor_of(column.task, column.fraction, column.protocol, data, column.shots)
 
 
 def _number(value: Value) -> str:

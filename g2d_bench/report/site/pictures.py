@@ -19,7 +19,6 @@ from g2d_bench.errors import InputError
 from g2d_bench.metrics.spec import Predictions
 from g2d_bench.plain import visible
 from g2d_bench.progress import track
-from g2d_bench.records.cell import percent
 from g2d_bench.records.record import read_predictions
 from g2d_bench.records.selection import Found
 from g2d_bench.report.sampled import Sampled
@@ -199,7 +198,7 @@ class Gallery:
                 {
                     "task": one.column.task,
                     "kind": one.kind,
-                    "labels": "no labels" if untrained(one.kind) else percent(one.column.fraction),
+                    "labels": "no labels" if untrained(one.kind) else one.column.amount,
                     "measure": first.scores.measure,
                     "scores": [first.scores.show(place), second.scores.show(place)],
                     "pictures": [
