@@ -162,7 +162,8 @@ def judge(
     return Outcome(
         metrics=measure(stored, names),
         references=copy.deepcopy(_image_blind[key]),
-        predictions=stored,
+        # No metric reads them; pictures are drawn from them, and compact copies leave them out.
+        predictions={**stored, "heat": np.stack(list(test.heats)).astype(np.float16)},
         notes={
             **notes,
             "threshold": None if np.isnan(threshold) else threshold,

@@ -79,6 +79,12 @@ def explain_signature(text: str, catalogue: Catalogue) -> Lines:
     yield f"  g2d-bench run {words} --encoder NAME"
 
 
+def signature_words(text: str, catalogue: Catalogue) -> list[tuple[str, str]]:
+    """Return the parts of a signature, each with what it means; none of what is no signature."""
+    parts = parse_signature(text)
+    return [] if parts is None else _parts(parts, catalogue)
+
+
 def _parts(parts: Parts, catalogue: Catalogue) -> list[tuple[str, str]]:
     check = CardCheck(catalogue)
     task = check.task(parts)

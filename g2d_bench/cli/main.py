@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from g2d_bench import __version__
+from g2d_bench.cli import claim as cli_claim
 from g2d_bench.cli import compare as cli_compare
 from g2d_bench.cli import data as cli_data
 from g2d_bench.cli import encoders as cli_encoders
@@ -249,6 +250,7 @@ for command in (
     *(cli_submit.submit, cli_submit.review, cli_export.export),
     cli_explain.explain,
     cli_leaderboard.leaderboard,
+    cli_claim.claim,
     cli_data.data,
     *(cli_encoders.pretrain, cli_encoders.weights, cli_encoders.doctor, cli_reference.reference),
     *(cli_encoders.add_encoder, cli_encoders.export_images),

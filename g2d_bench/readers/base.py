@@ -79,6 +79,8 @@ class Dataset(ABC):
     title: ClassVar[str]
     licence: ClassVar[str]
     citation: ClassVar[str]
+    films_open: ClassVar[str] = ""
+    """What must be said along when a single film is shown to anybody, where the licence allows that."""
     access: ClassVar[str]
     """How to get the data, one sentence with the address."""
     folders: ClassVar[tuple[str, ...]]

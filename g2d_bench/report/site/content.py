@@ -23,11 +23,13 @@ class Link:
     Attributes:
         seed: of the record.
         href: where its copy lies, relative to the page.
+        page: where the page about it lies.
         told: how it was made.
     """
 
     seed: int
     href: str
+    page: str
     told: str
 
 
@@ -127,4 +129,15 @@ def _link(found: Found, roots: Sequence[Path]) -> Link:
     record: Record = found.record
     torch = record.versions.get("torch", "?")
     told = f"{record.command} · commit {record.commit or '?'} · torch {torch} · {record.created}"
-    return Link(record.cell.seed, quote(copy_of(found, roots), safe="/@+"), told)
+    copy = copy_of(found, roots)
+    return Link(record.cell.seed, address(copy), address(page_of(copy)), told)
+
+
+def page_of(copy: str) -> str:
+    """Return where the page about a record lies: beside its copy."""
+    return copy.removesuffix(".json") + ".html"
+
+
+def address(path: str) -> str:
+    """Write a path of the site as a link's address."""
+    return quote(path, safe="/@+")
