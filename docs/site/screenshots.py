@@ -42,7 +42,7 @@ SHOTS = (
     Shot("site-reference", "reference.html"),
     Shot("site-narrow", "first-result.html", width=500),
     Shot("site-dark", "conventions.html", dark=True),
-    Shot("leaderboard", "leaderboard/index.html", shown=True),
+    Shot("leaderboard", "leaderboard/index.html"),
 )
 
 

@@ -180,7 +180,9 @@ class Cxr14(Dataset):
     name: ClassVar[str] = "cxr14"
     title: ClassVar[str] = "ChestX-ray14"
     licence: ClassVar[str] = "NIH Clinical Center: free use with citation and a link to the source"
-    films_open: ClassVar[str] = "ChestX-ray14, NIH Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC"
+    films_open: ClassVar[str] = (
+        "ChestX-ray14, NIH Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC"
+    )
     citation: ClassVar[str] = (
         "Wang et al., ChestX-ray8: Hospital-scale Chest X-ray Database and Benchmarks on Weakly-Supervised "
         "Classification and Localization of Common Thorax Diseases, CVPR 2017"
