@@ -36,6 +36,8 @@ from g2d_bench.report.site.board import Board, slug
 from g2d_bench.report.site.content import Section, address, anchor_of, copy_of, page_of
 from g2d_bench.report.site.cost import cost_charts, costs
 from g2d_bench.report.site.folder import CSV, DATA, PAGE, SCRIPT, STYLE, replace_folder
+from g2d_bench.report.site.further import further_tables
+from g2d_bench.report.site.further import section as further
 from g2d_bench.report.site.numbers import as_data, paired_json
 from g2d_bench.report.site.pictures import Gallery
 
@@ -146,7 +148,12 @@ class Pages:
             contaminated=any(value.seen for row in rows for value in row.values),
             scale_of=board.scale,
             licence_of=board.licence,
+            further=Markup(further(further_tables(board.found, board.order, main=self._main()))),
         )
+
+    def _main(self) -> dict[tuple[str, str], str]:
+        """Return the main metric per task and protocol."""
+        return {(one.column.task, one.column.protocol): one.column.metric for one in self.board.columns}
 
     def curves(self) -> bytes:
         """Write the page of charts."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,9 @@ from g2d_bench.report.site.further import further_tables, section
 TRAINED = {"task": "siim-seg", "dataset": "siim", "kind": "phantom", "hash": "b" * 64, "split_hash": "c" * 64}
 
 
-def test_inside_and_outside_and_groups_stand_in_one_section(folder: Any) -> None:
+def test_inside_and_outside_and_groups_stand_in_one_section(
+    folder: Any, cli: Callable[..., Any], tmp_path: Path
+) -> None:
     assert section(further_tables([])) == ""
     folder.add("<b>g2d", 0.8)
     assert further_tables(select(folder.root)) == []
@@ -33,3 +37,7 @@ def test_inside_and_outside_and_groups_stand_in_one_section(folder: Any) -> None
         for value in table.rows[0].values:
             assert f">{value}</td>" in page
     assert page.count("GENERATED DATA") == 2
+    result = cli("leaderboard", "--results", folder.root, "--out", "site")
+    assert result.exit_code == 0, result.output
+    index = (tmp_path / "site" / "index.html").read_text()
+    assert page in index
