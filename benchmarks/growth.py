@@ -15,6 +15,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -51,8 +52,7 @@ def plan(kinds: Sequence[Sequence[tuple[Cell, float]]], cells: int) -> tuple[lis
     for turn in range(cells):
         for kind in kinds:
             again = {
-                Cell(cell.task, cell.fraction, cell.protocol, cell.seed, f"{cell.encoder}.{turn}"): spent
-                for cell, spent in kind
+                replace(cell, encoder=f"{cell.encoder}.{turn}"): spent for cell, spent in kind
             }
             units.append(tuple(again))
             seconds |= again

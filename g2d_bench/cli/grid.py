@@ -122,11 +122,16 @@ def unit_command(unit: Unit, settings: Settings, allow_leaks: str = "") -> str:
 
     first = unit[0]
     words = shlex.split(command_of(first, settings, allow_leaks))
-    fractions = dict.fromkeys(cell.fraction for cell in unit)
-    seeds = dict.fromkeys(cell.seed for cell in unit)
-    at = words.index("--fraction")
-    grid = [word for fraction in fractions for word in ("--fraction", repr(fraction))]
-    words[at : at + 4] = [*grid, "--seed", ",".join(map(str, seeds))]
+    at = words.index(first.options[0])
+    drawn = dict.fromkeys(
+        ("--shots", str(cell.shots)) if cell.shots else ("--fraction", repr(cell.fraction)) for cell in unit
+    )
+    seeds = ",".join(str(seed) for seed in dict.fromkeys(cell.seed for cell in unit))
+    grid = [word for pair in drawn for word in pair]
+    words[at : at + len(first.options)] = [
+        *("--task", first.task, "--encoder", first.encoder, *grid),
+        *("--seed", seeds, "--protocol", first.protocol),
+    ]
     return shlex.join([*words, "--results", str(settings.results)])
 
 
@@ -136,7 +141,7 @@ def write_plan(opened: Bench, cells: Sequence[Cell], form: str) -> None:
     from g2d_bench.records.forecast import Forecast, costs
 
     def finished(cell: Cell) -> bool:
-        there = opened.source.state(opened.catalogue.tasks[cell.task].dataset) != "no"
+        there = opened.source.state_of(opened.catalogue.tasks[cell.task]) != "no"
         return there and opened.finished(cell) is not None
 
     of_plan = units(cells, opened)

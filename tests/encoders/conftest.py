@@ -77,7 +77,8 @@ def small_card() -> MakeCard:
 
     def make(name: str) -> EncoderCard:
         card = load_card(shipped("baselines") / f"{name}.toml", EncoderCard)
-        options = SMALL[card.image.model]
+        kept = {key: value for key, value in card.image.options.items() if key == "global_pool"}
+        options = SMALL[card.image.model] | kept
         inside = 40 if card.image.resize_inside else None
         image = card.image.model_copy(update={"options": options, "size": 32, "resize_inside": inside})
         return card.model_copy(update={"image": image})
@@ -210,7 +211,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mgca.r50": {"dim": 8, "hidden": 20},
     "mgca.vit-b16": {"dim": 8, "hidden": 20},
     "g2d.r50": {"dim": 8, "heads": 4, "grid": 2},
-    "biovil.r50": {"dim": 8},
+    "biovil.r50": {"dim": 8, "smooth": 1.5},
+    "mflag.r50": {"dim": 8, "image": "mlp", "text": "mlp", "hidden": 20, "norm": "batch"},
 }
 
 
@@ -322,6 +324,8 @@ def _parts(name: str, image: int, local: int) -> dict[str, nn.Module]:
                 )
             )
             return {"proj_v.": two, "proj_t.": one, "attnpool.": pool}
+        case "mflag":
+            return {"proj_v.": _mgca_head(image, False), "proj_t.": _mgca_head(WIDTH, False)}
         case "biovil":
             projector = nn.Sequential(
                 nn.Conv2d(image, 8, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1)
@@ -338,6 +342,7 @@ TEXT_STARTS = {
     "mgca": "text_encoder_q.model.",
     "convirt": "linguistic.encoder.",
     "g2d": "lm_model.",
+    "mflag": "lm_model.bert.",
 }
 
 
@@ -409,6 +414,9 @@ def release(small_card: MakeCard, published: Callable[[str], Any], tmp_path: Pat
                 written = {key: value for key, value in written.items() if not key.startswith("pooler.")}
                 cross = "encoder.layer.0.crossattention.self.query.weight"
                 extra[start + cross] = torch.ones(WIDTH, WIDTH)
+                # Its BERT has no token types; of the reference they add nothing then.
+                del written["embeddings.token_type_embeddings.weight"]
+                text.embeddings.token_type_embeddings.weight.data.zero_()
             state = {
                 **image_names,
                 **{start + key: value for key, value in written.items()},

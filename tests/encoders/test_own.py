@@ -189,3 +189,50 @@ def test_own_file_without_its_tokenizer(
     monkeypatch.setattr("g2d_bench.encoders.own.PACKAGE", tmp_path / "nowhere")
     (tmp_path / "tokenizer.json").unlink()
     assert "tokenizer.json is missing" in refusal(lambda: load_encoder(card, checkpoint=path))
+    # A task that asks with no text needs none.
+    assert load_encoder(card, checkpoint=path, text=False).text is None
+
+
+def test_two_files_in_one_folder_keep_their_tokenizers(
+    small_card: MakeCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = small_card("convirt")
+    monkeypatch.setattr("g2d_bench.encoders.own.PACKAGE", tmp_path / "nowhere")
+    first = _own_file(tmp_path, card).rename(tmp_path / "first.safetensors")
+    (tmp_path / "tokenizer.json").rename(tmp_path / "first.tokenizer.json")
+    second = _own_file(tmp_path, card)
+    other = Tokenizer(models.WordPiece({"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3}, unk_token="[UNK]"))
+    other.save(str(tmp_path / "own.tokenizer.json"))
+    for file in (first, second):
+        encoder = load_encoder(card, checkpoint=file)
+        assert encoder.text is not None
+        assert encoder.text.tokenizer.get_vocab_size() == 9
+    # Any other name will do as long as it is the very tokenizer.
+    (tmp_path / "first.tokenizer.json").rename(tmp_path / "of-the-first-tokenizer.json")
+    (tmp_path / "tokenizer.json").unlink()
+    assert load_encoder(card, checkpoint=first).text is not None
+    (tmp_path / "of-the-first-tokenizer.json").unlink()
+    assert "keep it beside the weights, as first.tokenizer.json where there are several" in refusal(
+        lambda: load_encoder(card, checkpoint=first)
+    )
+
+
+def test_a_released_text_side_comes_back_as_it_read(small_card: MakeCard, tmp_path: Path) -> None:
+    """What MGCA's released variant leaves: no entry of token types, and every token at position 0."""
+    from safetensors.torch import load_file
+
+    card = small_card("convirt")
+    path = _own_file(tmp_path, card, lambda m: m["text"]["options"].update(places="zero", token_types=False))
+    types = "text.embeddings.token_type_embeddings.weight"
+    with pytest.raises(InputError, match="token_type"):
+        load_encoder(card, checkpoint=path)
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors = {name: value for name, value in load_file(path).items() if name != types}
+    save_file(tensors, path, metadata=metadata)
+    text = load_encoder(card, checkpoint=path).text
+    assert text is not None
+    assert text.reads == {"places": "zero", "token_types": False}
+    assert text.options["places"] == "zero"

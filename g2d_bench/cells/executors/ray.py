@@ -14,7 +14,7 @@ from typing import Any
 
 from g2d_bench.cells.executors.away import Order, Parcel, carry_out, run_away
 from g2d_bench.cells.executors.base import Wishes, Work, WorkerDied
-from g2d_bench.cells.executors.needs import Memory
+from g2d_bench.cells.executors.needs import Needs
 from g2d_bench.cells.sharing import Unit
 from g2d_bench.cells.units import Done, name_of
 from g2d_bench.errors import InputError
@@ -50,11 +50,11 @@ class Ray:
 
     def run(self, units: Sequence[Unit], work: Work) -> Iterator[tuple[Unit, Done]]:
         """Run units; see :meth:`~g2d_bench.cells.executors.base.Executor.run`."""
-        memory = Memory(work.bench.store.files(), work.bench.options.memory_budget)
+        needs = Needs(work.bench.store.files(), work.bench.options.memory_budget)
         with _connected(self._wishes) as ray:
-            sender = _Sender(ray, self._wishes, self._retries, Order.of(work.bench), memory)
+            sender = _Sender(ray, self._wishes, self._retries, Order.of(work.bench), needs)
             try:
-                yield from run_away(units, work, sender)
+                yield from run_away(needs.longest_first(units), work, sender)
             finally:
                 sender.close()
 
@@ -109,8 +109,8 @@ class _Sender:
 
     retries = 0
 
-    def __init__(self, ray: Any, wishes: Wishes, retries: int, order: Order, memory: Memory) -> None:
-        self._ray, self._wishes, self._memory = ray, wishes, memory
+    def __init__(self, ray: Any, wishes: Wishes, retries: int, order: Order, needs: Needs) -> None:
+        self._ray, self._wishes, self._needs = ray, wishes, needs
         self._order = ray.put(order)
         self._task = ray.remote(max_retries=retries, retry_exceptions=list(PASSING))(_on_node)
         self._tries = retries + 1
@@ -131,7 +131,7 @@ class _Sender:
         return [self._sent(unit) for unit in units]
 
     def _sent(self, unit: Unit) -> Hashable:
-        wished = self._wishes.number("memory_gb", self._memory.of(unit) / 2**30) * 2**30
+        wished = self._wishes.number("memory_gb", self._needs.memory(unit) / 2**30) * 2**30
         options: dict[str, Any] = {
             "num_cpus": self._wishes.number("num_cpus", 1),
             "num_gpus": self._gpus,

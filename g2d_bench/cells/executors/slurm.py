@@ -11,7 +11,7 @@ from typing import Any
 
 from g2d_bench.cells.executors.away import WINDOW, Order, Parcel, carry_out, run_away
 from g2d_bench.cells.executors.base import Wishes, Work, WorkerDied
-from g2d_bench.cells.executors.needs import Memory
+from g2d_bench.cells.executors.needs import Needs
 from g2d_bench.cells.sharing import Unit
 from g2d_bench.cells.units import Done
 from g2d_bench.errors import InputError
@@ -53,13 +53,13 @@ class Slurm:
 
     def run(self, units: Sequence[Unit], work: Work) -> Iterator[tuple[Unit, Done]]:
         """Run units; see :meth:`~g2d_bench.cells.executors.base.Executor.run`."""
-        memory = Memory(work.bench.store.files(), work.bench.options.memory_budget)
+        needs = Needs(work.bench.store.files(), work.bench.options.memory_budget)
         folder = work.bench.store.root.absolute() / JOBS_FOLDER
-        sender = _Sender(self._cluster, folder, self._wishes, Order.of(work.bench), memory)
+        sender = _Sender(self._cluster, folder, self._wishes, Order.of(work.bench), needs)
         # Slurm holds back what is beyond the jobs that run at a time; elsewhere that is for us to do.
         window = WINDOW if self._cluster == "slurm" else self._wishes.jobs or 1
         try:
-            yield from run_away(units, work, sender, window)
+            yield from run_away(needs.longest_first(units), work, sender, window)
         finally:
             sender.close()
 
@@ -98,16 +98,16 @@ class _Sender:
 
     retries = 1
 
-    def __init__(self, cluster: str, folder: Path, wishes: Wishes, order: Order, memory: Memory) -> None:
+    def __init__(self, cluster: str, folder: Path, wishes: Wishes, order: Order, needs: Needs) -> None:
         self._executor = _executor(cluster, folder, wishes)
-        self._cluster, self._wishes, self._order, self._memory = cluster, wishes, order, memory
+        self._cluster, self._wishes, self._order, self._needs = cluster, wishes, order, needs
         self._out: dict[Hashable, Any] = {}
         excluded = wishes.options.get("exclude")
         self._without = [excluded] if excluded else []
 
     def send(self, units: Sequence[Unit]) -> Sequence[Hashable]:
         """Submit one array."""
-        need = max(self._memory.of(unit) for unit in units) / 2**30
+        need = max(self._needs.memory(unit) for unit in units) / 2**30
         self._executor.update_parameters(mem_gb=math.ceil(self._wishes.number("memory_gb", need)))
         jobs = self._executor.map_array(carry_out, [self._order] * len(units), units)
         handles = [f"{job.job_id}" for job in jobs]

@@ -24,7 +24,7 @@ from g2d_bench.cells.executors import EXECUTORS
 from g2d_bench.cells.executors import ray as module
 from g2d_bench.cells.executors.away import Parcel
 from g2d_bench.cells.executors.base import Wishes, WorkerDied
-from g2d_bench.cells.executors.needs import Memory
+from g2d_bench.cells.executors.needs import Needs
 from g2d_bench.cells.sharing import Unit
 from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Cell
@@ -90,7 +90,7 @@ NODE = {"CPU": 4.0, "memory": 8.0 * 2**30}
 
 
 def sender(ray: FakeRay, wishes: Wishes = Wishes()) -> Any:
-    return module._Sender(ray, wishes, 2, "order", Memory([], 1 << 30))  # type: ignore[arg-type]
+    return module._Sender(ray, wishes, 2, "order", Needs([], 1 << 30))  # type: ignore[arg-type]
 
 
 def test_what_a_unit_asks_of_a_node() -> None:
@@ -98,7 +98,7 @@ def test_what_a_unit_asks_of_a_node() -> None:
     sender(ray, Wishes(per_gpu=4)).send([UNIT])
     [asked] = ray.options
     assert (asked["num_cpus"], asked["num_gpus"]) == (1, 0.25)
-    assert asked["memory"] == Memory([], 1 << 30).of(UNIT)
+    assert asked["memory"] == Needs([], 1 << 30).memory(UNIT)
     assert ray.given["max_retries"] == 2
     assert set(ray.given["retry_exceptions"]) == set(module.PASSING)
     ray = FakeRay(NODE)

@@ -14,7 +14,7 @@ from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.executors import EXECUTORS, slurm
 from g2d_bench.cells.executors.away import Made, Order, Parcel
 from g2d_bench.cells.executors.base import Wishes
-from g2d_bench.cells.executors.needs import Memory
+from g2d_bench.cells.executors.needs import Needs
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.sharing import Unit
 from g2d_bench.cells.workers import execute
@@ -93,7 +93,7 @@ def test_what_is_asked_of_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     options = {"partition": "gpu", "account": "x", "cpus": "8", "gpus": "1", "timeout_min": "90"}
     wishes = Wishes(jobs=16, options=options)
     sender = slurm._Sender(
-        "slurm", tmp_path, wishes, Order(Settings(), Bench(Settings()).options), Memory([], 0)
+        "slurm", tmp_path, wishes, Order(Settings(), Bench(Settings()).options), Needs([], 0)
     )
     assert sender.send([(cell,) for cell in CELLS]) == ["7_0", "7_1", "7_2"]
     assert fake.given == {
