@@ -1,10 +1,10 @@
-"""How far a grid grows with the number of workers: recorded times, laid out as executors and shards lay them.
+"""How far a grid grows with the number of workers: recorded times, laid out by executors and by shards.
 
     python benchmarks/growth.py [--cells 10000] [--results results/phantom] [--out benchmarks/results/growth.md]
 
-Nothing is trained. The units of a plan are drawn again and again from the records of a folder, with the seconds
-that they took, until there are enough cells; then each way to share them out is simulated. The bound is what no
-way can beat: all work divided by the workers, or the longest unit, whichever is more.
+Nothing is trained. The units of a plan are drawn again and again from the records of a folder, with the
+seconds that they took, until there are enough cells; then each way to share them out is simulated. The bound
+is what no way can beat: all work divided by the workers, or the longest unit, whichever is more.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from g2d_bench.cells.sharing import Unit
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.store import FAILED, Store
 
-WORKERS = (1, 8, 64, 512)
+WORKERS = (1, 8, 64, 512, 4096)
 START = 8.0
 """Seconds until a process has started and imported what a cell needs, once per worker."""
 
@@ -51,9 +51,7 @@ def plan(kinds: Sequence[Sequence[tuple[Cell, float]]], cells: int) -> tuple[lis
     seconds: dict[Cell, float] = {}
     for turn in range(cells):
         for kind in kinds:
-            again = {
-                replace(cell, encoder=f"{cell.encoder}.{turn}"): spent for cell, spent in kind
-            }
+            again = {replace(cell, encoder=f"{cell.encoder}.{turn}"): spent for cell, spent in kind}
             units.append(tuple(again))
             seconds |= again
             if len(seconds) >= cells:
@@ -92,7 +90,9 @@ def driver_seconds(record: Path) -> float:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--cells", type=int, default=10_000)
     options.add_argument("--results", type=Path, default=Path("results/phantom"))
     options.add_argument("--out", type=Path)
@@ -106,29 +106,28 @@ def main() -> None:
         f"{len(seconds):,} cells in {len(units):,} units, {total / 3600:.1f} h of work, longest unit "
         f"{longest:.0f} s; a driver spends {1e3 * per_cell:.1f} ms on a cell, a worker {START:g} s on its start",
         "",
-        "| workers | bound | queue, order of the plan | queue, longest first | queue and one driver | shards | "
-        "efficiency | what stops it |",
+        "| workers | bound | order of the plan | longest first | with one driver | shards | efficiency | "
+        "what stops it |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for workers in WORKERS:
         bound = START + max(total / workers, longest)
-        planned, sorted_ = queue(work, workers), queue(sorted(work, reverse=True), workers)
-        driven = queue(work, workers, hand_over)
+        planned, best = queue(work, workers), queue(sorted(work, reverse=True), workers)
+        driven = queue(sorted(work, reverse=True), workers, hand_over)
         shards = START + max(
             sum(seconds[cell] for unit in share for cell in unit)
             for share in shared_out(units, workers, seconds.get)
         )
-        efficiency = total / workers / driven
         costs = {
             "nothing": 0.05 * driven,
             "the longest unit": max(0.0, longest - total / workers),
-            "units of the end that begin late": planned - bound,
-            "the one driver": driven - planned,
+            "the end, when some have nothing left": best - bound,
+            "the one driver": driven - best,
             "the start of workers": START,
         }
-        row = [bound, planned, sorted_, driven, shards]
-        cells = " | ".join(f"{value:,.0f} s" for value in row)
-        lines.append(f"| {workers} | {cells} | {100 * efficiency:.0f} % | {max(costs, key=costs.__getitem__)} |")
+        shown = " | ".join(f"{value:,.0f} s" for value in (bound, planned, best, driven, shards))
+        efficiency = f"{100 * total / workers / driven:.0f} %"
+        lines.append(f"| {workers:,} | {shown} | {efficiency} | {max(costs, key=costs.__getitem__)} |")
     print("\n".join(lines))
     if given.out is not None:
         given.out.write_text("\n".join(lines) + "\n")

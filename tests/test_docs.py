@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import click
 import pytest
+import yaml
 
 import g2d_bench
 from g2d_bench.cli.main import main
@@ -18,7 +19,8 @@ from g2d_bench.cli.main import main
 ROOT = Path(__file__).parents[1]
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 WORKFLOWS = sorted((ROOT / "docs").glob("workflow-*.yml"))
-PAGES = [*TEXTS, *WORKFLOWS]
+CLUSTERS = [ROOT / "docs" / name for name in ("cluster-skypilot.yml", "cluster-slurm.sh")]
+PAGES = [*TEXTS, *WORKFLOWS, *CLUSTERS]
 
 
 OF_THE_SITE = ("leaderboard/index.html",)
@@ -138,6 +140,29 @@ def test_workflows_are_such(page: Path) -> None:
             # What a stranger chose is never part of a script.
             scripts = " ".join(step.get("run", "") for step in job["steps"])
             assert "${{" not in scripts
+
+
+def test_examples_for_clusters_are_what_these_read() -> None:
+    """Names and places that SkyPilot and KubeRay require; other commands are held with those of the pages."""
+    sky = yaml.safe_load((ROOT / "docs" / "cluster-skypilot.yml").read_text("utf-8"))
+    assert sky.keys() == {"name", "num_nodes", "resources", "file_mounts", "setup", "run"}
+    assert sky["num_nodes"] > 1
+    assert "--shard auto" in sky["run"]
+    kube = yaml.safe_load((ROOT / "docs" / "cluster-kuberay.yml").read_text("utf-8"))
+    assert (kube["apiVersion"], kube["kind"]) == ("ray.io/v1", "RayJob")
+    cluster = kube["spec"]["rayClusterSpec"]
+    pins = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    assert f"ray=={cluster['rayVersion']}" in pins
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    containers = [one for group in groups for one in group["template"]["spec"]["containers"]]
+    assert len({one["image"] for one in containers}) == 1, "the same version of the package everywhere"
+    for group, one in zip(groups, containers, strict=True):
+        volumes = {volume["name"] for volume in group["template"]["spec"]["volumes"]}
+        assert {mount["name"] for mount in one["volumeMounts"]} <= volumes
+        assert {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN"} <= {pair["name"] for pair in one["env"]}
+    words = shlex.split(kube["spec"]["entrypoint"])
+    parse(words[1:])
+    assert {mount["mountPath"] for mount in containers[0]["volumeMounts"]} <= set(words)
 
 
 def test_readme_fits_two_screens() -> None:

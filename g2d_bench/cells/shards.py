@@ -93,7 +93,8 @@ def shared_out(
     Args:
         units: of the whole plan, whatever of it is finished: what is finished differs between machines.
         count: how many shares.
-        seconds: to expect of a cell; None where nothing is known of it, which counts as the mean of the others.
+        seconds: to expect of a cell; None where nothing is known of it, which counts as the mean of the
+            others.
 
     Returns:
         Shares, each in the order of the plan; some are empty where there are more shares than units.

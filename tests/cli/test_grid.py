@@ -23,7 +23,7 @@ def test_shards_are_the_plan(cli: Cli, tiny_root: Path) -> None:
     parts = [cli("plan", *GRID, "--data-root", tiny_root, "--shard", f"{n}/3") for n in (1, 2, 3)]
     assert [part.exit_code for part in parts] == [0, 0, 0]
     found = [cells(part.output) for part in parts]
-    assert sorted(sum(found, [])) == sorted(whole)
+    assert sorted(line for lines in found for line in lines) == sorted(whole)
     assert max(map(len, found)) == 2
     assert "shard 1/3: " in parts[0].stderr
 
@@ -54,8 +54,12 @@ def test_times_balance_shards(cli: Cli, tiny_root: Path, folder: Any) -> None:
     for seed in (0, 1):
         for encoder, seconds in {"random": 1.0, "g2d": 50.0}.items():
             folder.add(
-                *(encoder, 0.5),
-                **dict(task="covid-cxr-seg", fraction=1.0, seed=seed, seconds={"train and predict": seconds}),
+                encoder,
+                0.5,
+                task="covid-cxr-seg",
+                fraction=1.0,
+                seed=seed,
+                seconds={"train and predict": seconds},
             )
     shard = ("--shard", "1/2", "--timings", folder.root)
     mine = cells(cli("plan", *GRID, "--data-root", tiny_root, *shard).output)

@@ -1,7 +1,7 @@
 """Units on machines that share no folder of results with this one: what goes out, and what comes back.
 
-The machine away keeps what it makes in a folder of its own and sends the bytes of records and predictions; only
-this machine writes into the results. It holds the lease of a unit for as long as the unit is out.
+The machine away keeps what it makes in a folder of its own and sends the bytes of records and predictions;
+only this machine writes into the results. It holds the lease of a unit for as long as the unit is out.
 """
 
 from __future__ import annotations

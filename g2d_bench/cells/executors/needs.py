@@ -47,7 +47,12 @@ class Needs:
         Workers that are many wait for those which began a long unit at the end. Where nothing was timed the
         order stays.
         """
-        known = {cell: median(self._spent[_alike(cell)]) for unit in units for cell in unit if _alike(cell) in self._spent}
+        known = {
+            cell: median(self._spent[_alike(cell)])
+            for unit in units
+            for cell in unit
+            if _alike(cell) in self._spent
+        }
         mean = fmean(known.values()) if known else 0.0
         return sorted(units, key=lambda unit: -sum(known.get(cell, mean) for cell in unit))
 

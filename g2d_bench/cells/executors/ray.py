@@ -35,7 +35,8 @@ class Ray:
 
     Args:
         wishes: ``address`` of a cluster, without which one is started on this machine with ``jobs`` CPUs;
-            ``per_gpu``; and the options ``num_cpus``, ``num_gpus``, ``memory_gb`` of a unit and ``max_retries``.
+            ``per_gpu``; and the options ``num_cpus``, ``num_gpus``, ``memory_gb`` of a unit and
+            ``max_retries``.
 
     Raises:
         InputError: an option is wrong.

@@ -53,7 +53,11 @@ def say_its_gpu(unit: Unit) -> Sequence[Record | Failure]:
     time.sleep(0.3)
     return [
         Failure(
-            **dict(key="", cell=cell, bad_input=False, traceback="", created="now"),
+            key="",
+            cell=cell,
+            bad_input=False,
+            traceback="",
+            created="now",
             error=f"{os.environ.get(local.VISIBLE)} {os.getpid()}",
         )
         for cell in unit

@@ -89,7 +89,8 @@ UNIT: Unit = (Cell("rsna-cls", 1.0, "clean", 0, "g2d"),)
 NODE = {"CPU": 4.0, "memory": 8.0 * 2**30}
 
 
-def sender(ray: FakeRay, wishes: Wishes = Wishes()) -> Any:
+def sender(ray: FakeRay, wishes: Wishes | None = None) -> Any:
+    wishes = wishes or Wishes()
     return module._Sender(ray, wishes, 2, "order", Needs([], 1 << 30))  # type: ignore[arg-type]
 
 
@@ -174,8 +175,12 @@ class Cluster:
         self.session = Path(tempfile.mkdtemp(prefix="g2d-ray-"))
         self.environment = {name: text for name, text in os.environ.items() if not name.startswith("RAY_")}
         self.environment |= {
-            **dict(HOME=str(folder), PYTHONPATH=str(ROOT), RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0f" * 32),
-            **dict(RAY_USAGE_STATS_ENABLED="0", G2D_BENCH_CACHE=str(folder / "here")),
+            "HOME": str(folder),
+            "PYTHONPATH": str(ROOT),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": "0f" * 32,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "G2D_BENCH_CACHE": str(folder / "here"),
         }
         port = self.address.rpartition(":")[2]
         self.head = self._node("a", "--head", f"--port={port}", "--include-dashboard=false")
@@ -196,7 +201,8 @@ class Cluster:
             return subprocess.Popen(
                 [Path(sys.executable).with_name("ray"), "start", *options, *common, *place],
                 env=self.environment | {"G2D_BENCH_CACHE": str(self.folder / name)},
-                **dict(stdout=log, stderr=subprocess.STDOUT),
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
 
     def _await(self, name: str) -> None:
@@ -320,7 +326,7 @@ def test_a_cluster_of_its_own_leaves_nothing_behind(
     command += ["--data-root", str(tiny_root), "--results", str(tmp_path / "runs")]
     temporary = Path(tempfile.mkdtemp(prefix="g2d-ray-"))
     clean = {name: text for name, text in os.environ.items() if not name.startswith("RAY_")}
-    clean |= dict(HOME=str(tmp_path), PYTHONPATH=str(ROOT), TMPDIR=str(temporary))
+    clean |= {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
     done = subprocess.run(
         [*command, "--executor", "ray", "--jobs", "1"], env=clean, capture_output=True, text=True
     )

@@ -97,8 +97,14 @@ def test_what_is_asked_of_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     )
     assert sender.send([(cell,) for cell in CELLS]) == ["7_0", "7_1", "7_2"]
     assert fake.given == {
-        **dict(name="g2d-bench", timeout_min=90, cpus_per_task=8, gpus_per_node=1, mem_gb=2),
-        **dict(slurm_array_parallelism=16, slurm_partition="gpu", slurm_account="x"),
+        "name": "g2d-bench",
+        "timeout_min": 90,
+        "cpus_per_task": 8,
+        "gpus_per_node": 1,
+        "mem_gb": 2,
+        "slurm_array_parallelism": 16,
+        "slurm_partition": "gpu",
+        "slurm_account": "x",
     }
     assert sender.elsewhere(Parcel("n7", "", lacks="/data: no such folder"))
     assert fake.given["slurm_exclude"] == "n7"
