@@ -1,6 +1,6 @@
 """How far a grid grows with the number of workers: recorded times, laid out by executors and by shards.
 
-    python benchmarks/growth.py [--cells 10000] [--results results/phantom] [--out benchmarks/results/growth.md]
+    python benchmarks/growth.py [--cells 10000] [--results results/phantom] [--out FILE.md]
 
 Nothing is trained. The units of a plan are drawn again and again from the records of a folder, with the
 seconds that they took, until there are enough cells; then each way to share them out is simulated. The bound
@@ -104,7 +104,8 @@ def main() -> None:
     longest, total = max(work), sum(work)
     lines = [
         f"{len(seconds):,} cells in {len(units):,} units, {total / 3600:.1f} h of work, longest unit "
-        f"{longest:.0f} s; a driver spends {1e3 * per_cell:.1f} ms on a cell, a worker {START:g} s on its start",
+        f"{longest:.0f} s; a driver spends {1e3 * per_cell:.1f} ms on a cell, a worker {START:g} s on its "
+        "start",
         "",
         "| workers | bound | order of the plan | longest first | with one driver | shards | efficiency | "
         "what stops it |",

@@ -62,7 +62,7 @@ def execute(
     Args:
         cells: the plan.
         bench: opened settings.
-        jobs: processes on this machine; by default one per core, and one where a GPU is used.
+        jobs: processes on this machine; by default one per core, or one for each GPU where there are some.
         forecast: what is known of how long cells take; what is found or finished here is added.
         executor: where units are run; by default on this machine.
         watch: is told every record as soon as it is made, here or by another run.

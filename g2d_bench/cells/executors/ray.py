@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Hashable, Iterator, Sequence
@@ -23,6 +25,8 @@ from g2d_bench.progress import tell
 OPTIONS = ("num_cpus", "num_gpus", "memory_gb", "max_retries")
 RETRIES = 2
 """How often a unit is run again whose process or node was lost."""
+PATIENCE = 20.0
+"""Seconds that a cluster has to answer."""
 LOOK = 5.0
 """Seconds between two looks at which nodes there are."""
 PASSING = (ConnectionError, TimeoutError, BlockingIOError)
@@ -86,6 +90,8 @@ def _connected(wishes: Wishes) -> Iterator[ModuleType]:
     except ImportError:
         raise InputError("ray is not installed: pip install 'g2d-bench[ray]'", field="--executor") from None
     there = ray.is_initialized()
+    if not there and address is not None:
+        _require_answer(address)
     try:
         if not there:
             try:
@@ -103,6 +109,21 @@ def _connected(wishes: Wishes) -> Iterator[ModuleType]:
             ray.shutdown()
         if own is not None:
             shutil.rmtree(own, ignore_errors=True)
+
+
+def _require_answer(address: str) -> None:
+    """Refuse an address at which nothing answers; Ray itself would try for many minutes.
+
+    Raises:
+        InputError: nothing does.
+    """
+    match = re.fullmatch(r"(?:ray://)?(.+):([0-9]{1,5})", address)
+    if match is None:
+        return  # "auto", or what only Ray can look up.
+    try:
+        socket.create_connection((match[1], int(match[2])), timeout=PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"no Ray cluster at {address}: {error}", field="--address") from None
 
 
 class _Sender:

@@ -143,6 +143,15 @@ def test_wrong_options(options: dict[str, str]) -> None:
         EXECUTORS["ray"](Wishes(options=options))
 
 
+def test_an_address_where_nothing_answers_is_one_line() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(InputError, match=rf"^--address: no Ray cluster at {address}: .*refused"):
+        module._require_answer(address)
+    with pytest.raises(InputError, match="no Ray cluster"):
+        module._require_answer("ray://127.0.0.1:99999")
+    module._require_answer("auto")
+
+
 SEEDS = 6
 BEGUN = re.compile(r"seed (\d+): begun on \S+ (\w{8})")
 
