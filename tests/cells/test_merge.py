@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from g2d_bench import files as files_module
 from g2d_bench.cells import merge as module
 from g2d_bench.cells.merge import merge
 from g2d_bench.errors import InputError
@@ -100,7 +101,7 @@ def test_keys_that_begin_alike_are_told(folder: Any, other: Any, tmp_path: Path)
 def failure(found: Any, root: Path, created: str) -> Path:
     """Leave a failed cell where a record would be."""
     cell = found.cell.__class__(**{**found.cell.as_dict(), "seed": 7})
-    place = found.path.relative_to(found.path.parents[4]).with_name("0.01-s7.failed.json")
+    place: Path = found.path.relative_to(found.path.parents[4]).with_name("0.01-s7.failed.json")
     (root / place).parent.mkdir(parents=True, exist_ok=True)
     (root / place).write_bytes(
         to_json(Failure(key="k", cell=cell, bad_input=False, error=created, traceback="", created=created))
@@ -124,7 +125,7 @@ def test_failures_come_along_until_there_is_a_record(folder: Any, other: Any, tm
 def test_a_merge_that_was_cut_short_goes_on(
     both: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, written = module.write_atomically, []
+    write, written = files_module.write_atomically, list[Path]()
 
     def fail_at_third(path: Path, content: bytes) -> None:
         written.append(path)

@@ -130,8 +130,8 @@ def carry_out(order: Order, unit: Unit, place: str = "") -> Parcel:
         known = _last[1] if _last is not None and _last[0] == order else None
         bench = Bench(
             *(settings, order.options),
-            catalogue=known and known.catalogue,
-            source=known and known.source,
+            catalogue=known.catalogue if known is not None else None,
+            source=known.source if known is not None else None,
         )
         _last = (order, bench)
         tell(f"{name_of(unit)}: begun on {host} {place[:8]}".rstrip())

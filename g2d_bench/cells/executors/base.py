@@ -35,7 +35,7 @@ class Wishes:
     address: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
 
-    def require_known(self, executor: str, allowed: Sequence[str]) -> None:
+    def require_known(self, executor: str, allowed: tuple[str, ...]) -> None:
         """Refuse options that an executor does not know.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
@@ -96,7 +97,7 @@ def _connected(wishes: Wishes) -> Iterator[ModuleType]:
         if not there:
             try:
                 # What processes say is in Ray's logs; here it would come coloured, and in any order.
-                ray.init(logging_level="ERROR", log_to_driver=False, **more)
+                ray.init(logging_level=logging.ERROR, log_to_driver=False, **more)
             except Exception as error:
                 # Ray has an exception for each way in which a cluster may not be had.
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

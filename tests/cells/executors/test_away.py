@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from g2d_bench.cells.bench import Bench, Options
-from g2d_bench.cells.executors import away
 from g2d_bench.cells.executors.away import Made, Order, Parcel, carry_out, run_away
-from g2d_bench.cells.executors.base import WorkerDied
+from g2d_bench.cells.executors.base import Work, WorkerDied
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.sharing import Outcome, Unit, lease_path
 from g2d_bench.cells.workers import Report, execute
@@ -64,9 +63,7 @@ class Here:
 
 def run(bench: Bench, sender: Here, window: int = 256) -> Report:
     class Executor:
-        def run(
-            self, units: Sequence[Unit], work: away.Work
-        ) -> Iterator[tuple[Unit, Sequence[Outcome] | None]]:
+        def run(self, units: Sequence[Unit], work: Work) -> Iterator[tuple[Unit, Sequence[Outcome] | None]]:
             return run_away(units, work, sender, window)
 
     return execute(CELLS, bench, executor=Executor())
