@@ -1,10 +1,10 @@
 # make demo · make test · make test-slow · make faults · make regress · make reference · make results · make weights ·
-# make check · make wheel
+# make check · make wheel · make docs · make docs-check
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow faults regress reference results check format weights wheel clean
+.PHONY: demo test test-slow faults regress reference results check format weights wheel docs docs-check screenshots clean
 
 demo: $(VENV)/.installed
 	$(BIN)/g2d-bench run --task siim-seg --fraction 0.01
@@ -39,6 +39,8 @@ reference: $(VENV)/.installed
 # The table and the figure of docs/results.md, from the committed records.
 results: $(VENV)/.installed
 	$(BIN)/g2d-bench table --results results/phantom --summary --format md --into docs/results.md
+	$(BIN)/g2d-bench table --results results/phantom --task siim-seg,siim-zeroshot --fraction 1% --protocol clean \
+		--format md --into docs/conventions.md
 	$(BIN)/g2d-bench figure curves --results results/phantom --task siim-seg --protocol clean --out docs/img/curves-siim-seg.png
 
 check: $(VENV)/.installed-dev
@@ -54,6 +56,19 @@ format: $(VENV)/.installed-dev
 weights: $(VENV)/.installed
 	$(BIN)/g2d-bench weights
 
+# The documentation as a site in ./site, the leaderboard of the committed records inside; open site/index.html.
+docs: $(VENV)/.installed-docs
+	$(BIN)/g2d-bench leaderboard --results results/phantom --out runs/site-leaderboard
+	$(BIN)/mkdocs build --strict
+
+# Only whether it builds: every page in the navigation, every link and every docstring there.
+docs-check: $(VENV)/.installed-docs
+	$(BIN)/mkdocs build --strict --site-dir runs/docs-check
+
+# Pictures of the site, by a headless Chromium: those that pages show into docs/img, the others into runs/screenshots.
+screenshots: docs
+	$(BIN)/python docs/site/screenshots.py
+
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --wheel
 
@@ -67,6 +82,10 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install -e '.[dev]'
 	touch $(VENV)/.installed $@
+
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install -e '.[docs]'
+	touch $@
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .coverage*

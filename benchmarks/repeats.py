@@ -21,8 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[1] / "g2d_bench"
-LAYOUTS = tuple(itertools.product((1, 2), ("cold", "warm", "apart")))
+PROTOCOLS = Path(__file__).resolve().parents[1] / "tasks" / "protocols"
+LAYOUTS = tuple((jobs, state) for state, jobs in itertools.product(("cold", "warm", "apart"), (1, 2)))
 TASKS = ("rsna-zeroshot", "rsna-ground", "ms-cxr-phrase", "rsna-cls", "rsna-seg", "rsna-det")
 QUICK = {"epochs": 1, "min_steps": 12, "max_steps": 12, "validate_every": 6}
 
@@ -30,7 +30,7 @@ QUICK = {"epochs": 1, "min_steps": 12, "max_steps": 12, "validate_every": 6}
 def quick_protocols(folder: Path) -> Path:
     """Write the shipped protocols with a handful of training steps, as ``quick`` and ``quick-finetune``."""
     for name in ("clean", "clean-finetune"):
-        text = (PACKAGE / "protocols" / f"{name}.toml").read_text()
+        text = (PROTOCOLS / f"{name}.toml").read_text()
         for key, value in QUICK.items():
             text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
         (folder / f"{name.replace('clean', 'quick')}.toml").write_text(text)
@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument("--seed", default="0,1")
     parser.add_argument("--protocol", default="quick")
     parser.add_argument("--phantom", type=Path, help="folder of generated data to share")
+    parser.add_argument("--data-root", type=Path, help="folder of other data, in the place of generated ones")
     given = parser.parse_args()
+    given.data_root = given.data_root and given.data_root.resolve()
     with tempfile.TemporaryDirectory(prefix="g2d-bench-repeats-") as name:
         folder = Path(name)
         phantom = (given.phantom or folder / "phantom").resolve()
@@ -86,7 +88,7 @@ def main() -> None:
                         "-m",
                         "g2d_bench",
                         "run",
-                        "--phantom",
+                        *(("--data-root", str(given.data_root)) if given.data_root else ("--phantom",)),
                         "--protocols-dir",
                         str(protocols),
                     ),

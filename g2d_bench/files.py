@@ -69,17 +69,33 @@ def cannot_write(error: OSError, path: Path) -> CannotWrite:
     return CannotWrite(reason, path)
 
 
-def read_regular(path: Path) -> bytes:
+def read_regular(path: Path, limit: int | None = None) -> bytes:
     """Read a file, and nothing that is none: a pipe would wait for ever, a device never end.
 
+    Args:
+        path: the file; a link to one is one.
+        limit: bytes that it may have, and about as many as are read of a larger one.
+
     Raises:
-        OSError: it is not there, is no file or cannot be read.
+        OSError: it is not there, is no file, is larger (``EFBIG``) or cannot be read.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file", os.fspath(path))
-        return stream.read()
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        raise OSError(code, "is no regular file", os.fspath(path))
+    with os.fdopen(handle, "rb", buffering=0) as stream:
+        if limit is None:
+            return stream.readall()
+        parts, size = [], 0
+        while part := stream.read(min(1 << 24, limit + 1 - size)):
+            parts.append(part)
+            size += len(part)
+    if size > limit:
+        reason = f"is larger than the {limit >> 20} MiB that such a file may have"
+        raise OSError(errno.EFBIG, reason, os.fspath(path))
+    return b"".join(parts)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
-import os
-import stat
 from pathlib import Path
 from typing import Any
 
 from g2d_bench.errors import InputError
+from g2d_bench.files import read_regular
 
 DEEPEST = 24
 """Levels of nesting in a JSON text; a record has four."""
@@ -17,11 +17,8 @@ LARGEST = 1 << 63
 """Whole numbers are smaller."""
 
 
-def read_regular(path: Path, limit: int) -> bytes:
-    """Read a whole file.
-
-    A FIFO would be waited for and a device has no end, so neither is opened for reading; a link to a regular
-    file is one.
+def read_strangers(path: Path, limit: int) -> bytes:
+    """Read a whole file that anybody may have made; see :func:`g2d_bench.files.read_regular`.
 
     Args:
         path: the file.
@@ -31,24 +28,13 @@ def read_regular(path: Path, limit: int) -> bytes:
         InputError: it cannot be read, is no regular file, or is larger.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"cannot be read ({reason})", file=path) from None
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise InputError("is no regular file", file=path)
-    with os.fdopen(handle, "rb", buffering=0) as stream:
-        parts, size = [], 0
-        try:
-            while part := stream.read(min(1 << 24, limit + 1 - size)):
-                parts.append(part)
-                size += len(part)
-        except OSError as error:
-            raise InputError(f"cannot be read ({error.strerror})", file=path) from None
-    if size > limit:
-        raise InputError(f"is larger than the {limit >> 20} MiB that such a file may have", file=path)
-    return b"".join(parts)
+        return read_regular(path, limit)
+    except OSError as error:
+        own = error.errno in (errno.EINVAL, errno.EISDIR, errno.EFBIG)
+        reason = error.strerror if own else f"cannot be read ({error.strerror})"
+        raise InputError(str(reason), file=path) from None
+    except ValueError as error:
+        raise InputError(f"cannot be read ({error})", file=path) from None
 
 
 def parse_json(data: bytes, path: Path) -> Any:

@@ -222,10 +222,11 @@ class Folder:
         protocol: str = "clean",
         images: int = 60,
         noise: int | None = None,
+        shots: int = 0,
         **changes: Any,
     ) -> Found:
         """Write one record with its predictions."""
-        cell = Cell(task=task, fraction=fraction, protocol=protocol, seed=seed, encoder=encoder)
+        cell = Cell(task=task, fraction=fraction, protocol=protocol, seed=seed, encoder=encoder, shots=shots)
         noise = zlib.crc32(encoder.encode()) if noise is None else noise
         predictions = segmentation(quality, images=images, seed=seed, noise=noise)
         version = changes.get("version", "1.0")
@@ -291,43 +292,48 @@ def edit() -> Callable[[Path, Callable[[dict[str, Any]], None]], None]:
 
 
 class Page(HTMLParser):
-    """Reads the tables below each section, the links and all text."""
+    """Reads the tables below each section, the links and all text; ranked groups are articles."""
+
+    EMPTY = ("meta", "line", "circle", "path", "input", "link", "img", "br")
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.sections: dict[str, list[list[str]]] = {}
+        self.groups: list[list[list[str]]] = []
         self.links: list[str] = []
         self.lines: list[dict[str, str | None]] = []
         self.texts: list[str] = []
         self.depth: list[str] = []
-        self._at = ""
+        self._rows: list[list[str]] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         if tag == "section":
-            self._at = given.get("id") or "overview"
-            self.sections.setdefault(self._at, [])
+            self._rows = self.sections.setdefault(given.get("id") or "overview", [])
+        elif tag == "article":
+            self._rows = []
+            self.groups.append(self._rows)
         elif tag == "tr":
-            self.sections[self._at].append([])
+            self._rows.append([])
         elif tag in ("td", "th"):
-            self.sections[self._at][-1].append("")
+            self._rows[-1].append("")
         elif tag == "a":
             self.links.append(given["href"] or "")
-        elif tag == "line":
+        elif tag == "line" and "article" not in self.depth:
             self.lines.append(given)
-        if tag not in ("meta", "line", "circle", "input"):
+        if tag not in self.EMPTY:
             self.depth.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in ("line", "circle"):
+        if tag in self.EMPTY:
             return
         assert self.depth.pop() == tag, "tags close in order"
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
-        if {"td", "th"} & set(self.depth) and "svg" not in self.depth and self.sections.get(self._at):
-            row = self.sections[self._at][-1]
+        if {"td", "th"} & set(self.depth) and "svg" not in self.depth and self._rows:
+            row = self._rows[-1]
             row[-1] = " ".join(f"{row[-1]} {data}".split())
 
     def rows(self, section: str) -> dict[str, list[str]]:

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from g2d_bench.errors import InputError
-from g2d_bench.safe_files import DEEPEST, LARGEST, parse_json, read_regular
+from g2d_bench.safe_files import DEEPEST, LARGEST, parse_json, read_strangers
 
 
 def test_a_file_of_just_the_allowed_size(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x" * (1 << 20))
     (tmp_path / "link").symlink_to(path)
-    assert read_regular(tmp_path / "link", 1 << 20) == path.read_bytes()
+    assert read_strangers(tmp_path / "link", 1 << 20) == path.read_bytes()
     path.write_bytes(b"x" * ((1 << 20) + 1))
     with pytest.raises(InputError, match="is larger than the 1 MiB that such a file may have"):
-        read_regular(path, 1 << 20)
+        read_strangers(path, 1 << 20)
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
         (Path("a\0b"), r"cannot be read \(embedded null byte\)"),
     ):
         with pytest.raises(InputError, match=says):
-            read_regular(path, 100)
+            read_strangers(path, 100)
 
 
 def test_json_as_deep_as_allowed() -> None:

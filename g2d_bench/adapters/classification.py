@@ -109,8 +109,9 @@ def _probe(jobs: Sequence[Job], rule: ClassificationRule) -> list[Outcome]:
     device = encoder.device
     ids = sorted({i for job in jobs for part in (job.data.train, job.data.val, job.data.test) for i in part})
     size = encoder.card.image.size
-    pixels = data.pixels(size)
-    content = pixels_content(data.manifest, size)
+    fit = encoder.card.image.frame
+    pixels = data.pixels(size, fit)
+    content = pixels_content(data.manifest, size, fit=fit)
     features = torch.from_numpy(pooled_features(encoder, pixels.pixels, pixels.rows(ids), content=content))
     features, row = features.to(device), {image: place for place, image in enumerate(ids)}
 
@@ -247,7 +248,7 @@ KIND = Kind(
     expected=scored.expected,
     blind=scored.blind,
     learned=learned,
-    per_label=True,
+    per_label=(LABEL_METRIC,),
     reduced=scored.REDUCED,
     drawn=lambda ordered, fraction, _: sample_fraction(ordered, fraction),
     rule=ClassificationRule,

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from g2d_bench.adapters.base import Job
+from g2d_bench.adapters.base import Job, NotApplicable
 from g2d_bench.adapters.stepwise import ClassificationTraining
 from g2d_bench.cards.protocol import VAL_LOSS
 from g2d_bench.data.cache import pixels_content
@@ -122,8 +122,9 @@ def crops_of(job: Job, rule: ClassificationTraining) -> tuple[Crops, str]:
     """Open the pixels that a rule trains on, and name the content of :attr:`Crops.centres`."""
     size = job.encoder.card.image.size
     side = round(size * CROP_FROM) if rule.crop else size
-    content = pixels_content(job.data.manifest, size, side if rule.crop else None)
-    return Crops(job.data.pixels(side).pixels, size), content
+    fit = job.encoder.card.image.frame
+    content = pixels_content(job.data.manifest, size, side if rule.crop else None, fit)
+    return Crops(job.data.pixels(side, fit).pixels, size), content
 
 
 class Classifier(nn.Module):
@@ -181,6 +182,8 @@ def fine_tune(
         judge: scores probabilities of the validation set; greater is better.
         frozen: train the linear layer alone.
     """
+    if job.encoder.card.embeddings is not None:
+        raise NotApplicable("embeddings are given: there is no encoder to train, and no image to augment")
     device, precision = job.encoder.device, job.encoder.precision
     data, exclusive = job.data, job.task.exclusive
     rule = rule.of(job.task.name, job.data.fraction, job.encoder.card.scale)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.adapters import by_finding
 from g2d_bench.adapters.base import Job, Outcome, settled_one
 from g2d_bench.adapters.heat import ARRAYS, Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
+from g2d_bench.cards.arrays import Rule
 from g2d_bench.cards.kind import Kind
 from g2d_bench.errors import InputError
 
@@ -23,6 +25,8 @@ def run(job: Job) -> Outcome:
     """Ask each positive test image for the finding; validation chooses nothing but the threshold.
 
     The map is the mean over the positive prompts of :meth:`~g2d_bench.encoders.heads.base.Heads.local_map`.
+    A task of one label looks for its mask, one of several for the boxes of each; see
+    :mod:`g2d_bench.adapters.by_finding`.
 
     Returns:
         The task's metrics over the images that show the finding; those of the mean training region, a map
@@ -30,16 +34,16 @@ def run(job: Job) -> Outcome:
 
     Raises:
         NotApplicable: the encoder has no text side.
-        InputError: the card has several labels, or a part of the split shows no finding.
+        InputError: a part of the split shows no finding.
     """
+    if len(job.task.labels) > 1:
+        return by_finding.run(job)
     from g2d_bench.adapters.text_image import TextImage
 
-    both = TextImage.of(job.encoder)
+    both = None if job.encoder.scorer is not None else TextImage.of(job.encoder)
     task, data = job.task, job.data
-    if len(task.labels) != 1:
-        raise InputError("grounding asks for one label", file=f"{task.name}.toml", field="labels")
     assert task.prompts is not None
-    prompts, whose = task.prompts.of(task.labels[0], both.method)
+    prompts, whose = task.prompts.of(task.labels[0], job.encoder.card.objective)
     parts: dict[str, tuple[str, ...]] = {}
     for part, ids in data.split.parts.items():
         parts[part] = tuple(i for i in ids if data.samples[i].labels.get(task.labels[0]) == 1)
@@ -60,7 +64,7 @@ def run(job: Job) -> Outcome:
         {
             "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
             "images": {part: len(ids) for part, ids in parts.items()},
-            "encoder_state": both.state(),
+            "encoder_state": both.state() if both is not None else _by_scorer().state(job),
         },
     )
 
@@ -78,8 +82,17 @@ def _pairs(job: Job, ids: tuple[str, ...], heats: list[Heat]) -> Pairs:
     return Pairs(heats, lambda place: _region(job, ids[place]), letterboxes(job, ids))
 
 
-def _maps(job: Job, both: TextImage, prompts: tuple[str, ...], ids: tuple[str, ...]) -> list[Heat]:
-    """Return the mean over prompts of each image's map, [h, w] in cosines."""
+def _by_scorer() -> Any:
+    from g2d_bench.adapters import by_scorer
+
+    return by_scorer
+
+
+def _maps(job: Job, both: TextImage | None, prompts: tuple[str, ...], ids: tuple[str, ...]) -> list[Heat]:
+    """Return the mean over prompts of each image's map, [h, w]: in cosines, or as a scorer gives them."""
+    if both is None:
+        found: list[Heat] = _by_scorer().heats(job, [(image, prompts) for image in ids])
+        return found
     import torch
 
     from g2d_bench.adapters.text_image import chosen
@@ -99,6 +112,8 @@ def _maps(job: Job, both: TextImage, prompts: tuple[str, ...], ids: tuple[str, .
 
 def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
     """Return ids and truth of the test images that show the finding."""
+    if not data.task.masked:
+        return by_finding.expected(data)
     ids = [name for name in data.test if data.samples[name].labels.get(data.task.labels[0]) == 1]
     masks = data.masks
     return ids, {"true": np.bitwise_count(masks.bits[masks.rows(ids)]).sum(axis=1, dtype=np.int64)}
@@ -112,10 +127,11 @@ KIND = Kind(
     asks=frozenset({"text", "cells"}),
     trained=False,
     trivial=frozenset({"centre-prior"}),
-    arrays=ARRAYS,
+    arrays={**ARRAYS, "category": Rule("U", ("N",))},
     samples="positives",
     truth=("true",),
     expected=expected,
+    per_label=by_finding.LABEL_METRICS,
     prompts=True,
     masks=True,
     cost=0,

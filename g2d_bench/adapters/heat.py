@@ -12,8 +12,16 @@ from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.cards.arrays import REAL, Rule, count
-from g2d_bench.metrics.grounding import THRESHOLDS, choose_map_threshold, read_maps
+from g2d_bench.metrics.grounding import (
+    BELOW_ALL,
+    THRESHOLDS,
+    below_all,
+    choose_map_threshold,
+    read_maps,
+    union_mask,
+)
 from g2d_bench.metrics.registry import measure
+from g2d_bench.readers.base import Box
 from g2d_bench.readers.images import Letterbox
 
 Heat = NDArray[np.float32]
@@ -84,6 +92,17 @@ def letterboxes(job: Job, ids: Iterable[str]) -> list[Letterbox]:
     return [Letterbox.of((int(rows), int(columns)), job.task.eval_size) for rows, columns in sizes]
 
 
+def region(boxes: Sequence[Box], box: Letterbox) -> Mask:
+    """Draw boxes on the evaluation grid [S, S]; one too small to cover a pixel's centre keeps the pixel."""
+    raw = np.array([[one.x, one.y, one.w, one.h] for one in boxes])
+    placed = box.boxes_forward(raw)
+    mask = union_mask([(x, y, w, h) for x, y, w, h in placed.tolist()], (box.size, box.size))
+    if not mask.any():
+        x, y, w, h = placed[0]
+        mask[min(int(y + h / 2), box.size - 1), min(int(x + w / 2), box.size - 1)] = True
+    return mask
+
+
 def mean_region(regions: Iterable[Mask], size: int) -> Heat:
     """Return how often each pixel is inside, [size, size]; zeros where there is no region."""
     total, seen = np.zeros((size, size)), 0
@@ -114,6 +133,7 @@ def judge(
     extra: dict[str, NDArray[Any]],
     references: Callable[[], Blind],
     notes: dict[str, Any],
+    names: tuple[str, ...] = (),
 ) -> Outcome:
     """Score the maps of the test set at the threshold from validation.
 
@@ -124,7 +144,9 @@ def judge(
         extra: arrays to keep beside the reduced maps; ``id`` and ``patient`` at least.
         references: makes the maps of image-blind predictors; asked for the first encoder only.
         notes: facts for the record.
+        names: metrics; those of the task's card if empty.
     """
+    names = names or job.task.metrics
 
     def reduced(val: Pairs, test: Pairs) -> tuple[dict[str, NDArray[Any]], float]:
         threshold = choose_map_threshold(val)
@@ -134,16 +156,18 @@ def judge(
     key = (job.task.digest(job.data.split_name), job.data.manifest.content_hash, job.data.split.hash)
     if key not in _image_blind:
         _image_blind[key] = {
-            name: measure(reduced(val.asked(first), test.asked(second))[0], job.task.metrics)
+            name: measure(reduced(val.asked(first), test.asked(second))[0], names)
             for name, (first, second) in references().items()
         }
     return Outcome(
-        metrics=measure(stored, job.task.metrics),
+        metrics=measure(stored, names),
         references=copy.deepcopy(_image_blind[key]),
-        predictions=stored,
+        # No metric reads them; pictures are drawn from them, and compact copies leave them out.
+        predictions={**stored, "heat": np.stack(list(test.heats)).astype(np.float16)},
         notes={
             **notes,
             "threshold": None if np.isnan(threshold) else threshold,
+            **({BELOW_ALL: why} if (why := below_all(stored)) else {}),
             "map": f"{'x'.join(map(str, test.heats[0].shape))} cells, bilinear to {job.task.eval_size}",
         },
     )

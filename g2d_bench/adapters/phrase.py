@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome, settled_one
-from g2d_bench.adapters.heat import ARRAYS, Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
+from g2d_bench.adapters.heat import ARRAYS, Blind, Heat, Pairs, judge, letterboxes, mean_region, region
 from g2d_bench.cards.arrays import Rule
 from g2d_bench.cards.kind import Kind
 from g2d_bench.errors import InputError
-from g2d_bench.metrics.grounding import union_mask
 from g2d_bench.readers.base import Box, Phrase, Sample
 from g2d_bench.readers.images import Letterbox
 
@@ -48,7 +47,7 @@ def run(job: Job) -> Outcome:
     """
     from g2d_bench.adapters.text_image import TextImage
 
-    both = TextImage.of(job.encoder)
+    both = None if job.encoder.scorer is not None else TextImage.of(job.encoder)
     task, data, size = job.task, job.data, job.task.eval_size
     asked: dict[str, list[Query]] = {}
     for part, ids in data.split.parts.items():
@@ -87,7 +86,7 @@ def run(job: Job) -> Outcome:
         image_blind,
         {
             "phrases": {part: len(found) for part, found in asked.items()},
-            "encoder_state": both.state(),
+            "encoder_state": both.state() if both is not None else _by_scorer().state(job),
         },
     )
 
@@ -109,24 +108,22 @@ def queries(sample: Sample, labels: Sequence[str]) -> list[Query]:
     ]
 
 
-def region(boxes: Sequence[Box], box: Letterbox) -> Mask:
-    """Draw boxes on the evaluation grid [S, S]; one too small to cover a pixel's centre keeps the pixel."""
-    raw = np.array([[one.x, one.y, one.w, one.h] for one in boxes])
-    placed = box.boxes_forward(raw)
-    mask = union_mask([(x, y, w, h) for x, y, w, h in placed.tolist()], (box.size, box.size))
-    if not mask.any():
-        x, y, w, h = placed[0]
-        mask[min(int(y + h / 2), box.size - 1), min(int(x + w / 2), box.size - 1)] = True
-    return mask
-
-
 def _pairs(job: Job, asked: Sequence[Query], heats: list[Heat]) -> Pairs:
     boxes = letterboxes(job, [query.image for query in asked])
     return Pairs(heats, lambda place: region(asked[place].boxes, boxes[place]), boxes)
 
 
-def _maps(job: Job, both: TextImage, asked: Sequence[Query]) -> list[Heat]:
-    """Return the map of each phrase on its image, [h, w] in cosines; every image is embedded once."""
+def _by_scorer() -> Any:
+    from g2d_bench.adapters import by_scorer
+
+    return by_scorer
+
+
+def _maps(job: Job, both: TextImage | None, asked: Sequence[Query]) -> list[Heat]:
+    """Return the map of each phrase on its image, [h, w]: cosines, every image embedded once, or scores."""
+    if both is None:
+        found: list[Heat] = _by_scorer().heats(job, [(query.image, (query.text,)) for query in asked])
+        return found
     import torch
 
     from g2d_bench.adapters.text_image import chosen

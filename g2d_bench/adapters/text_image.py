@@ -74,12 +74,14 @@ class TextImage:
             :func:`~g2d_bench.encoders.embeddings.image_embeddings`.
         """
         size = self.encoder.card.image.size
-        table = job.data.pixels(size)
+        # Cells must lie where the task looks for them: on the whole film.
+        fit = None if cells else self.encoder.card.image.frame
+        table = job.data.pixels(size, fit)
         return image_embeddings(
             self.encoder,
             table.pixels,
             table.rows(ids),
-            content=pixels_content(job.data.manifest, size),
+            content=pixels_content(job.data.manifest, size, fit=fit),
             cells=cells,
         )
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 
+COSINES = "cosine with the mean positive prompt - cosine with the mean negative prompt"
+"""What a score is, in the notes of a record."""
 LABEL_METRIC = "auroc"
 """Metric that a record also keeps per label."""
 
@@ -34,7 +36,7 @@ def run(job: Job) -> Outcome:
     The score of an image for a label is the cosine with the mean positive prompt less the cosine with the
     mean negative one. Prompts are scaled to length one before and after they are averaged (BioViL: Boecking
     et al., ECCV 2022; one prompt of each sort gives CheXzero's order: Tiu et al., 2022). No score depends on
-    other images of the set.
+    other images of the set. A scorer is asked instead, where the encoder has one.
 
     Returns:
         The task's metrics and the AUROC of each label; those of the predictor that knows the training
@@ -45,11 +47,26 @@ def run(job: Job) -> Outcome:
     """
     from g2d_bench.adapters.text_image import TextImage
 
-    both = TextImage.of(job.encoder)
     task, data = job.task, job.data
     assert task.prompts is not None
-    anchors, whose = prompt_vectors(job, both)
-    val, test = (scores(job, both, anchors, ids) for ids in (data.val, data.test))
+    if job.encoder.scorer is not None:
+        from g2d_bench.adapters import by_scorer
+
+        whose = {label: task.prompts.of(label, job.encoder.card.objective)[1] for label in task.labels}
+        val, test = (by_scorer.scores(job, ids) for ids in (data.val, data.test))
+        said: dict[str, Any] = {"score": by_scorer.words(job), "encoder_state": by_scorer.state(job)}
+    else:
+        members = [TextImage.of(encoder) for encoder in (job.encoder, *job.encoder.others)]
+        asked = [prompt_vectors(job, member) for member in members]
+        whose = asked[0][1]
+        val, test = (
+            averaged([scores(job, m, anchors, ids) for m, (anchors, _) in zip(members, asked, strict=True)])
+            for ids in (data.val, data.test)
+        )
+        said = {"score": COSINES, "encoder_state": members[0].state()}
+        if len(members) > 1:
+            words = f"mean over {len(members)} models of the probability of the positive of two prompts"
+            said |= {"score": words, "others": [member.state() for member in members[1:]]}
     names = task.metrics
     if LABEL_METRIC in names and len(task.labels) > 1:
         names = (*names, *(f"{LABEL_METRIC}{PER_LABEL}{label}" for label in task.labels))
@@ -67,12 +84,22 @@ def run(job: Job) -> Outcome:
         references={"prevalence": measure(prevalence(job.data.targets(job.data.split.train), stored), names)},
         predictions=stored,
         notes={
-            "score": "cosine with the mean positive prompt - cosine with the mean negative prompt",
+            **said,
             "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
             "thresholds": {name: None if np.isnan(value) else value for name, value in thresholds.items()},
-            "encoder_state": both.state(),
         },
     )
+
+
+def averaged(tables: list[Values]) -> Values:
+    """Join what the members of an ensemble say: the mean of their probabilities; one alone keeps its score.
+
+    The probability is the softmax over the cosines with the positive and the negative prompt, without a
+    scale, as CheXzero's (Tiu et al., 2022).
+    """
+    if len(tables) == 1:
+        return tables[0]
+    return np.asarray(np.mean([1 / (1 + np.exp(-table)) for table in tables], axis=0))
 
 
 def prompt_vectors(job: Job, both: TextImage) -> tuple[Tensor, dict[str, str]]:
@@ -124,7 +151,7 @@ KIND = Kind(
     expected=scored.expected,
     blind=scored.blind,
     learned=learned,
-    per_label=True,
+    per_label=(LABEL_METRIC,),
     reduced=scored.REDUCED,
     prompts=True,
     cost=0,

@@ -51,6 +51,7 @@ def evaluate(
     spec: ImageSpec | None = None,
     name: str = "",
     fractions: Sequence[float] = (),
+    shots: Sequence[int] = (),
     seeds: int | Sequence[int] = 1,
     protocol: str = "clean",
     results: str | Path | None = None,
@@ -68,6 +69,7 @@ def evaluate(
         spec: what a model in memory takes.
         name: what to call a model in memory; by default its class.
         fractions: shares of the training labels; by default those on the card of the task.
+        shots: numbers of training images per class, in the place of fractions or beside them.
         seeds: how many, or which.
         protocol: name of the protocol.
         results: folder of records; finished cells of a *named* encoder are not run again. By default
@@ -95,6 +97,9 @@ def evaluate(
     for share in fractions:
         if not 0 < share <= 1:
             raise InputError(f"{share!r} is no share above 0 and up to 1", field="fractions")
+    for count in shots:
+        if not 0 < count < 10**6:
+            raise InputError(f"{count!r} is no number of images per class", field="shots")
     if not asked:
         raise InputError("names none; give one or several, or 'all'", field="tasks")
     kept = None if results is not None else tempfile.TemporaryDirectory(prefix="g2d-bench-")
@@ -107,6 +112,7 @@ def evaluate(
             tasks=asked,
             encoders=[called],
             fractions=list(fractions),
+            shots=list(shots),
             seeds=list(wanted),
             protocol=protocol,
             weights=bench.weights,

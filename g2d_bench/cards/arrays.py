@@ -12,6 +12,8 @@ MOST_SAMPLES = 100_000
 """Test samples of one cell, four times as many as the largest test set has; draws of a bootstrap take 8 kB
 for each."""
 MOST_LABELS = 256
+MOST_QUERIES = 4096
+"""Texts or images that ask for images of a class."""
 MOST_BOXES = 1 << 20
 MOST_TRUE_BOXES = 1 << 17
 MOST_VALUES = 1 << 22

@@ -96,3 +96,43 @@ def _numbers(value: object, otherwise: Sequence[float]) -> Sequence[float]:
     items = value if isinstance(value, list | tuple) else ()
     known = [float(item) for item in items if isinstance(item, int | float)]
     return known if len(known) == len(items) == len(otherwise) else otherwise
+
+
+def parameters(card: EncoderCard) -> float | None:
+    """Return about how many millions of weights the image encoder has; None of an unknown architecture.
+
+    Convolutions and linear maps only, without a classifier: norms add less than a percent.
+    """
+    image = card.image
+    resnet = re.fullmatch(r"resnet(\d+)", image.model)
+    vit = re.match(r"(?:vit|deit3?)_([a-z]+)_(?:distilled_)?patch(\d+)", image.model)
+    if resnet and resnet[1] in RESNETS:
+        return _resnet_weights(*RESNETS[resnet[1]], image.options) / 1e6
+    if vit and vit[1] in VITS:
+        width, layers = VITS[vit[1]]
+        width = int(_number(image.options.get("embed_dim"), width))
+        layers = int(_number(image.options.get("depth"), layers))
+        patch = int(_number(image.options.get("patch_size"), int(vit[2])))
+        tokens = (image.size / max(1, patch)) ** 2 + 1
+        return (layers * (12 * width**2 + 13 * width) + (3 * patch**2 + tokens) * width) / 1e6
+    return None
+
+
+def _resnet_weights(bottleneck: bool, blocks: Sequence[int], options: dict[str, Any]) -> float:
+    """Count a ResNet's weights; a deep stem has three small convolutions instead of a large one."""
+    widths = _numbers(options.get("channels"), (64, 128, 256, 512))
+    grow = 4 if bottleneck else 1
+    stem = _number(options.get("stem_width"), widths[0] / 2)
+    total = (
+        9 * stem * (3 + stem + 2 * stem) if "deep" in str(options.get("stem_type", "")) else 147 * widths[0]
+    )
+    before = float(2 * stem if "deep" in str(options.get("stem_type", "")) else widths[0])
+    for width, count in zip(widths, blocks, strict=False):
+        for _ in range(count):
+            if bottleneck:
+                total += before * width + 9 * width * width + grow * width * width
+            else:
+                total += 9 * (before * width + width * width)
+            total += before * grow * width if before != grow * width else 0
+            before = grow * width
+    return total

@@ -32,6 +32,10 @@ def _never(task: Any, protocol: Any) -> bool:
     return False
 
 
+def _no(task: Any) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Reduced:
     """How predictions become small enough for git.
@@ -72,12 +76,15 @@ class Kind:
             :class:`~g2d_bench.data.task_data.TaskData` of a cell.
         blind: trivial predictors that predictions alone tell, from these and the names of metrics: names,
             what each predicts, and those of the metrics that this tells.
+        chance: metrics of trivial predictors that predict nothing, by name, because they are expectations:
+            from predictions and the names of metrics.
         learned: metrics of trivial predictors that need the training images, by name: from the data of a
             cell, what ``expected`` says, names of metrics, and the side of the encoder's input.
-        per_label: whether records hold the main metric of each label beside those of the card.
+        per_label: metrics of which records of several labels hold the value of each label, too.
         reduced: predictions without what no metric can tell apart; see :class:`Reduced`.
         drawn: the fraction of a published protocol, from ids in their order, fraction and seed.
-        prompts: whether tasks ask with prompts of their card.
+        prompts: whether tasks ask with prompts of their card; None where some do.
+        reports: says of a task whether its images need a report; those without one are left out.
         masks: whether masks of the images are read.
         decoder: whether a pre-trained decoder can be transferred.
         bare: whether it cannot for a task under a protocol all the same.
@@ -107,11 +114,13 @@ class Kind:
     shown: Callable[[Predictions], NDArray[np.bool_]] | None = None
     expected: Callable[[Any], tuple[Sequence[str], Arrays]] | None = None
     blind: Callable[[Predictions, Sequence[str]], list[Blind]] | None = None
+    chance: Callable[[Predictions, Sequence[str]], dict[str, dict[str, float]]] | None = None
     learned: Callable[[Any, Arrays, Sequence[str], int], dict[str, dict[str, float]]] | None = None
-    per_label: bool = False
+    per_label: tuple[str, ...] = ()
     reduced: Reduced | None = None
     drawn: Callable[[tuple[str, ...], float, int], tuple[str, ...]] | None = None
-    prompts: bool = False
+    prompts: bool | None = False
+    reports: Callable[[Any], bool] = _no
     masks: bool = False
     decoder: bool = False
     bare: Callable[[Any, Any], bool] = _never

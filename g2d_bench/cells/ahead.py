@@ -35,6 +35,7 @@ def drawn_ahead(
     found: Sequence[Found],
     metrics: Callable[[Record], Sequence[str]] = all_metrics,
     settings: Settings | None = None,
+    more: Sequence[str] = (),
 ) -> T:
     """Make tables twice: first without draws, so that what is refused is refused at once.
 
@@ -45,14 +46,15 @@ def drawn_ahead(
         found: their records, with their files.
         metrics: which of a record's metrics they ask for.
         settings: where the cards are.
+        more: metrics to compute from predictions although the records do not state them.
 
     Raises:
         InputError: see :func:`g2d_bench.cells.verify.require_sound`, and whatever ``make`` refuses.
     """
-    make(Evidence(0))
+    make(Evidence(0, more=more))
     require_sound(found, settings)
     draw_ahead(found, metrics)
-    return make(Evidence())
+    return make(Evidence(more=more))
 
 
 def draw_ahead(found: Sequence[Found], metrics: Callable[[Record], Sequence[str]] = all_metrics) -> None:

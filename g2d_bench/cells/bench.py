@@ -83,14 +83,15 @@ class Bench:
         """
         if cell not in self._resolved:
             task = self.catalogue.tasks[cell.task]
-            _, manifest = opened = self.source.opened(task.dataset)
+            rule = self.catalogue.protocols[cell.protocol]
+            _, manifest = opened = self.source.of_task(task, rule.split)
             found = self._identity(cell, manifest.content_hash)
             key = key_of(found)
             model = self.models.get(cell.card)
             self._resolved[cell] = Resolved(
                 cell,
                 task,
-                self.catalogue.protocols[cell.protocol],
+                rule,
                 self.catalogue.encoders[cell.card],
                 self.settings.checkpoint(cell.card),
                 found["weights"],
@@ -115,7 +116,9 @@ class Bench:
             self.catalogue.protocols[cell.protocol],
             card,
             checkpoint=checkpoint,
-            weights=weights_digest(card, checkpoint, cell.seed) if model is None else model.digest,
+            weights=weights_digest(card, checkpoint, cell.seed, self.catalogue.tasks[cell.task].dataset)
+            if model is None
+            else model.digest,
             content=content,
         )
 
@@ -131,7 +134,7 @@ class Bench:
             key, path = found.key, found.path
         except InputError:
             task = self.catalogue.tasks[cell.task]
-            there = self.source.state(task.dataset)
+            there = self.source.state_of(task)
             key, kind = "", self.source.kind if there == "no" else there
             path = self.store.path(cell, kind=kind, version=task.version, key=key)
         return key, self.store.failure_path(path)

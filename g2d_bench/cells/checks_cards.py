@@ -18,9 +18,6 @@ from g2d_bench.records.recompute import Facts
 from g2d_bench.records.record import Record, key_of
 from g2d_bench.records.signature import Parts, parse_signature
 
-LABEL_METRIC = "auroc"
-"""Metric that records of several labels keep per label, too."""
-
 
 class CardCheck:
     """Holds records against cards.
@@ -89,8 +86,8 @@ class CardCheck:
         problems = []
         if record.kind != task.kind:
             problems.append(f"kind: says {record.kind!r}, the card of {task.name} says {task.kind!r}")
-        if record.data.dataset != task.dataset:
-            problems.append(f"data.dataset: says {record.data.dataset!r}, the card says {task.dataset!r}")
+        if record.data.dataset != task.data_name:
+            problems.append(f"data.dataset: says {record.data.dataset!r}, the card says {task.data_name!r}")
         if facts is not None and facts.labels and facts.labels != task.labels:
             problems.append("predictions: label: other labels than the card's, or in another order")
         protocol = self.protocol(parts, task)
@@ -121,6 +118,9 @@ class CardCheck:
             "data": record.data.hash,
             "numbers": int(parts.numbers),
         }
+        scorer = record.notes.get("scorer")
+        if "text" in KINDS[task.kind].asks and isinstance(scorer, dict):
+            identity["scorer"] = scorer.get("code")
         if key_of(identity) == record.key:
             return [], []
         if encoder is not None and encoder.weights == "none":
@@ -132,8 +132,9 @@ class CardCheck:
 
 def _metrics(record: Record, task: TaskCard) -> list[str]:
     wanted = set(task.metrics)
-    if KINDS[task.kind].per_label and LABEL_METRIC in wanted and len(task.labels) > 1:
-        per_label = {f"{LABEL_METRIC}{PER_LABEL}{label}" for label in task.labels}
+    kept = KINDS[task.kind].per_label
+    if len(task.labels) > 1 and wanted & set(kept):
+        per_label = {f"{name}{PER_LABEL}{label}" for name in kept if name in wanted for label in task.labels}
         # A cell that does not apply has the metrics of the card alone.
         wanted |= per_label if set(record.metrics) - wanted or record.predictions is not None else set()
     lines = [f"metrics.{name}: is missing" for name in sorted(wanted - set(record.metrics))]

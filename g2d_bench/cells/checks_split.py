@@ -77,7 +77,7 @@ class SplitCheck:
             # What is missing or wrong is said of the cards.
             return [], []
         cell = record.cell
-        key = (task.name, protocol.name, record.data.kind, record.data.hash, cell.fraction, cell.seed)
+        key = (task.name, protocol.name, record.data.kind, record.data.hash, *cell.drawn, cell.seed)
         if key not in self._expected:
             self._expected[key] = self._open(record, task, protocol)
         expected = self._expected[key]
@@ -91,6 +91,8 @@ class SplitCheck:
         return problems, undecided
 
     def _open(self, record: Record, task: TaskCard, protocol: Protocol) -> Expected | str:
+        if task.test is not None:
+            return "trained and tested on two data sets, which are not joined for this"
         found = self._dataset(record.data.dataset, record.data.kind)
         if isinstance(found, str):
             return found
@@ -98,7 +100,8 @@ class SplitCheck:
         if manifest.content_hash != record.data.hash:
             return f"the {record.data.kind} data of {dataset.name} here are not those of the record"
         try:
-            data = TaskData(task, protocol, dataset, manifest, record.cell.fraction, record.cell.seed)
+            cell = record.cell
+            data = TaskData(task, protocol, dataset, manifest, cell.fraction, cell.seed, cell.shots)
             arrays = _arrays(task, data)
         except InputError as error:
             return str(error)

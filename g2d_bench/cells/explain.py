@@ -11,7 +11,6 @@ from g2d_bench.cells.checks_cards import CardCheck
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.plain import visible
-from g2d_bench.records.cell import percent
 from g2d_bench.records.record import NOT_APPLICABLE, Record
 from g2d_bench.records.signature import NUMBERS, Parts, parse_signature
 from g2d_bench.records.store import is_place
@@ -80,6 +79,12 @@ def explain_signature(text: str, catalogue: Catalogue) -> Lines:
     yield f"  g2d-bench run {words} --encoder NAME"
 
 
+def signature_words(text: str, catalogue: Catalogue) -> list[tuple[str, str]]:
+    """Return the parts of a signature, each with what it means; none of what is no signature."""
+    parts = parse_signature(text)
+    return [] if parts is None else _parts(parts, catalogue)
+
+
 def _parts(parts: Parts, catalogue: Catalogue) -> list[tuple[str, str]]:
     check = CardCheck(catalogue)
     task = check.task(parts)
@@ -138,10 +143,11 @@ def explain_record(record: Record, where: str, catalogue: Catalogue) -> Lines:
     for name, value in record.metrics.items():
         number = "undefined" if value is None else f"{value:.4f}"
         yield visible(f"  {name} = {number}: {_convention(name)}")
+    drawn = f"{cell.amount} per class" if cell.shots else f"{cell.amount} of the labels"
     what = "GENERATED images" if data.kind == "phantom" else "Real images"
     yield (
-        f"{what} of {data.dataset}: {data.images['train']} to train on ({percent(cell.fraction)} of the "
-        f"labels), {data.images['val']} to choose on, {data.images['test']} to test on."
+        f"{what} of {data.dataset}: {data.images['train']} to train on ({drawn}), "
+        f"{data.images['val']} to choose on, {data.images['test']} to test on."
     )
     yield ""
     yield "Its signature:"
@@ -171,10 +177,8 @@ def _repeat(record: Record, where: str) -> Lines:
     yield f"  The weights have the digest {record.encoder.weights}."
     yield f"  {record.command}"
     yield "To hold the new number against this one, with a tolerance and the versions that changed:"
-    cell = record.cell
-    words = ["--task", cell.task, "--encoder", cell.encoder, "--fraction", f"{cell.fraction!r}"]
-    words += ["--seed", str(cell.seed), "--protocol", cell.protocol]
-    yield visible(f"  g2d-bench compare --to {shlex.quote(str(_folder(where)))} {shlex.join(words)} --run")
+    words = shlex.join(record.cell.options)
+    yield visible(f"  g2d-bench compare --to {shlex.quote(str(_folder(where)))} {words} --run")
 
 
 def _folder(where: str) -> Path:

@@ -18,8 +18,7 @@ def command_of(cell: Cell, settings: Settings, allow_leaks: str = "") -> str:
             config file.
         allow_leaks: the reason with which a leak was overridden.
     """
-    words = ["g2d-bench", "run", "--task", cell.task, "--encoder", cell.encoder]
-    words += ["--fraction", repr(cell.fraction), "--seed", str(cell.seed), "--protocol", cell.protocol]
+    words = ["g2d-bench", "run", *cell.options]
     words += ["--phantom"] if settings.data_root is None else ["--data-root", str(settings.data_root)]
     for option, folders in (
         ("--tasks-dir", settings.task_dirs),
@@ -42,7 +41,8 @@ def call_of(cell: Cell, arguments: str) -> str:
         cell: the cell.
         arguments: those that describe the model.
     """
+    drawn = f"shots=[{cell.shots}]" if cell.shots else f"fractions=[{cell.fraction!r}]"
     return visible(
-        f"gb.evaluate(model, {cell.task!r}, {arguments}, fractions=[{cell.fraction!r}], seeds=[{cell.seed}], "
+        f"gb.evaluate(model, {cell.task!r}, {arguments}, {drawn}, seeds=[{cell.seed}], "
         f"protocol={cell.protocol!r})"
     )

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.protocol import Protocol
+from g2d_bench.cards.scorer import SCORERS
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.encoders.text_folder import needs_folder, text_digest
 from g2d_bench.encoders.weights import weights_file
 from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_code
 from g2d_bench.readers.base import Dataset
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.signature import NUMBERS
@@ -80,13 +82,18 @@ class Resolved:
             InputError: the split leaves a part empty, or its rule is unknown.
         """
         cell = self.cell
-        return TaskData(self.task, self.protocol, self.dataset, self.manifest, cell.fraction, cell.seed)
+        data = TaskData(
+            self.task, self.protocol, self.dataset, self.manifest, cell.fraction, cell.seed, cell.shots
+        )
+        data.blind = self.card.embeddings is not None
+        return data
 
     def fill_caches(self) -> None:
         """Decode what the cell reads, so that several workers find it."""
         data = self.data()
-        data.pixels(self.card.image.size)
-        if KINDS[self.task.kind].masks:
+        where = KINDS[self.task.kind].asks & {"maps", "cells"}
+        data.pixels(self.card.image.size, None if where else self.card.image.frame)
+        if self.task.masked:
             _ = data.masks
 
     def load(self) -> Encoder:
@@ -98,10 +105,26 @@ class Resolved:
         if self.model is not None:
             encoder = self.model.encoder
             return _copied(encoder) if _trains(self.protocol, self.task.kind) else encoder
+        if self.card.embeddings is not None:
+            return self._given()
         from g2d_bench.encoders.load import load_encoder
 
         text = "text" in KINDS[self.task.kind].asks
         return load_encoder(self.card, checkpoint=self.checkpoint, seed=self.cell.seed, text=text)
+
+    def _given(self) -> Encoder:
+        from g2d_bench.encoders.given import load_given
+
+        file = weights_file(self.card, self.checkpoint, self.task.dataset)
+        assert file is not None
+        return load_given(
+            self.card,
+            file,
+            [sample.id for sample in self.manifest.samples],
+            [image for ids in self.data().split.parts.values() for image in ids],
+            dataset=self.task.dataset,
+            content=self.manifest.content_hash,
+        )
 
 
 def _trains(protocol: Protocol, kind: str) -> bool:
@@ -147,6 +170,8 @@ def identity(
     if "text" in KINDS[task.kind].asks and needs_folder(card):
         file = weights_file(card, checkpoint)
         asked = {} if file is None else {"text": text_digest(card, file)}
+    if "text" in KINDS[task.kind].asks and card.scorer:
+        asked["scorer"] = digest_code(SCORERS.module(card.scorer))
     return {
         "cell": cell.as_dict(),
         "task": task.digest(protocol.split),

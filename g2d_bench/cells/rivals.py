@@ -41,7 +41,7 @@ def _others(cell: Cell, bench: Bench) -> list[tuple[Path, str]]:
     here = bench.resolve(cell)
     key, path, card = here.key, here.path, here.card
     others = []
-    for file in sorted(path.parent.glob(f"{cell.fraction:g}-s{cell.seed}-*.json")):
+    for file in sorted(path.parent.glob(f"{cell.stem}-*.json")):
         if file == path:
             continue
         # What is no record will be complained of by whoever reads the folder.

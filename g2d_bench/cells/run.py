@@ -7,15 +7,18 @@ import math
 import shlex
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.kind import KINDS
+from g2d_bench.cards.scorer import SCORERS
 from g2d_bench.cells.bench import Bench, Options
 from g2d_bench.cells.resolve import Resolved
+from g2d_bench.data.crossed import Joined
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_code
 from g2d_bench.plain import visible
 from g2d_bench.processes import cores
 from g2d_bench.provenance import (
@@ -28,9 +31,13 @@ from g2d_bench.provenance import (
     versions,
 )
 from g2d_bench.records.cell import Cell
+from g2d_bench.records.groups import group_arrays
 from g2d_bench.records.record import (
     NOT_APPLICABLE,
+    SHARED,
     SPLIT_DEFECTS,
+    TESTED_ON,
+    TRAINED_ON,
     WHY_UNDEFINED,
     DataPart,
     EncoderPart,
@@ -41,6 +48,8 @@ from g2d_bench.records.signature import signature
 from g2d_bench.records.store import Store
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from g2d_bench.adapters.base import Outcome
 
 
@@ -130,7 +139,7 @@ def run_cells(cells: Sequence[Resolved], store: Store, options: Options) -> list
         Measured(data, *why, outcome) for data, why, outcome in zip(opened, leaks, outcomes, strict=True)
     ]
     return [
-        store.save(cell.path, _record(cell, own, shared), own.outcome.predictions)
+        store.save(cell.path, _record(cell, own, shared), with_groups(own.outcome.predictions, own.data))
         for cell, own in zip(cells, measured, strict=True)
     ]
 
@@ -170,7 +179,7 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
         kind=cell.task.kind,
         cell=cell.cell,
         data=DataPart(
-            dataset=cell.task.dataset,
+            dataset=cell.task.data_name,
             kind="phantom" if manifest.kind == "phantom" else "real",
             hash=manifest.content_hash,
             split_hash=data.split.hash,
@@ -188,13 +197,17 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
             title=cell.card.title,
             scale=cell.card.scale,
             pretraining=cell.card.seen,
+            form=cell.card.form,
         ),
         metrics=_finite(outcome.metrics),
         references={name: _finite(values) for name, values in outcome.references.items()},
         notes=_json(outcome.notes)
         | (dict(cell.model.notes) if cell.model is not None else {})
+        | form_notes(cell.card)
         | together
         | ({SPLIT_DEFECTS: list(defects)} if defects else {})
+        | crossed_notes(data)
+        | ({"fewer_than_shots": data.short} if data.short else {})
         | undefined_notes(outcome, data),
         versions=versions(),
         commit=commit(),
@@ -204,6 +217,33 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
         command=cell.command + visible(override),
         created=now(),
     )
+
+
+def with_groups(predictions: dict[str, NDArray[Any]], data: TaskData) -> dict[str, NDArray[Any]]:
+    """Add to which groups of patients the samples belong, as far as the data set tells; see `table --by`."""
+    ids = predictions["id"].tolist() if "id" in predictions else []
+    if not ids or any(name not in data.samples for name in ids):
+        return predictions  # Somebody's own adapter may number its samples otherwise.
+    return predictions | group_arrays([data.samples[name].meta for name in ids])
+
+
+def crossed_notes(data: TaskData) -> dict[str, Any]:
+    """Return what the record of a cell that is tested elsewhere says of its two data sets."""
+    if not isinstance(data.dataset, Joined):
+        return {}
+    joined = data.dataset
+    notes: dict[str, Any] = {TRAINED_ON: asdict(joined.training), TESTED_ON: joined.tested_on}
+    return notes | ({SHARED: joined.left_out} if joined.left_out else {})
+
+
+def form_notes(card: EncoderCard) -> dict[str, Any]:
+    """Name what measured in the place of an encoder whose weights are here."""
+    if card.embeddings is not None:
+        return {"embeddings": {"self_reported": True, "spec": card.embeddings.spec}}
+    if not card.scorer:
+        return {}
+    module = SCORERS.module(card.scorer)
+    return {"scorer": {"name": card.scorer, "module": module, "code": digest_code(module)}}
 
 
 def undefined_notes(outcome: Outcome, data: TaskData) -> dict[str, Any]:

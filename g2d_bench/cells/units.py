@@ -13,7 +13,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.files import MACHINE, CannotWrite, machine_error
 from g2d_bench.locks import Lease
 from g2d_bench.progress import tell
-from g2d_bench.records.cell import Cell, percent
+from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Failure, Record
 
 Done = Sequence[Outcome] | None
@@ -44,7 +44,7 @@ def units(cells: Sequence[Cell], bench: Bench) -> list[Unit]:
 def name_of(unit: Unit) -> str:
     """Name a unit in a line of progress."""
     first = unit[0]
-    alone = f" · {percent(first.fraction)} · seed {first.seed}" if len(unit) == 1 else ""
+    alone = f" · {first.amount} · seed {first.seed}" if len(unit) == 1 else ""
     return f"{first.task} · {first.encoder}{alone}"
 
 

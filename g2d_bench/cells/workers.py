@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +55,7 @@ def execute(
     jobs: int | None = None,
     forecast: Forecast | None = None,
     executor: Executor | None = None,
+    watch: Callable[[Record], None] | None = None,
 ) -> Report:
     """Run what is missing of ``cells``.
 
@@ -64,6 +65,7 @@ def execute(
         jobs: processes on this machine; by default one per core, and one where a GPU is used.
         forecast: what is known of how long cells take; what is found or finished here is added.
         executor: where units are run; by default on this machine.
+        watch: is told every record as soon as it is made, here or by another run.
 
     Returns:
         All records and failures. A failure leaves a failure record and does not stop the others.
@@ -100,6 +102,8 @@ def execute(
             outcome = out.outcome if isinstance(out, Elsewhere) else out
             found[cell] = outcome
             countdown.take(cell, outcome)
+            if watch is not None and isinstance(outcome, Record):
+                watch(outcome)
             # The one thing that went wrong is said at the end, once.
             if len(cells) > 1 or isinstance(outcome, Record) or not outcome.bad_input:
                 _say(cell, outcome, str(countdown), elsewhere=outcome is not out)

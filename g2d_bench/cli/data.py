@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from g2d_bench.cli.import_films import data_import
 from g2d_bench.cli.options import JOBS, PATH, SEED, bench, settings_options
 from g2d_bench.errors import InputError
 
@@ -21,9 +22,16 @@ _tables_option = click.option(
 )
 
 
+# As a literal, so that importing this module reads no generator; a test compares it with the source.
+SHORTCUTS = ("view", "tube")
+
+
 @click.group()
 def data() -> None:
     """Generate, look at and check data."""
+
+
+data.add_command(data_import)
 
 
 @data.command("phantom")
@@ -33,6 +41,11 @@ def data() -> None:
 @click.option("--size", type=click.IntRange(64, 1024), help="Pixels per side.  [default: 256]")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--workers", type=JOBS, help="Processes; the bytes do not depend on it.")
+@click.option(
+    "--shortcut",
+    type=click.Choice(SHORTCUTS),
+    help="Let view or chest tube give the target away; with --out, to be read by --data-root.",
+)
 @click.option("--sheet", type=PATH, help="Only draw a sheet of 16 examples into this PNG.")
 def data_phantom(
     datasets: tuple[str, ...],
@@ -41,6 +54,7 @@ def data_phantom(
     size: int | None,
     seed: int,
     workers: int | None,
+    shortcut: str | None,
     sheet: Path | None,
 ) -> None:
     """Generate radiographs in the raw layout of public data sets (default: all of them)."""
@@ -55,11 +69,21 @@ def data_phantom(
         return
     from g2d_bench.phantom import ensure
 
+    if shortcut and out is None:
+        raise InputError(
+            "needs --out: `run` takes what lies in the cache for films without one", field="--shortcut"
+        )
     for name in datasets:
         dataset_class(name)
     for name in datasets or dataset_names():
         folder = ensure(
-            name, root=out or Settings().phantom_root, count=count, size=size, seed=seed, workers=workers
+            name,
+            root=out or Settings().phantom_root,
+            count=count,
+            size=size,
+            seed=seed,
+            workers=workers,
+            shortcut=shortcut or "",
         )
         click.echo(f"{name}: {folder}")
 
@@ -150,6 +174,7 @@ def data_prepare(
 @data.command("split")
 @click.argument("task")
 @click.option("--fraction", default="1", show_default=True, help="Share of the training labels: 0.01 or 1%.")
+@click.option("--shots", type=click.IntRange(1), help="Images per class, in the place of a fraction.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--protocol", default="clean", show_default=True, help="Protocol, which names the split.")
 @click.option("--out", type=PATH, help="Write into this .csv or .csv.gz instead.")
@@ -158,6 +183,7 @@ def data_prepare(
 def data_split(
     task: str,
     fraction: str,
+    shots: int | None,
     seed: int,
     protocol: str,
     out: Path | None,
@@ -178,8 +204,13 @@ def data_split(
         _check_out(out)
     opened = bench(given)
     card, rules = opened.catalogue.tasks[task], opened.catalogue.protocols[protocol]
-    dataset, manifest = open_data(opened.source, card.dataset, tables)
-    cell = TaskData(card, rules, dataset, manifest, share, seed)
+    if card.test is not None and not tables:
+        dataset, manifest = opened.source.of_task(card, rules.split)
+    else:
+        dataset, manifest = open_data(opened.source, card.dataset, tables)
+    if shots and rules.draw == "published":
+        raise InputError(f"protocol {protocol!r} draws images as published, by fractions", field="--shots")
+    cell = TaskData(card, rules, dataset, manifest, share, seed, shots or 0)
     parts = {"train": cell.train, "val": cell.val, "test": cell.test}
     if out is None:
         click.echo(split_csv(parts), nl=False)
@@ -189,7 +220,7 @@ def data_split(
     where = f"wrote {out}: " if out else ""
     click.echo(
         f"{where}{task} ({manifest.kind} {card.dataset}), split {rules.split}#{cell.split.hash[:8]}, "
-        f"{share:.3g} of train, seed {seed}: {', '.join(sizes)}",
+        f"{f'{shots} per class' if shots else f'{share:.3g}'} of train, seed {seed}: {', '.join(sizes)}",
         err=True,
     )
 

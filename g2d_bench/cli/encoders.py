@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from g2d_bench.cli.options import PATH, SEED
+from g2d_bench.cli.options import PATH, SEED, bench, settings_options
 from g2d_bench.errors import InputError
 
 
@@ -104,6 +106,85 @@ def doctor(name: str, checkpoint: Path | None, encoder_dirs: tuple[Path, ...], s
     click.echo(render(report))
     if not report.ok:
         sys.exit(1)
+
+
+@click.command("add-encoder")
+@click.argument("source", metavar="FILE|FOLDER|HUB_NAME")
+@click.option("--name", default="", help="Of the encoder.  [default: after the file]")
+@click.option("--out", type=PATH, help="Folder for the card.  [default: beside the file]")
+def add_encoder(source: str, name: str, out: Path | None) -> None:
+    """Draft a card from a weights file, a folder or a repository of the hub, then run `doctor` on it.
+
+    The card says on its first lines what the file could not tell; fill that in. Exit 1 if the weights do not
+    load as drafted. Example: g2d-bench add-encoder ~/Downloads/my-clip.pth --out encoders
+    """
+    from g2d_bench.api.model import slug
+    from g2d_bench.cards.encoder import HUB, NAME, EncoderCard
+    from g2d_bench.cards.io import load_card
+    from g2d_bench.encoders.doctor import diagnose, render
+    from g2d_bench.encoders.draft import card_text, draft
+    from g2d_bench.encoders.draft_folder import draft_folder, fetch_configs, weights_in
+    from g2d_bench.files import write_atomically
+
+    path = Path(source).expanduser()
+    on_hub = not path.exists() and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source.removeprefix(HUB)) is not None
+    if on_hub:
+        stem, file = source.removeprefix(HUB), None
+        made, weights = draft_folder(fetch_configs(stem)), f"{HUB}{stem}:model.safetensors"
+        folder = out or Path()
+    elif path.is_dir():
+        made, file, stem = draft_folder(path), weights_in(path), path.resolve().name
+        folder = out or path
+        beside = file is not None and folder.resolve() == path.resolve() and file.suffix == ".safetensors"
+        weights = file.name if beside and file is not None else ""
+    else:
+        made, file, stem = draft(path), path, path.name.split(".")[0]
+        folder = out or path.parent
+        beside = folder.resolve() == path.parent.resolve() and path.suffix == ".safetensors"
+        weights = path.name if beside else ""
+    wanted = name or slug(stem.rpartition("/")[2])
+    if not re.fullmatch(NAME, wanted):
+        raise InputError(f"{wanted!r} is no name of an encoder; write one like my-clip.r50", field="--name")
+    if not folder.is_dir():
+        raise InputError("no such folder", file=folder, field="--out")
+    card_file = folder / f"{wanted}.toml"
+    if card_file.exists():
+        raise InputError("is there already; give another --name", file=card_file)
+    write_atomically(card_file, card_text(made, stem, weights).encode())
+    click.echo(f"wrote {card_file}")
+    for ask in made.asks:
+        click.echo(f"  could not know: {ask}")
+    if not made.model:
+        raise InputError("which model it is must be filled in before anything can be loaded", file=card_file)
+    given = "" if weights else f" --checkpoint {file}"
+    click.echo(f"g2d-bench doctor --encoder {wanted} --encoders-dir {folder}{given}")
+    card: EncoderCard = load_card(card_file, EncoderCard)
+    report = diagnose(card, None if weights else file)
+    click.echo(render(report))
+    if not report.ok:
+        sys.exit(1)
+
+
+@click.command("export-images")
+@click.argument("task")
+@click.option("--out", type=PATH, required=True, help="New folder to write.")
+@click.option("--size", type=click.IntRange(32, 4096), help="Side of squares.  [default: films as they are]")
+@click.option("--protocol", default="clean", show_default=True, help="Protocol, which names the split.")
+@settings_options
+def export_images(task: str, out: Path, size: int | None, protocol: str, **given: Any) -> None:
+    """Write the images of a task as PNG, with their ids and the prompts, to embed them elsewhere.
+
+    ids.csv says which file is which image and part; a file of embeddings holds these ids.
+    Example: g2d-bench export-images rsna-zeroshot --out rsna
+    """
+    from g2d_bench.data.export_images import export_images as export
+
+    opened = bench(given)
+    card = opened.catalogue.tasks[task]
+    dataset, manifest = opened.source.opened(card.dataset)
+    made = export(card, opened.catalogue.protocols[protocol], dataset, manifest, out, size=size)
+    texts = f", {made['texts']} texts" if made["texts"] else ""
+    click.echo(f"wrote {out}: {made['images']} images of {card.dataset} ({made['kind']}){texts}")
 
 
 def _changes(texts: tuple[str, ...]) -> dict[str, object]:

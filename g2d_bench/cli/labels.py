@@ -9,7 +9,7 @@ from g2d_bench.cards.catalogue import Catalogue
 SAME = {"Effusion": "Pleural Effusion"}
 """Names of one finding in different data sets."""
 
-NO_DISEASE = ("Foreign object", "Left Lung", "Lung", "No Finding", "Normal", "Right Lung")
+NO_DISEASE = ("Foreign object", "Heart", "Left Lung", "Lung", "No Finding", "Normal", "Right Lung")
 """Labels that name an absence, an organ or a thing."""
 
 PAPER = "G2D, NeurIPS 2024"

@@ -31,25 +31,14 @@ def listing(what: str, bench: Bench) -> list[Row]:
                 "task": card.name,
                 "version": card.version,
                 "kind": card.kind,
-                "data set": card.dataset,
+                "data set": card.data_name,
                 "main metric": card.main,
                 "title": card.title,
             }
             for card in catalogue.tasks
         ]
     if what == "encoders":
-        return [
-            {
-                "encoder": card.name,
-                "scale": card.scale,
-                "pre-trained on": "" if card.seen is None else " + ".join(card.seen) or "nothing",
-                "usable": "yes" if usable else "no",
-                "title": card.title,
-                "why not": reason,
-            }
-            for card in catalogue.encoders
-            for usable, reason in [bench.weights(card)]
-        ]
+        return encoder_rows(bench)
     if what == "protocols":
         return [
             {"protocol": card.name, "version": card.version, "title": card.title}
@@ -58,6 +47,28 @@ def listing(what: str, bench: Bench) -> list[Row]:
     if what == "labels":
         return label_rows(catalogue)
     return data_rows(bench)
+
+
+def encoder_rows(bench: Bench) -> list[Row]:
+    """Return one row per encoder, those that run here first; the last column says what the others lack."""
+    from g2d_bench.encoders.wanting import wanting
+
+    rows = []
+    for card in bench.catalogue.encoders:
+        usable, missing = (True, "")
+        if card.name not in bench.models:
+            usable, missing = wanting(card, bench.settings.checkpoint(card.name))
+        rows.append(
+            {
+                "encoder": card.name,
+                "scale": card.scale,
+                "pre-trained on": "" if card.seen is None else " + ".join(card.seen) or "nothing",
+                "usable": "yes" if usable else "no",
+                "title": card.title,
+                "what is missing, and where it is": missing,
+            }
+        )
+    return sorted(rows, key=lambda row: row["usable"] == "no")
 
 
 def data_rows(bench: Bench) -> list[Row]:
@@ -181,8 +192,8 @@ def plan_lines(
     """Yield a line per cell with its state, and a summary with the time of work that is left to expect."""
     todo, expected, unknown, rough = 0, 0.0, 0, 0
     for cell in cells:
-        name = bench.catalogue.tasks[cell.task].dataset
-        there = bench.source.state(name) != "no"
+        task = bench.catalogue.tasks[cell.task]
+        name, there = task.data_name, bench.source.state_of(task) != "no"
         done = there and bench.finished(cell) is not None
         seconds = forecast.seconds(cell)
         scaled = seconds is not None and not forecast.timed(cell)

@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from g2d_bench import __version__
+from g2d_bench.cli import claim as cli_claim
+from g2d_bench.cli import compare as cli_compare
 from g2d_bench.cli import data as cli_data
 from g2d_bench.cli import encoders as cli_encoders
 from g2d_bench.cli import explain as cli_explain
+from g2d_bench.cli import export as cli_export
+from g2d_bench.cli import figure as cli_figure
 from g2d_bench.cli import leaderboard as cli_leaderboard
 from g2d_bench.cli import reference as cli_reference
 from g2d_bench.cli import report as cli_report
+from g2d_bench.cli import submit as cli_submit
 from g2d_bench.cli.options import (
     EXECUTOR,
     JOBS,
@@ -25,14 +30,18 @@ from g2d_bench.cli.options import (
     options,
     seeds,
     settings_options,
+    shots,
     split,
 )
+from g2d_bench.cli.records import row_order
+from g2d_bench.cli.track import end_watch, track_options, watching
 
 if TYPE_CHECKING:
     from g2d_bench.cells.bench import Bench
     from g2d_bench.cells.plan import Skipped
     from g2d_bench.records.cell import Cell
     from g2d_bench.records.record import Record
+    from g2d_bench.report.trackers.watch import Watch
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,6 +77,12 @@ _grid_options = options(
         help="Share of the labels: 0.01 or 1%.  [default: those of the task]",
     ),
     click.option(
+        "--shots",
+        multiple=True,
+        callback=shots,
+        help="Training images per class: 1,4,16; in the place of fractions, or beside them.",
+    ),
+    click.option(
         "--seed",
         "seeds",
         multiple=True,
@@ -88,6 +103,7 @@ def _cells(opened: Bench, given: dict[str, Any]) -> tuple[list[Cell], list[Skipp
         tasks=given["tasks"],
         encoders=given["encoders"],
         fractions=given["fractions"],
+        shots=given["shots"],
         seeds=given["seeds"],
         protocol=given["protocol"],
         weights=opened.weights,
@@ -109,6 +125,7 @@ def _cells(opened: Bench, given: dict[str, Any]) -> tuple[list[Cell], list[Skipp
     default="",
     help="Run in spite of a leak; the reason goes into the record.",
 )
+@track_options
 def run(force: bool, dry_run: bool, jobs: int | None, executor: str, allow_leaks: str, **given: Any) -> None:
     """Run a task with encoders at label fractions and print the table.
 
@@ -124,18 +141,18 @@ def run(force: bool, dry_run: bool, jobs: int | None, executor: str, allow_leaks
     from g2d_bench.cells.rivals import rivals
     from g2d_bench.cells.workers import Stopped, execute
 
-    where = EXECUTORS[executor](Wishes(jobs))
+    where, watch = EXECUTORS[executor](Wishes(jobs)), watching(opened, given)
     for left in skipped:
         click.echo(f"left out: {left.name}: {left.reason}", err=True)
     for line in rivals(cells, opened):
         click.echo(line, err=True)
     try:
-        report = execute(cells, opened, executor=where)
+        report = execute(cells, opened, executor=where, watch=watch.cell)
     except Stopped as stop:
         # What is finished is shown all the same.
-        _print_tables(opened, stop.report.records)
+        _print_tables(opened, stop.report.records, watch)
         raise
-    _print_tables(opened, report.records)
+    _print_tables(opened, report.records, watch)
     if report.reused:
         click.echo(
             f"\n{report.reused} of {len(cells)} cells were finished before (run with --force to repeat them)."
@@ -190,8 +207,9 @@ def show(name: str, as_json: bool, **given: Any) -> None:
     click.echo(json.dumps(card, indent=1, ensure_ascii=False) if as_json else render_description(card))
 
 
-def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
+def _print_tables(opened: Bench, records: Sequence[Record], watch: Watch) -> None:
     from g2d_bench.records.selection import Found
+    from g2d_bench.report.drops import drop_tables
     from g2d_bench.report.formats.render import render
     from g2d_bench.report.table import blocks
 
@@ -202,7 +220,14 @@ def _print_tables(opened: Bench, records: Sequence[Record]) -> None:
         for cell in (record.cell for record in records)
     }
     if found:
-        click.echo(render(blocks(found, cli_report.row_order(found), metrics=metrics)))
+        order = row_order(found)
+        main = {
+            pair: protocols[pair[1]].view(tasks[pair[0]]).main
+            for pair in {(one.cell.task, one.cell.protocol) for one in found}
+        }
+        made = [*blocks(found, order, metrics=metrics), *drop_tables(found, order, main=main)]
+        click.echo(render(made))
+        end_watch(watch, opened, found, made)
 
 
 def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]) -> None:
@@ -214,16 +239,20 @@ def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]
     for line in plan_lines(opened, cells, skipped, forecast):
         click.echo(line)
     # What is not generated yet has no key.
-    there = [c for c in cells if opened.source.state(opened.catalogue.tasks[c.task].dataset) != "no"]
+    there = [c for c in cells if opened.source.state_of(opened.catalogue.tasks[c.task]) != "no"]
     for line in rivals(there, opened):
         click.echo(line, err=True)
 
 
 for command in (
-    *(cli_report.table, cli_report.compare, cli_report.verify, cli_report.figure, cli_report.compact),
+    *(cli_report.table, cli_compare.compare, cli_report.verify, cli_figure.figure, cli_report.compact),
+    cli_report.report,
+    *(cli_submit.submit, cli_submit.review, cli_export.export),
     cli_explain.explain,
     cli_leaderboard.leaderboard,
+    cli_claim.claim,
     cli_data.data,
     *(cli_encoders.pretrain, cli_encoders.weights, cli_encoders.doctor, cli_reference.reference),
+    *(cli_encoders.add_encoder, cli_encoders.export_images),
 ):
     main.add_command(command)

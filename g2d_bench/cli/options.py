@@ -80,7 +80,21 @@ def _executors() -> Sequence[str]:
     return EXECUTORS.names
 
 
+def _exports() -> Sequence[str]:
+    from g2d_bench.report.exports import EXPORTS
+
+    return EXPORTS.names
+
+
+def _trackers() -> Sequence[str]:
+    from g2d_bench.report.trackers import TRACKERS
+
+    return TRACKERS.names
+
+
 FORMAT = Named(_formats)
+TRACKER = Named(_trackers)
+EXPORT = Named(_exports)
 EXECUTOR = Named(_executors)
 
 
@@ -144,6 +158,15 @@ def fractions(ctx: click.Context, param: click.Parameter, values: Sequence[str])
     from g2d_bench.data.splits import parse_fraction
 
     return tuple(parse_fraction(text) for text in split(ctx, param, values))
+
+
+def shots(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[int, ...]:
+    """Read ``1,4,16``."""
+    found = split(ctx, param, values)
+    for text in found:
+        if not re.fullmatch(r"[1-9][0-9]{0,5}", text):
+            raise InputError(f"{text[:40]!r} is no number of images per class; write 1,4,16", field="--shots")
+    return tuple(dict.fromkeys(int(text) for text in found))
 
 
 def seeds(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[int, ...]:
@@ -244,10 +267,17 @@ filter_options = options(
     click.option("--task", "tasks", multiple=True, callback=split, help="Only these tasks."),
     click.option("--encoder", "encoders", multiple=True, callback=split, help="Only these encoders."),
     click.option("--fraction", "fractions", multiple=True, callback=fractions, help="Only these fractions."),
+    click.option("--shots", multiple=True, callback=shots, help="Only these numbers of images per class."),
     click.option("--seed", "seeds", multiple=True, callback=seeds, help="Only these seeds: 0, 0,1,2 or 0-4."),
     click.option("--protocol", "protocols", multiple=True, callback=split, help="Only these protocols."),
 )
 """Which records of a folder; :func:`g2d_bench.records.selection.Filter` takes them."""
+hide_option = click.option(
+    "--hide-contaminated",
+    "hide",
+    is_flag=True,
+    help="Leave out cells whose encoder saw the data set in its pre-training.",
+)
 
 
 def settings(given: dict[str, Any]) -> Settings:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from g2d_bench.errors import InputError
+
 if TYPE_CHECKING:
     from g2d_bench.records.selection import Filter, Found
     from g2d_bench.report.model import Table
@@ -33,6 +35,46 @@ def tell_left_out(everything: Sequence[Found], wanted: Filter, roots: Sequence[P
         click.echo(
             f"not here, since they failed when they were run: {len(failed)} cells ({first} ...)", err=True
         )
+
+
+def asked_metrics(
+    found: Sequence[Found], names: Sequence[str]
+) -> tuple[list[Found], dict[str, Sequence[str]]]:
+    """Choose the records that have some metrics, stated or to be computed, and say whose do not.
+
+    Args:
+        found: records, with their files.
+        names: of metrics, labels included; none stands for all that each record states.
+
+    Returns:
+        The records of tasks that have one, and per task which: a task that has none is named on stderr.
+
+    Raises:
+        InputError: a name is unknown, or no record has any.
+    """
+    from g2d_bench.metrics.registry import metric_spec
+    from g2d_bench.records.evidence import Evidence
+
+    if not names:
+        return list(found), {}
+    for name in names:
+        metric_spec(name)
+    evidence = Evidence(0, more=names)
+    columns: dict[str, Sequence[str]] = {}
+    whys: dict[str, str] = {}
+    for task in dict.fromkeys(one.cell.task for one in found):
+        mine = [one for one in found if one.cell.task == task]
+        # Records of one task keep the same arrays, but for those to which it does not apply.
+        there = [n for n in names if any(evidence.value(one, n) is not None for one in mine)]
+        if there:
+            columns[task] = there
+        whys |= {f"{task} has no {n}": evidence.error(mine[0], n) for n in names if n not in there}
+    lines = [f"{what}{f': {why}' if why else ''}" for what, why in whys.items()]
+    if not columns:
+        raise InputError(lines[0] if lines else "no record has it", field="--metric")
+    for line in lines:
+        click.echo(line, err=True)
+    return [one for one in found if one.cell.task in columns], columns
 
 
 def tell_other_protocols(found: Sequence[Found], paper: str, protocols: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from g2d_bench.cards.kind import KINDS
+from g2d_bench.cards.pretraining import sight
 from g2d_bench.data.audit_facts import RELEASE, Audit, DatasetAudit, PartFacts, SharedFacts, SplitAudit
 from g2d_bench.data.crossings import crossings
 from g2d_bench.data.divide import OFFICIAL, apply_rule, divide, leak_pixels, positive_ids, usable
@@ -46,7 +47,7 @@ def audit(source: Source, catalogue: Catalogue, names: Sequence[str], tables: Se
     keys: dict[str, frozenset[str]] = {}
     for name, tasks in track(wanted.items(), "auditing", unit="set"):
         dataset, manifest = open_data(source, name, tables)
-        result.datasets.append(_dataset(dataset, manifest))
+        result.datasets.append(replace(_dataset(dataset, manifest), seen_by=_seen_by(catalogue, dataset)))
         found = list(_splits(dataset, manifest, tasks))
         result.splits += [one for one, _ in found]
         made += [(one, split) for one, split in found if split is not None]
@@ -71,21 +72,27 @@ def _wanted(
     source: Source, catalogue: Catalogue, names: Sequence[str], tables: Sequence[Path]
 ) -> dict[str, list[TaskCard]]:
     """Return the tasks to audit by data set."""
-    tasks = list(catalogue.tasks)
+    own = [task for task in catalogue.tasks if task.test is None]
     if not names:
         there = [name for name in dataset_names() if _there(source, name, tables)]
         if not there:
             where = tables[0] if tables else source.root or source.phantom
             hint = "a data root has one folder per data set" if tables or source.root else "name one"
             raise InputError(f"no data set is here; {hint} ({', '.join(dataset_names())})", file=where)
-        return {name: [task for task in tasks if task.dataset == name] for name in there}
+        return {name: [task for task in own if task.dataset == name] for name in there}
     wanted: dict[str, list[TaskCard]] = {}
     for name in names:
         if name in dataset_names():
-            chosen = [task for task in tasks if task.dataset == name]
+            chosen = [task for task in own if task.dataset == name]
             wanted.setdefault(name, [])
         elif name in catalogue.tasks.names:
-            chosen = [catalogue.tasks[name]]
+            card = catalogue.tasks[name]
+            if card.test is not None:
+                both = f"{card.dataset} and {card.test.dataset}"
+                raise InputError(
+                    f"{name} has two data sets, which `run` holds against each other; audit {both}"
+                )
+            chosen = [card]
         else:
             known = [*dataset_names(), *catalogue.tasks.names]
             raise InputError(f"unknown data set or task {name!r}; {did_you_mean(name, known)}")
@@ -116,6 +123,12 @@ def _dataset(dataset: Dataset, manifest: Manifest) -> DatasetAudit:
         boxes=sum(len(sample.boxes) for sample in manifest.samples),
         boxed=sum(bool(sample.boxes) for sample in manifest.samples),
     )
+
+
+def _seen_by(catalogue: Catalogue, dataset: Dataset) -> dict[str, str]:
+    """Return encoder to what its pre-training saw of a data set, by its card."""
+    saw = {card.name: sight(card.seen, dataset.name, dataset.kind) for card in catalogue.encoders}
+    return {name: what for name, what in saw.items() if what}
 
 
 def _splits(

@@ -96,7 +96,7 @@ class SplitAudit:
 
 @dataclass(frozen=True)
 class DatasetAudit:
-    """What was read of a data set."""
+    """What was read of a data set; ``seen_by`` is encoder to what its pre-training saw of it."""
 
     name: str
     kind: str
@@ -106,6 +106,7 @@ class DatasetAudit:
     patients: int
     boxes: int
     boxed: int
+    seen_by: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ def render_audit(audit: Audit) -> Iterator[str]:
     """Yield the lines of a report."""
     for dataset in audit.datasets:
         yield _dataset(dataset)
+        for what in sorted(set(dataset.seen_by.values())):
+            names = ", ".join(name for name, saw in dataset.seen_by.items() if saw == what)
+            yield f"  {'images and labels' if what == 'labels' else what} seen in pre-training by {names}"
         for one in audit.splits:
             if one.dataset == dataset.name:
                 yield from (f"  {line}" for line in _split(one))

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,24 +21,28 @@ from g2d_bench.kept import begin_table, finish_table, open_table, table_size
 from g2d_bench.locks import alone
 from g2d_bench.paths import cache_dir
 from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.fit import Fit
 from g2d_bench.readers.images import DECODE_VERSION, GEOMETRY_VERSION, Letterbox
 
 
-def pixels_content(manifest: Manifest, size: int, cut_from: int | None = None) -> str:
+def pixels_content(manifest: Manifest, size: int, cut_from: int | None = None, fit: Fit | None = None) -> str:
     """Name the content of a pixel table, for the keys of what is computed from it.
 
     Args:
         manifest: of the data set.
         size: side of the squares in pixels.
         cut_from: side of the larger squares whose centres they are; None where they are whole images.
+        fit: how they became squares; None for letterboxes by area averaging.
     """
-    content = [manifest.content_hash, size, DECODE_VERSION, GEOMETRY_VERSION]
+    content: list[Any] = [manifest.content_hash, size, DECODE_VERSION, GEOMETRY_VERSION]
+    if fit is not None:
+        content.append({"fit": fit.name})
     return digest_json(content if cut_from is None else [*content, {"centre of": cut_from}])
 
 
 @dataclass(frozen=True)
 class PixelCache:
-    """Letterboxed images, memory-mapped.
+    """Images in squares, memory-mapped.
 
     Attributes:
         manifest: gives the order of the rows.
@@ -57,7 +62,9 @@ class PixelCache:
         return self.manifest.rows(ids)
 
     @classmethod
-    def open(cls, dataset: Dataset, manifest: Manifest, size: int, label: str = "") -> PixelCache:
+    def open(
+        cls, dataset: Dataset, manifest: Manifest, size: int, label: str = "", fit: Fit | None = None
+    ) -> PixelCache:
         """Open the cache for one side length, decoding all images (with progress) where there is none.
 
         Args:
@@ -65,12 +72,13 @@ class PixelCache:
             manifest: of that data set; its content hash is part of the key.
             size: side of the square in pixels.
             label: what the progress line says.
+            fit: how an image becomes a square; None for letterboxes by area averaging.
 
         Raises:
             InputError: an image cannot be decoded, or has another size than its header says.
         """
 
-        path = _pixel_path(manifest, size)
+        path = _pixel_path(manifest, size, fit)
         label = label or f"decoding {manifest.dataset} at {size} px"
         shape = (len(manifest.samples), size, size)
         items = [
@@ -79,7 +87,7 @@ class PixelCache:
                 zip(manifest.samples, manifest.sizes.tolist(), strict=True)
             )
         ]
-        return cls(manifest, _open(path, shape, items, _Image(dataset, size), label))
+        return cls(manifest, _open(path, shape, items, _Image(dataset, size, fit), label))
 
 
 def pixel_sizes(manifest: Manifest) -> list[int]:
@@ -92,8 +100,9 @@ def pixel_sizes(manifest: Manifest) -> list[int]:
     return sorted(sizes)
 
 
-def _pixel_path(manifest: Manifest, size: int) -> Path:
-    return _path("pixels", manifest, f"{size}-d{DECODE_VERSION}-g{GEOMETRY_VERSION}")
+def _pixel_path(manifest: Manifest, size: int, fit: Fit | None = None) -> Path:
+    how = "" if fit is None else f"-{fit.name}"
+    return _path("pixels", manifest, f"{size}-d{DECODE_VERSION}-g{GEOMETRY_VERSION}{how}")
 
 
 @dataclass(frozen=True)
@@ -171,6 +180,7 @@ class _Image:
 
     dataset: Dataset
     size: int
+    fit: Fit | None = None
 
     def __call__(self, item: Item) -> Row:
         place, sample, (rows, columns) = item
@@ -180,6 +190,8 @@ class _Image:
                 f"image has {image.shape[1]}x{image.shape[0]} pixels, its header says {columns}x{rows}",
                 file=sample.path,
             )
+        if self.fit is not None:
+            return place, self.fit.image_forward(image, self.size)
         return place, Letterbox.of((rows, columns), self.size).image_forward(image)
 
 

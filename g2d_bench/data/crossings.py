@@ -15,6 +15,13 @@ SAME_FILMS = {
     ("cxr14", "siim"): "SIIM-ACR's films were taken from ChestX-ray14",
     ("rsna", "siim"): "both took their films from ChestX-ray14",
     ("covidx", "cxr14"): "COVIDx has RSNA's films, which were taken from ChestX-ray14",
+    ("chestxdet10", "cxr14"): "ChestX-Det10's films were taken from ChestX-ray14",
+    ("chestxdet10", "nih1k"): "both took their films from ChestX-ray14",
+    ("chestxdet10", "rsna"): "both took their films from ChestX-ray14",
+    ("chestxdet10", "siim"): "both took their films from ChestX-ray14",
+    ("covid-cxr", "covidx"): "COVIDx has films of the COVID-19 image data collection",
+    ("nih1k", "rsna"): "both took their films from ChestX-ray14",
+    ("nih1k", "siim"): "both took their films from ChestX-ray14",
 }
 """Pairs of data sets with the same films under other ids, by their names in alphabetical order."""
 

@@ -7,15 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.data.cache import PixelCache
 from g2d_bench.data.legacy_splits import (
     legacy_split,
 )
 from g2d_bench.data.manifest import Manifest
-from g2d_bench.data.splits import Split, hold_out, listed_split, make_split
+from g2d_bench.data.per_label import per_label
+from g2d_bench.data.splits import PARTS, Split, hold_out, listed_split, make_split
 from g2d_bench.errors import InputError
 from g2d_bench.progress import tell_once
 from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.reports import report_text
 
 if TYPE_CHECKING:
     from g2d_bench.cards.task import SplitRule, TaskCard
@@ -35,7 +38,8 @@ def leak_pixels(dataset: Dataset, manifest: Manifest) -> PixelCache | None:
 
     Generated patients share one anatomy: there, likeness says nothing.
     """
-    return PixelCache.open(dataset, manifest, LEAK_SIZE) if manifest.kind == "real" else None
+    told = manifest.kind == "real" and dataset.likeness
+    return PixelCache.open(dataset, manifest, LEAK_SIZE) if told else None
 
 
 def usable(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:
@@ -43,20 +47,37 @@ def usable(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:
 
     Returns:
         The samples for which the task's ``where`` holds and of which at least one of its labels is known,
-        after uncertain and unmentioned labels got the values that the card gives them.
+        after uncertain and unmentioned labels got the values that the card gives them. Where a task is about
+        reports, those whose report says something.
 
     Raises:
         InputError: none is left.
     """
-    chosen = [s for s in samples if all(s.meta.get(key) == value for key, value in task.where.items())]
+    wanted = {key: (value,) if isinstance(value, str) else value for key, value in task.where.items()}
+    chosen = [s for s in samples if all(s.meta.get(key) in values for key, values in wanted.items())]
     kept = [
         sample
         for sample in (_resolved(sample, task) for sample in chosen)
         if any(not math.isnan(sample.labels.get(label, math.nan)) for label in task.labels)
     ]
+    if KINDS[task.kind].reports(task):
+        kept = _with_report(kept)
     if not kept:
-        where = "".join(f" with {key} {value!r}" for key, value in task.where.items())
-        raise InputError(f"no image{where} carries the labels {', '.join(task.labels)}")
+        where = "".join(f" with {key} {' or '.join(map(repr, v))}" for key, v in wanted.items())
+        report = " and has a report" if KINDS[task.kind].reports(task) else ""
+        raise InputError(f"no image{where} carries the labels {', '.join(task.labels)}{report}")
+    return kept
+
+
+def _with_report(samples: Iterable[Sample]) -> list[Sample]:
+    """Keep the images whose report says something."""
+    says: dict[str, bool] = {"": False}
+    kept = []
+    for sample in samples:
+        if sample.report not in says:
+            says[sample.report] = bool(report_text(sample.report))
+        if says[sample.report]:
+            kept.append(sample)
     return kept
 
 
@@ -122,12 +143,34 @@ def apply_rule(task: TaskCard, name: str, samples: list[Sample], dataset: Datase
     salt = f"{task.dataset}/{name}"
     if rule.ratios is not None:
         return make_split(samples, ratios=rule.ratios, salt=salt, strata=task.labels)
+    if rule.per_label is not None:
+        return per_label(task, rule, name, salt, samples)
     if rule.official:
         return _official(task, rule, salt, samples, dataset)
     legacy = legacy_split(rule.function, dataset)
     known = {sample.id for sample in samples}
-    parts = (legacy.train, legacy.valid, legacy.test)
-    return Split(name, *(tuple(i for i in part if i in known) for part in parts))
+    parts = [tuple(i for i in part if i in known) for part in (legacy.train, legacy.valid, legacy.test)]
+    for part, ids in zip(PARTS, parts, strict=True):
+        if not ids:
+            raise InputError(
+                f"the {part} part of split {name!r} is empty: by its tables{_named(dataset)}, the release "
+                "here has none of the images from which the published split draws it",
+                file=dataset.root if dataset else None,
+            )
+    return Split(name, *parts)
+
+
+TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".gz", ".xlsx")
+"""Endings of tables."""
+
+
+def _named(dataset: Dataset) -> str:
+    """Name the tables of a release, in which a part of its split is missing."""
+    if not dataset or not dataset.root.is_dir():
+        return ""
+    names = sorted(path.name for path in dataset.root.iterdir() if path.suffix.lower() in TABLES)
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return f" ({', '.join(names[:6])}{more})" if names else ""
 
 
 OFFICIAL = {"train": "train", "valid": "val", "val": "val", "validate": "val", "test": "test"}
@@ -161,8 +204,8 @@ def _official(task: TaskCard, rule: SplitRule, salt: str, samples: list[Sample],
         if not held_ids:
             there = ", ".join(f"{name} {len(held):,}" for name, held in parts.items())
             raise InputError(
-                f"the {part} part of split 'official' is empty: by its tables, the release here has {there}. "
-                + (dataset.access if dataset else ""),
+                f"the {part} part of split 'official' is empty: by its tables{_named(dataset)}, the release "
+                f"here has {there}. " + (dataset.access if dataset else ""),
                 file=dataset.root if dataset else None,
             )
     return Split("official", ids["train"], ids["val"], ids["test"])

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from g2d_bench.cards.kind import KINDS
 from g2d_bench.data.cache import MaskCache, PixelCache
 from g2d_bench.data.divide import LEAK_SIZE, divide, positive_ids, usable
 from g2d_bench.data.manifest import Manifest
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from g2d_bench.cards.catalogue import Catalogue
 
 
-IMAGES = (".dcm", ".png", ".jpg", ".jpeg")
+IMAGES = (".dcm", ".png", ".jpg", ".jpeg", ".img")
 """Endings of the image files of all releases."""
 
 
@@ -136,7 +135,7 @@ def _tasks(
 ) -> Iterator[tuple[str, bool]]:
     """Hold the release against the counts and id lists of the cards."""
     for task in catalogue.tasks:
-        if task.dataset != dataset.name:
+        if task.dataset != dataset.name or task.test is not None:
             continue
         try:
             samples = usable(manifest.samples, task)
@@ -163,7 +162,7 @@ def _tasks(
 def _masks(catalogue: Catalogue, name: str) -> list[tuple[str, int]]:
     """Return label and side of the masks that the tasks of a data set compare."""
     tasks = [task for task in catalogue.tasks if task.dataset == name]
-    return sorted({(task.labels[0], task.eval_size) for task in tasks if KINDS[task.kind].masks})
+    return sorted({(task.labels[0], task.eval_size) for task in tasks if task.masked})
 
 
 def size_text(count: int) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset
 from g2d_bench.readers.registry import dataset_class, open_dataset
+
+if TYPE_CHECKING:
+    from g2d_bench.cards.task import TaskCard
 
 
 class Source:
@@ -20,6 +24,7 @@ class Source:
 
     def __init__(self, root: Path | None, phantom: Path) -> None:
         self.root, self.phantom = root, phantom
+        self._generated: Source | None = None
         self._opened: dict[str, tuple[Dataset, Manifest] | InputError] = {}
 
     def opened(self, name: str) -> tuple[Dataset, Manifest]:
@@ -38,6 +43,48 @@ class Source:
         if isinstance(found, InputError):
             raise found
         return found
+
+    def of_task(self, task: TaskCard, split: str) -> tuple[Dataset, Manifest]:
+        """Open what a task trains and tests on, once: its data set, or two of them joined.
+
+        Args:
+            task: the task.
+            split: names the split rule, by which two data sets are joined.
+
+        Raises:
+            InputError: see :meth:`opened` and :func:`g2d_bench.data.crossed.cross`.
+        """
+        if task.test is None:
+            return self.opened(task.dataset)
+        key = f"{task.name}/{split}/{task.digest(split)}"
+        if key not in self._opened:
+            from g2d_bench.data.crossed import cross
+
+            try:
+                inside = self._trained(task).opened(task.dataset)
+                self._opened[key] = cross(task, split, inside, self.opened(task.test.dataset))
+            except InputError as error:
+                self._opened[key] = error
+        found = self._opened[key]
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    def _trained(self, task: TaskCard) -> Source:
+        """Return where the training images of a task come from."""
+        if self.root is None or task.test is None or task.test.training != "phantom":
+            return self
+        if self._generated is None:
+            self._generated = Source(None, self.phantom)
+        return self._generated
+
+    def state_of(self, task: TaskCard) -> str:
+        """Return :meth:`state` of a task's data; of two data sets that of the test images, ``no`` without
+        either."""
+        if task.test is None:
+            return self.state(task.dataset)
+        states = (self._trained(task).state(task.dataset), self.state(task.test.dataset))
+        return "no" if "no" in states else states[1]
 
     @property
     def kind(self) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.data.cache import MaskCache, PixelCache
+from g2d_bench.data.crossed import Joined
 from g2d_bench.data.divide import divide, leak_pixels, positive_ids, usable
 from g2d_bench.data.leaks import find_leaks, require_no_leaks, shared_in_words
 from g2d_bench.data.legacy_splits import (
@@ -21,9 +22,11 @@ from g2d_bench.data.legacy_splits import (
     partial_masks,
 )
 from g2d_bench.data.manifest import Manifest
+from g2d_bench.data.shots import take_shots
 from g2d_bench.data.splits import take_fraction
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.fit import Fit
 from g2d_bench.readers.images import Letterbox
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ class TaskData:
         dataset: the reader, for pixels and masks.
         fraction: share of the training patients in use.
         seed: which nested draw.
+        shots: images per class, in the place of the fraction; 0 for none.
 
     Raises:
         InputError: the split leaves a part empty, or the rule is unknown.
@@ -55,26 +59,39 @@ class TaskData:
         manifest: Manifest,
         fraction: float,
         seed: int,
+        shots: int = 0,
     ) -> None:
         self.task = task
         self.dataset = dataset
         self.manifest = manifest
+        self.blind = False
+        """Whether nobody looks at the pixels, so that none are decoded: all images' vectors are given."""
         self.split_name = protocol.split
         self.fraction = fraction
-        self.samples: dict[str, Sample] = {sample.id: sample for sample in usable(manifest.samples, task)}
-        self.split = divide(task, protocol.split, list(self.samples.values()), dataset)
-        self.train = (
-            self._published_draw(fraction, seed)
-            if protocol.draw == "published"
-            else take_fraction(
+        self.short: dict[str, int] = {}
+        """Classes of which there are fewer training images than shots, and how many there are."""
+        if isinstance(dataset, Joined):
+            # Labels were read, and images divided, when the two data sets were joined.
+            self.samples: dict[str, Sample] = {sample.id: sample for sample in manifest.samples}
+            self.split = dataset.split
+        else:
+            self.samples = {sample.id: sample for sample in usable(manifest.samples, task)}
+            self.split = divide(task, protocol.split, list(self.samples.values()), dataset)
+        if protocol.draw == "published":
+            self.train = self._published_draw(fraction, seed)
+        elif shots:
+            self.train, self.short = take_shots(self.samples, self.split.train, shots, seed, task)
+            # What a protocol says of small fractions holds for as few images drawn otherwise.
+            self.fraction = len(self.train) / len(self.split.train)
+        else:
+            self.train = take_fraction(
                 list(self.samples.values()),
                 self.split.train,
                 fraction,
                 seed=seed,
-                task=task.name,
+                task=task.drawn_as,
                 labels=task.labels,
             )
-        )
 
     def _published_draw(self, fraction: float, seed: int) -> tuple[str, ...]:
         """Draw a fraction by image, from the training images in the order of the published code."""
@@ -138,9 +155,12 @@ class TaskData:
                 raise InputError(message, file=f"{self.task.name}.toml", field="exclusive")
         return table
 
-    def pixels(self, size: int) -> PixelCache:
-        """Open the decoded images as letterboxed squares of ``size`` pixels."""
-        return PixelCache.open(self.dataset, self.manifest, size)
+    def pixels(self, size: int, fit: Fit | None = None) -> PixelCache:
+        """Open the decoded images as squares of ``size`` pixels, letterboxed unless told otherwise."""
+        if self.blind:
+            shape = (len(self.manifest.samples), size, size)
+            return PixelCache(self.manifest, np.broadcast_to(np.uint8(0), shape))
+        return PixelCache.open(self.dataset, self.manifest, size, fit=fit)
 
     @cached_property
     def masks(self) -> MaskCache:

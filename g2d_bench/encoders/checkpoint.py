@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 from g2d_bench.cards.encoder import Layout, Part
 from g2d_bench.encoders.checkpoint_file import METADATA_KEY, Checkpoint, open_checkpoint, read_state, some
+from g2d_bench.encoders.converter import converted
+from g2d_bench.encoders.wrapped import layout_state
 from g2d_bench.errors import InputError
 
 __all__ = [
@@ -97,23 +100,32 @@ def match(checkpoint: Checkpoint, layout: Layout, body: nn.Module) -> LoadReport
         layout: how its names are made.
         body: the model whose state-dict keys are canonical.
     """
-    state = checkpoint.states.get(layout.container)
+    state = layout_state(checkpoint.states, layout)
     if state is None:
         wanted = layout.container or "plain state dict"
-        found = ", ".join(name or "a plain state dict" for name in checkpoint.states)
+        there = ", ".join(name or "a plain state dict" for name in checkpoint.states)
         return LoadReport(
-            checkpoint.file, layout.layout, layout.expect, problem=f"no {wanted} (the file has {found})"
+            checkpoint.file, layout.layout, layout.expect or 0, problem=f"no {wanted} (the file has {there})"
         )
 
-    def sort(name: str) -> tuple[str, str] | None:
-        if not name.startswith(layout.prefix):
-            return None
-        bare = name.removeprefix(layout.prefix)
-        return bare, _renamed(bare, layout.rename)
+    if layout.convert:
+        state = converted(state, layout, checkpoint.file)
 
-    place = f"under {layout.prefix!r}" if layout.prefix else "of this architecture"
-    blank = LoadReport(checkpoint.file, layout.layout, layout.expect)
-    return _fit(blank, state, body, sort, place, drop=layout.drop, missing_ok=layout.missing_ok)
+    def sort(name: str) -> tuple[str, str] | None:
+        prefix = next((one for one in layout.prefixes if name.startswith(one)), None)
+        if prefix is None:
+            return None
+        bare = name.removeprefix(prefix)
+        return bare, renamed(bare, layout)
+
+    named = any(layout.prefixes)
+    place = "under " + " or ".join(map(repr, layout.prefixes)) if named else "of this architecture"
+    blank = LoadReport(checkpoint.file, layout.layout, layout.expect or 0)
+    found = _fit(blank, state, body, sort, place, drop=layout.drop, missing_ok=layout.missing_ok)
+    if layout.expect is None:
+        excused = sum(fits(name, layout.missing_ok) for name in body.state_dict())
+        found = replace(found, expected=max(len(body.state_dict()) - excused, 1))
+    return found
 
 
 def match_part(
@@ -167,13 +179,17 @@ def _fit(
                 mismatch.append((target, tuple(tensor.shape), tuple(ours[target].shape)))
             else:
                 typed[target] = fitting
-        elif _fits(bare, drop):
+        elif fits(bare, drop):
             dropped.append(name)
         else:
             unexpected.append(name)
     absent = [name for name in ours if name not in typed and name not in {entry[0] for entry in mismatch}]
     if not typed and not mismatch:
-        return replace(blank, problem=f"no entry {place} (the file has {some(list(state))})")
+        if len(outside) == len(state) or not outside:
+            return replace(blank, problem=f"no entry {place} (the file has {some(list(state))})")
+        theirs = some([*unexpected, *dropped])
+        problem = f"the entries {place} have other names ({theirs}; expected {some(list(ours))})"
+        return replace(blank, problem=problem)
     foreign = [target for target, tensor in typed.items() if not _same_numbers(tensor, ours[target])]
     if foreign:
         name = foreign[0]
@@ -184,8 +200,8 @@ def _fit(
     return replace(
         blank,
         tensors=tensors,
-        missing=tuple(name for name in absent if not _fits(name, missing_ok)),
-        excused=tuple(name for name in absent if _fits(name, missing_ok)),
+        missing=tuple(name for name in absent if not fits(name, missing_ok)),
+        excused=tuple(name for name in absent if fits(name, missing_ok)),
         unexpected=tuple(unexpected),
         shape_mismatch=tuple(mismatch),
         dropped=tuple(dropped),
@@ -252,12 +268,17 @@ def _probes(body: nn.Module, loaded: Mapping[str, Tensor]) -> list[Tensor]:
     return [weights[0], weights[-1]]
 
 
-def _renamed(name: str, rename: Mapping[str, str]) -> str:
-    for old, new in rename.items():
+def renamed(name: str, layout: Layout) -> str:
+    """Return the canonical name of an entry: its start changed, then what regular expressions find in it."""
+    for old, new in layout.rename.items():
         if name.startswith(old):
-            return new + name.removeprefix(old)
+            name = new + name.removeprefix(old)
+            break
+    for pattern, instead in layout.replace.items():
+        name = re.sub(pattern, instead, name)
     return name
 
 
-def _fits(name: str, patterns: Sequence[str]) -> bool:
+def fits(name: str, patterns: Sequence[str]) -> bool:
+    """Say whether a name is of one of the patterns."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -6,12 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from g2d_bench.cards.encoder import Layout
 from g2d_bench.encoders.pickle_machine import PickleError, Shell
 from g2d_bench.encoders.safe_pickle import clean, load_pickle, not_a_checkpoint, unreadable
 from g2d_bench.encoders.torch_file import Described, Odd, TorchFile
@@ -23,7 +22,11 @@ METADATA_KEY = "g2d_bench"
 MAX_HEADER = 16 << 20
 """Bytes of a safetensors file's header: names, places and the model card."""
 
-_CONTAINERS: tuple[str, ...] = get_args(Layout.model_fields["container"].annotation)
+_CONTAINERS = ("", "state_dict", "model", "model_state_dict")
+"""Where a state dict is looked for first; then in whatever other dictionary a file has."""
+_DEEPEST = 3
+_IDLE = ("optim", "lr_sched", "scheduler", "scaler", "amp")
+"""How dictionaries begin whose tensors are no weights."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
     opened = load_pickle(path)
     root, states = opened.root, {}
     if isinstance(root, dict):
-        for container in _CONTAINERS:
-            found = root if container == "" else root.get(container)
-            tensors = _tensors(path, opened, found) if isinstance(found, dict) else {}
+        for container, found in _dictionaries(root).items():
+            tensors = _tensors(path, opened, found)
             if tensors:
                 states[container] = tensors
     if not states:
@@ -119,6 +121,21 @@ def _open_safetensors(path: Path) -> Checkpoint:
     if not tensors:
         raise InputError("holds no tensors", file=path)
     return Checkpoint(path, {"": tensors}, metadata if isinstance(metadata, dict) else {})
+
+
+def _dictionaries(root: Mapping[Any, Any]) -> dict[str, Mapping[str, Any]]:
+    """Name the dictionaries of a file by the keys that lead to them, those looked for first at the front."""
+    found: dict[str, Mapping[str, Any]] = {}
+
+    def walk(name: str, inside: Mapping[Any, Any], depth: int) -> None:
+        found[name] = {key: value for key, value in inside.items() if isinstance(key, str)}
+        for key, value in found[name].items():
+            if isinstance(value, dict) and depth < _DEEPEST and not key.lower().startswith(_IDLE):
+                walk(f"{name}.{key}" if name else key, value, depth + 1)
+
+    walk("", root, 0)
+    first = [name for name in _CONTAINERS if name in found]
+    return {name: found[name] for name in [*first, *(name for name in found if name not in first)]}
 
 
 def _tensors(path: Path, opened: TorchFile, state: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -39,7 +39,7 @@ class UNetDecoder(nn.Module):
 
     Args:
         channels: C_k of the pyramid, fine to coarse.
-        strides: input pixels per cell of each map, powers of two that never fall.
+        strides: input pixels per cell of each map: powers of two that never fall, or one number for all maps.
         widths: output channels of each block, coarse to fine.
         out_channels: maps in the output.
         norm: ``batch``, or ``group`` (8 groups, or the largest smaller number that divides) where batches
@@ -204,9 +204,13 @@ def _near(size: tuple[int, int], skip: Tensor) -> bool:
 def _doublings(channels: Sequence[int], strides: Sequence[int], widths: Sequence[int]) -> int:
     if len(channels) != len(strides) or not strides:
         raise InputError(f"{len(channels)} channels for {len(strides)} strides", field="decoder")
-    if any(stride < 2 or stride & (stride - 1) for stride in strides) or list(strides) != sorted(strides):
+    if len(set(strides)) == 1 and strides[0] > 2:
+        # Patches of 14 pixels: as many doublings as bring the cells nearest to the input's size.
+        doublings = round(math.log2(strides[0]))
+    elif any(stride < 2 or stride & (stride - 1) for stride in strides) or list(strides) != sorted(strides):
         raise InputError(f"strides must be rising powers of two, not {tuple(strides)}", field="decoder")
-    doublings = int(math.log2(strides[-1]))
+    else:
+        doublings = int(math.log2(strides[-1]))
     if not widths or min(widths) < 1:
         raise InputError(f"needs widths above 0, not {tuple(widths)}", field="decoder.widths")
     return doublings

@@ -138,6 +138,10 @@ def render(report: DoctorReport) -> str:
     lines.append(f"hash        {report.weights_hash}")
     if load is not None:
         lines.append(f"layout      {load.layout}: {load.matched} of {load.expected} entries loaded")
+        if any(one.layout == load.layout and one.expect is None for one in card.checkpoint):
+            lines.append(
+                f"            expect = {load.matched} in the card's layout {load.layout!r} would pin it"
+            )
         lines += [
             f"            {label}: {listed(names)}"
             for label, names in (("absent, as the card allows", load.excused), ("left aside", load.dropped))
@@ -181,7 +185,8 @@ def _unread(encoder: Encoder) -> tuple[str, ...]:
 
 @torch.inference_mode()
 def _moved(encoder: Encoder, images: torch.Tensor, pooled: torch.Tensor, seed: int) -> Check:
-    fresh = build_image(encoder.card, seed).to(encoder.device)
+    file = encoder.report.file if encoder.report else None
+    fresh = build_image(encoder.card, seed, file).to(encoder.device)
     distance = float((fresh(encoder.preprocess(images)).pooled - pooled).norm() / pooled.norm())
     detail = f"relative distance {distance:.3g} from the initialisation's features"
     return Check("differs from its initialisation", distance > 1e-6, detail)

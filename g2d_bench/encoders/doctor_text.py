@@ -13,7 +13,7 @@ from g2d_bench.encoders.checkpoint import LoadReport
 from g2d_bench.encoders.heads.base import Heads
 from g2d_bench.encoders.image import ImageFeatures
 from g2d_bench.encoders.load import Encoder
-from g2d_bench.encoders.published import initial_heads, initial_text
+from g2d_bench.encoders.published import expected, initial_heads, initial_text
 from g2d_bench.encoders.text import TextEncoder
 
 SAID = ("no acute cardiopulmonary process", "left lower lobe pneumonia with a small pleural effusion")
@@ -51,6 +51,7 @@ class TextFindings:
         loads: how a published file's text encoder and heads fitted; empty for other files.
         seen: whether the card's names for them were seen in a published file.
         checks: the properties.
+        entries: what the heads take from a file, with shapes.
     """
 
     source: str
@@ -64,6 +65,7 @@ class TextFindings:
     loads: tuple[LoadReport, ...]
     seen: bool
     checks: tuple[Check, ...]
+    entries: str = ""
 
 
 @torch.inference_mode()
@@ -107,6 +109,7 @@ def look_at_text(encoder: Encoder, features: ImageFeatures, seed: int) -> TextFi
         loads=encoder.text_reports,
         seen=_seen(encoder),
         checks=tuple(checks),
+        entries=expected(heads) if encoder.text_reports else "",
     )
 
 
@@ -124,8 +127,14 @@ def render_text(findings: TextFindings) -> list[str]:
             lines.append(f"            {what}, left aside: {listed(load.dropped)}")
     if not findings.seen:
         lines.append("            the card has these names from the code of the release, not from a file")
-    lines.append(f"heads       {findings.method}, {findings.dim} dimensions in common")
-    lines.append(f"grounding   {' x '.join(map(str, findings.cells))} compared with {compared}")
+    entries = f"; their entries: {findings.entries}" if findings.entries else ""
+    lines.append(f"heads       {findings.method}, {findings.dim} dimensions in common{entries}")
+    cells = (
+        f"{' x '.join(map(str, findings.cells))} compared with {compared}"
+        if findings.cells
+        else "n/a: no cells"
+    )
+    lines.append(f"grounding   {cells}")
     return lines
 
 

@@ -76,6 +76,10 @@ def image_embeddings(
         ValueError: the cells are wanted of heads that have none.
     """
     wanted = known_rows(rows, len(pixels))
+    given = getattr(encoder.image, "joint", None)
+    if given is not None and not cells:
+        yield slice(0, len(wanted)), ImageEmbedding(given[torch.from_numpy(wanted).to(given.device)])
+        return
     vector, local = _shapes(encoder)
     if cells and local is None:
         raise ValueError(f"{encoder.card.name} projects no cells")

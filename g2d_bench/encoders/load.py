@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from g2d_bench.cards.encoder import TIMM, EncoderCard, Layout
+from g2d_bench.cards.encoder import HUB, LIBRARY, TIMM, EncoderCard, Layout
 from g2d_bench.cards.kind import Gift
 from g2d_bench.devices import Precision
-from g2d_bench.encoders.checkpoint import LoadReport, load_into, match_any, open_checkpoint
+from g2d_bench.encoders.checkpoint import Checkpoint, LoadReport, load_into, match_any, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
-from g2d_bench.encoders.weights import download_timm, weights_digest, weights_file, weights_state
+from g2d_bench.encoders.library import library_of
+from g2d_bench.encoders.weights import (
+    check_hash,
+    download_hub,
+    download_timm,
+    members,
+    weights_digest,
+    weights_file,
+    weights_state,
+)
 from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,12 +45,14 @@ class Encoder:
         text: the text encoder, where the weights bring one.
         heads: the projection heads, where the weights bring them.
         decoder: the pre-trained decoder, where the weights bring one.
+        scorer: compares images with texts in the place of text encoder and heads; code of another package.
         report: how the file fitted; None for a random encoder.
         text_reports: how published text encoder and heads fitted; empty otherwise.
         no_text: why there is no text encoder, in a clause, where more is known than that there is none.
         precision: in which its features are computed.
         salt: keeps its features apart from those of an encoder with the same state but other code.
         folder: where its features are kept; the cache folder if None.
+        others: the other members of an ensemble. What a probe reads is of this one alone.
     """
 
     card: EncoderCard
@@ -50,12 +61,14 @@ class Encoder:
     text: TextEncoder | None = None
     heads: Heads | None = None
     decoder: UNetDecoder | None = None
+    scorer: Any = None
     report: LoadReport | None = None
     text_reports: tuple[LoadReport, ...] = ()
     no_text: str = ""
     precision: Precision = "fp32"
     salt: str = ""
     folder: Path | None = None
+    others: tuple[Encoder, ...] = ()
     _copied: dict[torch.device, tuple[Tensor, Tensor]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -70,6 +83,8 @@ class Encoder:
             found.add("text")
             if self.heads.has_cells:
                 found.add("cells")
+        if self.scorer is not None:
+            found |= {"text", "cells"} if hasattr(self.scorer, "heat") else {"text"}
         return frozenset(found)
 
     @property
@@ -83,16 +98,18 @@ class Encoder:
         for module in (self.image, self.text, self.heads, self.decoder):
             if module is not None:
                 module.to(device)
+        for other in self.others:
+            other.to(device)
         return self
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """Normalise letterboxed images as the card says.
+        """Normalise square images as the card says.
 
         Args:
             images: uint8 [B, S, S], S the card's size.
 
         Returns:
-            float32 [B, 3, S, S] on the device of ``images``.
+            float32 [B, C, S, S] on the device of ``images``, C the card's channels.
 
         Raises:
             ValueError: the images are not uint8 or not of the card's size.
@@ -101,6 +118,9 @@ class Encoder:
         if images.dtype != torch.uint8 or images.ndim != 3 or images.shape[1:] != (size, size):
             raise ValueError(f"expected uint8 [B, {size}, {size}], got {images.dtype} {tuple(images.shape)}")
         grey = images.to(torch.float32).div_(255.0).unsqueeze(1)
+        black, white = self.card.image.range
+        if (black, white) != (0.0, 1.0):
+            grey = grey.mul_(white - black).add_(black)
         mean, std = self._constants(grey.device)
         return (grey - mean) / std
 
@@ -108,7 +128,7 @@ class Encoder:
         """Return mean and standard deviation, copied once: a copy per batch would let a GPU wait."""
         if device not in self._copied:
             with torch.inference_mode(False):
-                mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (self.card.mean, self.card.std))
+                mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (self.card.mean, self.card.std))
                 self._copied[device] = mean.to(device), std.to(device)
         return self._copied[device]
 
@@ -145,10 +165,35 @@ def load_encoder(
     """
     if download and checkpoint is None and card.weights.startswith(TIMM):
         checkpoint = download_timm(card)
+    if download and checkpoint is None and card.weights.startswith(HUB):
+        checkpoint = download_hub(card)
     file = weights_file(card, checkpoint)
-    image = build_image(card, seed)
+    if file is not None and file.is_dir():
+        return _ensemble(card, file, seed=seed, device=device, download=download, text=text)
+    if checkpoint is None and file is not None:
+        check_hash(card, file)
+    image = build_image(card, seed, file)
     encoder = Encoder(card, image, weights_digest(card, checkpoint, seed), no_text=card.no_text)
     if file is not None:
+        _fill(encoder, file, seed=seed, download=download, text=text)
+    if card.scorer:
+        from g2d_bench.encoders.scorer import make_scorer
+
+        encoder.scorer = make_scorer(card, file, torch.device(device))
+    modules: tuple[nn.Module | None, ...] = (encoder.image, encoder.text, encoder.heads, encoder.decoder)
+    for module in modules:
+        if module is not None:
+            module.eval().to(device)
+    return encoder
+
+
+def _fill(encoder: Encoder, file: Path, *, seed: int, download: bool, text: bool) -> None:
+    """Load a file into a fresh encoder: the image side, then what else it brings."""
+    card, image = encoder.card, encoder.image
+    layouts = {layout.layout: layout for layout in card.checkpoint}
+    encoder.report = library_of(card.image.library).load(card, image, file)
+    opened = None
+    if encoder.report is None:
         opened = open_checkpoint(file)
         encoder.report = match_any(opened, [*card.checkpoint, own_layout(image)], image.body)
         load_into(image.body, encoder.report)
@@ -157,32 +202,55 @@ def load_encoder(
 
             parts = load_companions(opened, image, text=text)
             encoder.text, encoder.heads, encoder.decoder = parts.text, parts.heads, parts.decoder
-        else:
-            from g2d_bench.encoders.published import load_decoder, load_text_side
+            return
+    from g2d_bench.encoders.published import load_decoder, load_text_side
 
-            layout = next(one for one in card.checkpoint if one.layout == encoder.report.layout)
-            encoder.decoder = load_decoder(layout, opened, image)
-            if text:
-                side = load_text_side(card, layout, opened, image, seed=seed, download=download)
-                encoder.text, encoder.heads = side.text, side.heads
-                encoder.text_reports, encoder.no_text = side.reports, side.reason
-    modules: tuple[nn.Module | None, ...] = (encoder.image, encoder.text, encoder.heads, encoder.decoder)
-    for module in modules:
-        if module is not None:
-            module.eval().to(device)
-    return encoder
+    layout = layouts.get(encoder.report.layout, Layout(layout=encoder.report.layout, expect=1))
+    if layout.decoder_prefix is not None:
+        opened = opened or open_checkpoint(file)
+        encoder.decoder = load_decoder(layout, opened, image)
+    if text:
+        # A text side that comes from the library is loaded there, and the file not opened here.
+        needed = card.text is not None and card.text.source != LIBRARY
+        opened = opened or (open_checkpoint(file) if needed else Checkpoint(file, {}))
+        side = load_text_side(card, layout, opened, image, seed=seed, download=download)
+        encoder.text, encoder.heads = side.text, side.heads
+        encoder.text_reports, encoder.no_text = side.reports, side.reason
 
 
-def build_image(card: EncoderCard, seed: int) -> ImageEncoder:
+def _ensemble(card: EncoderCard, folder: Path, *, seed: int, **more: Any) -> Encoder:
+    """Load every file of an ensemble; the first is the encoder, and knows the others."""
+    one = card.model_copy(update={"ensemble": 1})
+    loaded = [load_encoder(one, checkpoint=file, seed=seed, **more) for file in members(folder)]
+    first = loaded[0]
+    first.card, first.weights_hash = card, weights_digest(card, folder, seed)
+    first.others = tuple(loaded[1:])
+    return first
+
+
+def build_image(card: EncoderCard, seed: int, file: Path | None = None) -> ImageEncoder:
     """Build a card's image encoder with a seeded initialisation, in eval mode.
 
+    Args:
+        card: which one.
+        seed: of the initialisation.
+        file: its weights, beside which a library may look for a configuration; they are not read.
+
     Raises:
-        InputError: timm does not know the model or its options, or it does not take the card's size.
+        InputError: the library does not know the model or its options, or it does not take the card's size.
     """
     spec = card.image
     try:
+        folder = None if file is None else library_of(spec.library).folder_of(file)
         image = seeded_encoder(
-            spec.model, seed=seed, upsample_inside=spec.resize_inside, options=spec.options
+            spec.model,
+            seed=seed,
+            upsample_inside=spec.resize_inside,
+            options=spec.options,
+            library=spec.library,
+            pool=spec.pool,
+            channels=spec.channels,
+            folder=folder,
         )
     except InputError as error:
         raise InputError(str(error), file=f"{card.name}.toml") from None

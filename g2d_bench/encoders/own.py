@@ -122,7 +122,13 @@ def _text(
     if layers is not None and not (type(layers) is int and 1 <= layers <= len(parts["text"])):
         raise ValueError(f"{layers!r} layers, but {len(parts['text'])} tensors")
     if source == "small":
-        tokenizer = load_tokenizer(_tokenizer(checkpoint))
+        try:
+            tokenizer = load_tokenizer(_tokenizer(checkpoint))
+        except InputError:
+            # A task that asks with no text does without one.
+            if needed:
+                raise
+            return None
         return lambda: TextEncoder.small(tokenizer, **options)
     folder = source_folder(source, checkpoint.file) if isinstance(source, str) else None
     if folder is not None:
@@ -141,19 +147,24 @@ def _text(
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Path:
-    """Find the tokenizer: beside the file, as pre-training leaves it, or the shipped one."""
+    """Find the tokenizer: beside the file, as pre-training leaves it, or the shipped one.
+
+    Where several files lie in one folder, each may have one of its own: ``NAME.tokenizer.json`` beside
+    ``NAME.safetensors``, or any other whose hash is the stated one.
+    """
     expected = checkpoint.metadata.get("tokenizer")
-    found = [
-        path
-        for path in (checkpoint.file.parent / TOKENIZER, PACKAGE / "weights" / TOKENIZER)
-        if path.is_file()
-    ]
+    folder = checkpoint.file.parent
+    own = folder / f"{checkpoint.file.stem}.{TOKENIZER}"
+    places = [own, folder / TOKENIZER, *sorted(folder.glob(f"*{TOKENIZER}")), PACKAGE / "weights" / TOKENIZER]
+    found = [path for path in dict.fromkeys(places) if path.is_file()]
     for path in found:
         if expected is None or digest_file(path) == expected:
             return path
     reason = "is not the one that the text encoder was trained with" if found else "is missing"
     raise InputError(
-        f"{TOKENIZER} {reason}; keep it beside the weights", file=checkpoint.file, field="tokenizer"
+        f"{TOKENIZER} {reason}; keep it beside the weights, as {own.name} where there are several",
+        file=checkpoint.file,
+        field="tokenizer",
     )
 
 

@@ -4,38 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from g2d_bench.cards.encoder import FOLDER, EncoderCard, Layout, Part
+from g2d_bench.cards.encoder import FOLDER, LIBRARY, EncoderCard, Layout, Part
 from g2d_bench.encoders.checkpoint import Checkpoint, LoadReport, load_into, match_part, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder
+from g2d_bench.encoders.library import TextSide, library_of
 from g2d_bench.encoders.shadow import shadow
 from g2d_bench.encoders.text_folder import absent, download_folder, folder_weights, text_folder
+from g2d_bench.encoders.wrapped import layout_state
 from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
     from g2d_bench.encoders.decoder import UNetDecoder
     from g2d_bench.encoders.heads.base import Heads
     from g2d_bench.encoders.text import TextEncoder
-
-
-class TextSide(NamedTuple):
-    """A published text encoder and its heads, or why there is none.
-
-    Attributes:
-        text: the text encoder.
-        heads: the projection heads.
-        reports: how their entries fitted, text encoder first.
-        reason: why there is none, in a clause; empty if there is one.
-    """
-
-    text: TextEncoder | None
-    heads: Heads | None
-    reports: tuple[LoadReport, ...]
-    reason: str
 
 
 def load_decoder(layout: Layout, opened: Checkpoint, image: ImageEncoder) -> UNetDecoder | None:
@@ -49,7 +35,7 @@ def load_decoder(layout: Layout, opened: Checkpoint, image: ImageEncoder) -> UNe
     from g2d_bench.encoders.decoder import load_smp_decoder
 
     return load_smp_decoder(
-        opened.states[layout.container],
+        layout_state(opened.states, layout) or {},
         image.channels,
         image.strides,
         prefix=layout.decoder_prefix,
@@ -85,9 +71,14 @@ def load_text_side(
     """
     if card.text is None:
         return _without(card.no_text)
+    of_library = library_of(card.image.library).text_side(card, image, opened.file, download=download)
+    if of_library is not None:
+        return of_library
+    if card.text.source == LIBRARY:
+        return _without(f"models of {card.image.library} have no text side")
     if layout.text is None or layout.heads is None:
         return _without(f"files of layout {layout.layout!r} hold none")
-    state = dict(opened.states[layout.container])
+    state = dict(layout_state(opened.states, layout) or {})
     inside = tuple(start for start in layout.text.names if not start.startswith(FOLDER))
     if inside and not any(name.startswith(inside) for name in state):
         return _without(f"{opened.file.name} has no entry under {' or '.join(map(repr, inside))}")
@@ -122,7 +113,10 @@ def initial_text(card: EncoderCard, folder: Path, seed: int) -> TextEncoder:
     from g2d_bench.encoders.text import TextEncoder
 
     assert card.text is not None
-    return TextEncoder.untrained(folder, card.text.model, layers=card.text.layers, seed=seed).eval()
+    text = card.text
+    return TextEncoder.untrained(
+        folder, text.model, layers=text.layers, seed=seed, places=text.places, token_types=text.token_types
+    ).eval()
 
 
 def initial_heads(card: EncoderCard, image: ImageEncoder, text_width: int, seed: int) -> Heads:
@@ -143,6 +137,7 @@ def initial_heads(card: EncoderCard, image: ImageEncoder, text_width: int, seed:
                 num_features=image.num_features,
                 text_width=text_width,
                 **card.heads.options,
+                **({} if card.heads.neck is None else {"neck": card.heads.neck.model_dump()}),
             )
         except InputError as error:
             raise InputError(str(error), file=f"{card.name}.toml") from None
@@ -166,8 +161,16 @@ def _fit(
 ) -> LoadReport:
     report = match_part(file, layout.layout, state, part, module)
     if not report.ok:
+        wanted = f"; heads expect {expected(module)}" if what.startswith("projection") else ""
         unseen = "" if part.seen else "; these names come from the code of the release, not from a file"
         raise InputError(
-            f"{what} of layout {layout.layout!r}: {report.reason}{unseen}", file=file, field="checkpoint"
+            f"{what} of layout {layout.layout!r}: {report.reason}{wanted}{unseen}",
+            file=file,
+            field="checkpoint",
         )
     return report
+
+
+def expected(module: nn.Module) -> str:
+    """List the entries that a module takes from a file, with their shapes."""
+    return ", ".join(f"{name} {list(value.shape)}" for name, value in module.state_dict().items())

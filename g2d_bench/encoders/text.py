@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
@@ -35,6 +35,17 @@ _SIZES = {
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
+Places = Literal["counted", "zero"]
+"""How tokens are told where they stand; see :class:`TextEncoder`."""
+
+
+class _NoTokenTypes(nn.Module):
+    """Stands where a BERT has the embeddings of token types, and adds nothing."""
+
+    def forward(self, types: Tensor) -> Tensor:
+        return types.new_zeros((*types.shape, 1), dtype=torch.get_default_dtype())
+
+
 class TextStates(NamedTuple):
     """What a text encoder gives.
 
@@ -56,6 +67,9 @@ class TextEncoder(nn.Module):
         bert: the model, without pooling layer, with eager attention (so that attentions can be read).
         tokenizer: its tokenizer; where that is of single bytes (RoBERTa), every piece counts as a word.
         source: where it comes from, for records and messages.
+        places: ``counted`` from the first token on, or ``zero``: every token stands at position 0, as the
+            released MGCA hands its BERT the token types (all 0) in the place of the positions.
+        token_types: whether the BERT has embeddings of token types; MGCA's has none, nor entries for them.
 
     Attributes:
         bert: its state-dict keys are the canonical names of checkpoints.
@@ -66,10 +80,19 @@ class TextEncoder(nn.Module):
     _starts: Tensor
 
     def __init__(
-        self, bert: BertModel | RobertaModel, tokenizer: Tokenizer, *, source: str = "small"
+        self,
+        bert: BertModel | RobertaModel,
+        tokenizer: Tokenizer,
+        *,
+        source: str = "small",
+        places: Places = "counted",
+        token_types: bool = True,
     ) -> None:
         super().__init__()
         self.bert: Any = bert
+        self.places, self.token_types = places, token_types
+        if not token_types:
+            self.bert.embeddings.token_type_embeddings = _NoTokenTypes()
         self.tokenizer = tokenizer
         self.source = source
         self.width = int(bert.config.hidden_size)
@@ -93,25 +116,26 @@ class TextEncoder(nn.Module):
         self.bert.encoder.layer[-1].attention.self.dropout.p = 0.0
 
     @classmethod
-    def open(cls, source: str, *, layers: int | None = None) -> TextEncoder:
-        """Open ``hf-hub:NAME`` or ``local-dir:PATH``.
+    def open(cls, source: str, *, layers: int | None = None, **reads: Any) -> TextEncoder:
+        """Open ``hf-hub:NAME`` or ``local-dir:PATH``; ``reads`` are ``places`` and ``token_types``.
 
         Raises:
             InputError: another scheme, or see :meth:`from_hub` and :meth:`from_folder`.
         """
         if source.startswith(HUB):
-            return cls.from_hub(source.removeprefix(HUB), layers=layers)
+            return cls.from_hub(source.removeprefix(HUB), layers=layers, **reads)
         if source.startswith(LOCAL):
-            return cls.from_folder(Path(source.removeprefix(LOCAL)), layers=layers)
+            return cls.from_folder(Path(source.removeprefix(LOCAL)), layers=layers, **reads)
         raise InputError(f"{source!r} must be '{HUB}NAME' or '{LOCAL}PATH'", field="text.source")
 
     @classmethod
-    def from_folder(cls, path: Path, *, layers: int | None = None) -> TextEncoder:
+    def from_folder(cls, path: Path, *, layers: int | None = None, **reads: Any) -> TextEncoder:
         """Load a BERT in the hub's layout: ``config.json``, weights, ``tokenizer.json`` or ``vocab.txt``.
 
         Args:
             path: for example a copy of ``emilyalsentzer/Bio_ClinicalBERT``.
             layers: use only the first so many layers (6 in MGCA); all if None.
+            reads: ``places`` and ``token_types`` of :class:`TextEncoder`.
 
         Raises:
             InputError: something is missing or is not a BERT; the folder is named.
@@ -142,11 +166,11 @@ class TextEncoder(nn.Module):
         missing = sorted(report["missing_keys"])
         if missing:
             raise InputError(f"weights lack {len(missing)} entries, the first is {missing[0]}", file=path)
-        return cls(bert, tokenizer, source=f"{LOCAL}{path}")
+        return cls(bert, tokenizer, source=f"{LOCAL}{path}", **reads)
 
     @classmethod
     def untrained(
-        cls, path: Path, model: str = "bert", *, layers: int | None = None, seed: int = 0
+        cls, path: Path, model: str = "bert", *, layers: int | None = None, seed: int = 0, **reads: Any
     ) -> TextEncoder:
         """Make a model with random weights after a folder's ``config.json``, with its tokenizer.
 
@@ -156,6 +180,7 @@ class TextEncoder(nn.Module):
                 heads of its own, which are left out) or ``roberta``.
             layers: use only the first so many layers; all if None.
             seed: of the weights; the caller's random state is left as it was.
+            reads: ``places`` and ``token_types`` of :class:`TextEncoder`.
 
         Raises:
             InputError: configuration or tokenizer is missing, wrong, or of another model.
@@ -183,10 +208,10 @@ class TextEncoder(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             bert = (RobertaModel if kind == "roberta" else BertModel)(config, add_pooling_layer=False)
-        return cls(bert, tokenizer, source=f"{LOCAL}{path}")
+        return cls(bert, tokenizer, source=f"{LOCAL}{path}", **reads)
 
     @classmethod
-    def from_hub(cls, name: str, *, layers: int | None = None) -> TextEncoder:
+    def from_hub(cls, name: str, *, layers: int | None = None, **reads: Any) -> TextEncoder:
         """Load a BERT by its name on the Hugging Face hub, from the cache if it is there.
 
         Raises:
@@ -203,7 +228,7 @@ class TextEncoder(nn.Module):
                 f"give a copy as '{LOCAL}PATH' or unset HF_HUB_OFFLINE",
                 file=HUB + name,
             ) from None
-        encoder = cls.from_folder(Path(folder), layers=layers)
+        encoder = cls.from_folder(Path(folder), layers=layers, **reads)
         encoder.source = HUB + name
         return encoder
 
@@ -218,6 +243,7 @@ class TextEncoder(nn.Module):
         intermediate: int = 384,
         positions: int = 128,
         dropout: float = 0.1,
+        **reads: Any,
     ) -> TextEncoder:
         """Make a small BERT with random weights: below 0.9 million parameters for up to 2,900 word pieces.
 
@@ -229,6 +255,7 @@ class TextEncoder(nn.Module):
             intermediate: width inside of a layer's perceptron.
             positions: longest text in tokens.
             dropout: of hidden states and attention.
+            reads: ``places`` and ``token_types`` of :class:`TextEncoder`.
         """
         if isinstance(tokenizer, Path):
             tokenizer = load_tokenizer(tokenizer)
@@ -245,7 +272,7 @@ class TextEncoder(nn.Module):
             pad_token_id=tokenizer.token_to_id(PAD),
             attn_implementation="eager",
         )
-        return cls(BertModel(config, add_pooling_layer=False), tokenizer)
+        return cls(BertModel(config, add_pooling_layer=False), tokenizer, **reads)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -258,7 +285,14 @@ class TextEncoder(nn.Module):
             "intermediate": config.intermediate_size,
             "positions": config.max_position_embeddings,
             "dropout": config.hidden_dropout_prob,
+            **self.reads,
         }
+
+    @property
+    def reads(self) -> dict[str, Any]:
+        """How it reads, where that is not as usual: keyword arguments of the class."""
+        usual = {"places": (self.places, "counted"), "token_types": (self.token_types, True)}
+        return {name: mine for name, (mine, other) in usual.items() if mine != other}
 
     def freeze(self, layers: int, *, embeddings: bool = True) -> None:
         """Exclude the first layers, and the embeddings, from training; layers after them train.
@@ -295,7 +329,7 @@ class TextEncoder(nn.Module):
         limit = min(max_length or self.longest, self.longest)
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(limit)
-        rows = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
+        rows = _encoded(self.tokenizer, list(texts))
         longest = max(map(len, rows), default=2)
         # Few distinct lengths spare the allocator; never past the positions.
         width = min(-(-longest // _PAD_TO) * _PAD_TO, limit)
@@ -308,8 +342,10 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: dict[str, Tensor]) -> TextStates:
         """Encode what :meth:`tokenize` gave."""
+        where = {"position_ids": torch.zeros_like(tokens["input_ids"])} if self.places == "zero" else {}
         output = self.bert(
             input_ids=tokens["input_ids"],
+            **where,
             attention_mask=tokens["attention_mask"].long(),
             output_hidden_states=True,
             output_attentions=True,
@@ -326,3 +362,19 @@ def _cut(config: Any, layers: int | None, path: Path) -> None:
             f"{layers} layers asked, it has {config.num_hidden_layers}", file=path, field="layers"
         )
     config.num_hidden_layers = layers
+
+
+def _encoded(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
+    """Return the tokens of texts.
+
+    Raises:
+        InputError: the tokenizer gives up, as over a pattern of a stranger's that goes back without end.
+    """
+    try:
+        return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    except BaseException as error:
+        # The library's panics are no exceptions of the usual kind; its own search has a limit of tries.
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"its tokenizer cannot read a text ({reason})", field="tokenizer") from None

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
-from g2d_bench.cards.encoder import FOLDER, HUB, LOCAL, SHIPPED, EncoderCard
+from g2d_bench.cards.encoder import FOLDER, HUB, LIBRARY, LOCAL, SHIPPED, EncoderCard
 from g2d_bench.encoders.weights import WEIGHTS_FILES, file_hash, first_line, in_hub_cache
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_json
 
 CONFIG = "config.json"
-_REPOSITORY = re.compile(r"(\w[\w.-]*/)?\w[\w.-]{0,95}")
+_REPOSITORY = re.compile(r"((\w[\w.-]*/)?\w[\w.-]{0,95})(@[\w.-]+)?")
 _SMALL = (CONFIG, "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
+_PAIRS = (*_SMALL, "special_tokens_map.json", "spiece.model", "tokenizer.model", "open_clip_config.json")
+"""What the towers of one model may read beside its weights."""
 
 
 def needs_folder(card: EncoderCard) -> bool:
@@ -40,20 +43,23 @@ def text_folder(card: EncoderCard, file: Path) -> Path | None:
 
 
 def source_folder(source: str, file: Path) -> Path | None:
-    """Find the folder of ``hf-hub:NAME`` or ``local-dir:PATH``; see :func:`text_folder`."""
+    """Find the folder of ``hf-hub:NAME@REVISION``, ``local-dir:PATH``, ``library``: :func:`text_folder`."""
+    if source == LIBRARY:
+        return file.parent
     if source.startswith(LOCAL):
         try:
             path = Path(source.removeprefix(LOCAL)).expanduser()
             return path if path.is_dir() else None
         except (OSError, RuntimeError, ValueError):  # no such user, a name too long, a NUL in it
             return None
-    name = source.removeprefix(HUB)
-    if not source.startswith(HUB) or not _REPOSITORY.fullmatch(name):
+    said = _REPOSITORY.fullmatch(source.removeprefix(HUB))
+    if not source.startswith(HUB) or said is None:
         return None
+    name, revision = _parts(source)
     beside = _beside(file, name)
     if beside.is_dir():
         return beside
-    found = in_hub_cache(name, (CONFIG,))
+    found = in_hub_cache(name, (CONFIG,), revision)
     return None if found is None else found.parent
 
 
@@ -69,7 +75,9 @@ def download_folder(card: EncoderCard, file: Path) -> Path:
 
         wanted = [*_SMALL, *(WEIGHTS_FILES if takes_weights(card) else ())]
         try:
-            return Path(snapshot_download(card.text.source.removeprefix(HUB), allow_patterns=wanted))
+            name, revision = _parts(card.text.source)
+            pinned: dict[str, Any] = {} if revision is None else {"revision": revision}
+            return Path(snapshot_download(name, allow_patterns=wanted, **pinned))
         except Exception as error:  # offline, unknown name, full disk: each library version raises its own
             raise InputError(f"{absent(card, file)} ({first_line(error)})") from None
     raise InputError(absent(card, file))
@@ -81,7 +89,9 @@ def absent(card: EncoderCard, file: Path) -> str:
     source = card.text.source
     if source.startswith(LOCAL):
         return f"no folder {source.removeprefix(LOCAL)} with the tokenizer of {card.name}"
-    name = source.removeprefix(HUB)
+    if source == LIBRARY:
+        return f"no tokenizer of {card.name} beside {file}"
+    name, _ = _parts(source)
     return (
         f"no tokenizer: {name} is not in the Hugging Face cache; put a copy of it at {_beside(file, name)}, "
         f"or run `g2d-bench doctor --encoder {card.name} --checkpoint {file}` once with network"
@@ -114,8 +124,17 @@ def text_digest(card: EncoderCard, file: Path) -> str:
     folder = text_folder(card, file)
     if folder is None:
         return "absent"
+    if card.text is not None and card.text.source == LIBRARY:
+        beside = [folder / name for name in _PAIRS]
+        return digest_json({one.name: file_hash(one) for one in beside if one.is_file()})
     names = [*_SMALL, *(WEIGHTS_FILES if takes_weights(card) else ())]
     return digest_json({name: file_hash(folder / name) for name in names if (folder / name).is_file()})
+
+
+def _parts(source: str) -> tuple[str, str | None]:
+    """Return name and revision of a source on the hub."""
+    name, _, revision = source.removeprefix(HUB).partition("@")
+    return name, revision or None
 
 
 def _beside(file: Path, name: str) -> Path:

@@ -7,29 +7,39 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from g2d_bench.cards.encoder import TIMM, EncoderCard
+from g2d_bench.cards.encoder import HUB, HUB_FILE, TIMM, EncoderCard
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file, digest_json
 from g2d_bench.paths import PACKAGE
 
 WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 """How the hub calls a model's weights."""
+_CONFIGURATIONS = {"transformers": ("config.json",), "open_clip": ("open_clip_config.json",)}
+"""What a library reads beside the weights and moves its numbers by."""
 
 
-def weights_file(card: EncoderCard, checkpoint: Path | None = None) -> Path | None:
+def weights_file(card: EncoderCard, checkpoint: Path | None = None, dataset: str = "") -> Path | None:
     """Return the file from which a card is loaded, or None for a random encoder.
+
+    Of an ensemble it is the folder that holds its files.
 
     Args:
         card: the encoder.
-        checkpoint: what the user gave; it goes before what the card says.
+        checkpoint: what the user gave; it goes before what the card says. A folder stands for the weights in
+            it that are called as on the hub.
+        dataset: of which embeddings are wanted; any if empty. Weights are the same for all.
 
     Raises:
         InputError: there is no such file; the text says how to get one.
     """
     if checkpoint is not None:
+        if checkpoint.is_dir() and (card.ensemble > 1 or card.image.library in _CONFIGURATIONS):
+            return _in_folder(card, checkpoint)
         if not checkpoint.is_file():
             raise InputError("no such file" if not checkpoint.exists() else "not a file", file=checkpoint)
         return checkpoint
+    if card.embeddings is not None:
+        return embeddings_file(card, dataset)
     if card.weights == "none":
         return None
     if card.weights.startswith(TIMM):
@@ -38,6 +48,15 @@ def weights_file(card: EncoderCard, checkpoint: Path | None = None) -> Path | No
             raise InputError(
                 f"{card.weights.removeprefix(TIMM)} is not in the Hugging Face cache; run "
                 f"`g2d-bench doctor --encoder {card.name}` once with network, or give a file",
+                field=card.name,
+            )
+        return found
+    if card.weights.startswith(HUB):
+        found = _hub_cache(card.weights)
+        if found is None:
+            raise InputError(
+                f"{card.weights.removeprefix(HUB)} is not in the Hugging Face cache; run `g2d-bench doctor "
+                f"--encoder {card.name}` once with network{_accept(card)}, or give a file",
                 field=card.name,
             )
         return found
@@ -63,6 +82,27 @@ def weights_file(card: EncoderCard, checkpoint: Path | None = None) -> Path | No
     return shipped
 
 
+def embeddings_file(card: EncoderCard, dataset: str = "") -> Path:
+    """Return the file of embeddings that a card names for a data set, or its first one.
+
+    Raises:
+        InputError: the card names none, or it is not there.
+    """
+    assert card.embeddings is not None
+    files = card.embeddings.files
+    if not files or (dataset and dataset not in files):
+        what = f"no embeddings of {dataset}" if dataset else "names no embeddings"
+        there = f" (it has {', '.join(files)})" if files else ""
+        raise InputError(
+            f"{what}{there}; add a file under [embeddings.files], or give --checkpoint {card.name}=FILE",
+            field=card.name,
+        )
+    file = (card.folder or Path()) / files[dataset or next(iter(files))]
+    if not file.is_file():
+        raise InputError(f"no {file.name} beside the card", field=card.name)
+    return file
+
+
 def weights_state(card: EncoderCard, checkpoint: Path | None = None) -> tuple[bool, str]:
     """Say whether a card's weights are at hand, and if not, why; the file is not opened."""
     try:
@@ -72,16 +112,55 @@ def weights_state(card: EncoderCard, checkpoint: Path | None = None) -> tuple[bo
     return True, ""
 
 
-def weights_digest(card: EncoderCard, checkpoint: Path | None = None, seed: int = 0) -> str:
+def weights_digest(
+    card: EncoderCard, checkpoint: Path | None = None, seed: int = 0, dataset: str = ""
+) -> str:
     """Name the weights: the sha256 of their file, or ``init:<model>:<options>:<seed>`` for a random encoder.
 
     Raises:
         InputError: see :func:`weights_file`.
     """
-    file = weights_file(card, checkpoint)
+    file = weights_file(card, checkpoint, dataset)
     if file is None:
         return f"init:{card.image.model}:{digest_json(card.image.options)[:8]}:{seed}"
-    return file_hash(file)
+    if file.is_dir():
+        return digest_json([file_hash(one) for one in members(file)])
+    beside = [file.with_name(name) for name in _CONFIGURATIONS.get(card.image.library, ())]
+    told = {one.name: file_hash(one) for one in beside if one.is_file()}
+    return digest_json({"weights": file_hash(file), **told}) if told else file_hash(file)
+
+
+def members(folder: Path) -> list[Path]:
+    """Return the files of an ensemble, by name."""
+    suffixes = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in suffixes)
+
+
+def _in_folder(card: EncoderCard, folder: Path) -> Path:
+    """Return what a folder stands for: itself for an ensemble, else the weights in it."""
+    if card.ensemble > 1:
+        found = len(members(folder))
+        if found != card.ensemble:
+            raise InputError(f"holds {found} weights files, the ensemble has {card.ensemble}", file=folder)
+        return folder
+    for name in WEIGHTS_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(f"a folder without {' or '.join(WEIGHTS_FILES)}", file=folder)
+
+
+def check_hash(card: EncoderCard, file: Path) -> None:
+    """Refuse another file than the one whose hash the card states.
+
+    Raises:
+        InputError: the hashes differ.
+    """
+    if card.sha256 and file.is_file() and file_hash(file) != card.sha256:
+        raise InputError(
+            f"is not the file of the card: sha256 {file_hash(file)[:16]}..., not {card.sha256[:16]}...",
+            file=file,
+            field="sha256",
+        )
 
 
 def file_hash(path: Path) -> str:
@@ -121,6 +200,42 @@ def download_timm(card: EncoderCard) -> Path:
         ) from None
 
 
+def download_hub(card: EncoderCard) -> Path:
+    """Return a card's file of the Hugging Face hub, with what lies beside it, from the cache or the network.
+
+    Raises:
+        InputError: neither has it.
+    """
+    found = _hub_cache(card.weights)
+    if found is not None:
+        return found
+    from huggingface_hub import snapshot_download
+
+    said = HUB_FILE.fullmatch(card.weights)
+    assert said is not None
+    beside = ["*.json", "*.txt", "*.model"]
+    try:
+        folder = snapshot_download(
+            said["repository"], revision=said["revision"], allow_patterns=[said["file"], *beside]
+        )
+    except Exception as error:  # offline, gated, unknown repository: each library version raises its own
+        raise InputError(
+            f"{card.weights.removeprefix(HUB)} can be had neither from the cache nor by network"
+            f"{_accept(card)}: {first_line(error)}",
+            field=card.name,
+        ) from None
+    return Path(folder) / said["file"]
+
+
+def _accept(card: EncoderCard) -> str:
+    return f", after its terms were accepted at {card.terms}" if card.gated else ""
+
+
+def _hub_cache(weights: str) -> Path | None:
+    said = HUB_FILE.fullmatch(weights)
+    return None if said is None else in_hub_cache(said["repository"], (said["file"],), said["revision"])
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of what a library says went wrong."""
     lines = str(error).strip().splitlines()
@@ -131,12 +246,13 @@ def _timm_cache(name: str) -> Path | None:
     return in_hub_cache(f"timm/{name}", WEIGHTS_FILES)
 
 
-def in_hub_cache(repository: str, files: Sequence[str]) -> Path | None:
+def in_hub_cache(repository: str, files: Sequence[str], revision: str | None = None) -> Path | None:
     """Return the first of some files of a hub's repository that is in the Hugging Face cache."""
     from huggingface_hub import try_to_load_from_cache
 
+    wanted = {} if revision is None else {"revision": revision}
     for file in files:
-        found = try_to_load_from_cache(repository, file)
+        found = try_to_load_from_cache(repository, file, **wanted)
         if isinstance(found, str):
             return Path(found)
     return None

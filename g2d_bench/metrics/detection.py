@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from g2d_bench.metrics.boxes import Detections, Ints, Matches, match
+from g2d_bench.metrics.registry import measure
 from g2d_bench.metrics.spec import MetricSpec, Predictions, Statistic, Values
 
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -214,9 +215,9 @@ def detection_metrics(predictions: Predictions, *, names: Sequence[str]) -> dict
 
     Args:
         predictions: the arrays that :meth:`Detections.read` takes.
-        names: which metrics.
+        names: which metrics, also those of other modules.
 
     Returns:
         Shares in [0, 1]; NaN where there is no truth.
     """
-    return {name: METRICS[name](predictions) for name in names}
+    return measure(predictions, tuple(names))

@@ -26,6 +26,8 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 """Cuts of the mean intersection over union (BioViL: Boecking et al., ECCV 2022)."""
 MEDKLIP_THRESHOLD = 0.008
 """Cut of MedKLIP's released grounding test, made for its own attention maps."""
+BELOW_ALL = "below_all_thresholds"
+"""Note of a record of which no map reaches any of :data:`THRESHOLDS`, so that overlaps above them are 0."""
 STEPS = 200
 """Thresholds tried on validation between the lowest and the highest value of its maps."""
 
@@ -108,6 +110,18 @@ def read_maps(
     if not rows:
         raise InputError("no maps", field="heat map")
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def below_all(predictions: Predictions) -> str:
+    """Say that no cosine of a test set's maps reaches a threshold of ``miou_cosine``; "" where one does.
+
+    Example:
+        >>> below_all({"cosine_predicted": np.zeros((4, 5), int)})
+        'no cosine of its maps reaches 0.1, the lowest threshold'
+    """
+    if np.asarray(predictions["cosine_predicted"]).any():
+        return ""
+    return f"no cosine of its maps reaches {THRESHOLDS[0]}, the lowest threshold"
 
 
 def choose_map_threshold(pairs: Sequence[tuple[NDArray[np.floating[Any]], Mask]]) -> float:
@@ -282,6 +296,17 @@ METRICS: dict[str, MetricSpec] = {
             "pointing",
             "share of images whose strongest pixel lies in the region; equal ones count by their share",
             per_sample=_pointing,
+            by_label=True,
+        ),
+        MetricSpec(
+            "pointing_by_category",
+            "pointing averaged within each category, then over categories",
+            prepared=_by_category(_pointing),
+        ),
+        MetricSpec(
+            "iou_at_validation_by_category",
+            "iou_at_validation averaged within each category, then over categories",
+            prepared=_by_category(_overlap("chosen", _iou)),
         ),
         MetricSpec(
             "pointing_at_medklip",
@@ -290,7 +315,12 @@ METRICS: dict[str, MetricSpec] = {
             per_sample=_pointing_medklip,
         ),
         *(
-            MetricSpec(f"{name}_{kind}", f"{words}, map cut at {cut}", per_sample=_overlap(stored, measure))
+            MetricSpec(
+                f"{name}_{kind}",
+                f"{words}, map cut at {cut}",
+                per_sample=_overlap(stored, measure),
+                by_label=True,
+            )
             for kind, stored, cut in (
                 ("at_validation", "chosen", "the threshold with the highest Dice on validation"),
                 ("at_medklip", "medklip", f"{MEDKLIP_THRESHOLD} (MedKLIP)"),

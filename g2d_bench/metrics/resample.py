@@ -207,24 +207,31 @@ def best_set(
     Returns:
         Their names; empty with fewer than two rows, since there is nothing to compare.
     """
+    p = against_best(rows, higher_is_better=higher_is_better)
+    return frozenset(name for name, value in p.items() if value is None or value > alpha)
+
+
+def against_best(rows: Mapping[str, Candidate], *, higher_is_better: bool = True) -> dict[str, float | None]:
+    """Compare every row with the best one.
+
+    Args:
+        rows: name to value and draws; all draws on the same patients.
+        higher_is_better: the direction of the metric.
+
+    Returns:
+        Two-sided p of the paired difference to the best row, corrected by Holm; None for the best and for
+        what equals it. Empty with fewer than two rows that have a value.
+    """
     known = {name: row for name, row in rows.items() if not math.isnan(row.point)}
     if len(known) < 2:
-        return frozenset()
+        return {}
     sign = 1.0 if higher_is_better else -1.0
     top = max(row.point * sign for row in known.values())
     best = next(name for name, row in known.items() if row.point * sign == top)
     others = [name for name in known if name != best]
     p = holm([paired_p(known[best].draws, known[name].draws) for name in others])
-    return frozenset(
-        [
-            best,
-            *(
-                name
-                for name, value in zip(others, p, strict=True)
-                if value > alpha or known[name].point * sign == top
-            ),
-        ]
-    )
+    corrected = dict(zip(others, p, strict=True))
+    return {name: None if known[name].point * sign == top else corrected[name] for name in known}
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,21 @@ class MetricSpec:
         return float(self.statistic(predictions)(np.ones((1, size)))[0])
 
     def of_label(self, label: str) -> MetricSpec:
-        """Return the same metric of one label alone, named for example ``auroc/Pneumonia``."""
+        """Return the same metric of one label alone, named for example ``auroc/Pneumonia``.
+
+        Of a mean over samples with a ``category`` each, it is the mean over those of that category.
+        """
+        name, description = f"{self.name}{PER_LABEL}{label}", f"{self.description}; {label} alone"
+        if (values := self.per_sample) is not None:
+            return replace(
+                self,
+                name=name,
+                description=description,
+                per_sample=lambda predictions: np.where(
+                    predictions["category"] == label, values(predictions), np.nan
+                ),
+                by_label=False,
+            )
 
         def one(predictions: Predictions) -> Predictions:
             names = [str(name) for name in predictions["label"]]
@@ -86,10 +100,9 @@ class MetricSpec:
 
         return replace(
             self,
-            name=f"{self.name}{PER_LABEL}{label}",
-            description=f"{self.description}; {label} alone",
+            name=name,
+            description=description,
             prepared=lambda predictions: self.statistic(one(predictions)),
-            per_sample=None,
             by_label=False,
         )
 

@@ -12,17 +12,18 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.files import cannot_write, read_regular
 from g2d_bench.hashing import digest_json, digest_package
 from g2d_bench.kept import SETTLED
 from g2d_bench.phantom.generate import generate
-from g2d_bench.phantom.profile import profile_of
+from g2d_bench.phantom.profile import SHORTCUTS, profile_of
 from g2d_bench.phantom.writers import Item, writer_of
 from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
 from g2d_bench.progress import tell, track
@@ -43,6 +44,7 @@ def ensure(
     size: int | None = None,
     seed: int = 0,
     workers: int | None = None,
+    shortcut: str = "",
 ) -> Path:
     """Make sure that a generated data set exists.
 
@@ -53,6 +55,7 @@ def ensure(
         size: side of the images in pixels; the writer's default if None.
         seed: of everything random.
         workers: number of processes; as many as this process may use if None. The bytes do not depend on it.
+        shortcut: what gives the data set's target away, see :data:`g2d_bench.phantom.profile.SHORTCUTS`.
 
     Returns:
         ``root/<dataset>``. An existing one of the same generator code, seed, count and size is left alone;
@@ -67,9 +70,13 @@ def ensure(
         raise InputError(f"{count} images, want 1 or more", field="count")
     if not 64 <= size <= 2048:
         raise InputError(f"{size} pixels, want 64 to 2048", field="size")
+    if shortcut not in ("", *SHORTCUTS):
+        raise InputError(
+            f"unknown shortcut {shortcut!r}; {did_you_mean(shortcut, SHORTCUTS)}", field="shortcut"
+        )
     folder = root / dataset
     _sweep(root, dataset)
-    marker = _marker(dataset, count, size, seed)
+    marker = _marker(dataset, count, size, seed) | ({"shortcut": shortcut} if shortcut else {})
     if _is_there(folder, marker, say=True):
         return folder
     with _alone(root, dataset):
@@ -184,6 +191,7 @@ def _alone(root: Path, dataset: str) -> Iterator[None]:
 def _make(root: Path, folder: Path, marker: Mapping[str, Any], workers: int | None) -> None:
     """Write the data set that a marker describes beside its place, then move it there."""
     dataset, count, size, seed = (marker[name] for name in ("dataset", "count", "size", "seed"))
+    shortcut = marker.get("shortcut", "")
     try:
         partial = Path(tempfile.mkdtemp(prefix=f".{dataset}-", dir=root))
     except OSError as error:
@@ -192,7 +200,7 @@ def _make(root: Path, folder: Path, marker: Mapping[str, Any], workers: int | No
         partial.chmod(0o755)
         items = list(
             track(
-                _items(dataset, partial, count, size, seed, workers),
+                _items(dataset, partial, count, size, seed, workers, shortcut),
                 f"generating {dataset}",
                 total=count,
                 unit="img",
@@ -267,9 +275,11 @@ def _move(partial: Path, folder: Path, marker: Mapping[str, object]) -> None:
             raise
 
 
-def _chunk(dataset: str, folder: Path, start: int, stop: int, size: int, seed: int) -> list[Item]:
+def _chunk(
+    dataset: str, folder: Path, start: int, stop: int, size: int, seed: int, shortcut: str
+) -> list[Item]:
     """Write the images ``start`` to ``stop``; runs in a worker."""
-    writer, profile = writer_of(dataset), profile_of(dataset)
+    writer, profile = writer_of(dataset), replace(profile_of(dataset), shortcut=shortcut)
     return [
         writer.write_item(folder, generate(dataset, index, seed=seed, size=size, profile=profile))
         for index in range(start, stop)
@@ -277,18 +287,18 @@ def _chunk(dataset: str, folder: Path, start: int, stop: int, size: int, seed: i
 
 
 def _items(
-    dataset: str, folder: Path, count: int, size: int, seed: int, workers: int | None
+    dataset: str, folder: Path, count: int, size: int, seed: int, workers: int | None, shortcut: str
 ) -> Iterator[Item]:
     processes = workers or cores()
     starts = range(0, count, CHUNK)
     if processes == 1 or len(starts) == 1:
         for index in range(count):
-            yield from _chunk(dataset, folder, index, index + 1, size, seed)
+            yield from _chunk(dataset, folder, index, index + 1, size, seed, shortcut)
         return
     with worker_pool(min(processes, len(starts))) as pool:
         with deaf_to_interrupts():
             tasks = [
-                pool.submit(_chunk, dataset, folder, start, min(start + CHUNK, count), size, seed)
+                pool.submit(_chunk, dataset, folder, start, min(start + CHUNK, count), size, seed, shortcut)
                 for start in starts
             ]
         for task in tasks:

@@ -32,6 +32,7 @@ class Phantom:
         phrases: one phrase per finding that is neither device nor object, with its boxes.
         report: text, sections and mentions, or None where the profile has no reports.
         lungs: side to lung mask, shape [S, S].
+        heart: mask of the heart, shape [S, S].
         scene: the parameters.
     """
 
@@ -43,6 +44,7 @@ class Phantom:
     phrases: tuple[Phrase, ...]
     report: Report | None
     lungs: Mapping[str, NDArray[np.bool_]]
+    heart: NDArray[np.bool_]
     scene: Scene
 
 
@@ -105,5 +107,6 @@ def realise(scene: Scene, size: int, *, report: bool = False) -> Phantom:
         phrases=tuple(phrases),
         report=write_report(scene) if report else None,
         lungs=drawn.lungs,
+        heart=drawn.heart,
         scene=scene,
     )

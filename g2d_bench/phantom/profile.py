@@ -50,6 +50,8 @@ class Profile:
         exclusive: at most one of these labels per image, in this order of preference; for data sets of
             mutually exclusive classes. Their rates then hold exactly.
         negatives_clean: share of images kept free of all findings but the exclusive ones.
+        shortcut: what gives the data set's target away without showing it, one of :data:`SHORTCUTS`; "" for
+            nothing.
     """
 
     prevalence: Mapping[str, float] = field(default_factory=_rates)
@@ -63,6 +65,7 @@ class Profile:
     report: bool = False
     exclusive: tuple[str, ...] = ()
     negatives_clean: float = 0.0
+    shortcut: str = ""
 
 
 _MANY = (0.62, 0.2, 0.1, 0.05, 0.03)
@@ -139,6 +142,21 @@ PROFILES: Mapping[str, Profile] = {
         devices=0.12,
         report=True,
     ),
+    "folder": Profile(
+        # Few films must show enough of each label.
+        prevalence=_rates(Pneumothorax=0.3, Pneumonia=0.3, Effusion=0.3, Cardiomegaly=0.3),
+        images_per_patient=(0.8, 0.2),
+        subtle=0.1,
+        report=True,
+    ),
+    "openi": Profile(
+        # A third of the visits is normal, and little is severe: outpatients.
+        prevalence={name: rate * 0.6 for name, rate in _COMMON.items()},
+        views={"PA": 0.9, "AP": 0.1},
+        subtle=0.35,
+        devices=0.04,
+        report=True,
+    ),
     "covid-cxr": Profile(
         prevalence={name: rate * 0.3 for name, rate in _COMMON.items()} | {"Pneumonia": 0.2, COVID: 0.5},
         views={"PA": 0.5, "AP": 0.3, "AP supine": 0.2},
@@ -147,8 +165,43 @@ PROFILES: Mapping[str, Profile] = {
         negatives_clean=0.5,
         report=True,
     ),
+    "nih1k": Profile(
+        prevalence={"Pneumonia": 0.5},
+        views={"PA": 0.43, "AP": 0.4, "AP supine": 0.17},
+        images_per_patient=_MANY,
+        exclusive=("Pneumonia",),
+        negatives_clean=1.0,
+    ),
+    "chestxdet10": Profile(
+        prevalence=_rates(
+            Atelectasis=0.1,
+            Consolidation=0.3,
+            Effusion=0.35,
+            Emphysema=0.08,
+            Fibrosis=0.14,
+            Fracture=0.1,
+            Mass=0.05,
+            Nodule=0.2,
+            Pneumothorax=0.08,
+        ),
+        sickness=1.3,
+    ),
+    "montgomery": Profile(views={"PA": 1.0}, devices=0.03),
+    "shenzhen": Profile(views={"PA": 0.9, "AP": 0.1}, devices=0.03),
+    "jsrt": Profile(
+        prevalence={"Nodule": 0.62},
+        views={"PA": 1.0},
+        exclusive=("Nodule",),
+        negatives_clean=1.0,
+        devices=0.01,
+    ),
 }
 """One profile per data set that phantom can write."""
+
+
+SHORTCUTS = ("view", "tube")
+"""What can give a target away: films with it are taken AP and the others PA, or a chest tube lies
+in them and in no others; with exceptions, see :data:`g2d_bench.phantom.sampling.PLANTED`."""
 
 
 def profile_of(dataset: str) -> Profile:

@@ -235,6 +235,24 @@ def _study(
     return view, tuple(sorted(kept.values(), key=lambda f: order_of.get(f.label, 99))), tuple(resolved)
 
 
+PLANTED = 0.9
+"""Share of the images in which a planted shortcut tells the truth."""
+
+
+def targets(namespace: str, profile: Profile) -> frozenset[str]:
+    """Labels that a planted shortcut gives away: the data set's own, or pneumonia where it has many."""
+    own = frozenset(profile.exclusive[:1]) or exact_labels(namespace, profile)
+    return own or frozenset({"Pneumonia"})
+
+
+def _planted(namespace: str, seed: int, index: int, profile: Profile, findings: tuple[Finding, ...]) -> bool:
+    """Say whether an image bears the shortcut; its draws are its own, so that nothing else moves."""
+    if not profile.shortcut:
+        return False
+    shown = bool(targets(namespace, profile) & {finding.label for finding in findings})
+    return shown == (stream("shortcut", namespace, seed, index).random() < PLANTED)
+
+
 def sample_scene(namespace: str, index: int, *, seed: int, profile: Profile) -> Scene:
     """Draw the scene of one image.
 
@@ -250,10 +268,16 @@ def sample_scene(namespace: str, index: int, *, seed: int, profile: Profile) -> 
     number, order, images = locate(namespace, seed, index, profile.images_per_patient)
     patient = make_patient(namespace, seed, number, images)
     view, findings, resolved = _study(namespace, seed, number, order, profile)
+    planted = _planted(namespace, seed, index, profile, findings)
+    if profile.shortcut == "view":
+        view = "AP" if planted else "PA"
     rng = stream("image", namespace, seed, index)
     technique = make_technique(rng, view, patient)
     present = frozenset(finding.label for finding in findings)
     extra = [*_devices(rng, view, profile, present), *_objects(rng, profile)]
+    if profile.shortcut == "tube":
+        extra = [finding for finding in extra if finding.pattern != "chest tube"]
+        extra += [Finding(DEVICES, "right", "", 0.5, False, "chest tube", index)] if planted else []
     for place, finding in enumerate(extra):
         if finding.pattern == "chest tube":
             ill = next((f for f in findings if f.label in ("Pneumothorax", "Effusion")), None)

@@ -18,13 +18,13 @@ from g2d_bench.encoders.heads.make import HEADS
 from g2d_bench.encoders.words import bare_sentences
 from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
+from g2d_bench.metrics.retrieval import RANKS, first_ranks
 from g2d_bench.pretrain.augment import plain
 from g2d_bench.pretrain.pairs import PairData
 from g2d_bench.pretrain.presets import Recipe
 from g2d_bench.pretrain.train import Model
 
 RETRIEVAL_PAIRS = 200
-RANKS = (1, 5, 10)
 MAX_BYTES = 6_000_000
 """A shipped file may be no larger."""
 
@@ -61,8 +61,7 @@ def similarities(model: Model, data: PairData, chosen: NDArray[np.intp], recipe:
 def retrieval(scores: NDArray[np.floating[Any]]) -> dict[str, Any]:
     """Rank the own partner of each image and of each report.
 
-    The rank of the own partner is 1 plus the number of strangers above it, plus half of the strangers level
-    with it, so that a constant similarity earns what chance earns.
+    Ranks are those of :func:`g2d_bench.metrics.retrieval.first_ranks`, with one partner each.
 
     Args:
         scores: [N, N], row = image, column = report, partners on the diagonal.
@@ -72,12 +71,9 @@ def retrieval(scores: NDArray[np.floating[Any]]) -> dict[str, Any]:
         to that rank, ``r@1``, ``r@5`` and ``r@10``, and the mean reciprocal rank, ``mrr``.
     """
     count = len(scores)
-    own = np.diagonal(scores)
     found: dict[str, Any] = {"pairs": count}
     for name, matrix in (("image_to_text", scores), ("text_to_image", scores.T)):
-        above = (matrix > own[:, None]).sum(axis=1)
-        level = (matrix == own[:, None]).sum(axis=1) - 1
-        ranks = 1 + above + level / 2
+        ranks = first_ranks(matrix, np.eye(count, dtype=np.bool_))
         found[name] = _summary([float((ranks <= rank).mean()) for rank in RANKS], float((1 / ranks).mean()))
     harmonic = float((1 / np.arange(1, count + 1)).mean())
     found["chance"] = _summary([min(rank / count, 1.0) for rank in RANKS], harmonic)
@@ -144,7 +140,7 @@ def export(
         },
         "text": {
             "source": recipe.text,
-            "options": model.text.options if small else {"layers": recipe.text_layers},
+            "options": model.text.options if small else {"layers": recipe.text_layers, **model.text.reads},
             "max_length": recipe.max_length,
         },
         "heads": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,9 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from g2d_bench.encoders.heads.base import Embeddings, unit
+from g2d_bench.encoders.heads.mgca import clipped_shares
 from g2d_bench.encoders.words import bare_sentences
 from g2d_bench.pretrain.augment import Augment
 from g2d_bench.pretrain.objective import Objective, TextRecipe, Variant, alignment_loss, gather
+
+if TYPE_CHECKING:
+    from g2d_bench.encoders.image import ImageEncoder
 
 ITA_TEMPERATURE = 0.07
 """tau_1, of whole images and reports."""
@@ -40,6 +44,7 @@ def token_loss(
     patch_weights: Tensor | None = None,
     temperature: float = CTA_TEMPERATURE,
     pads: bool = False,
+    bare: bool = False,
 ) -> Tensor:
     """Contrast the words of a text with what they attend to in its own image, and the patches likewise (CTA).
 
@@ -56,6 +61,7 @@ def token_loss(
         patch_weights: lambda_m [B, M]; 1/M if None, as for ResNets. The released ViT has its attention here.
         temperature: tau_2.
         pads: let padding stand among the negatives of words, as in the released code.
+        bare: leave what patches read as long as it is, as the released code does for a ViT.
 
     Returns:
         ``L_word + L_patch``, a scalar. A text without words adds nothing to it.
@@ -64,7 +70,8 @@ def token_loss(
     low = torch.finfo(words.dtype).min
     scores = words @ patches.transpose(1, 2) / temperature
     seen = unit(torch.softmax(scores, dim=2) @ patches)
-    read = unit(torch.softmax(scores.transpose(1, 2).masked_fill(~mask[:, None], low), dim=2) @ words)
+    read = torch.softmax(scores.transpose(1, 2).masked_fill(~mask[:, None], low), dim=2) @ words
+    read = read if bare else unit(read)
     # A pad's own row and column are masked too, which is harmless: its weight is zero.
     closed = None if pads else ~mask
     word_part = _own_among_all(words @ seen.transpose(1, 2) / temperature, weights, closed)
@@ -145,11 +152,37 @@ def prototype_loss(
     return -0.5 * (by_text.mean() + by_image.mean())
 
 
+@torch.no_grad()
+def class_attention(attention: Any, tokens: Tensor) -> Tensor:
+    """Return the attention that the first token pays all tokens in a block of a ViT, mean over heads.
+
+    Args:
+        attention: timm's, with ``qkv``.
+        tokens: [B, N, D], as the block hands them to it.
+
+    Returns:
+        [B, N]; each row sums to one.
+    """
+    count, length, _ = tokens.shape
+    parts = attention.qkv(tokens).reshape(count, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    query, key = attention.q_norm(parts[0, :, :, :1]), attention.k_norm(parts[1])
+    weights = torch.softmax((query * attention.scale) @ key.transpose(-2, -1), dim=-1)
+    return weights.float().mean(dim=1)[:, 0]
+
+
+def _shares(attended: Tensor) -> Tensor:
+    """Clip patches' attention [B, M] at its own 10th and 90th percentile, and scale it to sum one."""
+    return clipped_shares(attended, torch.ones_like(attended, dtype=torch.bool))
+
+
 class MGCA(Objective):
     """MGCA's objective: ITA, CTA and CPA.
 
-    Variant ``released`` repeats the published code where it differs from the paper: word weights shifted by a
-    token, padding in batch statistics and among the negatives of words, negatives and Sinkhorn per process.
+    Variant ``released`` repeats the published code where it differs from the paper: a BERT without positions
+    and token types, word weights shifted by a token, every text padded to the longest that is allowed, with
+    its padding in batch statistics and among the negatives of words, negatives and Sinkhorn per process; for
+    a ViT, patches weighed by the attention that the class token pays them, and compared with what they read
+    as it is, not scaled to length one.
 
     Args:
         heads: :class:`~g2d_bench.encoders.heads.mgca.MGCAHeads`.
@@ -161,6 +194,8 @@ class MGCA(Objective):
         epsilon: see :func:`sinkhorn`.
         iterations: see :func:`sinkhorn`.
         pads: see :func:`token_loss`.
+        patch_attention: of a ViT, weigh patches by the last block's attention and take ``bare`` of
+            :func:`token_loss`.
         gather_negatives: contrast and balance over the pairs of all processes.
     """
 
@@ -169,8 +204,11 @@ class MGCA(Objective):
     head_options: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {
         "released": {"word_weights": "shifted", "pads": True}
     }
+    text_reads: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {
+        "released": {"places": "zero", "token_types": False}
+    }
     loss_options: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {
-        "released": {"pads": True, "gather_negatives": False}
+        "released": {"pads": True, "gather_negatives": False, "patch_attention": True}
     }
     # Released code: AdamW, one cycle with 40 % warm-up; 72 pairs on each of two devices.
     recipe: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {
@@ -204,8 +242,11 @@ class MGCA(Objective):
         iterations: int = SINKHORN_ITERATIONS,
         pads: bool = False,
         gather_negatives: bool = True,
+        patch_attention: bool = False,
     ) -> None:
         super().__init__(heads)
+        self.patch_attention = patch_attention
+        self._attended: Tensor | None = None
         self.prototypes = nn.Parameter(unit(torch.randn(prototypes, self.heads.dim)))
         self.weights, self.pads, self.gather_negatives = weights, pads, gather_negatives
         self.ita_temperature, self.cta_temperature = ita_temperature, cta_temperature
@@ -214,6 +255,17 @@ class MGCA(Objective):
     def choose_text(self, sentences: Sequence[str], rng: np.random.Generator) -> str:
         """Join all sentences, in bare words."""
         return " ".join(bare_sentences(sentences))
+
+    def watch(self, image: ImageEncoder) -> None:
+        """Read the last block's attention of a ViT whenever images pass it, where the variant wants it."""
+        blocks = getattr(image.body, "blocks", None)
+        if self.patch_attention and blocks is not None and hasattr(blocks[-1].attn, "qkv"):
+            prefix = int(image.body.num_prefix_tokens)  # type: ignore[arg-type]
+
+            def keep(attention: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+                self._attended = class_attention(attention, inputs[0])[:, prefix:]
+
+            blocks[-1].attn.register_forward_pre_hook(keep)
 
     def losses(self, embeddings: Embeddings) -> dict[str, Tensor]:
         """Compute ``loss`` and its parts ``ita``, ``cta`` and ``cpa``.
@@ -230,6 +282,8 @@ class MGCA(Objective):
             weights,
             temperature=self.cta_temperature,
             pads=self.pads,
+            patch_weights=None if self._attended is None else _shares(self._attended),
+            bare=self._attended is not None,
         )
         if self.gather_negatives:
             image, text = gather(image), gather(text)

@@ -28,7 +28,7 @@ from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.pretrain.augment import Augment
 
 if TYPE_CHECKING:
-    from g2d_bench.encoders.image import ImageFeatures
+    from g2d_bench.encoders.image import ImageEncoder, ImageFeatures
     from g2d_bench.encoders.text import TextStates
 
 Variant = Literal["paper", "released"]
@@ -77,6 +77,8 @@ class Objective(nn.Module):
     Attributes:
         name: of the objective.
         text: its use of the text encoder, as published.
+        text_reads: how the text encoder reads where that is not as usual, by variant; see
+            :class:`~g2d_bench.encoders.text.TextEncoder`.
         head_options: keyword arguments of its heads, by variant.
         loss_options: keyword arguments of the class, by variant.
         recipe: fields of a :class:`~g2d_bench.pretrain.presets.Recipe` as published, by variant; those of
@@ -90,6 +92,7 @@ class Objective(nn.Module):
 
     name: ClassVar[str]
     text: ClassVar[TextRecipe] = TextRecipe()
+    text_reads: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {}
     head_options: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {}
     loss_options: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {}
     recipe: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {}
@@ -158,6 +161,9 @@ class Objective(nn.Module):
             rng: the source of chance; it must depend on seed, step and pair alone.
         """
         return " ".join(sentences)
+
+    def watch(self, image: ImageEncoder) -> None:
+        """Tell the objective which image encoder it trains, before the run; few need more of it than maps."""
 
     def at(self, step: int, epoch: int) -> None:
         """Tell the objective where the run stands, before each step; a resumed run needs no more."""

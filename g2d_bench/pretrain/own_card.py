@@ -10,6 +10,7 @@ from typing import Any
 
 from g2d_bench.cards.encoder import NAME, EncoderCard
 from g2d_bench.cards.io import load_card
+from g2d_bench.cards.pretraining import GENERATED, PRETRAINED
 from g2d_bench.errors import InputError
 from g2d_bench.paths import shipped
 
@@ -57,7 +58,7 @@ def write_card(path: Path, method: str, weights: Path, card: Mapping[str, Any]) 
     known = shipped("baselines") / f"{method}.toml"
     shown = load_card(known, EncoderCard) if known.is_file() else None
     data, recipe, image = card["data"], card["recipe"], card["image"]
-    seen = "phantom" if data["kind"] == "phantom" else Path(data["source"]).name
+    seen = _seen(data["kind"], data["source"])
     text = shown.text if shown else None
     lines = [
         f"# Made with its weights; load it with --encoders-dir {path.parent.name}",
@@ -88,6 +89,15 @@ def write_card(path: Path, method: str, weights: Path, card: Mapping[str, Any]) 
         raise InputError(f"the card cannot be written: {error.strerror}", file=path) from error
     made: EncoderCard = load_card(path, EncoderCard)
     assert made.name == path.stem
+
+
+def _seen(kind: str, source: str) -> str:
+    """Name the data of a run as a card does; what a folder's name holds beyond that is left out."""
+    name = re.sub(r"[^\w.+/ -]+", "-", Path(source).name).lstrip("_.+/ -") or OWN
+    if kind != "phantom":
+        return name
+    own = source.removeprefix(f"{GENERATED} ")
+    return GENERATED if own == PRETRAINED else f"{GENERATED}/{own}"
 
 
 def _notes(card: Mapping[str, Any]) -> str:

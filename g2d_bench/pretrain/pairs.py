@@ -237,7 +237,7 @@ def _dataset(name: str, data_root: Path, *, strict: bool, folder: Path | None = 
             skipped[reason] += 1
             continue
         pairs.append(Pair(sample.id, sample.patient, sample.path, *said[sample.report], sample.split))
-    label = "phantom mimic-cxr" if dataset.kind == "phantom" else name
+    label = f"phantom {name}" if dataset.kind == "phantom" else name
     return Read(label, dataset.kind, tuple(sorted(pairs, key=lambda pair: pair.id)), dict(skipped))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,12 +20,13 @@ from g2d_bench.encoders.tokenizer import load_tokenizer, save_tokenizer, train_t
 from g2d_bench.encoders.weights import first_line
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
+from g2d_bench.metrics.retrieval import RANKS
 from g2d_bench.paths import shipped
 from g2d_bench.pretrain.augment import mix
 from g2d_bench.pretrain.batches import Batches
 from g2d_bench.pretrain.distributed import World, world
-from g2d_bench.pretrain.export import MAX_BYTES, RANKS, evaluate_retrieval, export
-from g2d_bench.pretrain.objective import make_objective
+from g2d_bench.pretrain.export import MAX_BYTES, evaluate_retrieval, export
+from g2d_bench.pretrain.objective import Objective, Variant, make_objective
 from g2d_bench.pretrain.own_card import card_name, write_card
 from g2d_bench.pretrain.pairs import PairData, read_pairs
 from g2d_bench.pretrain.presets import Recipe, recipe
@@ -187,6 +188,8 @@ def summary(card: Mapping[str, Any]) -> str:
 
 def build(made: Recipe, pairs: PairData, folder: RunFolder, here: World, seed: int) -> Model:
     """Make tokenizer, encoders and objective, initialised by the seed alone: alike for all methods."""
+    objectives: type[Objective] = OBJECTIVES[made.method]
+    reads = objectives.text_reads.get(cast(Variant, made.variant), {})
     with torch.random.fork_rng(devices=[]):
         if made.text == "small":
             path = folder.path / TOKENIZER
@@ -195,9 +198,9 @@ def build(made: Recipe, pairs: PairData, folder: RunFolder, here: World, seed: i
                 save_tokenizer(train_tokenizer(texts), path)
             here.barrier()
             torch.default_generator.manual_seed(mix("text", seed))
-            text = TextEncoder.small(load_tokenizer(path), **made.text_options)
+            text = TextEncoder.small(load_tokenizer(path), **made.text_options, **reads)
         else:
-            text = TextEncoder.open(made.text, layers=made.text_layers)
+            text = TextEncoder.open(made.text, layers=made.text_layers, **reads)
         text.freeze(made.frozen_layers, embeddings=made.freeze_embeddings)
         torch.default_generator.manual_seed(mix("image", seed))
         image = ImageEncoder(
@@ -223,6 +226,7 @@ def build(made: Recipe, pairs: PairData, folder: RunFolder, here: World, seed: i
         except (TypeError, ValueError, ArithmeticError, IndexError, RuntimeError) as error:
             # Options of heads and objective are checked by the modules that they build.
             raise InputError(f"not built: {first_line(error)}", field="--set heads, constants") from None
+        objective.watch(image)
     return Model(image, text, objective, made).to(here.device)
 
 

@@ -79,6 +79,8 @@ class Dataset(ABC):
     title: ClassVar[str]
     licence: ClassVar[str]
     citation: ClassVar[str]
+    films_open: ClassVar[str] = ""
+    """What must be said along when a single film is shown to anybody, where the licence allows that."""
     access: ClassVar[str]
     """How to get the data, one sentence with the address."""
     folders: ClassVar[tuple[str, ...]]
@@ -92,8 +94,16 @@ class Dataset(ABC):
     labels: ClassVar[tuple[str, ...]]
     side: ClassVar[int | None] = None
     """Width and height of all films on which a release has drawn, where it is one."""
+    takes_films_of: ClassVar[tuple[str, ...]] = ()
+    """Data sets whose films it took, wholly or in part: who saw those has seen films of this one."""
     checksums: ClassVar[Mapping[str, str]] = {}
     """SHA-256 of the public tables, unpacked, by file name; of those that were seen."""
+
+    people: ClassVar[str] = ""
+    """Whose patient numbers these are, where data sets share them: with the same word in two of them, one
+    number is one patient."""
+    likeness: bool = True
+    """Whether two films that are alike are one film."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -148,17 +148,24 @@ class CovidCxr(Dataset):
             raise row.error(f"age {row['age']} is negative", "age")
         path = self.root / (row["folder"] or "images") / row["filename"]
         mask = next((m for m in (m.format(stem=path.stem) for m in _MASKS) if (self.root / m).is_file()), "")
+        labels = _findings(row)
         annotated = {box.label for box in drawn.boxes} | ({"Lung"} if mask else set())
         return Sample(
             id=row["filename"],
             patient=patients[row["patientid"]],
             path=path,
-            labels=dict.fromkeys(sorted(annotated), 1.0) | _findings(row),
+            labels=dict.fromkeys(sorted(annotated), 1.0) | labels,
             annotation=(f"file:{mask}",) if mask else (),
             boxes=tuple(drawn.boxes),
             # The second entry of a case was partly made to mend broken characters.
             report=min((r["clinical_notes"] for r in group), key=lambda text: text.count("\ufffd")),
-            meta={"sex": row["sex"], "age": row["age"], "view": row["view"], "finding": row["finding"]},
+            meta={
+                "sex": row["sex"],
+                "age": row["age"],
+                "view": row["view"],
+                "finding": row["finding"],
+                "pneumonia": "yes" if labels.get("Pneumonia") == 1 else "no",
+            },
             frame=drawn.frame,
         )
 

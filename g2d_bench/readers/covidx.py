@@ -95,6 +95,8 @@ class Covidx(Dataset):
     folders: ClassVar[tuple[str, ...]] = ("covidx", "COVIDx", "covidx-cxr2")
     tables: ClassVar[tuple[tuple[str, ...], ...]] = (LISTS["train"], LISTS["test"])
     patient_field: ClassVar[str] = "patient_id"
+    # Its lists name the source of each film.
+    takes_films_of: ClassVar[tuple[str, ...]] = ("rsna",)
     labels: ClassVar[tuple[str, ...]] = LABELS
     checksums: ClassVar[Mapping[str, str]] = {
         "train_COVIDx9A.txt": "059ae9b3b6dce1c60b902c873482ad4bbac548549251a454b38772e9bc8a75da",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from g2d_bench.errors import InputError
+from g2d_bench.paths import shipped
 from g2d_bench.readers.attach import attach_images, by_name, find_files
 from g2d_bench.readers.base import Box, Dataset, Sample
 from g2d_bench.readers.tables import Row, locate, make_box, read_table, require
@@ -40,6 +41,8 @@ ENTRY_TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 BOX_TABLE = "BBox_List_2017.csv"
 LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
 # The header reads `Bbox [x,y,w,h],,,`: its commas cut one name into four.
+SHIPPED_LISTS = "splits/cxr14-clean.csv.gz"
+"""Among the shipped tasks: both official lists in one, with a validation part cut from the first."""
 BOX_COLUMNS = ("Bbox [x", "y", "w", "h]")
 ENTRY_COLUMNS = (
     "Image Index",
@@ -165,12 +168,21 @@ def read_lists(root: Path, known: set[str], access: str) -> dict[str, str]:
     return splits
 
 
+def shipped_lists() -> dict[str, str]:
+    """Return what :func:`read_lists` gives for the whole release, from the list that ships with the suite."""
+    table = read_table(shipped("tasks") / SHIPPED_LISTS, ("id", "split"))
+    return {row["id"]: "test" if row["split"] == "test" else "train" for row in table}
+
+
 class Cxr14(Dataset):
     """112,120 frontal radiographs of 30,805 patients, 14 findings mined from reports, 984 boxes."""
 
     name: ClassVar[str] = "cxr14"
     title: ClassVar[str] = "ChestX-ray14"
     licence: ClassVar[str] = "NIH Clinical Center: free use with citation and a link to the source"
+    films_open: ClassVar[str] = (
+        "ChestX-ray14, NIH Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC"
+    )
     citation: ClassVar[str] = (
         "Wang et al., ChestX-ray8: Hospital-scale Chest X-ray Database and Benchmarks on Weakly-Supervised "
         "Classification and Localization of Common Thorax Diseases, CVPR 2017"
@@ -179,6 +191,7 @@ class Cxr14(Dataset):
     folders: ClassVar[tuple[str, ...]] = ("cxr14", "ChestX-ray14", "CXR8", "nih")
     tables: ClassVar[tuple[tuple[str, ...], ...]] = (ENTRY_TABLES,)
     patient_field: ClassVar[str] = "Patient ID"
+    people: ClassVar[str] = "NIH"
     side: ClassVar[int | None] = SIDE
     labels: ClassVar[tuple[str, ...]] = LABELS
     checksums: ClassVar[Mapping[str, str]] = {
@@ -190,7 +203,8 @@ class Cxr14(Dataset):
         """Make samples of the tables alone, in table order, paths unproven.
 
         Args:
-            lists: the official lists must be there; without them ``split`` is "".
+            lists: the official lists must be there; without them ``split`` is "". Where a download of the
+                release has neither, those that ship with the suite are taken.
 
         Raises:
             InputError: a table is missing or malformed, or two tables disagree.
@@ -207,7 +221,9 @@ class Cxr14(Dataset):
                 if found[image].labels[box.label] != 1:
                     raise row.error(f"image {image!r} lacks the finding {box.label!r}", "Finding Label")
         lists = lists or all(locate(self.root, (name,)) for name in LISTS.values())
-        splits = read_lists(self.root, set(found), self.access) if lists else {}
+        splits = self._shipped_splits(set(found)) or (
+            read_lists(self.root, set(found), self.access) if lists else {}
+        )
         return [
             Sample(
                 id=sample.id,
@@ -216,11 +232,21 @@ class Cxr14(Dataset):
                 labels=sample.labels,
                 split=splits.get(sample.id, ""),
                 boxes=tuple(box for _, box in boxes.get(sample.id, [])),
-                meta=sample.meta,
+                meta={**sample.meta, "boxes": "yes" if sample.id in boxes else "no"},
                 frame=self.drawn_on if sample.id in boxes else None,
             )
             for sample in samples
         ]
+
+    def _shipped_splits(self, known: set[str]) -> dict[str, str]:
+        """Return NIH's parts as shipped, for a real download with neither list; else nothing."""
+        if self.kind != "real" or any(locate(self.root, (name,)) for name in LISTS.values()):
+            return {}
+        listed = shipped_lists()
+        if not known <= listed.keys():
+            return {}
+        self.remark(len(known), f"images are divided by NIH's {' and '.join(LISTS.values())} as shipped")
+        return {image: listed[image] for image in known}
 
     def samples(self) -> list[Sample]:
         """Parse tables and lists and find images; see :meth:`Dataset.samples`."""

@@ -163,13 +163,30 @@ def _check_pixels(header: Any) -> None:
         _check_codestream(get_frame(header.PixelData, 0, number_of_frames=1), header, size)
 
 
+def _check_runs(frame: bytes, size_of_all: int) -> None:
+    """Refuse runs (PS3.5, annex G) that unpack to more than the pixels that they are said to be."""
+    most = 2 * size_of_all + 4096  # segments are padded, and some writers pad generously
+    if 64 * len(frame) <= most:
+        return
+    place, size = 64, 0
+    while place < len(frame) and size <= most:
+        head = frame[place]
+        # 0 to 127: so many bytes and one more follow; 129 to 255: the next byte is repeated; 128: nothing.
+        size += head + 1 if head < 128 else 257 - head if head > 128 else 0
+        place += head + 2 if head < 128 else 2 if head > 128 else 1
+    if size > most:
+        raise ValueError(f"Pixel Data: unpacks to more than {most:,} bytes, {size_of_all:,} expected")
+
+
 def _check_codestream(frame: bytes, header: Any, size_of_all: int) -> None:
     """Refuse compressed pixels that say another size than their header, before they are decoded."""
     from PIL import Image, UnidentifiedImageError
 
     syntax, rows, columns = header.file_meta.TransferSyntaxUID, header.Rows, header.Columns
-    if syntax == _RLE and len(frame) > 2 * size_of_all + 64:
-        raise ValueError(f"Pixel Data: {len(frame):,} packed bytes for {size_of_all:,}")
+    if syntax == _RLE:
+        if len(frame) > 2 * size_of_all + 64:
+            raise ValueError(f"Pixel Data: {len(frame):,} packed bytes for {size_of_all:,}")
+        _check_runs(frame, size_of_all)
     if frame.startswith(_JP2):
         _check_boxes(frame)
     if syntax not in _PILLOW_READS:

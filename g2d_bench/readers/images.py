@@ -23,6 +23,7 @@ from g2d_bench.readers.dicom import dicom_size, read_dicom, read_header
 from g2d_bench.readers.grey import MAX_FILE
 from g2d_bench.readers.mistaken import mistaken
 from g2d_bench.readers.raster import raster_size, read_raster
+from g2d_bench.readers.raw import is_raw, raw_size, read_raw
 
 DECODE_VERSION = 2
 """Raised when :func:`read_image` gives other values for the same file; part of every pixel cache key."""
@@ -30,7 +31,10 @@ GEOMETRY_VERSION = 1
 """Raised when :class:`Letterbox` places pixels elsewhere; part of every pixel and mask cache key."""
 
 _DICOM_SUFFIXES = (".dcm", ".dicom")
-_HEADER_TAGS = ("PatientID", "PatientSex", "PatientAge", "ViewPosition", "Rows", "Columns")
+_HEADER_TAGS = (
+    *("PatientID", "PatientSex", "PatientAge", "ViewPosition", "Rows", "Columns"),
+    *("Manufacturer", "ManufacturerModelName"),
+)
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -54,6 +58,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     # One read of the whole file: the parsers' many small ones cost more, the more so on a network disk.
     data = _read(path)
+    if is_raw(path):
+        return read_raw(data, path)
     return read_dicom(data, path) if _is_dicom(data, path) else read_raster(data, path)
 
 
@@ -79,6 +85,8 @@ def image_size(data: bytes, path: Path) -> tuple[int, int]:
     Raises:
         InputError: no readable header.
     """
+    if is_raw(path):
+        return raw_size(data, path)
     return dicom_size(data, path) if _is_dicom(data, path) else raster_size(data, path)
 
 
@@ -95,7 +103,8 @@ def read_dicom_header(path: Path) -> dict[str, str]:
     """Read what a DICOM header says of patient and view, without its pixels.
 
     Returns:
-        ``patient`` (PatientID), ``sex``, ``age`` in whole years, ``view``, ``rows``, ``columns``; "" where
+        ``patient`` (PatientID), ``sex``, ``age`` in whole years, ``view``, ``device``
+        (manufacturer and model), ``rows``, ``columns``; "" where
         the header is silent.
 
     Raises:
@@ -110,6 +119,7 @@ def read_dicom_header(path: Path) -> dict[str, str]:
         "sex": header["PatientSex"],
         "age": _years(header["PatientAge"]),
         "view": header["ViewPosition"],
+        "device": " ".join(f"{header['Manufacturer']} {header['ManufacturerModelName']}".split()),
         "rows": header["Rows"],
         "columns": header["Columns"],
     }

@@ -212,6 +212,7 @@ class MsCxr(Dataset):
         ("MS_CXR_Local_Alignment_v*.csv", "MS_CXR_Local_Alignment_v*.json"),
     )
     patient_field: ClassVar[str] = "path"
+    takes_films_of: ClassVar[tuple[str, ...]] = ("mimic-cxr",)
     labels: ClassVar[tuple[str, ...]] = LABELS
 
     def _table(self) -> Path:

@@ -99,6 +99,7 @@ class ObjectCxr(Dataset):
     name: ClassVar[str] = "object-cxr"
     title: ClassVar[str] = "Object-CXR (train and dev)"
     licence: ClassVar[str] = "CC BY-NC 4.0"
+    films_open: ClassVar[str] = "Object-CXR, JF Healthcare, CC BY-NC 4.0"
     citation: ClassVar[str] = (
         "JF Healthcare, Object-CXR: automatic detection of foreign objects on chest X-rays, 2020"
     )

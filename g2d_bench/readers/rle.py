@@ -76,6 +76,39 @@ def decode_relative(text: str, shape: tuple[int, int], where: str) -> NDArray[np
     return _transpose(np.repeat(inside, counts).reshape(columns, rows))
 
 
+def decode_absolute(text: str, shape: tuple[int, int], where: str) -> NDArray[np.bool_]:
+    """Decode run lengths as most of Kaggle's tables have them: ``start length start length ...``.
+
+    Starts count pixels from 1, down the columns.
+
+    Args:
+        text: starts and lengths in rising order, or ``-1``.
+        shape: (H, W) of the image.
+        where: file and row, for the error.
+
+    Returns:
+        The mask, shape [H, W].
+
+    Raises:
+        InputError: no whole numbers, a start of 0, runs that overlap or do not rise, or beyond the image.
+    """
+    words = text.split()
+    if words in ([], [EMPTY]):
+        return np.zeros(shape, np.bool_)
+    if not all(word.isdecimal() and len(word) < 16 for word in words) or len(words) % 2:
+        bad = next((word for word in words if not word.isdecimal()), f"{len(words)} values")
+        raise InputError(f"{bad!r}: want pairs of start and length (or {EMPTY})", file=where, field=_FIELD)
+    numbers = np.array(words, np.int64)
+    starts, lengths = numbers[::2], numbers[1::2]
+    gaps = starts - 1 - np.concatenate([[0], (starts + lengths - 1)[:-1]])
+    if (gaps < 0).any():
+        place = int(np.flatnonzero(gaps < 0)[0])
+        what = "counts from 1" if starts[place] < 1 else "overlaps the run before it"
+        raise InputError(f"the run from {starts[place]} {what}", file=where, field=_FIELD)
+    pairs = np.stack([gaps, lengths], axis=1).ravel()
+    return decode_relative(" ".join(map(str, pairs)), shape, where)
+
+
 def column_height(texts: Iterable[str]) -> int | None:
     """Estimate in columns of what height run-length texts count.
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
+from g2d_bench.progress import track
 from g2d_bench.readers.attach import attach_images, by_stem, find_files
 from g2d_bench.readers.base import Box, Dataset, Sample
+from g2d_bench.readers.images import read_dicom_header
 from g2d_bench.readers.tables import Row, locate, make_box, read_table, require
 
 LABEL = "Pneumonia"
@@ -104,6 +110,28 @@ def filled_boxes(boxes: tuple[Box, ...], shape: tuple[int, int], label: str) -> 
     return mask
 
 
+def with_headers(samples: list[Sample]) -> list[Sample]:
+    """Add sex, age, view and device from the headers of DICOM files, which alone tell them.
+
+    A file that cannot be read says nothing here; whoever decodes it will complain.
+    """
+
+    def said(sample: Sample) -> dict[str, str]:
+        if sample.path.suffix.lower() != ".dcm":
+            return {}
+        with suppress(InputError, OSError):
+            header = read_dicom_header(sample.path)
+            return {key: header[key] for key in ("sex", "age", "view", "device") if header[key]}
+        return {}
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        headers = track(pool.map(said, samples), "reading headers of rsna", len(samples), "img")
+        return [
+            replace(sample, meta={**sample.meta, **header})
+            for sample, header in zip(samples, headers, strict=True)
+        ]
+
+
 class Rsna(Dataset):
     """26,684 frontal radiographs, 6,012 of them with boxes of opacities; one image per patient id."""
 
@@ -120,6 +148,8 @@ class Rsna(Dataset):
     folders: ClassVar[tuple[str, ...]] = ("rsna", "rsna-pneumonia-detection-challenge", "RSNA_Pneumonia")
     tables: ClassVar[tuple[tuple[str, ...], ...]] = ((LABEL_TABLE,),)
     patient_field: ClassVar[str] = "patientId"
+    # Shih et al., Radiology: Artificial Intelligence 2019: the films are NIH's.
+    takes_films_of: ClassVar[tuple[str, ...]] = ("cxr14",)
     side: ClassVar[int | None] = SIDE
     labels: ClassVar[tuple[str, ...]] = (LABEL,)
     checksums: ClassVar[Mapping[str, str]] = {
@@ -170,7 +200,7 @@ class Rsna(Dataset):
         samples = self.table_samples()
         files = find_files(self.root, (".dcm", ".png", ".jpg"), (IMAGE_FOLDER,))
         table = require(self.root, (LABEL_TABLE,), self.access)
-        return attach_images(samples, self.root, files, table, "patientId", by_stem)
+        return with_headers(attach_images(samples, self.root, files, table, "patientId", by_stem))
 
     def read_mask(self, sample: Sample, shape: tuple[int, int], label: str) -> NDArray[np.bool_]:
         """Fill the boxes; see :meth:`Dataset.read_mask`.

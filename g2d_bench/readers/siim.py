@@ -73,6 +73,8 @@ class Siim(Dataset):
     folders = ("siim", "siim-acr", "siim-acr-pneumothorax-segmentation", "siim-acr-pneumothorax")
     tables = (TABLES,)
     patient_field = "PatientID"
+    # Filice et al., Journal of Digital Imaging 2020: the films are NIH's.
+    takes_films_of = ("cxr14",)
     side = SIDE
     labels = ("Pneumothorax",)
     checksums: ClassVar[Mapping[str, str]] = {
@@ -126,6 +128,8 @@ class Siim(Dataset):
                     parse_relative(row[_PIXELS], shape[0] * shape[1], _at(row))
                 scaled += shape != (int(header["rows"] or 0), int(header["columns"] or 0))
             meta = {key: header[key] for key in ("sex", "age", "view")}
+            if header["device"]:
+                meta["device"] = header["device"]
             samples.append(replace(sample, patient=header["patient"] or image, meta=meta))
         self.remark(
             scaled, f"masks are drawn on {SIDE}x{SIDE} pixels and are scaled to smaller or larger films"

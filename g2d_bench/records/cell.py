@@ -34,6 +34,12 @@ class Cell:
     seed: Count
     encoder: Name
     """Card name, with ``+decoder`` where the pre-trained decoder is transferred."""
+    shots: Count = 0
+    """Training images per class, in the place of a fraction, which is then 1; 0 where the fraction counts."""
+
+    def __post_init__(self) -> None:
+        if self.shots and self.fraction != 1:
+            raise ValueError("shots are drawn from all training images: fraction must be 1")
 
     @property
     def card(self) -> str:
@@ -45,17 +51,46 @@ class Cell:
         """Whether the pre-trained decoder is transferred."""
         return self.encoder.endswith(DECODER)
 
+    @property
+    def drawn(self) -> tuple[float, int]:
+        """How its training images are drawn, fraction and shots: the same for all cells of a column."""
+        return self.fraction, self.shots
+
+    @property
+    def amount(self) -> str:
+        """The amount of training labels: ``1 %``, ``16 shots``."""
+        return amount(self.fraction, self.shots)
+
+    @property
+    def stem(self) -> str:
+        """How the names of its files begin: ``0.01-s0``, ``16shots-s0``."""
+        return f"{f'{self.shots}shots' if self.shots else f'{self.fraction:g}'}-s{self.seed}"
+
+    @property
+    def options(self) -> list[str]:
+        """The words of the command line that choose this cell."""
+        drawn = ["--shots", str(self.shots)] if self.shots else ["--fraction", repr(self.fraction)]
+        words = ["--task", self.task, "--encoder", self.encoder, *drawn]
+        return [*words, "--seed", str(self.seed), "--protocol", self.protocol]
+
     def __str__(self) -> str:
-        return f"{self.task} · {self.encoder} · {percent(self.fraction)} · seed {self.seed} · {self.protocol}"
+        return f"{self.task} · {self.encoder} · {self.amount} · seed {self.seed} · {self.protocol}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the cell as JSON."""
-        return asdict(self)
+        """Return the cell as JSON; without shots where there are none, so that older keys hold."""
+        return {name: value for name, value in asdict(self).items() if name != "shots" or value}
 
 
 def percent(fraction: float) -> str:
     """Write a fraction as the field does: ``1 %``."""
     return f"{100 * fraction:g} %"
+
+
+def amount(fraction: float, shots: int = 0) -> str:
+    """Write an amount of training labels: a share of them, or images per class."""
+    if shots:
+        return f"{shots} shot{'s' if shots > 1 else ''}"
+    return percent(fraction)
 
 
 _CONTROLS_FIRST = ("random", "imagenet", "convirt", "gloria", "mgca", "g2d")

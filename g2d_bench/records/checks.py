@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from g2d_bench.cards.kind import KINDS, known_kind, untrained
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.metrics.spec import PER_LABEL
 from g2d_bench.records.recompute import EDITED, Facts, differences
 from g2d_bench.records.record import NOT_APPLICABLE, Record, sealed
 from g2d_bench.records.signature import is_of_this_code, parse_signature
@@ -37,6 +38,8 @@ def contradictions(record: Record) -> Iterator[str]:
         yield f"kind: {record.kind!r} is no kind of task ({', '.join(KINDS)})"
     if untrained(record.kind) and record.cell.fraction != 1:
         yield f"cell.fraction: {record.cell.fraction:g}, but {record.kind} trains nothing"
+    if untrained(record.kind) and record.cell.shots:
+        yield f"cell.shots: {record.cell.shots}, but {record.kind} trains nothing"
     weights = record.encoder.weights
     if weights.startswith("init:") and weights.rpartition(":")[2] != str(record.cell.seed):
         yield f"encoder.weights: {weights!r} are not those of seed {record.cell.seed}"
@@ -123,8 +126,9 @@ def _counted(record: Record, facts: Facts) -> list[str]:
     pairs: list[tuple[str, int, int, bool]] = []
     kind = known_kind(record.kind)
     if kind is not None and kind.samples == "positives":
-        # Only images that show the finding are asked for it.
-        pairs = [("data.positive.test", positive, facts.images, True)]
+        # Only images that show the finding are asked for it; of several findings, only those with boxes.
+        several = any(PER_LABEL in name for name in record.metrics)
+        pairs = [("data.positive.test", positive, facts.images, not several)]
     elif kind is not None:
         # Of pairs, an image may have none.
         pairs = [("data.images.test", images, facts.images, kind.samples == "images")]

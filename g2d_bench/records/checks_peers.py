@@ -64,7 +64,7 @@ def disagreements(peers: Sequence[Peer]) -> Iterator[tuple[Found, str]]:
     for peer in peers:
         record = peer.found.record
         tests[record.signature].append(peer)
-        trainings[record.signature, record.cell.fraction, record.cell.seed].append(peer)
+        trainings[record.signature, record.cell.drawn, record.cell.seed].append(peer)
     for group in tests.values():
         for field, read in _ONE_TEST.items():
             yield from _minority(group, field, read, "signature")

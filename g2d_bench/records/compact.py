@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from g2d_bench.cards.kind import Reduced, known_kind
 from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
+from g2d_bench.records.groups import ATTRIBUTES, PREFIX
 from g2d_bench.records.recompute import differences, recomputed
 from g2d_bench.records.record import (
     LEFT_OUT,
@@ -26,8 +27,8 @@ from g2d_bench.records.record import (
 )
 from g2d_bench.records.selection import Found
 
-ALWAYS = ("id", "patient", "label")
-"""What is kept although no metric reads it: intervals and paired tests need it."""
+ALWAYS = ("id", "patient", "label", "report", "seen", "targets", *(PREFIX + name for name in ATTRIBUTES))
+"""What is kept though no metric reads it: intervals, paired tests, trivial predictors and groups need it."""
 
 
 class _Watched(Mapping[str, NDArray[Any]]):

@@ -192,19 +192,19 @@ class _Allowed:
 
     def __init__(self, reference: Mapping[Cell, Found], tolerance: Tolerance) -> None:
         self._tolerance = tolerance
-        rows: dict[tuple[str, float, str, str, str], list[float]] = defaultdict(list)
+        rows: dict[tuple[str, tuple[float, int], str, str, str], list[float]] = defaultdict(list)
         for cell, found in reference.items():
             for metric, value in found.record.metrics.items():
                 if value is not None:
-                    rows[cell.task, cell.fraction, cell.protocol, metric, cell.encoder].append(value)
-        spreads: dict[tuple[str, float, str, str], list[float]] = defaultdict(list)
-        for (task, fraction, protocol, metric, _), values in rows.items():
+                    rows[cell.task, cell.drawn, cell.protocol, metric, cell.encoder].append(value)
+        spreads: dict[tuple[str, tuple[float, int], str, str], list[float]] = defaultdict(list)
+        for (task, drawn, protocol, metric, _), values in rows.items():
             if len(values) > 1:
-                spreads[task, fraction, protocol, metric].append(stdev(values) ** 2)
+                spreads[task, drawn, protocol, metric].append(stdev(values) ** 2)
         self._pooled = {column: math.sqrt(fmean(squares)) for column, squares in spreads.items()}
 
     def __call__(self, cell: Cell, metric: str, before: float | None) -> float:
-        pooled = self._pooled.get((cell.task, cell.fraction, cell.protocol, metric), 0.0)
+        pooled = self._pooled.get((cell.task, cell.drawn, cell.protocol, metric), 0.0)
         return limit_of(self._tolerance, metric, before, pooled)
 
 

@@ -47,6 +47,8 @@ def compare_reported(
     columns: dict[tuple[str, str, float, str], list[Found]] = defaultdict(list)
     for found in real:
         cell = found.cell
+        if cell.shots:
+            continue  # Papers' shots are not drawn as ours.
         columns[cell.task, cell.encoder, cell.fraction, cell.protocol].append(found)
     lines: list[Line] = []
     for printed in quoted:

@@ -47,6 +47,7 @@ class Evidence:
         self._draws: dict[tuple[int, str], Values | None] = {}
         self._open: tuple[int, Predictions] = (0, {})
         self._samples: dict[int, str] = {}
+        self._errors: dict[int, Mapping[str, str]] = {}
         self._kept: list[Found] = []
         self._cache = DrawCache()
 
@@ -64,6 +65,14 @@ class Evidence:
         if metric not in self._more or not self._checked(found):
             return None
         return self._point(found, metric)
+
+    def error(self, found: Found, metric: str) -> str:
+        """Say why a metric does not follow from a record's predictions, "" where it does or nobody asked."""
+        if metric not in self._more or metric in found.record.metrics:
+            return ""
+        if not self._checked(found):
+            return "its record keeps no predictions"
+        return self._errors[id(found.record)].get(metric, "")
 
     def mean(self, seeds: Sequence[Found], metric: str) -> Drawn | None:
         """Draw the mean over seeds of one metric.
@@ -131,6 +140,9 @@ class Evidence:
                 _refuse_edited(found, stated)
             self._values[id(record)] = values | {n: v for n, v in stated.items() if n not in moved}
             self._samples[id(record)] = facts.order
+            self._errors[id(record)] = {
+                name: facts.errors[name] for name in self._more if name in facts.errors
+            }
         return True
 
     def read(self, found: Found) -> Predictions:

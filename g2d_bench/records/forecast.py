@@ -111,4 +111,4 @@ class Forecast:
 
 def _key(cell: Cell) -> Key:
     """What must be the same of two cells."""
-    return (cell.task, cell.protocol, cell.fraction)
+    return (cell.task, cell.protocol, *cell.drawn)

@@ -125,7 +125,8 @@ def derive(kind: str, predictions: Predictions, names: Sequence[str]) -> Facts:
     return Facts(
         metrics=metrics,
         errors=errors,
-        references={name: _measured(blind, use)[0] for name, blind, use in _blind(kind, predictions, names)},
+        references={name: _measured(blind, use)[0] for name, blind, use in _blind(kind, predictions, names)}
+        | _chance(kind, predictions, names),
         samples=len(ids),
         images=len(unique),
         positive=_positive(kind, predictions),
@@ -183,6 +184,16 @@ def _blind(
     return [(name, dict(found), use) for name, found, use in made]
 
 
+def _chance(kind: str, predictions: Predictions, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the trivial predictors that are expectations; none where a compact record lacks an array."""
+    known = known_kind(kind)
+    if known is None or known.chance is None:
+        return {}
+    with suppress(KeyError):
+        return known.chance(predictions, names)
+    return {}
+
+
 def _positive(kind: str, predictions: Predictions) -> int:
     """Count the images of which the truth shows a label."""
     ids = predictions["id"]
@@ -197,7 +208,12 @@ def _faults(kind: str, predictions: Predictions, images: int) -> list[str]:
     faults = []
     ids = predictions["id"]
     known = known_kind(kind)
-    if not (known is not None and known.samples == "pairs") and images < len(ids):
+    pairs = known is not None and known.samples == "pairs"
+    if not pairs and "category" in predictions:
+        # Of several findings, each is asked once per image.
+        ids = np.array([f"{name} {label}" for name, label in zip(ids, predictions["category"], strict=True)])
+        images = len(np.unique(ids))
+    if not pairs and images < len(ids):
         names, counts = np.unique(ids, return_counts=True)
         name = str(names[counts.argmax()])
         faults.append(f"id: {name!r} stands {counts.max()} times, {len(ids) - images} lines too many")

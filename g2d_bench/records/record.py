@@ -24,7 +24,7 @@ from g2d_bench.plain import in_json
 from g2d_bench.records.archives import PACKED, unpack
 from g2d_bench.records.cell import Cell, Count, Name
 from g2d_bench.records.shapes import require_shapes
-from g2d_bench.safe_files import parse_json, read_regular
+from g2d_bench.safe_files import parse_json, read_strangers
 
 SCHEMA = 1
 LARGEST_RECORD = 4 << 20
@@ -82,6 +82,8 @@ class EncoderPart(_Part):
     """As on the card; None in records that were written before it was noted."""
     pretraining: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     """Data sets of the pre-training, none for an encoder without one; None where it is not stated."""
+    form: Annotated[Literal["", "embeddings", "scorer"], Field(exclude_if=lambda form: not form)] = ""
+    """What the encoder is where it is no encoder whose weights were here."""
 
 
 class Predictions(_Part):
@@ -121,6 +123,11 @@ class Record(_Part):
     """Over everything else in the record, the hash of the predictions included; see :func:`sealed`. Empty in
     records of before it was introduced."""
 
+    @property
+    def tested_on(self) -> str:
+        """The data set of the test images; of a cell that was tested elsewhere, not that of its training."""
+        return str(self.notes.get(TESTED_ON) or self.data.dataset)
+
     @field_validator("notes")
     @classmethod
     def _notes_that_are_read(cls, notes: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +146,13 @@ WHY_UNDEFINED = "undefined"
 """Note of a record that says of each metric without a value why it has none."""
 SPLIT_DEFECTS = "split_defects"
 """Note of a record that was measured on a published split: what is wrong with it."""
+TRAINED_ON = "trained_on"
+"""Note of a record that was tested on another data set than it trained on: which one that is, which task
+measures its inside score, and the hashes by which that is known to have trained alike."""
+TESTED_ON = "tested_on"
+"""Note beside it: the data set of the test images."""
+SHARED = "left_out_of_test"
+"""Note beside them: which test images were left out, since training has them, too."""
 LEFT_OUT = "left_out_of_predictions"
 """Note of a compact record: which arrays it lacks."""
 
@@ -193,9 +207,18 @@ def _told_apart(first: str, second: str) -> tuple[str, str]:
     return first, second
 
 
+LEFT_UNSAID: dict[str, tuple[tuple[str, Any], ...]] = {"cell": (("shots", 0),)}
+"""Fields of a record's parts that are not written where they say nothing: older records lack them."""
+
+
 def to_json(part: BaseModel) -> bytes:
     """Write a model as indented JSON with a final newline."""
-    text = json.dumps(part.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
+    content = part.model_dump(mode="json")
+    for name, unset in LEFT_UNSAID.items():
+        held = content.get(name)
+        if isinstance(held, dict):
+            content[name] = {field: value for field, value in held.items() if (field, value) not in unset}
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     return (in_json(text) + "\n").encode()
 
 
@@ -210,7 +233,7 @@ def read_record(path: Path) -> Record:
     Raises:
         InputError: not JSON, another schema version, or a field that is wrong.
     """
-    raw = parse_json(read_regular(path, LARGEST_RECORD), path)
+    raw = parse_json(read_strangers(path, LARGEST_RECORD), path)
     if not isinstance(raw, dict) or "schema_version" not in raw:
         raise InputError("not a record of this suite", file=path, field="schema_version")
     version = raw["schema_version"]
@@ -250,7 +273,7 @@ def prediction_bytes(path: Path, record: Record) -> bytes:
     arrays = path.with_name(_beside(path, record))
     if not arrays.exists():
         raise InputError("the file with the predictions is missing", file=arrays)
-    data = read_regular(arrays, PACKED)
+    data = read_strangers(arrays, PACKED)
     assert record.predictions is not None
     if digest_bytes(data) != record.predictions.sha256:
         raise InputError(

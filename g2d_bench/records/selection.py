@@ -13,7 +13,7 @@ from g2d_bench.records.record import Record, changes
 from g2d_bench.records.signature import parse_signature
 from g2d_bench.records.store import Store
 
-DRAWN = ("fraction", "seed")
+DRAWN = ("fraction", "shots", "seed")
 """Options that mean nothing to cells that train nothing."""
 
 
@@ -46,6 +46,8 @@ class Filter:
         task: task names.
         encoder: encoder names, ``+decoder`` included.
         fraction: shares of the labels.
+        shots: training images per class. With both, cells of either pass; with one of them, those of the
+            other do not.
         protocol: protocol names.
         seed: seeds.
         signature: text that the signature must contain.
@@ -56,6 +58,7 @@ class Filter:
     fraction: tuple[float, ...] = ()
     protocol: tuple[str, ...] = ()
     seed: tuple[int, ...] = ()
+    shots: tuple[int, ...] = ()
     signature: str = ""
 
     def passes(self, record: Record) -> bool:
@@ -64,11 +67,15 @@ class Filter:
 
     def takes(self, cell: Cell, kind: str) -> bool:
         """Say whether a cell of a task of some kind passes, whatever the signature of its record."""
-        return all(
+        drawn = untrained(kind) or not (self.fraction or self.shots) or self._draws(cell)
+        return drawn and all(
             not wanted or getattr(cell, name) in wanted
             for name, wanted in self._wanted()
-            if not (name in DRAWN and untrained(kind))
+            if name not in AMOUNT and not (name in DRAWN and untrained(kind))
         )
+
+    def _draws(self, cell: Cell) -> bool:
+        return cell.shots in self.shots if cell.shots else cell.fraction in self.fraction
 
     def _wanted(self) -> list[tuple[str, Sequence[object]]]:
         return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "signature"]
@@ -105,6 +112,9 @@ class Filter:
         ]
 
 
+AMOUNT = ("fraction", "shots")
+"""Options of which one chooses how training images are drawn."""
+
 Placed = tuple[Cell, str]
 """A cell and the kind of its task."""
 
@@ -118,12 +128,15 @@ def _lacking(name: str, wanted: Sequence[object], cells: Sequence[Placed]) -> li
     asked = [cell for cell, kind in cells if not (name in DRAWN and untrained(kind))]
     if cells and not asked:
         return []
+    if name in AMOUNT:
+        asked = [cell for cell in asked if (name == "shots") == bool(cell.shots)]
     there = sorted({getattr(cell, name) for cell in asked})
     words = [_word(value) for value in there]
     lines = []
     for value in wanted:
         if value not in there:
-            hint = f"there are {', '.join(words)}" if name == "seed" else did_you_mean(_word(value), words)
+            some = f"there are {', '.join(words)}" if words else "there are none"
+            hint = some if name in ("seed", "shots") or not words else did_you_mean(_word(value), words)
             lines.append(f"{name} {_word(value)}; {hint}")
     return lines
 

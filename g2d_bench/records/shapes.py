@@ -9,13 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.cards.arrays import MOST_BOXES, MOST_LABELS, MOST_SAMPLES, MOST_TRUE_BOXES, MOST_VALUES, Rule
+from g2d_bench.cards.arrays import (
+    MOST_BOXES,
+    MOST_LABELS,
+    MOST_QUERIES,
+    MOST_SAMPLES,
+    MOST_TRUE_BOXES,
+    MOST_VALUES,
+    Rule,
+)
 from g2d_bench.cards.kind import known_kind
 from g2d_bench.errors import InputError
+from g2d_bench.records.groups import ATTRIBUTES, PREFIX
 
 Arrays = Mapping[str, NDArray[Any]]
 
-_LIMITS = {"N": MOST_SAMPLES, "C": MOST_LABELS, "P": MOST_BOXES, "G": MOST_TRUE_BOXES}
+_LIMITS = {
+    **{"N": MOST_SAMPLES, "C": MOST_LABELS, "P": MOST_BOXES, "G": MOST_TRUE_BOXES},
+    **{"T": MOST_QUERIES, "I": MOST_QUERIES},
+}
 
 
 def require_shapes(kind: str, arrays: Arrays, path: Path) -> None:
@@ -30,7 +42,8 @@ def require_shapes(kind: str, arrays: Arrays, path: Path) -> None:
         InputError: an array is of another type or length than its kind keeps, or a value is out of range.
     """
     names, known = Rule("U", ("N",)), known_kind(kind)
-    rules = {"id": names, "patient": names, **(known.arrays if known is not None else {})}
+    groups = {PREFIX + name: names for name in ATTRIBUTES}
+    rules = {"id": names, "patient": names, **groups, **(known.arrays if known is not None else {})}
     if "id" not in arrays:
         raise InputError("the array 'id' is missing", file=path, field="predictions")
     lengths: dict[str, int] = {}
@@ -55,7 +68,7 @@ def _require_axes(name: str, array: NDArray[Any], rule: Rule, lengths: dict[str,
             raise InputError(message, file=path, field=name)
         if isinstance(axis, str) and length > _LIMITS[axis]:
             raise InputError(f"has {length} entries, more than {_LIMITS[axis]}", file=path, field=name)
-    if "C" in rule.axes and array.size > MOST_VALUES:
+    if {"C", "T", "I"} & set(rule.axes) and array.size > MOST_VALUES:
         raise InputError(f"has {array.size} entries, more than {MOST_VALUES}", file=path, field=name)
 
 

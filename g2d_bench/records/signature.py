@@ -21,7 +21,7 @@ def signature(task: TaskCard, protocol: Protocol, *, data_kind: str, data_hash: 
         task: name, version and content enter.
         protocol: name, version and what it says of the task's kind enter.
         data_kind: ``phantom`` or ``real``.
-        data_hash: content hash of the data set.
+        data_hash: content hash of the data set; of both, which are named, where a task is tested elsewhere.
         split_hash: hash of the id lists.
 
     Returns:
@@ -31,7 +31,7 @@ def signature(task: TaskCard, protocol: Protocol, *, data_kind: str, data_hash: 
     return "|".join(
         (
             f"{task.name}@{task.version}#{task.digest(protocol.split)[:4]}",
-            f"{data_kind}:{task.dataset}#{data_hash[:8]}",
+            f"{data_kind}:{task.data_name}#{data_hash[:8]}",
             f"split:{protocol.split}#{split_hash[:8]}",
             f"{protocol.name}@{protocol.version}#{protocol.digest(task.kind)[:4]}",
             f"n{NUMBERS}",

@@ -32,7 +32,8 @@ def is_place(path: Path) -> bool:
 
 class Store:
     """Records in a folder: ``<kind>/<encoder>/<task>@<version>/<protocol>/<fraction>-s<seed>-<key>.json``,
-    and ``<fraction>-s<seed>.failed.json`` where the cell failed.
+    and ``<fraction>-s<seed>.failed.json`` where the cell failed; with shots, ``<count>shots`` is written
+    in the place of the fraction.
 
     Args:
         root: the folder; it is made on the first write.
@@ -65,7 +66,7 @@ class Store:
     def path(self, cell: Cell, *, kind: str, version: str, key: str) -> Path:
         """Return where the record of a cell belongs."""
         folder = self.root / kind / cell.encoder / f"{cell.task}@{version}" / cell.protocol
-        return folder / f"{cell.fraction:g}-s{cell.seed}-{key[:8]}.json"
+        return folder / f"{cell.stem}-{key[:8]}.json"
 
     def find(self, path: Path, key: str) -> Record | None:
         """Return the finished record at ``path`` if its key is the wanted one.

@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from g2d_bench.cards.kind import known_kind
+from g2d_bench.cards.pretraining import Sight
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.files import write_atomically
+from g2d_bench.metrics.resample import ALPHA
 from g2d_bench.metrics.spec import PER_LABEL
 from g2d_bench.plain import visible, visible_parts
 from g2d_bench.records.cell import DECODER, percent
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found
+from g2d_bench.report.contamination import legend_line
 from g2d_bench.report.fill import Filled, fill
+from g2d_bench.report.look import Look
 from g2d_bench.report.model import GENERATED, Column
-from g2d_bench.report.origin import EXPLAINED, Origin, origins, sentence, several_weights, tagged, tags
+from g2d_bench.report.origin import Origin, explained, origins, sentence, several_weights, tagged, tags
+from g2d_bench.report.titles import metric_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +37,10 @@ ACROSS = 3
 """Panels side by side."""
 CHARACTERS = 15
 """Small letters that an inch holds."""
+COLUMN = 3.4
+"""Inches of a column of a paper."""
+SMALL = 6.5
+"""Points of the type in a figure for one."""
 LINES = 8
 """Remarks that are written below a figure."""
 
@@ -71,6 +80,10 @@ def curves(
     evidence = Evidence(more=(metric,) if PER_LABEL in metric else ())
     ranks = {name: n for n, name in enumerate(order)}
     filled = []
+    # Images per class are no share of the labels: they have no place on this axis.
+    records = [one for one in records if not one.record.cell.shots]
+    if not records:
+        raise InputError("all records are of shots, which are no share of the labels", field="--shots")
     for fraction in sorted({one.record.cell.fraction for one in records}):
         mine = [one for one in records if one.record.cell.fraction == fraction]
         cell = mine[0].record.cell
@@ -83,33 +96,42 @@ def curves(
     return filled
 
 
-def draw(panels: Sequence[Sequence[Filled]]) -> Figure:
+def draw(panels: Sequence[Sequence[Filled]], look: Look | None = None) -> Figure:
     """Draw one panel per task, each of :func:`curves`; an encoder looks the same in all of them.
 
     Bars are 95 % bootstrap intervals by patient over the test set. A cell that lacks a seed has no point;
     below the axes it is said which, and what the encoders are.
+
+    Args:
+        panels: one per task.
+        look: with or without intervals, printed names, hollow points where an encoder is significantly worse
+            than the best, and the width of a column of a paper.
     """
     import matplotlib as mpl
 
     # Names are shown as they are; a dollar sign in one is no formula.
     with mpl.rc_context({"text.parse_math": False, "text.usetex": False}):
-        return _draw(visible_parts(panels))
+        return _draw(visible_parts(panels), look or Look())
 
 
-def _draw(panels: Sequence[Sequence[Filled]]) -> Figure:
+def _draw(panels: Sequence[Sequence[Filled]], look: Look) -> Figure:
     from matplotlib.figure import Figure
 
     columns = [column for points in panels for column in points]
     generated = any(one.record.data.kind == "phantom" for column in columns for one in column.records)
     known = _origins(panels)
-    labels = {name: tagged(name, tag) for name, tag in tags(known, generated=generated).items()}
-    across = min(len(panels), ACROSS)
+    printed = {visible(name): visible(title) for name, title in look.encoders.items()} if look.titles else {}
+    marks = tags(known, generated=generated)
+    labels = {name: tagged(printed.get(name, name), tag) for name, tag in marks.items()}
+    across = 1 if look.narrow else min(len(panels), ACROSS)
     down = math.ceil(len(panels) / across)
-    figure = Figure(figsize=(2.8 + 4.8 * across, 0.6 + 3.8 * down), layout="constrained")
+    small = SMALL if look.narrow else 8
+    size = (COLUMN, 1.5 + 2.1 * down) if look.narrow else (2.8 + 4.8 * across, 0.6 + 3.8 * down)
+    figure = Figure(figsize=size, layout="constrained")
     grid = list(figure.subplots(down, across, squeeze=False).flat)
     names = list(dict.fromkeys(name for column in columns for name in column.values))
     for axes, points in zip(grid, panels, strict=False):
-        _panel(axes, points, names, labels, several=len(panels) > 1)
+        _panel(axes, points, names, labels, look, several=len(panels) > 1)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     handles: dict[str, Any] = {}
@@ -119,20 +141,35 @@ def _draw(panels: Sequence[Sequence[Filled]]) -> Figure:
     # Encoders in their order, trivial predictors last.
     shown = [labels[name] for name in names]
     sequence = [*(name for name in shown if name in handles), *(h for h in handles if h not in shown)]
-    figure.legend(
-        [handles[name] for name in sequence], sequence, frameon=False, fontsize=8, loc="outside right center"
-    )
-    below = [
-        "share of the training labels · bars: 95 % bootstrap interval by patient over the test set",
-        *_shortened(remarks(panels)),
+    # Below a column of a paper there is room for two names, beside it for none.
+    where: dict[str, Any] = {"loc": "outside right center"}
+    if look.narrow:
+        where = {"loc": "outside lower center", "ncols": 2, "columnspacing": 1.0, "handlelength": 1.6}
+    figure.legend([handles[name] for name in sequence], sequence, frameon=False, fontsize=small, **where)
+    below = [" · ".join(["share of the training labels", *_explained(look)]), *_shortened(remarks(panels))]
+    wide = round(CHARACTERS * figure.get_figwidth() * 8 / small)
+    # What the encoders are is for the caption of a paper; the terminal says it.
+    parts = [
+        part
+        for line in below[: 1 if look.narrow else None]
+        for part in textwrap.wrap(line, wide, break_on_hyphens=False)
     ]
-    wide = round(CHARACTERS * figure.get_figwidth())
-    parts = [part for line in below for part in textwrap.wrap(line, wide, break_on_hyphens=False)]
-    figure.supxlabel("\n".join(parts), fontsize=8)
+    if look.narrow:
+        # The legend stands below; a label of the whole figure would lie upon it.
+        grid[len(panels) - 1].set_xlabel("\n".join(parts), fontsize=small)
+    else:
+        figure.supxlabel("\n".join(parts), fontsize=small)
     if generated:
         text = GENERATED.replace(": ", ":\n", 1) if across == 1 else GENERATED
-        figure.suptitle(text, fontsize=9, color="#B00000", fontweight="bold")
+        text = "\n".join(textwrap.wrap(text, round(0.75 * wide))) if look.narrow else text
+        figure.suptitle(text, fontsize=small + 1, color="#B00000", fontweight="bold")
     return figure
+
+
+def _explained(look: Look) -> list[str]:
+    """Say what bars and hollow points are, where there are any."""
+    said = ["bars: 95 % bootstrap interval by patient over the test set"] if look.intervals else []
+    return [*said, f"hollow: worse than the best (paired, Holm, p ≤ {ALPHA:g})"] if look.p else said
 
 
 def remarks(panels: Sequence[Sequence[Filled]]) -> list[str]:
@@ -144,12 +181,22 @@ def remarks(panels: Sequence[Sequence[Filled]]) -> list[str]:
     columns = [column for points in panels for column in points]
     generated = any(one.record.data.kind == "phantom" for column in columns for one in column.records)
     known = _origins(panels)
-    shown = sorted({*tags(known, generated=generated).values()} - {""})
+    shown = explained(tags(known, generated=generated).values())
     records = list({id(one): one for column in columns for one in column.records}.values())
-    lines = [sentence(known), *(EXPLAINED[tag] for tag in shown), *several_weights(records)]
+    lines = [sentence(known), *shown, *_seen(columns), *several_weights(records)]
     for points in panels:
         lines += _undrawn(points, list(known))
     return lines
+
+
+def _seen(columns: Sequence[Filled]) -> list[str]:
+    """Explain the marks of points whose encoder saw the data set in its pre-training."""
+    bearers: dict[Sight, dict[str, None]] = {}
+    for column in columns:
+        for name, value in column.values.items():
+            if value.seen:
+                bearers.setdefault(value.sight, {})[name] = None
+    return [legend_line(saw, names) for saw, names in sorted(bearers.items())]
 
 
 def _undrawn(points: Sequence[Filled], names: Sequence[str]) -> list[str]:
@@ -190,7 +237,13 @@ def _shortened(lines: Sequence[str]) -> list[str]:
 
 
 def _panel(
-    axes: Any, points: Sequence[Filled], names: Sequence[str], labels: Mapping[str, str], *, several: bool
+    axes: Any,
+    points: Sequence[Filled],
+    names: Sequence[str],
+    labels: Mapping[str, str],
+    look: Look,
+    *,
+    several: bool,
 ) -> None:
     """Draw one task; ``names`` are all encoders of the figure, ``labels`` what the legend calls them."""
     from matplotlib.ticker import FixedLocator, NullLocator
@@ -213,21 +266,40 @@ def _panel(
         axes.errorbar(
             [x for x, _ in shown],
             [value.mean for value in values],
-            yerr=[below, above],
+            yerr=[below, above] if look.intervals else None,
             label=labels[name],
             color=COLOURS[n % len(COLOURS)],
             marker=MARKERS[n % len(MARKERS)],
             linestyle=DASHES[(n // len(COLOURS)) % len(DASHES)],
             capsize=2.5,
             elinewidth=0.9,
-            linewidth=1.6,
-            markersize=5,
+            linewidth=1.2 if look.narrow else 1.6,
+            markersize=4 if look.narrow else 5,
+            markerfacecolor="white" if not look.p and any(value.seen for value in values) else None,
         )
+        for x, value in shown:
+            if value.seen:
+                axes.annotate(
+                    value.seen, (x, value.mean), xytext=(4, 3), textcoords="offset points", fontsize=8
+                )
+        if look.p:
+            hollow = [(x, value.mean) for x, value in shown if value.p <= ALPHA]
+            axes.plot(
+                [x for x, _ in hollow],
+                [y for _, y in hollow],
+                linestyle="none",
+                marker=MARKERS[n % len(MARKERS)],
+                markersize=4 if look.narrow else 5,
+                markerfacecolor="white",
+                markeredgecolor=COLOURS[n % len(COLOURS)],
+                zorder=5,
+            )
     low, high = axes.get_ylim()
     for name, value in points[-1].references.items():
         if value.missing:
             continue
-        label = f"{first.task + ': ' if several else ''}{name} (no encoder): {value.centre}"
+        whose = f"{_task(first.task, look)}: " if several else ""
+        label = f"{whose}{name}{'' if look.narrow else ' (no encoder)'}: {value.centre}"
         # A trivial predictor far away would press the lines together; the legend still tells its value.
         if low - (high - low) / 2 < value.mean < high + (high - low) / 2:
             axes.axhline(value.mean, color="0.45", linestyle=":", linewidth=1.2, label=label)
@@ -241,14 +313,22 @@ def _panel(
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(fractions, [percent(x / 100) for x in fractions])
     arrow = "" if first.spec.higher_is_better else " (lower is better)"
-    axes.set_ylabel(f"{first.metric}{' in %' if first.spec.share else ''}{arrow}")
+    metric = metric_title(first) if look.titles else f"{first.metric}{' in %' if first.spec.share else ''}"
+    small = SMALL if look.narrow else None
+    axes.set_ylabel(f"{metric}{arrow}", fontsize=small)
+    axes.tick_params(labelsize=small)
     axes.grid(visible=True, axis="y", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     seeds = sorted({seed for column in points for value in column.values.values() for seed in value.seeds})
     mean = f"mean over {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
-    what = f"{first.task}, protocol {first.protocol}, {mean}"
-    axes.set_title(what, fontsize=8, loc="left")
+    axes.set_title(
+        f"{_task(first.task, look)}, protocol {first.protocol}, {mean}", fontsize=small or 8, loc="left"
+    )
+
+
+def _task(name: str, look: Look) -> str:
+    return visible(look.tasks.get(name, name)) if look.titles else name
 
 
 def check_suffix(path: Path) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from g2d_bench.errors import InputError
-from g2d_bench.metrics.resample import Candidate, best_set, deviation, interval, mean_sd
-from g2d_bench.records.cell import percent
+from g2d_bench.metrics.resample import ALPHA, Candidate, against_best, deviation, interval, mean_sd
 from g2d_bench.records.evidence import Drawn, Evidence
 from g2d_bench.records.selection import Found, by_cell
+from g2d_bench.report.contamination import row_sight
 from g2d_bench.report.model import Column, Missing, Value
 from g2d_bench.report.reasons import UNDEFINED, reason, remarks, told, untested
 
@@ -58,18 +58,19 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
     drawn: dict[str, Drawn | None] = {}
     for name, row in rows.items():
         value, drawn[name] = _value(column, row, seeds, scale, evidence)
-        value = replace(value, reason=reason(value, row, seeds, evidence))
+        value = replace(value, reason=reason(value, row, seeds, evidence), sight=row_sight(row.values()))
         marks = "".join(sorted({letters[one.record.signature] for one in row.values()} if letters else ()))
         filled.values[name] = replace(value, marks=marks)
         if value.missing == "seed missing":
-            filled.notes.append(f"n/a: {name} {value.reason} of {column.task} at {percent(column.fraction)}")
-        filled.notes += remarks(name, column, row)
+            filled.notes.append(f"n/a: {name} {value.reason} of {column.task} at {column.amount}")
+        filled.notes += remarks(name, column, row, evidence)
         filled.notes += [f"n/a: {name} in {column.task}: {why}" for why in told(row)]
         if evidence.draws and drawn[name] is None and not value.missing and column.spec.resamples:
             filled.notes.append(untested(name, column, row))
     if not letters:
-        for name in _best(column, filled.values, drawn):
-            filled.values[name] = replace(filled.values[name], best=True)
+        for name, p in _against_best(column, filled.values, drawn).items():
+            best = p is None or p > ALPHA
+            filled.values[name] = replace(filled.values[name], best=best, p=math.nan if p is None else p)
         if len({one.sample for one in drawn.values() if one is not None}) > 1:
             filled.notes.append(
                 f"{column.task}, {column.metric}: not every row was tested on the same images; no test"
@@ -98,7 +99,7 @@ def _add_references(filled: Filled, column: Column, scale: float) -> None:
 
 def _signatures(column: Column, found: Sequence[Found], allow_mixed: bool) -> list[str]:
     signatures = sorted({one.record.signature for one in found})
-    where = f"{column.task} at {percent(column.fraction)}"
+    where = f"{column.task} at {column.amount}"
     if len({one.record.data.kind for one in found}) > 1:
         raise InputError(
             f"{where}: generated and real data cannot share a column; choose with --signature phantom: "
@@ -138,17 +139,19 @@ def _value(
     return value, drawn
 
 
-def _best(column: Column, values: Mapping[str, Value], drawn: Mapping[str, Drawn | None]) -> frozenset[str]:
-    """Name the rows for bold type; none unless all rows were tested on the same samples.
+def _against_best(
+    column: Column, values: Mapping[str, Value], drawn: Mapping[str, Drawn | None]
+) -> dict[str, float | None]:
+    """Compare rows with the best of the column; none unless all rows were tested on the same samples.
 
     Nothing is ranked by a legacy convention: published ones reward what no one wants (an empty prediction,
     an image that is left out).
     """
     if "legacy" in column.metric:
-        return frozenset()
+        return {}
     known = {name for name, value in values.items() if not value.missing}
     rows = {name: one for name, one in drawn.items() if name in known and one is not None}
     if len(rows) < len(known) or len({one.sample for one in rows.values()}) > 1:
-        return frozenset()
+        return {}
     candidates = {name: Candidate(values[name].mean, one.draws) for name, one in rows.items()}
-    return best_set(candidates, higher_is_better=column.spec.higher_is_better)
+    return against_best(candidates, higher_is_better=column.spec.higher_is_better)

@@ -6,16 +6,21 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from g2d_bench.cards.pretraining import Sight
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.spec import MetricSpec
-from g2d_bench.report.origin import Origin
+from g2d_bench.records.cell import amount
+from g2d_bench.report.origin import Origin, tagged
 
 GENERATED = (
     "GENERATED DATA (phantom): compare these encoders with each other, and not with published results."
 )
 """Stands in every table, figure and file with a number that was measured on generated data."""
 INTERVAL = "[ ] is the 95 % bootstrap interval by patient over the test set"
+
+SEEN: dict[Sight, str] = {"": "", "images": "§", "labels": "¶"}
+"""Mark of a number whose encoder saw the images, or the labels, of the data set in its pre-training."""
 
 Sort = Literal["measured", "reference", "quoted"]
 Missing = Literal["", "not measured", "seed missing", "undefined"]
@@ -31,6 +36,7 @@ class Column:
         metric: name of the convention.
         protocol: protocol name.
         heads: headings from the coarsest to the finest.
+        shots: training images per class, in the place of a share; 0 where the share counts.
     """
 
     task: str
@@ -38,6 +44,12 @@ class Column:
     metric: str
     protocol: str
     heads: tuple[str, ...]
+    shots: int = 0
+
+    @property
+    def amount(self) -> str:
+        """The amount of training labels, as tables write it."""
+        return amount(self.fraction, self.shots)
 
     @property
     def spec(self) -> MetricSpec:
@@ -62,7 +74,12 @@ class Value:
         high: upper limit.
         seeds: the seeds in the mean.
         best: whether it is not significantly worse than the best of the column.
+        p: of the paired difference to the best of the column, corrected by Holm; NaN for the best itself and
+            where nothing was tested.
+        shows_p: whether readers are shown it.
         marks: letters of the signatures, where a column mixes them.
+        of: whose value it is, where that differs by row: the worst group.
+        sight: what the encoder's pre-training saw of the data set on which it is tested.
         missing: why there is no number, in a word.
         reason: the same for readers, in a clause.
     """
@@ -75,9 +92,13 @@ class Value:
     high: float = math.nan
     seeds: tuple[int, ...] = ()
     best: bool = False
+    p: float = math.nan
+    shows_p: bool = False
     marks: str = ""
+    of: str = ""
     missing: Missing = ""
     reason: str = ""
+    sight: Sight = ""
 
     @property
     def digits(self) -> int:
@@ -103,10 +124,40 @@ class Value:
         """The interval in brackets, or ""."""
         return "" if math.isnan(self.low) else f"[{self.show(self.low)}, {self.show(self.high)}]"
 
+    @property
+    def tested(self) -> str:
+        """The p value as papers write it, or "" where readers are not shown one."""
+        if not self.shows_p or math.isnan(self.p):
+            return ""
+        return "p<0.001" if self.p < 0.001 else f"p={self.p:.3f}" if self.p < 0.1 else f"p={self.p:.2f}"
+
+    @property
+    def below(self) -> tuple[str, ...]:
+        """What stands below the number where there is room: interval and p value."""
+        return tuple(text for text in (self.limits, self.tested) if text)
+
+    @property
+    def line(self) -> str:
+        """The number with its spread and marks, without what stands below."""
+        return self._number + self._marked
+
+    @property
+    def _number(self) -> str:
+        text = self.centre + self.seen + ("*" if self.best else "")
+        return text + (f" ± {self.behind}" if self.behind else "")
+
+    @property
+    def _marked(self) -> str:
+        said = ", ".join(part for part in (self.marks, self.of) if part)
+        return f" ({said})" if said else ""
+
     def __str__(self) -> str:
-        text = self.centre + ("*" if self.best else "")
-        text += f" ± {self.behind}" if self.behind else ""
-        return text + (f" {self.limits}" if self.limits else "") + (f" ({self.marks})" if self.marks else "")
+        return " ".join([self._number, *self.below]) + self._marked
+
+    @property
+    def seen(self) -> str:
+        """The mark of :data:`SEEN`, or ""; a cell without a number bears none."""
+        return "" if self.missing else SEEN[self.sight]
 
 
 @dataclass(frozen=True)
@@ -129,6 +180,11 @@ class Row:
     origin: Origin | None = None
     tag: str = ""
 
+    @property
+    def title(self) -> str:
+        """The name; quoted rows, and encoders that are not the model of their name, marked as such."""
+        return tagged(self.name, "quoted" if self.sort == "quoted" else self.tag)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -146,6 +202,7 @@ class Table:
         turned: whether readers are shown it with encoders side by side; see
             :func:`g2d_bench.report.formats.turn.turn`.
         stub: heading of the rows' names.
+        narrow: whether it has to fit a column of a paper; see :func:`g2d_bench.report.look.parts`.
     """
 
     title: str
@@ -158,6 +215,7 @@ class Table:
     turned: bool = False
     stub: str = "encoder"
     warnings: tuple[str, ...] = ()
+    narrow: bool = False
 
     @property
     def best(self) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.pretraining import in_words
 from g2d_bench.encoders.weights import file_hash
 from g2d_bench.paths import PACKAGE
 from g2d_bench.records.selection import Found
@@ -22,9 +23,14 @@ WORDS: dict[Scale, str] = {
 """How a scale is called in tables."""
 EXPLAINED: dict[str, str] = {
     "phantom-scale": "[phantom-scale]: a small encoder of this suite, NOT the published model of that name",
+    "self-reported embeddings": "[self-reported embeddings]: vectors that somebody computed elsewhere; "
+    "nothing but their ids and shapes could be checked",
+    "scorer": "[scorer]: images and texts were compared by code of another package, named in the records",
     "scale unknown": "[scale unknown]: its records do not say what encoder it was, nor does a card here",
 }
 """Tag of a row to the sentence that explains it."""
+FORMS: dict[str, str] = {"embeddings": "self-reported embeddings", "scorer": "scorer"}
+"""Form of an encoder, as in records, to the tag of its rows."""
 INIT = "init:"
 """How the weights of an encoder without pre-training begin."""
 
@@ -36,10 +42,12 @@ class Origin:
     Attributes:
         scale: ``phantom`` (small), ``published`` or ``unknown``.
         pretraining: data sets, none for an encoder without pre-training; None where it is not known.
+        form: ``embeddings`` or ``scorer`` where it is no encoder whose weights were here.
     """
 
     scale: Scale = "unknown"
     pretraining: tuple[str, ...] | None = None
+    form: str = ""
 
     @property
     def words(self) -> str:
@@ -47,13 +55,14 @@ class Origin:
         if self.pretraining is None:
             seen = "pre-training data unknown"
         else:
-            seen = f"pre-trained on {' + '.join(self.pretraining)}" if self.pretraining else "not pre-trained"
-        return f"{WORDS[self.scale]}, {seen}"
+            seen = f"pre-trained on {in_words(self.pretraining)}" if self.pretraining else "not pre-trained"
+        return ", ".join(one for one in (FORMS.get(self.form, ""), WORDS[self.scale], seen) if one)
 
     @property
     def tag(self) -> str:
         """What a row's name bears where it could be taken for a published model, "" for one that is."""
-        return "" if self.scale == "published" else WORDS[self.scale]
+        scale = "" if self.scale == "published" else WORDS[self.scale]
+        return ", ".join(one for one in (FORMS.get(self.form, ""), scale) if one)
 
 
 def origin(found: Found) -> Origin:
@@ -68,7 +77,7 @@ def origin(found: Found) -> Origin:
     if ours is not None:
         return ours
     if part.scale is not None:
-        return Origin(part.scale, part.pretraining)
+        return Origin(part.scale, part.pretraining, part.form)
     return _shipped_cards().get((found.cell.card, part.card_hash), Origin())
 
 
@@ -93,8 +102,14 @@ def tags(known: Mapping[str, Origin], *, generated: bool, quoted: bool = False) 
     """
     alike = len({one.scale for one in known.values()}) == 1
     if generated and alike and not quoted:
-        return dict.fromkeys(known, "")
+        # What is no encoder of ours says so in any company.
+        return {name: FORMS.get(one.form, "") for name, one in known.items()}
     return {name: one.tag for name, one in known.items()}
+
+
+def explained(marks: Iterable[str]) -> list[str]:
+    """Return the sentences that explain some tags, each once."""
+    return [EXPLAINED[one] for one in sorted({part for tag in marks for part in tag.split(", ")} - {""})]
 
 
 def tagged(name: str, tag: str) -> str:

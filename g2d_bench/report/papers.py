@@ -135,5 +135,15 @@ LAYOUTS = {
             *_by_fraction("COVIDx, {metric}", task="covidx-cls", printed="ACC", metrics=("accuracy",)),
         ),
     ),
+    "g2d-table7": Layout(
+        "Table 7",
+        "Fine-tuned classification and segmentation, the paper in MedKLIP's setting",
+        (
+            *_by_fraction("classification", "CXR14, {metric}", task="cxr14-cls", **_AUC),
+            *_by_fraction("segmentation", "RSNA, {metric}", task="rsna-seg", **_DICE),
+            *_by_fraction("segmentation", "SIIM, {metric}", task="siim-seg", **_DICE),
+        ),
+        protocol="clean-finetune",
+    ),
 }
 """Name on the command line to layout."""

@@ -40,7 +40,7 @@ class Beside:
         """Describe measured numbers; None where nothing was measured, so that nothing can be confused."""
         if not found:
             return None
-        small = [name for name, one in origins(found).items() if one.tag]
+        small = [name for name, one in origins(found).items() if one.scale != "published"]
         generated = any(one.record.data.kind == "phantom" for one in found)
         return cls(generated, tuple(sorted({one.record.cell.protocol for one in found})), tuple(small))
 

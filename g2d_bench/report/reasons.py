@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 
 from g2d_bench.errors import InputError
-from g2d_bench.records.cell import percent
+from g2d_bench.metrics.grounding import BELOW_ALL, below_all
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.record import NOT_APPLICABLE, WHY_UNDEFINED, Record
 from g2d_bench.records.selection import Found
@@ -17,6 +17,8 @@ from g2d_bench.report.model import Column, Row, Value
 
 EMPTY = "predicts_nothing"
 """Note of a record that says that its decoder stayed at the empty prediction."""
+COSINES = "miou_cosine"
+"""How the metrics begin that count overlaps above fixed cosines."""
 UNDEFINED = "not defined on these test images"
 ALIKE = 3
 """Metrics that must equal a trivial predictor's before a record is taken for it."""
@@ -36,7 +38,8 @@ def reason(value: Value, row: Mapping[int, Found], seeds: Sequence[int], evidenc
     if value.missing == "seed missing":
         return f"lacks seed {', '.join(str(seed) for seed in seeds if seed not in row)}"
     if value.missing == "not measured":
-        return f"no record states {value.column.metric}"
+        whys = {evidence.error(one, value.column.metric) for one in row.values()} - {""}
+        return "; ".join([f"no record states {value.column.metric}", *sorted(whys)])
     if value.missing != "undefined":
         return ""
     if known := told(row):
@@ -56,16 +59,20 @@ def told(row: Mapping[int, Found]) -> list[str]:
     return sorted({str(note[NOT_APPLICABLE]) for note in notes if NOT_APPLICABLE in note})
 
 
-def remarks(name: str, column: Column, row: Mapping[int, Found]) -> list[str]:
-    """Say of which seeds the numbers are no more than a trivial predictor's."""
+def remarks(name: str, column: Column, row: Mapping[int, Found], evidence: Evidence) -> list[str]:
+    """Say of which seeds the numbers are no more than a trivial predictor's, or are 0 for want of a map."""
     same: dict[str, list[int]] = defaultdict(list)
     for seed, one in sorted(row.items()):
         if empty := one.record.notes.get(EMPTY):
             same[str(empty)].append(seed)
         elif trivial := _trivial(one.record):
             same[f"every number is that of {trivial}, which has not looked at an image"].append(seed)
+        if column.metric.startswith(COSINES) and one.record.metrics.get(column.metric) == 0:
+            why = one.record.notes.get(BELOW_ALL) or _below_all(one, evidence)
+            if why:
+                same[f"{column.metric} 0.0: {why}"].append(seed)
     return [
-        f"{name} in {column.task} at {percent(column.fraction)}, seed {', '.join(map(str, seeds))}: {what}"
+        f"{name} in {column.task} at {column.amount}, seed {', '.join(map(str, seeds))}: {what}"
         for what, seeds in same.items()
     ]
 
@@ -76,21 +83,21 @@ def untested(name: str, column: Column, row: Mapping[int, Found]) -> str:
         why = "its records keep no predictions"
     else:
         why = f"its predictions do not allow to draw {column.metric}"
-    return f"{name} in {column.task} at {percent(column.fraction)}: no interval and no test, {why}"
+    return f"{name} in {column.task} at {column.amount}: no interval and no test, {why}"
 
 
 def undefined(rows: Iterable[Row]) -> list[str]:
     """Say which metrics of a table are not defined and why, those alike together."""
-    groups: dict[tuple[str, float, str], tuple[dict[str, None], dict[str, None]]] = {}
+    groups: dict[tuple[str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
     for row in rows:
         for value in row.values:
             if row.sort == "measured" and value.reason.startswith(UNDEFINED):
-                place = (value.column.task, value.column.fraction, value.reason)
+                place = (value.column.task, value.column.amount, value.reason)
                 metrics, names = groups.setdefault(place, ({}, {}))
                 metrics[value.column.metric] = names[row.name] = None
     return [
-        f"n/a: {listed(list(metrics))} of {listed(list(names))} in {task} at {percent(fraction)}: {why}"
-        for (task, fraction, why), (metrics, names) in groups.items()
+        f"n/a: {listed(list(metrics))} of {listed(list(names))} in {task} at {drawn}: {why}"
+        for (task, drawn, why), (metrics, names) in groups.items()
     ]
 
 
@@ -122,6 +129,14 @@ def _one_sided(found: Found, evidence: Evidence) -> list[str]:
             str(name) for name, both in zip(arrays["label"], sides[0] & sides[1], strict=True) if not both
         ]
     return []
+
+
+def _below_all(found: Found, evidence: Evidence) -> str:
+    """Say that no cosine of a record's maps reaches a threshold, where its predictions show that."""
+    with suppress(InputError, KeyError, ValueError):
+        if found.path is not None and found.record.predictions is not None:
+            return below_all(evidence.read(found))
+    return ""
 
 
 def _trivial(record: Record) -> str:

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field, replace
 from g2d_bench.cards.kind import KINDS, untrained
 from g2d_bench.errors import InputError
 from g2d_bench.progress import track
-from g2d_bench.records.cell import percent
+from g2d_bench.records.cell import amount, percent
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.quoted import Quoted
 from g2d_bench.records.record import Record
 from g2d_bench.records.selection import Found
+from g2d_bench.report.contamination import legend
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
-from g2d_bench.report.origin import EXPLAINED, origins, sentence, several_weights, tags
+from g2d_bench.report.origin import explained, origins, sentence, several_weights, tags
 from g2d_bench.report.papers import LAYOUTS, PAPER, PaperColumn
 from g2d_bench.report.quoted_rows import Beside, fraction_of, quoted_rows
 from g2d_bench.report.reasons import undefined
@@ -68,16 +69,18 @@ def blocks(
         InputError: signatures are mixed, one cell has two records, or a metric was edited.
     """
     evidence = evidence or Evidence()
-    groups: dict[tuple[str, float, str, str], list[Found]] = defaultdict(list)
+    groups: dict[tuple[str, tuple[float, int], str, str], list[Found]] = defaultdict(list)
     for one in records:
         found = one if isinstance(one, Found) else Found(one)
         cell = found.cell
-        groups[cell.task, cell.fraction, cell.protocol, found.record.data.kind].append(found)
+        groups[cell.task, cell.drawn, cell.protocol, found.record.data.kind].append(found)
     made = []
     for _, group in track(sorted(groups.items()), "bootstrap", unit="table"):
         cell = group[0].cell
         names = metrics.get(cell.task) or dict.fromkeys(name for one in group for name in one.record.metrics)
-        columns = [Column(cell.task, cell.fraction, name, cell.protocol, (name,)) for name in names]
+        columns = [
+            Column(cell.task, cell.fraction, name, cell.protocol, (name,), cell.shots) for name in names
+        ]
         filled = [fill(column, group, evidence, allow_mixed=allow_mixed) for column in columns]
         beside = Beside.of(group)
         rows, notes = quoted_rows(columns, quoted, _same_convention, _full_name, beside=beside)
@@ -109,20 +112,20 @@ def summary(
         quoted: see :func:`blocks`.
     """
     evidence = evidence or Evidence()
-    groups: dict[tuple[str, str], dict[tuple[str, float], list[Found]]] = defaultdict(dict)
+    groups: dict[tuple[str, str], dict[tuple[str, tuple[float, int]], list[Found]]] = defaultdict(dict)
     for one in records:
         cell = one.record.cell
         columns = groups[cell.protocol, one.record.data.kind]
-        columns.setdefault((cell.task, cell.fraction), []).append(one)
+        columns.setdefault((cell.task, cell.drawn), []).append(one)
     made = []
     for (protocol, _), parts in sorted(groups.items()):
         pairs = []
-        for (task, fraction), part in sorted(parts.items(), key=lambda item: _by_kind(*item)):
+        for (task, drawn), part in sorted(parts.items(), key=lambda item: _by_kind(*item)):
             kind = part[0].record.kind
             metric = main_metric(part[0].record, main or {})
-            share = () if untrained(kind) else (percent(fraction),)
+            share = () if untrained(kind) else (amount(*drawn),)
             heads = (KINDS[kind].heading if kind in KINDS else kind, f"{task}, {metric}", *share)
-            pairs.append((Column(task, fraction, metric, protocol, heads), part))
+            pairs.append((Column(task, drawn[0], metric, protocol, heads, drawn[1]), part))
         columns_made = [column for column, _ in pairs]
         shown = track(pairs, "bootstrap", unit="column")
         filled = [fill(column, part, evidence, allow_mixed=allow_mixed) for column, part in shown]
@@ -139,9 +142,10 @@ def main_metric(record: Record, main: Mapping[tuple[str, str], str]) -> str:
     return main.get((record.cell.task, record.cell.protocol)) or next(iter(record.metrics))
 
 
-def _by_kind(place: tuple[str, float], part: Sequence[Found]) -> tuple[int, str, float]:
+def _by_kind(place: tuple[str, tuple[float, int]], part: Sequence[Found]) -> tuple[int, str, int, float]:
     kind = part[0].record.kind
-    return (KINDS[kind].place if kind in KINDS else sys.maxsize, *place)
+    task, (fraction, shots) = place
+    return KINDS[kind].place if kind in KINDS else sys.maxsize, task, shots, fraction
 
 
 def _labels(group: Sequence[Found]) -> str:
@@ -149,13 +153,15 @@ def _labels(group: Sequence[Found]) -> str:
     if untrained(group[0].record.kind):
         return "without training"
     train = max(one.record.data.images["train"] for one in group)
-    return f"{percent(group[0].record.cell.fraction)} of the training labels ({train} images)"
+    cell = group[0].record.cell
+    what = f"{cell.amount} per class" if cell.shots else f"{cell.amount} of the training labels"
+    return f"{what} ({train} images)"
 
 
 def _same_convention(column: Column, cell: Quoted) -> bool:
-    return (cell.task, cell.convention, cell.label) == (column.task, column.metric, "") and fraction_of(
-        cell
-    ) in (None, column.fraction)
+    same = (cell.task, cell.convention, cell.label) == (column.task, column.metric, "")
+    # Papers' shots are not drawn as ours.
+    return same and not column.shots and fraction_of(cell) in (None, column.fraction)
 
 
 def _full_name(cell: Quoted) -> str:
@@ -216,7 +222,7 @@ def _paper_column(
     printed: PaperColumn, found: Sequence[Found], panel: float | None, protocol: str
 ) -> tuple[Column, list[Found]]:
     """Choose the metric and the records of a printed column."""
-    mine = [one for one in found if one.record.cell.task == printed.task]
+    mine = [one for one in found if one.record.cell.task == printed.task and not one.record.cell.shots]
     fraction = printed.fraction if panel is None else panel
     if fraction is None:
         # Zero-shot needs no labels; whatever fraction its cells bear, one is shown.
@@ -274,7 +280,8 @@ def assemble(title: str, panels: Sequence[Panel], *, order: Sequence[str] = ()) 
     facts = _facts(used, rows)
     if known:
         facts.append(sentence(known))
-    warnings = [EXPLAINED[tag] for tag in sorted({*marks.values()} - {""})]
+    facts += legend(rows)
+    warnings = explained(marks.values())
     if quoted and (measured := Beside.of(used)):
         warnings += measured.warning
     return Table(
@@ -313,6 +320,7 @@ def _facts(used: Sequence[Found], rows: Sequence[Row]) -> list[str]:
         facts = [f"test images (positive ones): {listed}"]
     else:
         facts = [f"test set: {images} images, {positive} positive" for _, images, positive in tests]
+        facts += _reports(used)
     facts += _meaning(values)
     published = {one.record.cell.protocol for one in used if PUBLISHED in one.record.notes}
     facts += [
@@ -326,6 +334,22 @@ def _facts(used: Sequence[Found], rows: Sequence[Row]) -> list[str]:
     facts += [f"{task}: {defect}" for task, defect in defects] if not several else []
     facts += [f"LEAK ALLOWED: {reason}" for reason in sorted({o.record.data.leaks for o in used} - {""})]
     return facts
+
+
+def _reports(used: Sequence[Found]) -> list[str]:
+    """Say how many reports retrieval ranks, and that copies of one are right for each other."""
+    lines = []
+    for one in used:
+        said = one.record.notes.get("reports")
+        if isinstance(said, dict) and {"different", "images_that_share_one", "most_common"} <= said.keys():
+            line = f"{said['different']} different reports"
+            if shared := said["images_that_share_one"]:
+                line += (
+                    f"; {shared} images share theirs with others (the most common: {said['most_common']}), "
+                    "and every image with the same report is right"
+                )
+            lines.append(line)
+    return list(dict.fromkeys(lines))
 
 
 def _meaning(values: Sequence[Value]) -> list[str]:

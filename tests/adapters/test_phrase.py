@@ -15,6 +15,7 @@ from PIL import Image
 
 from g2d_bench.adapters import phrase
 from g2d_bench.adapters.base import Job, adapter, run_jobs
+from g2d_bench.adapters.heat import region
 from g2d_bench.adapters.text_image import TextImage
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings
@@ -150,15 +151,15 @@ def test_phrases_go_before_boxes_and_only_the_task_s_labels_count() -> None:
 
 def test_regions_on_the_grid() -> None:
     box = Letterbox.of((HIGH, WIDE), 64)
-    mask = phrase.region([Box("A", 0, 0, 10, 4), Box("A", 5, 2, 10, 4)], box)
+    mask = region([Box("A", 0, 0, 10, 4), Box("A", 5, 2, 10, 4)], box)
     expected = np.zeros((64, 64), bool)
     expected[8:12, :10] = True  # 8 rows of padding above
     expected[10:14, 5:15] = True
     np.testing.assert_array_equal(mask, expected)
     # A box between two pixel centres must not turn a phrase into one without a region.
-    tiny = phrase.region([Box("A", 10.6, 10.6, 0.2, 0.2)], box)
+    tiny = region([Box("A", 10.6, 10.6, 0.2, 0.2)], box)
     assert np.argwhere(tiny).tolist() == [[18, 10]]
-    corner = phrase.region([Box("A", 63.8, 47.8, 0.2, 0.2)], Letterbox.of((HIGH, WIDE), 32))
+    corner = region([Box("A", 63.8, 47.8, 0.2, 0.2)], Letterbox.of((HIGH, WIDE), 32))
     assert corner.sum() == 1
 
 

@@ -293,3 +293,12 @@ def test_says_what_is_missing(
     assert adapter("zero-shot") is zero_shot.run
     local.execute([cell(encoder="random")], bench, jobs=1)
     assert "n/a: no text encoder" in capsys.readouterr().err
+
+
+def test_an_ensemble_says_the_mean_of_its_probabilities() -> None:
+    cosines = np.array([[[0.2, -0.1], [0.0, 0.4]], [[0.4, 0.3], [0.0, 0.1]]])
+    # Softmax over the cosines with a positive and a negative prompt, whose difference is what is stored.
+    yes, no = cosines, np.zeros_like(cosines)
+    chance = np.exp(yes) / (np.exp(yes) + np.exp(no))
+    np.testing.assert_allclose(zero_shot.averaged(list(cosines)), chance.mean(axis=0))
+    np.testing.assert_array_equal(zero_shot.averaged([cosines[0]]), cosines[0])

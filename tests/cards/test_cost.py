@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from g2d_bench.cards.catalogue import Catalogue
-from g2d_bench.cards.cost import gigamacs
+from g2d_bench.cards.cost import gigamacs, parameters
 from g2d_bench.cards.encoder import EncoderCard
 
 
@@ -82,3 +82,17 @@ def test_odd_options_count_as_usual(options: dict[str, Any]) -> None:
 def test_what_is_not_known_counts_as_a_resnet_50() -> None:
     assert gigamacs(card("mobilenetv3_large")) == pytest.approx(gigamacs(card("resnet50")), rel=0.1)
     assert gigamacs(card("convnext_tiny.in12k", 448)) == pytest.approx(18.0)
+
+
+@pytest.mark.parametrize("name", ["random", "g2d.r50", "mgca.vit-b16"])
+def test_weights_are_counted_as_timm_has_them(name: str) -> None:
+    import timm
+
+    known = Catalogue.open().encoders[name]
+    model = timm.create_model(known.image.model, num_classes=0, **known.image.options)
+    there = sum(part.numel() for part in model.parameters()) / 1e6
+    assert parameters(known) == pytest.approx(there, rel=0.01)
+
+
+def test_weights_of_unknown_architectures_are_not_guessed() -> None:
+    assert parameters(card("convnext_tiny")) is None

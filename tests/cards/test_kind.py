@@ -24,14 +24,16 @@ KNOWN = json.loads(Path(__file__).with_name("digests.json").read_text())
 
 
 def test_shipped_kinds() -> None:
-    assert KINDS.names == ["classification", "detection", "grounding", "phrase", "segmentation", "zero-shot"]
+    assert KINDS.names == [
+        *("classification", "detection", "grounding", "phrase", "retrieval", "segmentation", "zero-shot")
+    ]
     for name in KINDS:
         assert KINDS[name].name == name
         # What trains is told how by a protocol; what trains nothing needs none.
         assert (KINDS[name].rule is not None) == KINDS[name].trained
     places = [KINDS[name].place for name in KINDS]
-    assert sorted(places) == list(range(6))
-    assert {name for name in KINDS if untrained(name)} == {"zero-shot", "grounding", "phrase"}
+    assert sorted(places) == list(range(7))
+    assert {name for name in KINDS if untrained(name)} == {"zero-shot", "grounding", "phrase", "retrieval"}
     assert not untrained("divination")
 
 

@@ -53,10 +53,11 @@ def test_every_shipped_set_is_well_formed_and_covers_what_the_tasks_ask() -> Non
     assert {"findings", "published"} <= set(names)
     for name in names:
         assert load_prompts(name).name == name
+    # Tasks that retrieve by class have texts of their own.
     tasks = [task for task in Catalogue.open().tasks if KINDS[task.kind].prompts]
     assert len(tasks) >= 6
     for task in tasks:
-        for name in names:
+        for name in ("findings", "published"):
             assert set(task.labels) <= set(load_prompts(name).label)
 
 

@@ -17,6 +17,8 @@ from g2d_bench.paths import shipped
 LISTS = shipped("tasks") / "splits"
 LISTED = {
     "covidx": ["covidx-cls"],
+    "cxr14": ["cxr14-cls", "cxr14-ground", "cxr14-pneumonia-cls", "cxr14-zeroshot"],
+    "nih1k": ["nih1k-cls", "nih1k-zeroshot"],
     "rsna": ["rsna-cls", "rsna-det", "rsna-ground", "rsna-seg", "rsna-zeroshot"],
     "siim": ["siim-ground", "siim-seg", "siim-zeroshot"],
 }
@@ -30,9 +32,17 @@ def catalogue() -> Catalogue:
 def test_cards_name_the_list_of_their_data_set() -> None:
     for task in Catalogue.open().tasks:
         ids = task.split["clean"].ids
-        assert (ids is not None) == (task.name in LISTED.get(task.dataset, []))
-        assert ids is None or ids == LISTS / f"{task.dataset}-clean.csv.gz"
+        assert (ids is not None) == ((task.inside or task.name) in LISTED.get(task.dataset, []))
+        # The boxed films of ChestX-ray14 all lie in its test part: they are divided among themselves.
+        name = "cxr14-ground" if task.name == "cxr14-ground" else f"{task.dataset}-clean"
+        assert ids is None or ids == LISTS / f"{name}.csv.gz"
         assert all(rule.ids is None for name, rule in task.split.items() if name != "clean")
+
+
+def test_which_tasks_read_masks(catalogue: Catalogue) -> None:
+    masked = {task.name for task in catalogue.tasks if task.masked}
+    assert {"siim-seg", "rsna-seg", "jsrt-heart-seg", "rsna-ground", "siim-ground"} <= masked
+    assert not {"cxr14-ground", "chestxdet10-ground", "rsna-det", "ms-cxr-phrase"} & masked
 
 
 def test_list_does_not_move_the_digest_of_the_card(listed_card: TaskCard) -> None:
@@ -147,3 +157,65 @@ def test_digest_leaves_out_what_a_card_does_not_say(catalogue: Catalogue) -> Non
     assert Later(**given).digest("clean") == card.digest("clean")
     assert Later(**given, added=3).digest("clean") == card.digest("clean")
     assert Later(**given, added=4).digest("clean") != card.digest("clean")
+
+
+ELSEWHERE = {"dataset": "cxr14", "labels": {"Pneumonia": "Pneumonia"}}
+
+
+def test_a_task_that_is_tested_elsewhere_names_both(catalogue: Catalogue) -> None:
+    card = catalogue.tasks["rsna-to-cxr14-cls"]
+    assert (card.data_name, card.drawn_as) == ("rsna-to-cxr14", "rsna-cls")
+    assert card.test is not None
+    own = card.test.model_copy(update={"training": "phantom", "labels": {"Pneumonia": ("Mass", "Edema")}})
+    other = card.model_copy(update={"test": own, "inside": ""})
+    assert (other.data_name, other.drawn_as) == ("phantom-rsna-to-cxr14", "rsna-to-cxr14-cls")
+    assert own.their_labels == {"Pneumonia": ("Mass", "Edema")}
+    alone = catalogue.tasks["rsna-cls"]
+    assert (alone.data_name, alone.drawn_as) == ("rsna", "rsna-cls")
+    assert len({one.digest("clean") for one in (card, other, alone)}) == 3
+
+
+def test_where_an_id_list_lies_moves_no_digest(catalogue: Catalogue) -> None:
+    card = catalogue.tasks["cxr14-to-rsna-cls"]
+    assert card.test is not None
+    assert card.test.split is not None
+    moved = card.test.split.model_copy(update={"ids": Path("/elsewhere/list.csv"), "defects": ("z",)})
+    other = card.model_copy(update={"test": card.test.model_copy(update={"split": moved})})
+    assert other.digest("clean") == card.digest("clean")
+
+
+def test_inside_tasks_of_the_shipped_cards_train_alike(catalogue: Catalogue) -> None:
+    cards = [card for card in catalogue.tasks if card.inside]
+    assert {card.name for card in cards} == {
+        "rsna-to-cxr14-cls",
+        "cxr14-to-rsna-cls",
+        "chexpert-to-cxr14-cls",
+    }
+    for card in cards:
+        inside = catalogue.tasks[card.inside]
+        assert card.split["clean"] == inside.split["clean"]
+        assert (card.labels, card.metrics, card.dataset) == (inside.labels, inside.metrics, inside.dataset)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "says"),
+    [
+        (
+            "classification",
+            {"labels": {"Mass": "Mass"}},
+            "every label, and no other one; see Mass, Pneumonia",
+        ),
+        ("classification", {"dataset": "cxr15"}, "unknown data set 'cxr15'"),
+        ("classification", {"labels": {"Pneumonia": []}}, "a label without a counterpart"),
+        ("classification", {"split": {"function": "rsna_det"}}, "belongs to its own data set"),
+        ("grounding", {}, "trains nothing; write a task on that data set"),
+    ],
+)
+def test_a_test_elsewhere_that_cannot_be(
+    catalogue: Catalogue, kind: str, change: dict[str, Any], says: str
+) -> None:
+    card = catalogue.tasks["rsna-cls" if kind == "classification" else "rsna-ground"]
+    own = {name: getattr(card, name) for name in card.model_fields_set}
+    own["split"] = {"clean": {"ratios": [0.5, 0.25, 0.25]}}
+    with pytest.raises(ValueError, match=says):
+        TaskCard.model_validate(own | {"test": ELSEWHERE | change})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from g2d_bench.cards.catalogue import Catalogue
-from g2d_bench.cells.explain import FIELDS, explain_record, explain_signature
+from g2d_bench.cells.explain import FIELDS, explain_record, explain_signature, signature_words
 from g2d_bench.records.record import Record, read_record
 
 
@@ -29,3 +29,12 @@ def test_a_record_of_a_model_in_memory_points_to_its_author(folder: Any) -> None
     assert any("its author's code" in line for line in lines)
     assert f"  {call}" in lines
     assert not any("compare" in line for line in lines)
+
+
+def test_words_of_a_signature_are_those_that_are_printed() -> None:
+    text = "siim-seg@1.0#0000|real:siim#0d483e60|split:clean#1bfcebd0|clean@1.0#708c|n1"
+    rows = signature_words(text, Catalogue.open())
+    assert "|".join(part for part, _ in rows) == text
+    printed = "\n".join(explain_signature(text, Catalogue.open()))
+    assert all(words in printed for _, words in rows)
+    assert signature_words("no signature", Catalogue.open()) == []

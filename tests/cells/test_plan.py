@@ -46,6 +46,17 @@ def test_published_controls_join_a_published_encoder_of_the_same_architecture(ca
     assert [cell.encoder for cell in with_mgca] == ["random", "random.r50", "mgca.r50"]
 
 
+def test_what_happens_to_lie_in_the_hubs_cache_joins_only_by_name(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usable = ("random", "rad-dino", "dinov2.b14")
+    # Files that the user gave: no cache has them.
+    assert [cell.encoder for cell in _plan(catalogue, usable=usable)][1:] == ["dinov2.b14", "rad-dino"]
+    monkeypatch.setattr("g2d_bench.cells.plan.weights_state", lambda card: (True, ""))
+    assert [cell.encoder for cell in _plan(catalogue, usable=usable)] == ["random"]
+    assert [cell.encoder for cell in _plan(catalogue, ("rad-dino",), usable)] == ["rad-dino"]
+
+
 def test_left_out_encoders_are_named(catalogue: Catalogue) -> None:
     _, skipped = make_cells(
         catalogue,
@@ -108,3 +119,37 @@ def test_a_decoder_that_was_asked_for_and_has_no_place_is_named(catalogue: Catal
     assert left == ["g2d+decoder in rsna-cls: takes no pre-trained decoder under clean"]
     with pytest.raises(InputError, match="only segments, by training; rsna-cls takes none"):
         made("rsna-cls")
+
+
+def test_shots_stand_beside_fractions_or_in_their_place(catalogue: Catalogue) -> None:
+    def drawn(tasks: list[str], fractions: list[float], protocol: str = "clean") -> list[tuple[float, int]]:
+        cells, _ = make_cells(
+            catalogue,
+            tasks=tasks,
+            encoders=["random"],
+            fractions=fractions,
+            shots=[16, 1],
+            seeds=[0],
+            protocol=protocol,
+            weights=_with("random"),
+        )
+        return [cell.drawn for cell in cells]
+
+    assert drawn(["siim-seg"], []) == [(1.0, 1), (1.0, 16)]
+    assert drawn(["siim-seg"], [0.1]) == [(1.0, 1), (1.0, 16), (0.1, 0)]
+    assert drawn(["siim-zeroshot"], []) == [(1.0, 0)]
+    with pytest.raises(InputError, match="--shots: protocol 'legacy' draws images as published"):
+        drawn(["siim-seg"], [], "legacy")
+
+
+def test_a_task_that_is_tested_elsewhere_brings_its_inside_score_along(catalogue: Catalogue) -> None:
+    cells, _ = make_cells(
+        catalogue,
+        tasks=["rsna-to-cxr14-cls"],
+        encoders=["random"],
+        fractions=[0.1],
+        seeds=[0],
+        protocol="clean",
+        weights=_with("random"),
+    )
+    assert [cell.task for cell in cells] == ["rsna-to-cxr14-cls", "rsna-cls"]

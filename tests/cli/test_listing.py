@@ -51,3 +51,12 @@ def test_show_of_nothing() -> None:
     result = CliRunner().invoke(main, ["show", "sim-seg"])
     assert result.exit_code == 2
     assert "did you mean 'siim-seg'?" in result.stderr
+
+
+def test_encoders_that_run_here_come_first_and_the_others_say_what_is_missing() -> None:
+    rows = json.loads(_call("list", "encoders", "--json").output)
+    assert [row["usable"] for row in rows] == sorted((row["usable"] for row in rows), reverse=True)
+    missing = {row["encoder"]: row["what is missing, and where it is"] for row in rows}
+    assert missing["random"] == missing["g2d"] == ""
+    assert missing["mgca.r50"].startswith("resnet_50.ckpt of HKU-MedAI/MGCA; then --checkpoint mgca.r50=FILE")
+    assert all(missing[row["encoder"]] for row in rows if row["usable"] == "no")

@@ -105,3 +105,11 @@ def test_several_data_sets_are_compared() -> None:
     ]
     both.shared_images = {"rsna & siim": 1200}
     assert list(render_audit(both))[-2:] == ["  rsna & siim: 1,200", "  a note"]
+
+
+def test_who_saw_a_data_set_is_said_below_its_name() -> None:
+    seen = replace(DATA, seen_by={"films": "images", "more": "images", "told": "labels"})
+    assert list(render_audit(Audit([seen])))[1:3] == [
+        "  images seen in pre-training by films, more",
+        "  images and labels seen in pre-training by told",
+    ]

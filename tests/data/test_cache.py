@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from g2d_bench.data.cache import MaskCache, PixelCache
+from g2d_bench.data.cache import MaskCache, PixelCache, pixels_content
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.fit import Fit
 from g2d_bench.readers.images import Letterbox, letterbox
 
 LABELS = {"a": 1.0, "b": 0.0, "c": float("nan"), "d": 1.0, "e": -1.0}
@@ -66,6 +67,15 @@ def test_pixels_are_letterboxed_images_in_manifest_order(data: Counting) -> None
         np.testing.assert_array_equal(cache.pixels[row], letterbox(data.read_image(sample), 24))
     with pytest.raises(ValueError, match="read-only"):
         cache.pixels[0] = 0
+
+
+def test_another_fit_has_a_cache_and_a_name_of_its_own(data: Counting) -> None:
+    manifest, fit = Manifest.open(data), Fit("crop", "bicubic")
+    cropped, whole = PixelCache.open(data, manifest, 24, fit=fit), PixelCache.open(data, manifest, 24)
+    for row, sample in zip(cropped.rows(SHAPES), manifest.samples, strict=True):
+        np.testing.assert_array_equal(cropped.pixels[row], fit.image_forward(data.read_image(sample), 24))
+    assert not np.array_equal(cropped.pixels, whole.pixels)
+    assert pixels_content(manifest, 24, fit=fit) != pixels_content(manifest, 24)
 
 
 def test_nothing_is_decoded_twice(data: Counting, own_cache: Path) -> None:

@@ -45,3 +45,7 @@ def test_what_ids_cannot_tell_is_noted() -> None:
     _, _, notes = crossings([], {"rsna": frozenset(), "cxr14": frozenset(), "siim": frozenset()})
     assert [note.split(":")[0] for note in notes] == ["cxr14 & rsna", "cxr14 & siim", "rsna & siim"]
     assert crossings([], {"rsna": frozenset()})[2] == []
+    named = [
+        note.split(":")[0] for note in crossings([], {"nih1k": frozenset(), "chestxdet10": frozenset()})[2]
+    ]
+    assert named == ["chestxdet10 & nih1k"]

@@ -27,6 +27,7 @@ from g2d_bench.readers.rsna import Rsna
 LISTS = shipped("tasks") / "splits"
 LISTED = {
     "covidx": ["covidx-cls"],
+    "nih1k": ["nih1k-cls", "nih1k-zeroshot"],
     "rsna": ["rsna-cls", "rsna-det", "rsna-ground", "rsna-seg", "rsna-zeroshot"],
     "siim": ["siim-ground", "siim-seg", "siim-zeroshot"],
 }
@@ -43,18 +44,50 @@ def test_files_match_their_checksums() -> None:
 @pytest.mark.parametrize("name", sorted(LISTED))
 def test_list_is_what_the_rule_gives_on_the_real_table(name: str, real_pack: Path) -> None:
     dataset = open_dataset(name, real_pack / "annotations")
+    counts = {"nih1k": 1000}
     everything = Manifest.of_tables(dataset).samples
     listed = read_id_list(LISTS / f"{name}-clean.csv.gz")
     for task_name in LISTED[name]:
         card = Catalogue.open().tasks[task_name]
         samples = usable(everything, card)
-        assert len(samples) == card.counts["images"]
+        assert len(samples) == card.counts.get("images", counts.get(name))
         assert apply_rule(card, "clean", samples, dataset).parts == listed.parts
         assert divide(card, "clean", samples, dataset).hash == listed.hash
     patient = {sample.id: sample.patient for sample in everything}
     owners = [{patient[image] for image in ids} for ids in listed.parts.values()]
     assert len(set.union(*owners)) == sum(len(part) for part in owners)
     assert sum(len(ids) for ids in listed.parts.values()) == len(everything)
+
+
+@pytest.mark.slow
+def test_lists_of_chestxray14_are_what_the_rules_give(real_pack: Path) -> None:
+    """NIH's parts, the validation part by patient; the boxed films apart."""
+    dataset = open_dataset("cxr14", real_pack / "annotations")
+    everything = Manifest.of_tables(dataset).samples
+    catalogue = Catalogue.open()
+    official = {sample.id: sample.split for sample in everything}
+    for known, name in (("cxr14-cls", "clean"), ("cxr14-zeroshot", "clean"), ("cxr14-ground", "ground")):
+        card = catalogue.tasks[known]
+        held = usable(everything, card)
+        assert len(held) == card.counts["images"]
+        listed = read_id_list(LISTS / f"cxr14-{name}.csv.gz")
+        assert apply_rule(card, "clean", held, dataset).parts == listed.parts
+        if name == "clean":
+            assert {official[i] for i in listed.train + listed.val} == {"train"}
+            assert {official[i] for i in listed.test} == {"test"}
+
+
+def test_lists_of_chestxray14_share_no_patient() -> None:
+    """The patient is the number before the film's, in NIH's names."""
+    for name, sizes in (("clean", (77860, 8664, 25596)), ("ground", (87, 178, 615))):
+        listed = read_id_list(LISTS / f"cxr14-{name}.csv.gz")
+        assert tuple(len(ids) for ids in listed.parts.values()) == sizes
+        owners = [{image.split("_")[0] for image in ids} for ids in listed.parts.values()]
+        assert len(set.union(*owners)) == sum(map(len, owners))
+    # What is asked for by name, no task trains on.
+    assert set(listed.train + listed.val + listed.test) <= set(
+        read_id_list(LISTS / "cxr14-clean.csv.gz").test
+    )
 
 
 def samples(names: str) -> list[Sample]:
@@ -167,6 +200,25 @@ def test_official_split_with_its_own_validation(capsys: pytest.CaptureFixture[st
         divide(card, "clean", [s for s in samples if s.split != "valid"], cast(Dataset, None))
     with pytest.raises(InputError, match="assigns image 'i009' to no part"):
         divide(card, "clean", [*samples, sample(9, {"A": 1.0}, "")], cast(Dataset, None))
+
+
+def test_an_empty_part_names_the_tables_that_leave_it_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from g2d_bench.data import divide as dividing
+
+    for name in ("train.csv", "valid.csv", "readme.md"):
+        (tmp_path / name).write_text("")
+    release = cast(Dataset, SimpleNamespace(root=tmp_path, access="Get it.", kind="real", patient_field="p"))
+    samples = [sample(n, {"A": 1.0}, ("train", "test")[n % 2]) for n in range(8)]
+    said = rf"^{tmp_path}: the val part .* is empty: by its tables \(train.csv, valid.csv\), the release here"
+    with pytest.raises(InputError, match=said):
+        divide(task(split={"clean": {"official": True}}), "clean", samples, release)
+    published = SimpleNamespace(train=("i000", "i002"), valid=("x9",), test=("i001",))
+    monkeypatch.setattr(dividing, "legacy_split", lambda function, dataset: published)
+    rules = {"clean": {"ratios": [0.6, 0.2, 0.2]}, "other": {"function": "covidx"}}
+    with pytest.raises(InputError, match=said):
+        divide(task(split=rules), "other", samples, release)
 
 
 @pytest.mark.parametrize("rule", [{"ratios": [0.6, 0.2, 0.2]}, {"official": True}, {"function": "covidx"}])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -106,3 +108,54 @@ def test_objective(command: Command, tmp_path: Path) -> None:
     wrong = command("pretrain", "--objective", "sigmoyd", "--out", tmp_path / "none")
     assert wrong.returncode == 2
     assert "did you mean 'sigmoid'?" in wrong.stderr
+
+
+def test_scorer_and_shipped_weights(command: Command, tmp_path: Path) -> None:
+    """A scorer runs zero-shot and grounding tasks and says so; weights beside a package's card are found."""
+    made = command("data", "phantom", "rsna", "--count", "60", "--size", "64", "--out", tmp_path / "data")
+    assert made.returncode == 0, made.stderr
+    where = ("--data-root", tmp_path / "data", "--results", tmp_path / "runs")
+    done = command("run", "--task", "rsna-zeroshot,rsna-ground", "--encoder", "outside-scorer", *where)
+    assert done.returncode == 0, done.stderr
+    records = {
+        path.parts[-3]: json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("*-s0-*.json")
+    }
+    assert len(records) == 2
+    for record in records.values():
+        assert record["encoder"]["form"] == "scorer"
+        told = record["notes"]["scorer"]
+        assert (told["name"], told["module"]) == ("bright", "g2d_outside.bright")
+        assert record["notes"]["encoder_state"] == {"scorer": "bright", "code": told["code"]}
+        assert "n/a" not in record["notes"]
+        assert any(value is not None for value in record["metrics"].values())
+    for style in ("text", "json"):
+        table = command("table", "--results", tmp_path / "runs", "--format", style)
+        assert table.returncode == 0, table.stderr
+        assert "[scorer]: images and texts were compared by code of another package" in table.stdout
+    listed = command("list", "encoders")
+    assert "outside-scorer" in listed.stdout
+
+
+def test_a_package_ships_weights(command: Command, tmp_path: Path) -> None:
+    """Beside its card, as a user's own folder has them."""
+    package = tmp_path / "site" / "g2d_outside"
+    target = package.resolve()
+    package.unlink()
+    shutil.copytree(target, package)
+    cards = package / "cards" / "encoders"
+    make = (
+        "from g2d_bench.encoders.image import seeded_encoder; from safetensors.torch import save_file; "
+        "body = seeded_encoder('resnet18', seed=5, options={'channels': [8, 8, 8, 16]}).body; "
+        f"save_file({{f'image.{{n}}': v.contiguous() for n, v in body.state_dict().items()}}, "
+        f"{str(cards / 'heavy.safetensors')!r})"
+    )
+    subprocess.run([sys.executable, "-c", make], check=True, cwd=ROOT)
+    text = (cards / "outside.toml").read_text()
+    text = text.replace('weights = "none"', 'weights = "heavy.safetensors"').replace('"none"', '"other"')
+    (cards / "heavy.toml").write_text(text)
+    done = command("doctor", "--encoder", "heavy")
+    assert done.returncode == 0, done.stderr
+    assert f"weights     {cards / 'heavy.safetensors'}" in done.stdout
+    found = re.search(r"layout      g2d-bench: (\d+) of (\d+) entries loaded", done.stdout)
+    assert found is not None
+    assert found[1] == found[2]

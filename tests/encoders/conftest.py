@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
@@ -22,9 +26,11 @@ from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.io import load_card
 from g2d_bench.encoders.decoder import UNetDecoder
 from g2d_bench.encoders.features import forward
+from g2d_bench.encoders.heads.make import make_heads
 from g2d_bench.encoders.image import seeded_encoder
 from g2d_bench.encoders.load import Encoder
-from g2d_bench.encoders.tokenizer import train_tokenizer
+from g2d_bench.encoders.text import TextEncoder
+from g2d_bench.encoders.tokenizer import save_tokenizer, train_tokenizer
 from g2d_bench.paths import shipped
 
 # As many entries, with the same names, as the real architectures have; but a few kilobytes.
@@ -71,7 +77,8 @@ def small_card() -> MakeCard:
 
     def make(name: str) -> EncoderCard:
         card = load_card(shipped("baselines") / f"{name}.toml", EncoderCard)
-        options = SMALL[card.image.model]
+        kept = {key: value for key, value in card.image.options.items() if key == "global_pool"}
+        options = SMALL[card.image.model] | kept
         inside = 40 if card.image.resize_inside else None
         image = card.image.model_copy(update={"options": options, "size": 32, "resize_inside": inside})
         return card.model_copy(update={"image": image})
@@ -204,7 +211,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mgca.r50": {"dim": 8, "hidden": 20},
     "mgca.vit-b16": {"dim": 8, "hidden": 20},
     "g2d.r50": {"dim": 8, "heads": 4, "grid": 2},
-    "biovil.r50": {"dim": 8},
+    "biovil.r50": {"dim": 8, "smooth": 1.5},
+    "mflag.r50": {"dim": 8, "image": "mlp", "text": "mlp", "hidden": 20, "norm": "batch"},
 }
 
 
@@ -316,6 +324,8 @@ def _parts(name: str, image: int, local: int) -> dict[str, nn.Module]:
                 )
             )
             return {"proj_v.": two, "proj_t.": one, "attnpool.": pool}
+        case "mflag":
+            return {"proj_v.": _mgca_head(image, False), "proj_t.": _mgca_head(WIDTH, False)}
         case "biovil":
             projector = nn.Sequential(
                 nn.Conv2d(image, 8, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1)
@@ -332,6 +342,7 @@ TEXT_STARTS = {
     "mgca": "text_encoder_q.model.",
     "convirt": "linguistic.encoder.",
     "g2d": "lm_model.",
+    "mflag": "lm_model.bert.",
 }
 
 
@@ -403,6 +414,9 @@ def release(small_card: MakeCard, published: Callable[[str], Any], tmp_path: Pat
                 written = {key: value for key, value in written.items() if not key.startswith("pooler.")}
                 cross = "encoder.layer.0.crossattention.self.query.weight"
                 extra[start + cross] = torch.ones(WIDTH, WIDTH)
+                # Its BERT has no token types; of the reference they add nothing then.
+                del written["embeddings.token_type_embeddings.weight"]
+                text.embeddings.token_type_embeddings.weight.data.zero_()
             state = {
                 **image_names,
                 **{start + key: value for key, value in written.items()},
@@ -423,3 +437,86 @@ def _byte_tokenizer() -> Tokenizer:
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     pieces = {piece: k for k, piece in enumerate([*special, *letters, "no", "Ġn"])}
     return Tokenizer(models.BPE(pieces, [("n", "o"), ("Ġ", "n")], unk_token="<unk>"))
+
+
+TINY = """
+title = "Tiny"
+objective = "convirt"
+scale = "phantom"
+[image]
+model = "resnet18"
+options = { channels = [8, 8, 8, 8] }
+size = 32
+[text]
+source = "shipped"
+[[checkpoint]]
+layout = "plain"
+container = "state_dict"
+expect = 122
+"""
+
+
+class Strangers:
+    """Files that anybody may have made, and what becomes of them."""
+
+    @staticmethod
+    def outcomes(files: list[Path], card: Path | None = None) -> dict[str, tuple[str, float]]:
+        """What comes of each file in a process without network and with 1 GB of memory."""
+        jobs = [{"file": str(file), "card": card and str(card)} for file in files]
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name("hostile_child.py"))],
+            input=json.dumps(jobs),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
+        )
+        lines = done.stdout.splitlines()
+        assert len(lines) == len(files), f"died at {files[len(lines)].name}: {done.stderr[-2000:]}"
+        return {file.name: tuple(json.loads(line)) for file, line in zip(files, lines, strict=True)}
+
+    @staticmethod
+    def card(folder: Path) -> tuple[Path, EncoderCard]:
+        """Write the card that strangers' files are loaded with."""
+        (folder / "cards").mkdir(exist_ok=True)
+        path = folder / "cards" / "tiny.toml"
+        path.write_text(TINY)
+        return path, load_card(path, EncoderCard)
+
+    @staticmethod
+    def own(path: Path, change: Callable[[dict[str, Any]], object] = lambda metadata: None) -> Path:
+        """Write a file as pre-training does, its description changed."""
+        tokenizer = train_tokenizer(["the heart is normal", "lungs are clear"], min_frequency=1)
+        save_tokenizer(tokenizer, path.parent / "tokenizer.json")
+        image = seeded_encoder("resnet18", seed=4, options={"channels": [8, 8, 8, 8]})
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(5)
+            text = TextEncoder.small(tokenizer, hidden=8, layers=1, heads=2, intermediate=8, positions=16)
+            heads = make_heads(
+                "convirt",
+                channels=image.channels,
+                strides=image.strides,
+                num_features=image.num_features,
+                text_width=8,
+                dim=4,
+            )
+        parts = {"image": image.body, "text": text.bert, "heads": heads}
+        tensors = {
+            f"{part}.{name}": tensor.clone()
+            for part, module in parts.items()
+            for name, tensor in module.state_dict().items()
+        }
+        metadata: dict[str, Any] = {
+            "text": {"source": "small", "options": text.options},
+            "heads": {"method": "convirt", "options": {"dim": 4}},
+        }
+        change(metadata)
+        save_file(tensors, path, metadata={"g2d_bench": json.dumps(metadata)})
+        return path
+
+
+@pytest.fixture(scope="session")
+def strangers() -> Strangers:
+    """Makers of hostile files, and the process in which they are opened."""
+    return Strangers()

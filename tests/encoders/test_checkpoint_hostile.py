@@ -2,67 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import random
 import struct
-import subprocess
-import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.encoders.checkpoint import open_checkpoint
-from g2d_bench.encoders.heads.make import make_heads
 from g2d_bench.encoders.image import seeded_encoder
 from g2d_bench.encoders.load import load_encoder
-from g2d_bench.encoders.text import TextEncoder
-from g2d_bench.encoders.tokenizer import save_tokenizer, train_tokenizer
 from g2d_bench.errors import InputError
 
-CHILD = Path(__file__).with_name("hostile_child.py")
 ROUNDS = int(os.environ.get("G2D_BENCH_FUZZ", "40"))
 """Mutations of each file; more with ``G2D_BENCH_FUZZ=2000``."""
-CARD = """
-title = "Tiny"
-objective = "convirt"
-scale = "phantom"
-[image]
-model = "resnet18"
-options = { channels = [8, 8, 8, 8] }
-size = 32
-[text]
-source = "shipped"
-[[checkpoint]]
-layout = "plain"
-container = "state_dict"
-expect = 122
-"""
-
-
-def outcomes(files: list[Path], card: Path | None = None) -> dict[str, tuple[str, float]]:
-    """What comes of each file in a process without network and with 1 GB of memory."""
-    jobs = [{"file": str(file), "card": card and str(card)} for file in files]
-    done = subprocess.run(
-        [sys.executable, str(CHILD)],
-        input=json.dumps(jobs),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
-    )
-    lines = done.stdout.splitlines()
-    assert len(lines) == len(files), f"died at {files[len(lines)].name}: {done.stderr[-2000:]}"
-    return {file.name: tuple(json.loads(line)) for file, line in zip(files, lines, strict=True)}
 
 
 def refusal(path: Path) -> str:
@@ -113,7 +71,7 @@ BOMBS = {
 }
 
 
-def test_bombs_cost_neither_memory_nor_time(tmp_path: Path) -> None:
+def test_bombs_cost_neither_memory_nor_time(strangers: Any, tmp_path: Path) -> None:
     files = []
     for name, stream in BOMBS.items():
         files.append(with_pickle(tmp_path / f"{name}.pth", stream))
@@ -124,7 +82,7 @@ def test_bombs_cost_neither_memory_nor_time(tmp_path: Path) -> None:
         bare.write_bytes(stream)
         files.append(bare)
     files.append(with_pickle(tmp_path / "deflated.pth", b"\0" * (64 << 20), compress=True))
-    for name, (found, seconds) in outcomes(files).items():
+    for name, (found, seconds) in strangers.outcomes(files).items():
         assert found.startswith(f"{tmp_path / name}: "), (name, found)
         assert "not a readable checkpoint: " in found or "holds no state dict" in found, (name, found)
         assert seconds < 15, name
@@ -142,7 +100,7 @@ def test_what_bombs_are_called(tmp_path: Path) -> None:
     assert "compressed archive, which torch never writes" in text
 
 
-def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
+def test_whole_numbers_are_no_weights(strangers: Any, tmp_path: Path) -> None:
     body = seeded_encoder("resnet18", seed=1, options={"channels": [8, 8, 8, 8]}).body
     state = {
         name: (10 * tensor).to(torch.int8) if tensor.ndim == 4 else tensor
@@ -150,48 +108,7 @@ def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
     }
     torch.save({"state_dict": state}, tmp_path / "x.pth")
     with pytest.raises(InputError, match=r"21 of another type \(conv1\.weight is int8, not torch\.float32\)"):
-        load_encoder(_card(tmp_path)[1], checkpoint=tmp_path / "x.pth")
-
-
-def _card(folder: Path) -> tuple[Path, EncoderCard]:
-    from g2d_bench.cards.encoder import EncoderCard
-    from g2d_bench.cards.io import load_card
-
-    (folder / "cards").mkdir(exist_ok=True)
-    path = folder / "cards" / "tiny.toml"
-    path.write_text(CARD)
-    return path, load_card(path, EncoderCard)
-
-
-def own(path: Path, change: Callable[[dict[str, Any]], object] = lambda metadata: None) -> Path:
-    """Write a file as pre-training does, its description changed."""
-    tokenizer = train_tokenizer(["the heart is normal", "lungs are clear"], min_frequency=1)
-    save_tokenizer(tokenizer, path.parent / "tokenizer.json")
-    image = seeded_encoder("resnet18", seed=4, options={"channels": [8, 8, 8, 8]})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(5)
-        text = TextEncoder.small(tokenizer, hidden=8, layers=1, heads=2, intermediate=8, positions=16)
-        heads = make_heads(
-            "convirt",
-            channels=image.channels,
-            strides=image.strides,
-            num_features=image.num_features,
-            text_width=8,
-            dim=4,
-        )
-    parts = {"image": image.body, "text": text.bert, "heads": heads}
-    tensors = {
-        f"{part}.{name}": tensor.clone()
-        for part, module in parts.items()
-        for name, tensor in module.state_dict().items()
-    }
-    metadata: dict[str, Any] = {
-        "text": {"source": "small", "options": text.options},
-        "heads": {"method": "convirt", "options": {"dim": 4}},
-    }
-    change(metadata)
-    save_file(tensors, path, metadata={"g2d_bench": json.dumps(metadata)})
-    return path
+        load_encoder(strangers.card(tmp_path)[1], checkpoint=tmp_path / "x.pth")
 
 
 def _mutated(content: bytes, choose: random.Random, start: int, stop: int) -> bytes:
@@ -244,11 +161,11 @@ def _fuzzed(kind: str, base: Path, folder: Path, rounds: int) -> list[Path]:
 
 
 @pytest.mark.parametrize("kind", ["zip", "old", "tar", "safetensors"])
-def test_mutated_files_load_or_are_refused(kind: str, tmp_path: Path) -> None:
-    card, _ = _card(tmp_path)
+def test_mutated_files_load_or_are_refused(strangers: Any, kind: str, tmp_path: Path) -> None:
+    card, _ = strangers.card(tmp_path)
     base = tmp_path / ("base.safetensors" if kind == "safetensors" else "base.pth")
     if kind == "safetensors":
-        own(base)
+        strangers.own(base)
     else:
         state = seeded_encoder("resnet18", seed=4, options={"channels": [8, 8, 8, 8]}).body.state_dict()
         torch.save({"state_dict": state, "epoch": 3}, base, _use_new_zipfile_serialization=kind != "old")
@@ -261,7 +178,7 @@ def test_mutated_files_load_or_are_refused(kind: str, tmp_path: Path) -> None:
     if kind == "safetensors":
         (folder / "tokenizer.json").write_bytes((tmp_path / "tokenizer.json").read_bytes())
     files = [base, *_fuzzed(kind, base, folder, ROUNDS)]
-    found = outcomes(files, card)
+    found = strangers.outcomes(files, card)
     assert (found[base.name][0] == "loads") == (kind != "tar")
     wrong = {name: text for name, (text, _) in found.items() if text != "loads" and text.startswith("!!")}
     assert not wrong

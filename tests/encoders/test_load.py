@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,12 +12,13 @@ from torch import Tensor
 
 from g2d_bench.cards.encoder import EncoderCard, ImageInput
 from g2d_bench.encoders.checkpoint import open_checkpoint
-from g2d_bench.encoders.image import ImageEncoder
+from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
 from g2d_bench.encoders.load import build_image, load_encoder
 from g2d_bench.encoders.weights import weights_digest
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
 
+SMALL_VIT = {"embed_dim": 12, "num_heads": 2, "img_size": 32}
 MakeCard = Callable[[str], EncoderCard]
 MakeState = Callable[[str], "OrderedDict[str, Tensor]"]
 
@@ -146,3 +148,28 @@ def test_card_with_wrong_architecture_names_its_file(small_card: MakeCard) -> No
     assert refusal(lambda: build_image(wrong, 0)) == (
         "random.toml: image.size: vit_base_patch16_224 takes 224 px, not 256; set image.options.img_size"
     )
+
+
+def test_mrm_pools_as_its_release_fine_tunes(
+    small_card: MakeCard, saved: Callable[[str], Path], trained_state: MakeState
+) -> None:
+    """The mean of the last block's patches, normalised by a layer that no file holds; not the class token."""
+    card = small_card("mrm.vit-b16")
+    encoder = load_encoder(card, checkpoint=saved("mrm.vit-b16"))
+    assert encoder.report is not None
+    assert encoder.report.excused == ("fc_norm.weight", "fc_norm.bias")
+    images = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    plain = seeded_encoder(card.image.model, seed=1, options=SMALL_VIT)
+    plain.body.load_state_dict(trained_state(card.image.model))
+    model: Any = plain.eval().body
+    with torch.inference_mode():
+        x = encoder.preprocess(images)
+        patches = model.patch_embed(x)
+        tokens = torch.cat([model.cls_token.expand(3, -1, -1), patches], dim=1) + model.pos_embed
+        for block in model.blocks:
+            tokens = block(tokens)
+        mean = tokens[:, 1:].mean(dim=1)
+        spread = (mean.var(1, unbiased=False, keepdim=True) + 1e-6).sqrt()
+        expected = (mean - mean.mean(1, keepdim=True)) / spread
+        torch.testing.assert_close(encoder.image(x).pooled, expected, rtol=1e-4, atol=1e-5)
+        assert abs(plain(x).pooled - expected).max() > 0.3, "the class token says something else"

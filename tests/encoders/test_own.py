@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,85 +19,8 @@ from g2d_bench.encoders.heads.make import make_heads
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
 from g2d_bench.encoders.load import load_encoder
 from g2d_bench.encoders.text import TextEncoder
-from g2d_bench.encoders.tokenizer import save_tokenizer, train_tokenizer
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
-
-CHILD = Path(__file__).with_name("hostile_child.py")
-"""Mutations of each file; more with ``G2D_BENCH_FUZZ=2000``."""
-CARD = """
-title = "Tiny"
-objective = "convirt"
-scale = "phantom"
-[image]
-model = "resnet18"
-options = { channels = [8, 8, 8, 8] }
-size = 32
-[text]
-source = "shipped"
-[[checkpoint]]
-layout = "plain"
-container = "state_dict"
-expect = 122
-"""
-
-
-def outcomes(files: list[Path], card: Path | None = None) -> dict[str, tuple[str, float]]:
-    """What comes of each file in a process without network and with 1 GB of memory."""
-    jobs = [{"file": str(file), "card": card and str(card)} for file in files]
-    done = subprocess.run(
-        [sys.executable, str(CHILD)],
-        input=json.dumps(jobs),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
-    )
-    lines = done.stdout.splitlines()
-    assert len(lines) == len(files), f"died at {files[len(lines)].name}: {done.stderr[-2000:]}"
-    return {file.name: tuple(json.loads(line)) for file, line in zip(files, lines, strict=True)}
-
-
-def _card(folder: Path) -> tuple[Path, EncoderCard]:
-    from g2d_bench.cards.encoder import EncoderCard
-    from g2d_bench.cards.io import load_card
-
-    (folder / "cards").mkdir(exist_ok=True)
-    path = folder / "cards" / "tiny.toml"
-    path.write_text(CARD)
-    return path, load_card(path, EncoderCard)
-
-
-def own(path: Path, change: Callable[[dict[str, Any]], object] = lambda metadata: None) -> Path:
-    """Write a file as pre-training does, its description changed."""
-    tokenizer = train_tokenizer(["the heart is normal", "lungs are clear"], min_frequency=1)
-    save_tokenizer(tokenizer, path.parent / "tokenizer.json")
-    image = seeded_encoder("resnet18", seed=4, options={"channels": [8, 8, 8, 8]})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(5)
-        text = TextEncoder.small(tokenizer, hidden=8, layers=1, heads=2, intermediate=8, positions=16)
-        heads = make_heads(
-            "convirt",
-            channels=image.channels,
-            strides=image.strides,
-            num_features=image.num_features,
-            text_width=8,
-            dim=4,
-        )
-    parts = {"image": image.body, "text": text.bert, "heads": heads}
-    tensors = {
-        f"{part}.{name}": tensor.clone()
-        for part, module in parts.items()
-        for name, tensor in module.state_dict().items()
-    }
-    metadata: dict[str, Any] = {
-        "text": {"source": "small", "options": text.options},
-        "heads": {"method": "convirt", "options": {"dim": 4}},
-    }
-    change(metadata)
-    save_file(tensors, path, metadata={"g2d_bench": json.dumps(metadata)})
-    return path
 
 
 def _deep(depth: int) -> Any:
@@ -190,12 +110,12 @@ def _own_file(
     return path
 
 
-def test_descriptions_are_held_against_the_tensors_first(tmp_path: Path) -> None:
-    card, _ = _card(tmp_path)
-    files = {"honest": own(tmp_path / "honest.safetensors")}
+def test_descriptions_are_held_against_the_tensors_first(strangers: Any, tmp_path: Path) -> None:
+    card, _ = strangers.card(tmp_path)
+    files = {"honest": strangers.own(tmp_path / "honest.safetensors")}
     for name, (change, _) in LIES.items():
-        files[name] = own(tmp_path / f"{name}.safetensors", change)
-    found = outcomes(list(files.values()), card)
+        files[name] = strangers.own(tmp_path / f"{name}.safetensors", change)
+    found = strangers.outcomes(list(files.values()), card)
     assert found["honest.safetensors"][0] == "loads"
     for name, (_, expected) in LIES.items():
         text, seconds = found[f"{name}.safetensors"]
@@ -269,3 +189,50 @@ def test_own_file_without_its_tokenizer(
     monkeypatch.setattr("g2d_bench.encoders.own.PACKAGE", tmp_path / "nowhere")
     (tmp_path / "tokenizer.json").unlink()
     assert "tokenizer.json is missing" in refusal(lambda: load_encoder(card, checkpoint=path))
+    # A task that asks with no text needs none.
+    assert load_encoder(card, checkpoint=path, text=False).text is None
+
+
+def test_two_files_in_one_folder_keep_their_tokenizers(
+    small_card: MakeCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = small_card("convirt")
+    monkeypatch.setattr("g2d_bench.encoders.own.PACKAGE", tmp_path / "nowhere")
+    first = _own_file(tmp_path, card).rename(tmp_path / "first.safetensors")
+    (tmp_path / "tokenizer.json").rename(tmp_path / "first.tokenizer.json")
+    second = _own_file(tmp_path, card)
+    other = Tokenizer(models.WordPiece({"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3}, unk_token="[UNK]"))
+    other.save(str(tmp_path / "own.tokenizer.json"))
+    for file in (first, second):
+        encoder = load_encoder(card, checkpoint=file)
+        assert encoder.text is not None
+        assert encoder.text.tokenizer.get_vocab_size() == 9
+    # Any other name will do as long as it is the very tokenizer.
+    (tmp_path / "first.tokenizer.json").rename(tmp_path / "of-the-first-tokenizer.json")
+    (tmp_path / "tokenizer.json").unlink()
+    assert load_encoder(card, checkpoint=first).text is not None
+    (tmp_path / "of-the-first-tokenizer.json").unlink()
+    assert "keep it beside the weights, as first.tokenizer.json where there are several" in refusal(
+        lambda: load_encoder(card, checkpoint=first)
+    )
+
+
+def test_a_released_text_side_comes_back_as_it_read(small_card: MakeCard, tmp_path: Path) -> None:
+    """What MGCA's released variant leaves: no entry of token types, and every token at position 0."""
+    from safetensors.torch import load_file
+
+    card = small_card("convirt")
+    path = _own_file(tmp_path, card, lambda m: m["text"]["options"].update(places="zero", token_types=False))
+    types = "text.embeddings.token_type_embeddings.weight"
+    with pytest.raises(InputError, match="token_type"):
+        load_encoder(card, checkpoint=path)
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors = {name: value for name, value in load_file(path).items() if name != types}
+    save_file(tensors, path, metadata=metadata)
+    text = load_encoder(card, checkpoint=path).text
+    assert text is not None
+    assert text.reads == {"places": "zero", "token_types": False}
+    assert text.options["places"] == "zero"

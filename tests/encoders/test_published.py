@@ -18,11 +18,13 @@ from g2d_bench.adapters.base import NotApplicable
 from g2d_bench.adapters.text_image import TextImage
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.io import load_card
 from g2d_bench.encoders.checkpoint import match_part, open_checkpoint
 from g2d_bench.encoders.doctor import diagnose, render
-from g2d_bench.encoders.image import ImageEncoder
+from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.encoders.published import initial_heads
+from g2d_bench.encoders.tokenizer import train_tokenizer
 from g2d_bench.errors import InputError
 
 MakeCard = Callable[[str], EncoderCard]
@@ -30,7 +32,7 @@ SAID = ("no pneumothorax is seen", "left pneumonia", "")
 WIDTH = 16
 NAMES = (
     *("gloria.chexpert-r50", "gloria.mimic-r50", "mgca.r50", "mgca.vit-b16", "convirt.benchx-r50"),
-    *("g2d.r50", "biovil.r50"),
+    *("g2d.r50", "biovil.r50", "mflag.r50"),
 )
 
 
@@ -62,7 +64,10 @@ def embedded(encoder: Encoder) -> tuple[Any, Any, Any, Any]:
 def expected(made: Any, features: Any, tokens: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Compute image vectors, cells and text vectors with the layers of the release."""
     mask = tokens["attention_mask"]
-    out = made.text(tokens["input_ids"], mask.long(), output_hidden_states=True)
+    # The released MGCA tells its BERT that every token stands at position 0.
+    zero = made.card.name.startswith("mgca")
+    where = {"position_ids": torch.zeros_like(tokens["input_ids"])} if zero else {}
+    out = made.text(tokens["input_ids"], mask.long(), output_hidden_states=True, **where)
     last, parts, layer3, layer4 = (
         out.last_hidden_state,
         made.parts,
@@ -83,6 +88,10 @@ def expected(made: Any, features: Any, tokens: Any) -> tuple[Tensor, Tensor, Ten
             image, text = parts.values()
             cells = image(layer4.movedim(1, -1)).movedim(-1, 1)
             return image(features.pooled), cells, text(out.pooler_output)
+        case "mflag":
+            image, text = parts.values()
+            cells = image(layer4.movedim(1, -1).flatten(0, 2)).reshape(len(layer4), *layer4.shape[2:], -1)
+            return image(features.pooled), cells.movedim(-1, 1), text(last[:, 0])
         case "g2d":
             image, text, pool = parts.values()
             small: Any = pool
@@ -127,12 +136,70 @@ def test_mgca_words_are_projected_by_the_local_head(release: MakeRelease) -> Non
     encoder = load_encoder(made.card, checkpoint=made.file)
     _, tokens, _, text = embedded(encoder)
     with torch.inference_mode():
-        last = made.text(tokens["input_ids"], tokens["attention_mask"].long()).last_hidden_state
+        ids = tokens["input_ids"]
+        told = {"attention_mask": tokens["attention_mask"].long(), "position_ids": torch.zeros_like(ids)}
+        last = made.text(ids, **told).last_hidden_state
         # "left pneumonia": its words, each whole or in pieces that are summed.
         index = tokens["word_index"][1]
         sums = torch.stack([last[1][index == word].sum(0) for word in range(1, int(index.max()))])
         projected = made.parts["text_encoder_q.local_embed.head."](sums.T[None])[0].T
     torch.testing.assert_close(text.words[1][text.mask[1]], projected, rtol=1e-4, atol=1e-5)
+
+
+def by_hand(state: dict[str, Tensor], ids: Tensor, heads: int, layers: int) -> Tensor:
+    """A BERT without positions and token types, written out: words, the one position, and the layers."""
+
+    def linear(name: str, x: Tensor) -> Tensor:
+        return x @ state[f"{name}.weight"].T + state[f"{name}.bias"]
+
+    def norm(name: str, x: Tensor) -> Tensor:
+        x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, unbiased=False, keepdim=True) + 1e-12).sqrt()
+        return x * state[f"{name}.weight"] + state[f"{name}.bias"]
+
+    first = state["embeddings.position_embeddings.weight"][0]
+    x = norm("embeddings.LayerNorm", state["embeddings.word_embeddings.weight"][ids] + first)
+    for n in range(layers):
+        at = f"encoder.layer.{n}."
+        split = [
+            linear(f"{at}attention.self.{part}", x).reshape(len(ids), heads, -1).transpose(0, 1)
+            for part in ("query", "key", "value")
+        ]
+        shares = torch.softmax(split[0] @ split[1].transpose(1, 2) / split[0].shape[-1] ** 0.5, dim=-1)
+        read = (shares @ split[2]).transpose(0, 1).reshape(len(ids), -1)
+        x = norm(f"{at}attention.output.LayerNorm", x + linear(f"{at}attention.output.dense", read))
+        inner = functional.gelu(linear(f"{at}intermediate.dense", x))
+        x = norm(f"{at}output.LayerNorm", x + linear(f"{at}output.dense", inner))
+    return x
+
+
+@pytest.mark.parametrize("name", ["mgca.r50", "mgca.vit-b16"])
+def test_mgca_reads_without_positions_and_token_types(name: str, release: MakeRelease) -> None:
+    made = release(name)
+    state = open_checkpoint(made.file).states["state_dict"]
+    start = "text_encoder_q.model."
+    own = {key.removeprefix(start): value for key, value in state.items() if key.startswith(start)}
+    assert not any("token_type" in key for key in own)
+    encoder = load_encoder(made.card, checkpoint=made.file)
+    text = encoder.text
+    assert text is not None
+    assert encoder.text_reports[0].matched == len(text.bert.state_dict())
+    assert not any("token_type" in key for key in text.bert.state_dict())
+    tokens = text.tokenize(SAID)
+    with torch.inference_mode():
+        states = text(tokens).hidden[-1]
+        for row, mask in enumerate(tokens["attention_mask"]):
+            ids = tokens["input_ids"][row][mask]
+            torch.testing.assert_close(states[row][mask], by_hand(own, ids, 2, 6), rtol=1e-4, atol=1e-5)
+        # Positions that are counted give other vectors, by more than any rounding.
+        text.places = "counted"
+        assert abs(text(tokens).hidden[-1][0, 0] - states[0, 0]).max() > 0.01
+
+
+def test_a_file_of_mgca_with_token_types_is_another_file(release: MakeRelease) -> None:
+    types = "text_encoder_q.model.embeddings.token_type_embeddings.weight"
+    made = release("mgca.r50", lambda state: state.update({types: torch.zeros(2, WIDTH)}))
+    text = refusal(lambda: load_encoder(made.card, checkpoint=made.file))
+    assert f"1 unexpected ({types})" in text
 
 
 @pytest.mark.parametrize(("layers", "count"), [(12, 197), (6, 101)])
@@ -159,6 +226,7 @@ def test_full_size_text_encoders_have_the_published_number_of_entries(
         ("convirt.benchx-r50", 10),
         ("g2d.r50", 17),
         ("biovil.r50", 14),
+        ("mflag.r50", 24),
     ],
 )
 def test_full_size_heads_have_the_published_number_of_entries(name: str, count: int) -> None:
@@ -172,7 +240,7 @@ def test_full_size_heads_have_the_published_number_of_entries(name: str, count: 
 
     heads = initial_heads(card, Shape(), 768, 0)  # type: ignore[arg-type]
     assert len(heads.state_dict()) == count
-    assert heads.dim == (768 if name.split(".")[0] in ("gloria", "convirt") else 128)
+    assert heads.dim == {"gloria": 768, "convirt": 768, "mflag": 1024}.get(name.split(".")[0], 128)
 
 
 # Files that must not load, and files that bring less
@@ -330,7 +398,7 @@ def test_code_in_either_file_is_never_run(
     [
         ("g2d.r50", "g2d.r50 encoder-decoder", "files of layout 'encoder-decoder' hold none"),
         ("medklip.r50", "medklip.r50", "it knows a fixed list of entities"),
-        ("mflag.r50", "mflag.r50", "its file of image weights is read alone"),
+        ("mflag.r50", "mflag.r50 encoder", "files of layout 'encoder' hold none"),
         ("mrm.vit-b16", "mrm.vit-b16", "it reconstructs masked reports and images"),
     ],
 )
@@ -360,3 +428,121 @@ def test_cards_say_what_is_grounded_with(name: str) -> None:
     assert f" to {dim}" in card.local_features
     asked = "words" if name.startswith(("gloria", "mgca")) else "cosine with the text"
     assert asked in card.local_features
+
+
+# A user's own CLIP
+
+
+CLIP = """
+title = "Mine"
+objective = "other"
+scale = "published"
+[image]
+model = "resnet50"
+options = { channels = [8, 8, 8, 8] }
+size = 32
+[[checkpoint]]
+layout = "mine"
+prefix = "module.image_encoder."
+[checkpoint.text]
+names = { "module.text_encoder." = "" }
+drop = ["pooler.*"]
+[checkpoint.heads]
+names = { "module.image_projection." = "image.", "module.text_projection." = "text." }
+[text]
+source = "hf-hub:emilyalsentzer/Bio_ClinicalBERT"
+layers = 2
+[heads]
+"""
+
+
+def clip(folder: Path, heads: str, parts: dict[str, Any]) -> tuple[EncoderCard, Path]:
+    """Write a card and the file of a CLIP that was trained on several GPUs, with its tokenizer's folder."""
+    folder.mkdir(exist_ok=True)
+    (folder / "mine.toml").write_text(CLIP + heads)
+    place = folder / "Bio_ClinicalBERT"
+    place.mkdir(exist_ok=True)
+    tokenizer = train_tokenizer([*SAID, "right lung clear opacity"], min_frequency=1)
+    tokenizer.save(str(place / "tokenizer.json"))
+    torch.manual_seed(3)
+    sizes = {"hidden_size": WIDTH, "num_attention_heads": 2, "intermediate_size": 24, "num_hidden_layers": 2}
+    config = BertConfig(vocab_size=tokenizer.get_vocab_size(with_added_tokens=True), **sizes)
+    (place / "config.json").write_text(json.dumps(config.to_dict() | {"model_type": "bert"}))
+    image = seeded_encoder("resnet50", seed=9, options={"channels": [8, 8, 8, 8]}).body
+    modules = {"image_encoder": image, "text_encoder": BertModel(config), **parts}
+    state = {
+        f"module.{part}.{name}": value.clone()
+        for part, module in modules.items()
+        for name, value in module.state_dict().items()
+    }
+    torch.save(state, folder / "mine.pth")
+    return load_card(folder / "mine.toml", EncoderCard), folder / "mine.pth"
+
+
+def test_a_clip_with_linear_heads_loads_as_it_comes(tmp_path: Path) -> None:
+    linear = {
+        "image_projection": torch.nn.Linear(32, 6),
+        "text_projection": torch.nn.Linear(WIDTH, 6),
+    }
+    card, file = clip(tmp_path, 'method = "clip"\noptions = { dim = 6, pooling = "mean" }', linear)
+    encoder = load_encoder(card, checkpoint=file)
+    features, tokens, image, text = embedded(encoder)
+    assert image.cells is not None
+    assert encoder.text is not None
+    with torch.inference_mode():
+        torch.testing.assert_close(image.vector, linear["image_projection"](features.pooled))
+        last = encoder.text(tokens).hidden[-1]
+        mean = torch.stack([last[n][mask].mean(0) for n, mask in enumerate(tokens["attention_mask"])])
+        torch.testing.assert_close(text.vector, linear["text_projection"](mean))
+    # Nobody stated how many entries there should be: all of the model's must be there.
+    assert encoder.report is not None
+    assert encoder.report.matched == encoder.report.expected == 318
+    report = render(diagnose(card, file, installed=lambda _: False))
+    assert "expect = 318 in the card's layout 'mine' would pin it" in report
+    assert (
+        "heads       clip, 6 dimensions in common; their entries: image.weight [6, 32], image.bias [6], "
+        in report
+    )
+
+
+def test_a_clip_whose_heads_are_others_is_told_what_is_there_and_what_is_expected(tmp_path: Path) -> None:
+    linear = {"image_projection": torch.nn.Linear(32, 6), "text_projection": torch.nn.Linear(WIDTH, 6)}
+    card, file = clip(tmp_path, 'method = "convirt"\noptions = { dim = 6 }', linear)
+    text = refusal(lambda: load_encoder(card, checkpoint=file))
+    assert "no entry under" not in text
+    assert (
+        "the entries under 'module.image_projection.' or 'module.text_projection.' have other names" in text
+    )
+    assert "(module.image_projection.weight, module.image_projection.bias, ...; expected" in text
+    assert "heads expect image.0.weight [6, 32], image.0.bias [6], image.2.weight [6, 6], " in text
+
+
+def test_a_clip_behind_a_neck(tmp_path: Path) -> None:
+    neck, head = torch.nn.Linear(32, 5, bias=False), torch.nn.Linear(5, 6)
+    parts: dict[str, Any] = {
+        "neck": neck,
+        "image_projection": head,
+        "text_projection": torch.nn.Linear(WIDTH, 6),
+    }
+    heads = 'method = "clip"\noptions = { dim = 6 }\nneck = { dim = 5, bias = false }'
+    names = 'names = { "module.neck." = "neck.projection.", "module.image_projection." = "heads.image.", '
+    names += '"module.text_projection." = "heads.text." }'
+    _, file = clip(tmp_path, heads, parts)
+    path = tmp_path / "mine.toml"
+    old = 'names = { "module.image_projection." = "image.", "module.text_projection." = "text." }'
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, names))
+    encoder = load_encoder(load_card(path, EncoderCard), checkpoint=file)
+    features, _, image, _ = embedded(encoder)
+    with torch.inference_mode():
+        torch.testing.assert_close(image.vector, head(neck(features.pooled)))
+
+
+def test_a_layout_that_states_no_number_takes_none_for_an_answer(tmp_path: Path) -> None:
+    linear = {"image_projection": torch.nn.Linear(32, 6), "text_projection": torch.nn.Linear(WIDTH, 6)}
+    card, file = clip(tmp_path, 'method = "clip"\noptions = { dim = 6 }', linear)
+    state = open_checkpoint(file).states[""]
+    other = file.with_name("other.pth")  # the opened one is still read from
+    torch.save({n: v for n, v in state.items() if not n.endswith("layer4.2.bn3.weight")}, other)
+    text = refusal(lambda: load_encoder(card, checkpoint=other))
+    assert "317 of 318 entries match, 1 missing (layer4.2.bn3.weight)" in text

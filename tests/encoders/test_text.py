@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer, pre_tokenizers
 from transformers import BertConfig, BertForMaskedLM
 
 from g2d_bench.encoders.text import TextEncoder
@@ -193,3 +194,14 @@ def test_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_scheme() -> None:
     with pytest.raises(InputError, match=r"text\.source: 'bert' must be"):
         TextEncoder.open("bert")
+
+
+def test_a_pattern_that_goes_back_without_end_is_one_line() -> None:
+    words = train_tokenizer([*SAID[::2], "heart effusion size"], vocabulary=90, min_frequency=1)
+    words.pre_tokenizer = pre_tokenizers.Split(Regex("(a+)+$"), "isolated")
+    encoder = TextEncoder.small(words, **SHAPE)
+    start = time.monotonic()
+    with pytest.raises(InputError, match=r"^tokenizer: its tokenizer cannot read a text .*limit") as caught:
+        encoder.tokenize(["a" * 40 + "b"])
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - start < 30

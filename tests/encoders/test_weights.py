@@ -13,7 +13,7 @@ import pytest
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.encoders import weights as weights_module
 from g2d_bench.encoders.load import load_encoder
-from g2d_bench.encoders.weights import weights_digest, weights_file, weights_state
+from g2d_bench.encoders.weights import check_hash, weights_digest, weights_file, weights_state
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
 
@@ -95,3 +95,51 @@ def test_state_of_weights_is_told_without_torch() -> None:
         "assert 'torch' not in sys.modules and 'timm' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+
+
+def test_a_hub_file_is_looked_for_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    asked: list[tuple[str, str, str | None]] = []
+
+    def look(repository: str, file: str, revision: str | None = None) -> str | None:
+        asked.append((repository, file, revision))
+        return None
+
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", look)
+    card = hub_card(
+        "hf-hub:somebody/model@v1:weights/model.safetensors", gated=True, terms="https://x.org/terms"
+    )
+    with pytest.raises(
+        InputError, match=r"after its terms were accepted at https://x.org/terms, or give a file"
+    ):
+        weights_file(card)
+    assert asked == [("somebody/model", "weights/model.safetensors", "v1")]
+
+
+def hub_card(weights: str, **more: object) -> EncoderCard:
+    image = {"library": "transformers", "model": "dinov2", "size": 32}
+    said = {"name": "mine", "title": "Mine", "objective": "other", "scale": "published"}
+    return EncoderCard.model_validate({**said, "weights": weights, "image": image, **more})
+
+
+def test_a_folder_stands_for_the_weights_in_it(tmp_path: Path) -> None:
+    card = hub_card("hf-hub:somebody/model:model.safetensors")
+    with pytest.raises(InputError, match=r"a folder without model.safetensors or pytorch_model.bin"):
+        weights_file(card, tmp_path)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"x")
+    assert weights_file(card, tmp_path) == file
+    alone = weights_digest(card, tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    told = weights_digest(card, tmp_path)
+    (tmp_path / "config.json").write_text('{"layers": 2}')
+    assert len({alone, told, weights_digest(card, tmp_path)}) == 3
+
+
+def test_another_file_than_the_cards_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"x")
+    check_hash(hub_card("none", sha256=digest_file(file)), file)
+    check_hash(hub_card("none"), file)
+    with pytest.raises(InputError, match=r"sha256: is not the file of the card: sha256"):
+        check_hash(hub_card("none", sha256="00" * 32), file)

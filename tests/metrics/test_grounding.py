@@ -15,6 +15,7 @@ from g2d_bench.metrics.grounding import (
     METRICS,
     THRESHOLDS,
     _above,
+    below_all,
     choose_map_threshold,
     min_max,
     read_map,
@@ -260,3 +261,10 @@ def test_counts_above_thresholds_are_those_of_a_plain_loop(count: int, dtype: ty
     assert _above(values, cuts.tolist()).tolist() == expected
     assert _above(np.full((2, 2), np.nan, dtype), cuts).tolist() == [0] * count
     assert _above(np.empty((0,), dtype), cuts).tolist() == [0] * count
+
+
+def test_maps_below_all_thresholds_say_so() -> None:
+    low, high = np.full((4, 4), 0.09), np.full((4, 4), 0.11)
+    truth = np.eye(4, dtype=bool)
+    assert "reaches 0.1" in below_all(read_maps([(low, truth), (-high, truth)], threshold=0.0))
+    assert below_all(read_maps([(low, truth), (high, truth)], threshold=0.0)) == ""

@@ -31,7 +31,14 @@ class Maker:
 
     def count(self, name: str) -> int:
         """Return how many images a data set gets."""
-        return {"siim": 40, "rsna": 36, "cxr14": 60, "covid-cxr": 36, "object-cxr": 36}.get(name, 24)
+        return {
+            "siim": 40,
+            "rsna": 36,
+            "cxr14": 60,
+            "covid-cxr": 36,
+            "object-cxr": 36,
+            "chestxdet10": 48,
+        }.get(name, 24)
 
     def __call__(self, name: str) -> Path:
         """Return the folder of a data set."""

@@ -177,7 +177,7 @@ def test_nothing_is_left_of_a_failure(tmp_path: Path, monkeypatch: pytest.Monkey
     ("arguments", "word"),
     [({"count": -1}, "count"), ({"size": 32}, "size"), ({"size": 5000}, "size")],
 )
-def test_bad_arguments(tmp_path: Path, arguments: dict[str, int], word: str) -> None:
+def test_bad_arguments(tmp_path: Path, arguments: dict[str, Any], word: str) -> None:
     with pytest.raises(InputError, match=word):
         ensure("siim", root=tmp_path, **arguments)
     assert not list(tmp_path.iterdir())

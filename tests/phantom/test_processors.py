@@ -87,6 +87,8 @@ PIXELS = {
     "mimic-cxr": "2ed5163d294b1fa0",
     "ms-cxr": "6ddc5f6043995613",
     "covid-cxr": "c5ab8ec5af71bdff",
+    "openi": "3d7d5c57cf4f7a88",
+    "folder": "12d24c98e7963fb2",
 }
 """Hash of three films, their masks and words.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from g2d_bench.encoders.heads.base import Embeddings
+from g2d_bench.encoders.heads.mgca import MGCAHeads, clipped_shares
+from g2d_bench.encoders.image import seeded_encoder
+from g2d_bench.encoders.text import TextStates
 from g2d_bench.pretrain.mgca import MGCA, prototype_loss, sinkhorn, token_loss
 
 TAU = 0.1
@@ -250,3 +254,102 @@ def test_joins_bare_sentences() -> None:
 def test_heads_without_weights_are_refused() -> None:
     with pytest.raises(ValueError, match="weighted words"):
         objective().losses(make([2, 1], 2)[0]._replace(text_weights=None))
+
+
+# A ViT under the released variant.
+
+
+def loop_vit_patches(words: Tensor, patches: Tensor, attended: Tensor, lengths: list[int]) -> Tensor:
+    """The released patch side of a ViT: what is read keeps its length, weights are clipped attention."""
+    total = words.new_zeros(())
+    for text, image, paid, length in zip(words, patches, attended, lengths, strict=True):
+        said = [loop_unit(word) for word in text[:length]]
+        seen = [loop_unit(patch) for patch in image]
+        low, high = (float(np.quantile(paid.numpy(), share)) for share in (0.1, 0.9))
+        clipped = [min(max(float(value), low), high) for value in paid]
+        read = []
+        for patch in seen:
+            powers = [torch.exp(patch @ word / TAU) for word in said]
+            read.append(sum((p / sum(powers) * w for p, w in zip(powers, said, strict=True)), 0 * patch))
+        for n, weight in enumerate(clipped):
+            row = [seen[n] @ one / TAU for one in read]
+            column = [one @ read[n] / TAU for one in seen]
+            loss = loop_cross_entropy(row, n) + loop_cross_entropy(column, n)
+            total = total + 0.5 * weight / sum(clipped) * loss
+    return total / len(words)
+
+
+def test_patches_of_a_vit_are_weighed_by_attention_and_read_as_it_is() -> None:
+    embeddings, (_, cells, _, words), weights = make([3, 2], 4)
+    patches = cells.flatten(2).transpose(1, 2)
+    mask = embeddings.text_mask
+    assert mask is not None
+    attended = torch.rand(2, 6, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    made = objective(patch_attention=True)
+    made._attended = attended
+    both = made.losses(embeddings)["cta"]
+    shares = clipped_shares(attended, torch.ones_like(attended, dtype=torch.bool))
+    plain = token_loss(words, patches, mask, weights, patch_weights=shares)
+    word_side = token_loss(words, patches, mask, weights, patch_weights=0 * shares)
+    expected = loop_vit_patches(words, patches, attended, [3, 2])
+    assert float((both - word_side).detach()) == pytest.approx(float(expected.detach()), rel=1e-9)
+    assert float(both.detach()) != pytest.approx(float(plain.detach()), rel=1e-3)
+
+
+@pytest.mark.parametrize("variant", ["paper", "released"])
+def test_the_attention_is_that_of_the_last_block(variant: str) -> None:
+    options = {"embed_dim": 12, "num_heads": 2, "img_size": 32, "depth": 4}
+    image = seeded_encoder("vit_base_patch16_224", seed=0, options=options).eval()
+    made = MGCA.build(
+        variant=variant,  # type: ignore[arg-type]
+        channels=image.channels,
+        strides=image.strides,
+        num_features=image.num_features,
+        text_width=8,
+        heads={"dim": 4, "hidden": 6},
+    )
+    made.watch(image)
+    image(torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1)))
+    if variant == "paper":
+        assert made._attended is None
+        return
+    assert made._attended is not None
+    assert made._attended.shape == (3, 4)
+    # The same by hand, head by head, for one image.
+    block: Any = image.body.blocks[-1]  # type: ignore[index]
+    block.attn.fused_attn = False
+    kept: list[Tensor] = []
+    block.attn.attn_drop.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+    image(torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1)))
+    torch.testing.assert_close(made._attended, kept[0][:, :, 0, 1:].mean(dim=1))
+
+
+def test_a_resnet_has_no_attention_to_read() -> None:
+    image = seeded_encoder("resnet18", seed=0, options={"channels": [8, 8, 8, 8]}).eval()
+    made = objective(patch_attention=True)
+    made.watch(image)
+    image(torch.zeros(1, 3, 32, 32))
+    assert made._attended is None
+
+
+def test_released_texts_are_padded_to_the_longest_allowed() -> None:
+    """Six short texts: what stands among the negatives is 111 places, however short the texts are."""
+    torch.manual_seed(0)
+    index = torch.tensor([[0, 1, 2, 3], [0, 1, 2, -1]])
+    states = TextStates((torch.randn(2, 4, 8),), torch.rand(2, 2, 4, 4), index >= 0)
+    tokens = {"word_index": index}
+    losses = {}
+    for length in (5, 112):
+        torch.manual_seed(1)
+        heads = MGCAHeads(
+            6, 8, 6, dim=4, hidden=6, word_weights="shifted", pads=True, max_length=length
+        ).eval()
+        text = heads.embed_text(states, tokens)
+        assert text.words is not None
+        assert text.mask is not None
+        assert text.weights is not None
+        assert text.words.shape[1] == length - 1
+        patches = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(3))
+        losses[length] = float(token_loss(text.words, patches, text.mask, text.weights, pads=True).detach())
+    # More words among the negatives: as published, the loss is the larger one.
+    assert losses[112] > losses[5] + 0.5

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -269,3 +270,17 @@ def test_the_real_collection(real_pack: Path, tmp_path: Path) -> None:
     assert data.images.shape == (len(read.pairs), 32, 32)
     assert (data.images.reshape(len(data), -1).std(axis=1) > 5).all()
     assert all(line for lines in data.sentences for line in lines)
+
+
+def test_a_report_changed_behind_its_size_and_time_is_found(tmp_path: Path) -> None:
+    """Reports are read in every run; nothing that is kept stands for one."""
+    root = write_mimic(tmp_path / "mimic-cxr")
+    before = PairData(read_pairs("mimic-cxr", data_root=tmp_path), 16, cache=tmp_path / "cache")
+    report = root / "files/p10/p10000000/s50000000.txt"
+    state = report.stat()
+    report.write_text("IMPRESSION: Report 7 is here.")
+    os.utime(report, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert (report.stat().st_size, report.stat().st_mtime_ns) == (state.st_size, state.st_mtime_ns)
+    after = PairData(read_pairs("mimic-cxr", data_root=tmp_path), 16, cache=tmp_path / "cache")
+    assert ("Report 7 is here",) in {tuple(text.rstrip(".") for text in one) for one in after.sentences}
+    assert before.hash != after.hash

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from g2d_bench.cards.objective import OBJECTIVES
+from g2d_bench.encoders.checkpoint import open_checkpoint
 from g2d_bench.errors import InputError
 from g2d_bench.pretrain import pretrain as run
 from g2d_bench.pretrain import train
@@ -70,6 +71,12 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert whole.card["tensors"] == resumed.card["tensors"]
+    # The file that is handed on: the same bytes of weights, and a description that differs in time alone.
+    files = [tmp_path / name / "encoder.safetensors" for name in ("whole", "cut")]
+    one, other = (dict(open_checkpoint(file).metadata) for file in files)
+    assert {name for name in one if one[name] != other[name]} <= {"made", "seconds"}
+    bodies = [file.read_bytes() for file in files]
+    assert len({body[8 + int.from_bytes(body[:8], "little") :] for body in bodies}) == 1
     steps = [line["step"] for line in log(tmp_path / "cut")]
     assert steps == list(range(tiny["steps"]))
     losses = [line["loss"] for line in log(tmp_path / "cut")]

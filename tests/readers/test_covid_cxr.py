@@ -78,7 +78,7 @@ def test_samples(root: Path) -> None:
     assert [s.id for s in (a, b, c)] == ["a.png", "b.jpg", "c.x.png"]
     assert [s.patient for s in (a, b, c)] == ["9", "12", "12"]
     assert b.report == "Opacity on the left."
-    assert b.meta == {"sex": "F", "age": "40", "view": "PA", "finding": "COVID-19"}
+    assert b.meta == {"sex": "F", "age": "40", "view": "PA", "finding": "COVID-19", "pneumonia": "yes"}
     assert b.boxes == (Box("Right Lung", 2, 3, 8, 10), Box("Left Lung", 15.5, 3, 9.5, 12))
     lungs = [[s.labels.get(name) for name in ("Lung", "Left Lung", "Right Lung")] for s in (a, b, c)]
     assert lungs == [[1, None, None], [None, 1, 1], [1, None, None]]

@@ -65,7 +65,8 @@ def test_small_release(release: Path) -> None:
         Box("Cardiomegaly", 100, 200, 300, 400),
     )
     assert samples[2].path == release / "images_002/images/00000002_000.png"
-    assert samples[0].meta == {"row": "2", "sex": "M", "age": "57", "view": "PA"}
+    assert samples[0].meta == {"row": "2", "sex": "M", "age": "57", "view": "PA", "boxes": "yes"}
+    assert [s.meta["boxes"] for s in samples] == ["yes", "no", "no"]
 
 
 def test_first_edition(release: Path) -> None:
@@ -166,4 +167,20 @@ def test_real_counts(real_pack: Path) -> None:
 def test_real_tables_agree(real_pack: Path) -> None:
     samples = Cxr14(real_pack / "annotations/nih").table_samples()
     assert sum(len(s.boxes) for s in samples) == 984
-    assert {s.split for s in samples} == {""}
+    assert Counter(s.split for s in samples) == {"train": 86524, "test": 25596}
+
+
+def test_lists_of_a_download_without_them(release: Path) -> None:
+    """Those that ship with the suite are NIH's: the same parts, and so the same content."""
+    with_lists = {s.id: s.split for s in Cxr14(release).samples()}
+    for name in ("train_val_list.txt", "test_list.txt"):
+        (release / name).unlink()
+    shipped = Cxr14(release)
+    samples = shipped.samples()
+    assert {s.split for s in samples} == {"train"}, (
+        "by NIH's lists, as the first two patients are in training"
+    )
+    assert shipped.remarks == [
+        "3 images are divided by NIH's train_val_list.txt and test_list.txt as shipped"
+    ]
+    assert set(with_lists) == {s.id for s in samples}

@@ -19,7 +19,8 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.encaps import get_frame
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.uid import RLELossless
 
 from g2d_bench.errors import InputError
 from g2d_bench.readers.images import read_image
@@ -248,3 +249,28 @@ def test_palettes_in_either_order_of_bytes(tmp_path: Path, name: str, order: str
         fresh.update({element.tag: element for element in header})
         fresh.save_as(path, enforce_file_format=True)
     assert np.abs(read_image(path) - reference).max() <= 0.51  # luma weights in 1 / 65,536
+
+
+@pytest.mark.parametrize("runs", [1, 40_000])
+def test_runs_that_unpack_to_more_than_the_film_are_refused(
+    tmp_path: Path, write_dicom: Any, runs: int
+) -> None:
+    """40,000 runs of two bytes are 5 MB for a film of 64."""
+    path = write_dicom(tmp_path / "a.dcm", np.zeros((8, 8), np.uint8))
+    header = pydicom.dcmread(path)
+    header.file_meta.TransferSyntaxUID = RLELossless
+    packed = struct.pack("<16L", 1, 64, *[0] * 14) + bytes([193, 7]) * runs
+    header.PixelData = encapsulate([packed])
+    header["PixelData"].is_undefined_length = True
+    header.save_as(path)
+    if runs == 1:
+        assert read_image(path).shape == (8, 8)
+        return
+    # What is packed is refused by its own length where it is longer than the film can need.
+    with pytest.raises(InputError, match=r"not a readable DICOM image: Pixel Data: .* packed bytes for 64"):
+        read_image(path)
+    short = struct.pack("<16L", 1, 64, *[0] * 14) + bytes([129, 7]) * 60
+    header.PixelData = encapsulate([short])
+    header.save_as(path)
+    with pytest.raises(InputError, match="unpacks to more than 4,224 bytes, 64 expected"):
+        read_image(path)

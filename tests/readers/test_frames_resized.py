@@ -127,6 +127,26 @@ def test_another_aspect_is_no_copy(
     assert "\n" not in str(one.value)
 
 
+def test_two_films_that_changed_places_are_found_by_their_shape(tmp_path: Path) -> None:
+    """Of one shape they are other data: the hash of a record's data holds the pixels of each film."""
+    lines = ["dicom_id,category_name,label_text,path,x,y,w,h,image_width,image_height"]
+    shapes = {"a": (600, 800), "b": (800, 600)}
+    for name, (width, height) in shapes.items():
+        place = f"files/p10/p10000032/s50414267/{name}.jpg"
+        lines.append(f"{name},Pneumonia,opacity of {name},{place},100,100,90,80,{width},{height}")
+    text(tmp_path / "MS_CXR_Local_Alignment_v1.1.0.csv", "\n".join(lines) + "\n")
+    folder = tmp_path / "files/p10/p10000032/s50414267"
+    for name, size in shapes.items():
+        film(folder / f"{name}.jpg", size)
+    right = Manifest.open(MsCxr(tmp_path))
+    (folder / "a.jpg").rename(folder / "c.jpg")
+    (folder / "b.jpg").rename(folder / "a.jpg")
+    (folder / "c.jpg").rename(folder / "b.jpg")
+    with pytest.raises(InputError, match=r"a\.jpg: boxes: the film has 800x600 .* drawn on 600x800"):
+        Manifest.open(MsCxr(tmp_path))
+    assert len(right.samples) == 2
+
+
 def test_phrases_are_scaled_with_their_boxes(tmp_path: Path) -> None:
     [sample] = Manifest.open(ms_cxr(tmp_path, (512, 512))).samples
     assert sample.phrases[0].boxes == sample.boxes == (Box("Pneumonia", 320.5, 118.5, 65, 64.5),)

@@ -373,7 +373,15 @@ def test_header(tmp_path: Path, write_dicom: WriteDicom) -> None:
     path = write_dicom(
         tmp_path / "a.dcm", RAMP[:8], PatientID=" p1 ", PatientSex="F", PatientAge="045Y", ViewPosition="PA"
     )
-    wanted = {"patient": "p1", "sex": "F", "age": "45", "view": "PA", "rows": "8", "columns": "16"}
+    wanted = {
+        "patient": "p1",
+        "sex": "F",
+        "age": "45",
+        "view": "PA",
+        "device": "",
+        "rows": "8",
+        "columns": "16",
+    }
     assert read_dicom_header(path) == wanted
 
 

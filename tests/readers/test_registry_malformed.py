@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -123,6 +124,16 @@ def gone(pattern: str) -> Spoil:
     return lambda root: sorted(root.glob(pattern))[0].unlink()
 
 
+def all_gone(pattern: str) -> Spoil:
+    """Remove all files of a pattern."""
+
+    def spoil(root: Path) -> None:
+        for path in root.glob(pattern):
+            path.unlink()
+
+    return spoil
+
+
 def added(pattern: str, name: str) -> Spoil:
     """Copy the first file of a pattern to another name beside it."""
 
@@ -145,6 +156,56 @@ def coco(change: Callable[[dict[str, list[dict[str, object]]]], object]) -> Spoi
     return spoil
 
 
+def entry(change: Callable[[dict[str, Any]], object], *, twice: bool = False) -> Spoil:
+    """Change the first entry of ChestX-Det10's training list that has a box, or add what it becomes."""
+
+    def spoil(root: Path) -> None:
+        path = root / "train.json"
+        content = json.loads(path.read_text())
+        first = next(one for one in content if one["boxes"])
+        if twice:
+            content.append(first := dict(first))
+        change(first)
+        path.write_text(json.dumps(content))
+
+    return spoil
+
+
+def byte(pattern: str) -> Spoil:
+    """Put an e-acute of another encoding into the first file of a pattern."""
+
+    def spoil(root: Path) -> None:
+        path = sorted(root.glob(pattern))[0]
+        path.write_bytes(path.read_bytes()[:5] + b"\xe9" + path.read_bytes()[5:])
+
+    return spoil
+
+
+def reading(old: str, new: str) -> Spoil:
+    """Change the first reading of Montgomery."""
+
+    def spoil(root: Path) -> None:
+        path = sorted(root.glob("ClinicalReadings/*.txt"))[0]
+        path.write_text(path.read_text().replace(old, new, 1))
+
+    return spoil
+
+
+def film_again(pattern: str = "CXR_png/*.png") -> Spoil:
+    """Store the first film a second time, in another format by its name."""
+
+    def spoil(root: Path) -> None:
+        first = sorted(root.glob(pattern))[0]
+        shutil.copy(first, first.with_suffix(".jpg" if first.suffix == ".png" else ".png"))
+
+    return spoil
+
+
+def no_folder(name: str) -> Spoil:
+    """Remove a whole folder."""
+    return lambda root: shutil.rmtree(root / name)
+
+
 RLE = "train-rle.csv"
 BOXES, CLASSES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"
 CXR14, CXR14_BOXES = "Data_Entry_2017_v2020.csv", "BBox_List_2017.csv"
@@ -153,6 +214,7 @@ TRAIN, VALID, TRUTH = (f"{FOLDER}/{name}.csv" for name in ("train", "valid", "gr
 COVIDX, COVIDX_TEST = "train_COVIDx9A.txt", "test_COVIDx9A.txt"
 META, SPLIT, LABELS = (f"mimic-cxr-2.0.0-{name}.csv.gz" for name in ("metadata", "split", "chexpert"))
 MS = "MS_CXR_Local_Alignment_v1.1.0.csv"
+VIEWS, FILMS = "indiana_projections.csv", "films.csv"
 LUNGS = "metadata.csv"
 LUNG_BOXES = "annotations/imageannotation_ai_lung_bounding_boxes.json"
 
@@ -310,6 +372,49 @@ CASES = [
     Case("mimic-cxr", "absent table", gone(META), r"metadata\.csv: table not found"),
     Case("mimic-cxr", "absent split file", gone(SPLIT), r"split\.csv: table not found"),
     Case(
+        "openi", "missing column", header(VIEWS, "projection", "view"), r"ions\.csv:1: projection: column is"
+    ),
+    Case("openi", "extra header", header_again(VIEWS), r"ions\.csv:3: uid: a header row among the data"),
+    Case(
+        "openi", "unknown label", cell(VIEWS, 2, "Oblique"), r"ions\.csv:2: projection: unknown value 'Obli"
+    ),
+    Case("openi", "duplicate id", row_again(VIEWS), r"ions\.csv:\d+: filename: duplicate id .* row 2"),
+    Case(
+        "openi",
+        "duplicate id",
+        added("ecgen-radiology/*.xml", "99.xml"),
+        r"99\.xml: uId: CXR\d+ is the number of \d+\.xml, too",
+    ),
+    Case(
+        "openi",
+        "id without image",
+        all_gone("NLMCXR_png/*.png"),
+        r"\.xml: parentImage: no image CXR\d+_IM-\d+-1001 below .* \((\d+) of \1 images\)",
+    ),
+    Case("openi", "mixed encodings", latin(VIEWS), r"ions\.csv:2: uid: byte 0xe9 is not utf-8"),
+    Case("openi", "absent table", gone(VIEWS), r"projections\.csv: no table says which films are frontal"),
+    Case(
+        "folder", "missing column", header(FILMS, "patient", "who"), r"films\.csv:1: patient: column is miss"
+    ),
+    Case("folder", "extra header", header_again(FILMS), r"films\.csv:3: image: a header row among the data"),
+    Case(
+        "folder",
+        "box outside the image",
+        cell(FILMS, 11, "Pneumonia: 60 3 9 9", "Pneumonia: "),
+        r"F\d+\.dcm: .*box .*60",
+    ),
+    Case(
+        "folder", "negative size", cell(FILMS, 11, "Pneumonia: 6 3 -9 9", "Pneumonia: "), r"boxes: box of siz"
+    ),
+    Case("folder", "negative size", cell(FILMS, 3, "-4"), r"films\.csv:2: age: age -4 is negative"),
+    Case("folder", "unknown label", cell(FILMS, 7, "2"), r"films\.csv:2: Pneumonia: '2' is none of 1, 0, -1"),
+    Case("folder", "duplicate id", row_again(FILMS), r"films\.csv:\d+: image: duplicate id, first on row 2"),
+    Case(
+        "folder", "id without image", gone("films/*.dcm"), r"films\.csv:2: image: no file 'F00000\.dcm' below"
+    ),
+    Case("folder", "mixed encodings", latin(FILMS), r"films\.csv:2: image: byte 0xe9 is not utf-8"),
+    Case("folder", "absent table", gone(FILMS), r"films\.csv: "),
+    Case(
         "ms-cxr",
         "missing column",
         header(MS, "label_text", "text"),
@@ -374,10 +479,113 @@ CASES = [
     Case("covid-cxr", "id without image", gone("images/*"), r"data\.csv:\d+: filename: no image .*images/"),
     Case("covid-cxr", "mixed encodings", latin(LUNGS), r"data\.csv:2: patientid: byte 0xe9 is not utf-8"),
     Case("covid-cxr", "absent table", gone(LUNGS), r"metadata\.csv: table not found"),
+    Case(
+        "nih1k", "missing column", header(CXR14, "Finding Labels", "Findings"), r"csv:1: Finding Labels: col"
+    ),
+    Case("nih1k", "extra header", header_again(CXR14), r"v2020\.csv:3: .* a header row among"),
+    Case("nih1k", "negative size", cell(CXR14, 7, "-5"), r"csv:2: OriginalImage\[Width: image size -5"),
+    Case(
+        "nih1k", "unknown label", cell(CXR14, 1, "Masses"), r"csv:2: Finding Labels: unknown value 'Masses'"
+    ),
+    Case("nih1k", "duplicate id", row_again(CXR14), r"v2020\.csv:\d+: Image Index: duplicate id"),
+    Case("nih1k", "mixed encodings", latin(CXR14), r"v2020\.csv:2: Image Index: byte 0xe9 is not utf-8"),
+    Case("nih1k", "absent table", gone(CXR14), r"v2020\.csv: table not found"),
+    Case("chestxdet10", "missing column", entry(lambda e: e.pop("syms")), r"json:\[\d+\]: syms: is missing"),
+    Case(
+        "chestxdet10",
+        "box outside the image",
+        entry(lambda e: e["boxes"].__setitem__(0, [-5, 2, 9, 9])),
+        r"train\.json:\[\d+\]: boxes: box \[-5, 2, 9, 9\] lies outside",
+    ),
+    Case(
+        "chestxdet10",
+        "box outside the image",
+        entry(lambda e: e["boxes"].__setitem__(0, [5, 2, 90, 9])),
+        r"\.png: boxes: box from 5 to 90 along x lies outside the film",
+    ),
+    Case(
+        "chestxdet10",
+        "negative size",
+        entry(lambda e: e["boxes"].__setitem__(0, [9, 2, 5, 9])),
+        r"boxes: \[9, 2, 5, 9\]: the second corner",
+    ),
+    Case(
+        "chestxdet10",
+        "unknown label",
+        entry(lambda e: e["syms"].__setitem__(0, "Masses")),
+        r"syms: unknown value 'Masses', did you mean 'Mass'",
+    ),
+    Case(
+        "chestxdet10",
+        "duplicate id",
+        entry(lambda e: e.update(file_name=e["file_name"]), twice=True),
+        r"json:\[\d+\]: file_name: duplicate id .*, already in train",
+    ),
+    Case("chestxdet10", "id without image", gone("train_data/*.png"), r"json: file_name: no image \d+\.png"),
+    Case(
+        "chestxdet10", "image without id", added("test_data/*.png", "x.png"), r"x\.png: image without a row"
+    ),
+    Case("chestxdet10", "mixed encodings", byte("train.json"), r"train\.json:1: .*byte 0xe9 is not utf-8"),
+    Case("chestxdet10", "absent table", gone("train.json"), r"train\.json: table not found"),
+    Case("chestxdet10", "absent split file", gone("test.json"), r"test\.json: table not found"),
+    Case(
+        "montgomery", "negative size", reading("Patient's Age: ", "Patient's Age: -"), r"reading: is not Pat"
+    ),
+    Case(
+        "montgomery", "unknown label", reading("Patient's Sex: ", "Patient's Sex: X"), r"reading: is not Pat"
+    ),
+    Case("montgomery", "duplicate id", film_again(), r"\.jpg: a second file|\.png: a second file"),
+    Case("montgomery", "id without image", gone("CXR_png/*.png"), r"mask without a film in CXR_png"),
+    Case(
+        "montgomery",
+        "image without id",
+        added("CXR_png/*.png", "MCUCXR_9999_0.png"),
+        r"9999_0\.png: Left Lung: no mask ManualMask/leftMask/MCUCXR_9999_0\.png",
+    ),
+    Case(
+        "montgomery", "mixed encodings", byte("ClinicalReadings/*.txt"), r"\.txt:1: .*byte 0xe9 is not utf-8"
+    ),
+    Case("montgomery", "absent table", no_folder("CXR_png"), r"CXR_png: no film below"),
+    Case(
+        "shenzhen",
+        "unknown label",
+        added("CXR_png/*.png", "CHNCXR_9999_2.png"),
+        r"file name: no name such as CHNCXR_0001_0\.png",
+    ),
+    Case("shenzhen", "duplicate id", film_again(), r"\.jpg: a second file|\.png: a second file"),
+    Case(
+        "shenzhen",
+        "id without image",
+        added("mask/*.png", "CHNCXR_9999_0_mask.png"),
+        r"9999_0_mask\.png: mask without a film in CXR_png",
+    ),
+    Case("shenzhen", "mixed encodings", byte("ClinicalReadings/*.txt"), r"\.txt:1: .*byte 0xe9 is not utf-8"),
+    Case("shenzhen", "absent table", no_folder("CXR_png"), r"CXR_png: no film below"),
+    Case(
+        "jsrt",
+        "missing column",
+        lambda root: (
+            (root / "CNNDAT_EN.TXT").write_text("JPCNN001.IMG\tnon-nodule\n" * 1)
+            if (root / "All247images" / "JPCNN001.IMG").exists()
+            else (root / "CLNDAT_EN.txt").write_text("JPCLN001.IMG\tmalignant\n")
+        ),
+        r"DAT_EN\.(txt|TXT):1: age: no age before Male or Female",
+    ),
+    Case(
+        "jsrt",
+        "negative size",
+        lambda root: min((root / "All247images").iterdir()).write_bytes(bytes(99)),
+        r"\.IMG: not a raw film: 99 bytes are no square",
+    ),
+    Case("jsrt", "duplicate id", film_again("All247images/*.IMG"), r"a second file for the same image"),
+    Case("jsrt", "id without image", gone("All247images/*.IMG"), r"mask without a film|no film 'JPC"),
+    Case("jsrt", "mixed encodings", byte("CLNDAT_EN.txt"), r"CLNDAT_EN\.txt:1: .*byte 0xe9 is not utf-8"),
+    Case("jsrt", "absent table", no_folder("All247images"), r"no film such as JPCLN001\.IMG below"),
 ]
 
 _NO_BOXES = "the release has no boxes"
 _ONE_TABLE = "the release divides nothing; its one table is covered as absent table"
+_NO_TABLE = "no table: names of files and folders tell"
 CANNOT = {
     ("siim", "image without id"): "the release itself has such files; `Siim(strict=True)` minds them",
     ("siim", "absent split file"): _ONE_TABLE,
@@ -391,10 +599,31 @@ CANNOT = {
     ("mimic-cxr", "box outside the image"): _NO_BOXES,
     ("mimic-cxr", "negative size"): "no field that is read is a size",
     ("mimic-cxr", "image without id"): "users keep shortened tables beside all 377,110 files",
+    ("openi", "box outside the image"): _NO_BOXES,
+    ("openi", "negative size"): "no field is a size or a number",
+    ("openi", "image without id"): "copies circulate with films of more visits; they are counted",
+    ("openi", "absent split file"): _ONE_TABLE,
+    ("folder", "image without id"): "a folder may hold more films than the table is about; they are counted",
+    ("folder", "absent split file"): _ONE_TABLE,
     ("ms-cxr", "image without id"): "MIMIC-CXR-JPG has 377,110 images, the table names 1,047 of them",
     ("ms-cxr", "absent split file"): _ONE_TABLE,
     ("covid-cxr", "image without id"): "the clone has CT slices and lateral films that are no samples",
     ("covid-cxr", "absent split file"): _ONE_TABLE,
+    ("nih1k", "box outside the image"): _NO_BOXES,
+    ("nih1k", "id without image"): "a part of the set is stated, and never refused",
+    ("nih1k", "image without id"): "the clone, and ChestX-ray14, hold other films, which are counted",
+    ("nih1k", "absent split file"): _ONE_TABLE,
+    ("chestxdet10", "extra header"): _NO_TABLE,
+    **{
+        (reader, defect): _NO_TABLE
+        for reader in ("montgomery", "shenzhen", "jsrt")
+        for defect in ("missing column", "extra header", "box outside the image", "absent split file")
+        if (reader, defect) != ("jsrt", "missing column")
+    },
+    ("shenzhen", "negative size"): "readings were typed freely, and are not relied on",
+    ("shenzhen", "image without id"): "a film without a mask is left out, with a remark",
+    ("jsrt", "unknown label"): "what a film shows is its name; other names are none of the set",
+    ("jsrt", "image without id"): "a film without a mask is left out, with a remark",
 }
 """Reader and defect that cannot occur, and why."""
 

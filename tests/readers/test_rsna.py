@@ -53,6 +53,18 @@ def test_small_release(release: Path) -> None:
     assert Rsna(release).kind == "real"
 
 
+def test_headers_say_who_and_how(release: Path, write_dicom: Callable[..., Path]) -> None:
+    """What a header does not say, or a file that is none, adds nothing and stops nobody."""
+    pixels = np.zeros((8, 8), np.uint8)
+    folder = release / "stage_2_train_images"
+    write_dicom(folder / "p1.dcm", pixels, PatientSex="F", PatientAge="045Y", ViewPosition="AP")
+    write_dicom(folder / "p2.dcm", pixels, Manufacturer="ACME", ManufacturerModelName="X 1")
+    metas = [sample.meta for sample in Rsna(release).samples()]
+    assert [{k: v for k, v in meta.items() if k not in ("row", "class")} for meta in metas] == [
+        {}, {"sex": "F", "age": "45", "view": "AP"}, {"device": "ACME X 1"},
+    ]  # fmt: skip
+
+
 def test_class_table_is_optional(release: Path) -> None:
     (release / CLASSES).unlink()
     assert "class" not in Rsna(release).samples()[0].meta

@@ -15,7 +15,7 @@ def test_parts_are_those_that_were_put_in() -> None:
         text = signature(task, protocol, data_kind="real", data_hash="1234567890", split_hash="abcdef0123")
         parts = parse_signature(text)
         assert parts is not None
-        assert (parts.task, parts.version, parts.dataset) == (task.name, task.version, task.dataset)
+        assert (parts.task, parts.version, parts.dataset) == (task.name, task.version, task.data_name)
         assert parts.task_hash == task.digest("clean")[:4]
         assert (parts.data_kind, parts.data_hash, parts.split_hash) == ("real", "12345678", "abcdef01")
         assert (parts.split, parts.protocol, parts.protocol_version) == ("clean", "clean", protocol.version)

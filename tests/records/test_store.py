@@ -12,11 +12,8 @@ from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import (
-    DataPart,
-    EncoderPart,
     Failure,
     Record,
-    key_of,
     read_predictions,
     read_record,
 )
@@ -25,45 +22,17 @@ from g2d_bench.records.store import Store
 CELL = Cell(task="siim-seg", fraction=0.01, protocol="clean", seed=2, encoder="g2d+decoder")
 
 
-def _record(**changes: Any) -> Record:
-    fields: dict[str, Any] = {
-        "key": key_of({"a": 1}),
-        "signature": "siim-seg@1.0#aaaa|phantom:siim#bbbb",
-        "kind": "segmentation",
-        "cell": CELL,
-        "data": DataPart(
-            dataset="siim",
-            kind="phantom",
-            hash="00",
-            split_hash="11",
-            images={"train": 1, "val": 1, "test": 2},
-            positive={"train": 1, "val": 1, "test": 1},
-        ),
-        "encoder": EncoderPart(card_hash="22", weights="33"),
-        "metrics": {"dice_positive": 0.25, "specificity_empty": None},
-        "references": {"all-empty": {"dice_positive": 0.0}},
-        "versions": {"torch": "2"},
-        "commit": "",
-        "hardware": {"cores": 2},
-        "seconds": {"train": 1.0},
-        "peak_memory_mb": 10,
-        "command": "g2d-bench run",
-        "created": "2026-01-01T00:00:00+00:00",
-    }
-    return Record(**{**fields, **changes})
-
-
 ARRAYS = {"id": np.array(["a", "b"]), "true": np.array([3, 0])}
 
 
-def _saved(tmp_path: Path) -> tuple[Store, Path, Record]:
-    store, record = Store(tmp_path / "runs"), _record()
+def _saved(plain: Record, tmp_path: Path) -> tuple[Store, Path, Record]:
+    store, record = Store(tmp_path / "runs"), plain
     path = store.path(CELL, kind="phantom", version="1.0", key=record.key)
     return store, path, store.save(path, record, ARRAYS)
 
 
-def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
-    store, path, record = _saved(tmp_path)
+def test_what_is_saved_is_read_again(plain: Record, tmp_path: Path) -> None:
+    store, path, record = _saved(plain, tmp_path)
     assert path.relative_to(store.root).as_posix() == (
         f"phantom/g2d+decoder/siim-seg@1.0/clean/0.01-s2-{record.key[:8]}.json"
     )
@@ -76,8 +45,8 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir() if p.name.startswith(".")] == []
 
 
-def test_only_what_lies_where_records_do_is_read(tmp_path: Path) -> None:
-    store, path, record = _saved(tmp_path)
+def test_only_what_lies_where_records_do_is_read(plain: Record, tmp_path: Path) -> None:
+    store, path, record = _saved(plain, tmp_path)
     # What a user keeps in the same folder: a pre-training run, other results.
     others = store.root / "nights" / "first" / path.relative_to(store.root)
     others.parent.mkdir(parents=True)
@@ -94,8 +63,8 @@ def test_only_what_lies_where_records_do_is_read(tmp_path: Path) -> None:
     assert [read for _, read in Store(flat)] == [record]
 
 
-def test_where_no_records_are_those_below_are_named(tmp_path: Path) -> None:
-    store, *_ = _saved(tmp_path)
+def test_where_no_records_are_those_below_are_named(plain: Record, tmp_path: Path) -> None:
+    store, *_ = _saved(plain, tmp_path)
     night = tmp_path / "all" / "nights" / "1"
     night.parent.mkdir(parents=True)
     store.root.rename(night)
@@ -106,8 +75,10 @@ def test_where_no_records_are_those_below_are_named(tmp_path: Path) -> None:
     assert str(empty.nothing()) == f"{empty.root}: no records here; `g2d-bench run` makes them"
 
 
-def test_where_all_failed_there_are_no_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, path, _ = _saved(tmp_path)
+def test_where_all_failed_there_are_no_records(
+    plain: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, path, _ = _saved(plain, tmp_path)
     path.rename(store.failure_path(path))
     monkeypatch.chdir(store.root / "phantom")
     for folder in (store.root, Path(CELL.encoder), Path()):
@@ -117,8 +88,8 @@ def test_where_all_failed_there_are_no_records(tmp_path: Path, monkeypatch: pyte
         assert str(there.nothing()).endswith("no records here; `g2d-bench run` makes them")
 
 
-def test_a_success_removes_the_failure_before_it(tmp_path: Path) -> None:
-    store, path, record = _saved(tmp_path)
+def test_a_success_removes_the_failure_before_it(plain: Record, tmp_path: Path) -> None:
+    store, path, record = _saved(plain, tmp_path)
     failure = Failure(
         key=record.key,
         cell=record.cell,
@@ -145,8 +116,8 @@ def test_a_success_removes_the_failure_before_it(tmp_path: Path) -> None:
         (lambda raw: [raw], "not a record"),
     ],
 )
-def test_a_wrong_record_is_named(tmp_path: Path, change: Any, message: str) -> None:
-    _, path, _ = _saved(tmp_path)
+def test_a_wrong_record_is_named(plain: Record, tmp_path: Path, change: Any, message: str) -> None:
+    _, path, _ = _saved(plain, tmp_path)
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
     with pytest.raises(InputError, match=message) as caught:
         read_record(path)
@@ -159,8 +130,8 @@ def test_what_is_no_json_is_named(tmp_path: Path) -> None:
         list(Store(tmp_path))
 
 
-def test_changed_or_missing_predictions_are_named(tmp_path: Path) -> None:
-    _, path, record = _saved(tmp_path)
+def test_changed_or_missing_predictions_are_named(plain: Record, tmp_path: Path) -> None:
+    _, path, record = _saved(plain, tmp_path)
     arrays = path.with_suffix(".npz")
     arrays.write_bytes(arrays.read_bytes() + b"x")
     with pytest.raises(InputError, match="changed after the record was written"):
@@ -169,7 +140,7 @@ def test_changed_or_missing_predictions_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="missing"):
         read_predictions(path, record)
     with pytest.raises(InputError, match="keeps no predictions"):
-        read_predictions(path, _record())
+        read_predictions(path, plain)
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,3 +155,21 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"key": 1}'])
+def test_what_is_no_record_is_said_and_kept_beside_the_new_one(
+    plain: Record, tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, path, record = _saved(plain, tmp_path)
+    path.write_bytes(content)
+    assert store.find(path, record.key) is None
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path}: ")
+    assert line.endswith(f"measured again, and this file is kept as {path.name}.damaged")
+    # Looking alone moves nothing.
+    assert path.read_bytes() == content
+    assert store.save(path, plain, ARRAYS) == record
+    assert store.find(path, record.key) == record
+    assert path.with_name(f"{path.name}.damaged").read_bytes() == content
+    assert list(store) == [(path, record)]

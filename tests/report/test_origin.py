@@ -19,7 +19,16 @@ from g2d_bench.records.selection import Found, select
 from g2d_bench.report.formats import FORMATS
 from g2d_bench.report.formats.render import render
 from g2d_bench.report.model import Table
-from g2d_bench.report.origin import EXPLAINED, Origin, origin, origins, sentence, several_weights, tags
+from g2d_bench.report.origin import (
+    EXPLAINED,
+    Origin,
+    explained,
+    origin,
+    origins,
+    sentence,
+    several_weights,
+    tags,
+)
 from g2d_bench.report.quoted_rows import Beside
 from g2d_bench.report.table import blocks, paper_table
 
@@ -88,10 +97,21 @@ def test_a_name_is_tagged_where_it_could_be_taken_for_a_published_model() -> Non
     assert tags({"a": small}, generated=True, quoted=True) == {"a": "phantom-scale"}
     assert tags({"a": small, "b": full}, generated=True) == {"a": "phantom-scale", "b": ""}
     assert tags({"a": unknown, "b": full}, generated=False) == {"a": "scale unknown", "b": ""}
-    assert set(EXPLAINED) == {"phantom-scale", "scale unknown"}
+    assert set(EXPLAINED) == {"phantom-scale", "scale unknown", "self-reported embeddings", "scorer"}
     assert sentence({"a": small, "b": full, "c": small}) == (
         "scale and pre-training: a, c (phantom-scale, not pre-trained); b (full-scale, not pre-trained)"
     )
+
+
+def test_what_is_no_encoder_of_ours_is_tagged_in_any_company() -> None:
+    given, scorer = Origin("published", (), "embeddings"), Origin("phantom", (), "scorer")
+    assert tags({"a": given, "b": given}, generated=True) == dict.fromkeys("ab", "self-reported embeddings")
+    assert tags({"a": scorer}, generated=False) == {"a": "scorer, phantom-scale"}
+    assert explained(["scorer, phantom-scale", "", "scorer"]) == [
+        EXPLAINED["phantom-scale"],
+        EXPLAINED["scorer"],
+    ]
+    assert given.words == "self-reported embeddings, full-scale, not pre-trained"
 
 
 def real_table(folder: Any) -> Table:

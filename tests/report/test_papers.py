@@ -51,7 +51,10 @@ def test_paper_table_1_under_a_legacy_protocol_shows_the_papers_metric(folder: A
 
 @pytest.mark.parametrize(
     ("name", "columns", "rows"),
-    [("g2d-table2a", 6, 4), ("g2d-table2b", 11, 7), ("g2d-table3", 15, 24), ("g2d-table4", 9, 9)],
+    [
+        *[("g2d-table2a", 6, 4), ("g2d-table2b", 11, 7), ("g2d-table3", 15, 24), ("g2d-table4", 9, 9)],
+        ("g2d-table7", 9, 2),
+    ],
 )
 def test_other_paper_tables_take_all_quoted_cells(name: str, columns: int, rows: int) -> None:
     table = paper_table(name, [], quoted=load_reported())
@@ -107,6 +110,23 @@ def test_table_3_reads_labels_from_the_predictions(folder: Any) -> None:
         assert values[f"auroc/{label}"].low < expected < values[f"auroc/{label}"].high
     assert values["auroc/Hernia"].missing == "not measured"
     assert not math.isnan(values["auroc"].mean)
+
+
+def test_table_7_holds_fine_tuned_cells_beside_the_papers(folder: Any) -> None:
+    """The paper's rows follow MedKLIP's setting: they stand there, and are compared with none of ours."""
+    path = classification_cell(folder, "g2d", 0.01, ["Edema", "Hernia"])
+    folder.add("g2d", task="siim-seg", fraction=0.1, protocol="clean-finetune")
+    folder.add("g2d", task="siim-seg", fraction=1.0, protocol="clean")
+    table = paper_table("g2d-table7", select(folder.root), quoted=load_reported())
+    ours = {v.column.heads[1:]: v for v in row(table, "g2d").values}
+    (stated,) = [one.record.metrics["auroc"] for one in select(folder.root) if one.path == path]
+    assert stated is not None
+    assert ours["CXR14, auroc", "1 %"].mean == pytest.approx(100 * stated)
+    assert ours["SIIM, dice_positive", "10 %"].missing == ""
+    assert ours["SIIM, dice_positive", "100 %"].missing == "not measured"
+    assert [value.mean for value in row(table, "MedKLIP*").values[:3]] == [77.2, 78.9, 83.2]
+    assert {value.marks for value in row(table, "G2D").values} == {"†"}
+    assert "protocol clean-finetune" in table.title
 
 
 def test_zero_shot_columns_take_any_fraction(folder: Any) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from g2d_bench.metrics.grounding import read_maps
+from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.recompute import recompute
 from g2d_bench.records.record import read_predictions
 from g2d_bench.records.selection import Found, select
@@ -144,3 +146,30 @@ def test_an_undefined_metric_says_what_the_test_images_lack(folder: Any) -> None
         "n/a: specificity_empty of mgca in siim-seg at 1 %: not defined on these test images "
         "(every one shows a finding)"
     )
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_an_overlap_of_zero_says_that_no_cosine_reaches_a_threshold(folder: Any, noted: bool) -> None:
+    """By the record's note, or, of a record of before that was noted, by its predictions."""
+    why = "no cosine of its maps reaches 0.1, the lowest threshold"
+    maps = [(np.full((8, 8), value), np.eye(8, dtype=bool)) for value in (0.05, 0.09, -0.3)]
+    for encoder, shift in (("random", 0.0), ("g2d", 0.5)):
+        arrays = read_maps([(heat + shift, truth) for heat, truth in maps], threshold=0.0)
+        arrays |= {name: np.array(["a", "b", "c"]) for name in ("id", "patient")}
+        found = folder.add(encoder, task="siim-ground", fraction=1.0)
+        notes = {"below_all_thresholds": why} if noted and not shift else {}
+        metrics = {"miou_cosine": recompute("miou_cosine", arrays)}
+        changes = {"kind": "grounding", "metrics": metrics, "references": {}, "notes": notes}
+        folder.store.save(found.path, found.record.model_copy(update=changes), arrays)
+    table = one(blocks(select(folder.root), metrics={}))
+    assert row(table, "random").values[0].mean == 0 < row(table, "g2d").values[0].mean
+    assert [note for note in table.notes if why in note] == [
+        f"random in siim-ground at 100 %, seed 0: miou_cosine 0.0: {why}"
+    ]
+
+
+def test_a_metric_that_cannot_be_computed_says_why(folder: Any) -> None:
+    evidence = Evidence(0, more=("ece",))
+    found = folder.add("g2d")
+    table = one(blocks([found], metrics={"siim-seg": ("ece",)}, evidence=evidence))
+    assert row(table, "g2d").values[0].reason == "no record states ece; the array 'scores' is missing"

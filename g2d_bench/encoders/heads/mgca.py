@@ -41,8 +41,8 @@ class MGCAHeads(Heads):
         word_weights: ``aligned``, the paper: words without [SEP], each with its own attention. ``shifted``,
             the released code: [SEP] counts as a word, each token has the attention of the token after it, and
             a text that fills ``max_length`` loses its last word and [SEP].
-        pads: let padding (zero vectors) take part in the batch statistics of the word head, as the released
-            code does. The loss masks it either way.
+        pads: fill every text up to ``max_length`` with zero vectors and let them take part in the batch
+            statistics of the word head, as the released code does. Their weight is zero either way.
         max_length: tokens at which texts are cut.
     """
 
@@ -105,6 +105,12 @@ class MGCAHeads(Heads):
             counts = counts - 1
         # Word 0 is [CLS]: the text vector, not a word.
         words, attended = word_sums(last, index)[:, 1:], word_sums(widened(attention), index)[:, 1:]
+        if self.pads:
+            missing = max(0, self.max_length - 1 - words.shape[1])
+            words, attended = (
+                functional.pad(words, (0, 0, 0, missing)),
+                functional.pad(attended, (0, missing)),
+            )
         mask = positions(words) + 1 < counts
         rows = torch.ones_like(mask) if self.pads else mask
         local = self._words(words * mask[..., None], rows)

@@ -22,12 +22,14 @@ class Rendered:
         image: grey values, shape [S, S].
         masks: one per finding of the scene, in its order, each [S, S].
         lungs: side to the mask of that lung, without what findings or heart hide, each [S, S].
+        heart: the mask of the heart, shape [S, S].
         anatomy: the curves.
     """
 
     image: NDArray[np.uint8]
     masks: tuple[NDArray[np.bool_], ...]
     lungs: dict[str, NDArray[np.bool_]]
+    heart: NDArray[np.bool_]
     anatomy: Anatomy
 
 
@@ -60,7 +62,7 @@ def render(scene: Scene, size: int) -> Rendered:
             devices.PAINTERS[finding.label](canvas, number, finding)
     empty = np.zeros(canvas.grid.shape, np.bool_)
     masks = tuple(canvas.masks.get(number, empty) for number in range(len(scene.findings)))
-    return Rendered(film.expose(canvas), masks, _lung_masks(canvas), canvas.anatomy)
+    return Rendered(film.expose(canvas), masks, _lung_masks(canvas), canvas.heart > 0.5, canvas.anatomy)
 
 
 def _draw_findings(canvas: Canvas) -> None:

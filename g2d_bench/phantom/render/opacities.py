@@ -155,6 +155,19 @@ def draw_round(canvas: Canvas, number: int, finding: Finding) -> None:
     canvas.mark(number, part, area)
 
 
+def is_calcified(finding: Finding) -> bool:
+    """Say whether :func:`draw_round` draws a nodule as a calcified one: its draws, in their order."""
+    rng = stream("round", finding.key)
+    for low, high in ((0.25, 0.8), (-0.1, 0.1)):
+        rng.uniform(low, high)
+    rng.uniform(0, 6, 3)
+    rng.random()
+    if finding.pattern == "spiculated":
+        for _ in rng.uniform(0, 2 * np.pi, 11):
+            rng.uniform(1.3, 1.9)
+    return bool(rng.random() < 0.25)
+
+
 def draw_edema(canvas: Canvas, number: int, finding: Finding) -> None:
     """Haze around the hila on both sides, thick septa at the base; from interstitial to alveolar."""
     strength = 0.16 + 0.62 * finding.severity

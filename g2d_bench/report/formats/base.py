@@ -18,10 +18,12 @@ class Format:
         write: all tables to one text.
         escapes: whether it has escapes of its own, by which a program reads the very name. Names in the
             other formats are made harmless before.
+        for_programs: whether it always holds everything, whatever readers would be shown.
     """
 
     write: Callable[[Sequence[Table]], str]
     escapes: bool = False
+    for_programs: bool = False
 
     @classmethod
     def of_one(cls, write: Callable[[Table], str]) -> Format:

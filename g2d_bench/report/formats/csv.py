@@ -19,7 +19,7 @@ def to_csv(tables: Sequence[Table]) -> str:
     """Write one line per number, unrounded; percent where ``unit`` says so. Empty is missing."""
     stream = io.StringIO()
     lines = [
-        {name: _no_formula(item) for name, item in line.items()}
+        {name: no_formula(item) for name, item in line.items()}
         for table in tables
         for line in lines_of(table)
     ]
@@ -29,9 +29,9 @@ def to_csv(tables: Sequence[Table]) -> str:
     return stream.getvalue().rstrip("\n")
 
 
-def _no_formula(item: Any) -> Any:
+def no_formula(item: Any) -> Any:
     """Put a quotation mark before text that a spreadsheet would take for a formula and run."""
     return "'" + item if isinstance(item, str) and item.lstrip().startswith(FORMULA) else item
 
 
-FORMAT = Format(to_csv)
+FORMAT = Format(to_csv, for_programs=True)

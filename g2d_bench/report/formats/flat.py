@@ -42,10 +42,13 @@ def lines_of(table: Table) -> Iterator[dict[str, Any]]:
                 "task": value.column.task,
                 "protocol": value.column.protocol,
                 "fraction": value.column.fraction,
+                "shots": value.column.shots or "",
+                "of": value.of,
                 "metric": value.column.metric,
                 **{name: "" if item is None else item for name, item in number.items()},
                 "seeds": " ".join(map(str, value.seeds)),
                 "scale": scale_of(row),
+                "form": row.origin.form if row.origin is not None else "",
                 "pretraining": "" if (seen := seen_by(row)) is None else " + ".join(seen) or "none",
             }
 
@@ -60,7 +63,10 @@ def _number(value: Value) -> dict[str, Any]:
         "high": _known(value.high),
         "seeds": list(value.seeds),
         "not_significantly_worse_than_best": value.best,
+        "p_against_best": _known(value.p),
         "signature_mark": value.marks,
+        **({"of": value.of} if value.of else {}),
+        "pretraining_saw": value.sight,
         "missing": value.missing,
         "reason": value.reason,
     }
@@ -85,12 +91,14 @@ def as_dict(table: Table) -> dict[str, Any]:
                 "scale": scale_of(row) or None,
                 "pretraining": seen_by(row),
                 "marked": row.tag,
+                "form": row.origin.form if row.origin is not None else "",
                 "values": [
                     {
                         "column": list(value.column.heads),
                         "task": value.column.task,
                         "protocol": value.column.protocol,
                         "fraction": value.column.fraction,
+                        **({"shots": value.column.shots} if value.column.shots else {}),
                         "metric": value.column.metric,
                         **_number(value),
                     }

@@ -16,4 +16,4 @@ def to_json(tables: Sequence[Table]) -> str:
     return in_json(json.dumps([as_dict(table) for table in tables], indent=1, ensure_ascii=False))
 
 
-FORMAT = Format(to_json, escapes=True)
+FORMAT = Format(to_json, escapes=True, for_programs=True)

@@ -2,10 +2,12 @@ r"""A table as LaTeX: booktabs, every name escaped; wide ones need `graphicx`, v
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 
 from g2d_bench.report.formats.base import Format
 from g2d_bench.report.formats.names import name_of
+from g2d_bench.report.look import parts
 from g2d_bench.report.model import GENERATED, Table, Value
 
 _ESCAPES = {
@@ -35,6 +37,8 @@ _ESCAPES = {
     "×": r"$\times$",
     "…": r"\dots{}",
     "†": r"\textdagger{}",
+    "§": r"\S{}",
+    "¶": r"\P{}",
 }
 WIDE = 4
 """Columns from which a table is scaled to the width of the text."""
@@ -57,13 +61,18 @@ def _printable(letter: str) -> str:
 
 def render(table: Table) -> str:
     """Write one table environment."""
-    wide = len(table.columns) >= WIDE
-    environment = "sidewaystable" if len(table.columns) >= SIDEWAYS else "table"
-    columns = "l" + "r" * len(table.columns)
-    body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *_heads(table), *_rows(table), r"\bottomrule"]
-    body.append(r"\end{tabular}")
+    wide = len(table.columns) >= WIDE and not table.narrow
+    environment = "sidewaystable" if len(table.columns) >= SIDEWAYS and not table.narrow else "table"
+    body: list[str] = []
+    for part in parts(table):
+        columns = "l" + "r" * len(part.columns)
+        body += [r"\par\smallskip"] if body else []
+        body += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *_heads(part), *_rows(part), r"\bottomrule"]
+        body.append(r"\end{tabular}")
     if wide:
         body = [r"\resizebox{\linewidth}{!}{%", *body[:-1], body[-1] + "}"]
+    if table.narrow:
+        body = [r"\footnotesize\setlength{\tabcolsep}{3pt}", *body]
     return "\n".join(
         [
             PREAMBLE,
@@ -79,14 +88,17 @@ def render(table: Table) -> str:
 
 
 def _caption(table: Table) -> str:
-    parts = [escape(table.title) + "."]
+    said = [escape(table.title) + "."]
     if table.generated:
-        parts.append(rf"\textbf{{{escape(GENERATED)}}}")
-    parts += [rf"\textbf{{{escape(warning)}.}}" for warning in table.warnings]
-    parts += [escape(fact[0].upper() + fact[1:]) + "." for fact in table.facts]
-    if table.tested:
-        parts.append(f"Bold: {escape(table.best)}.")
-    return " ".join(parts)
+        said.append(rf"\textbf{{{escape(GENERATED)}}}")
+    said += [rf"\textbf{{{escape(warning)}.}}" for warning in table.warnings]
+    said += [] if table.narrow else _facts(table)
+    return " ".join(said)
+
+
+def _facts(table: Table) -> list[str]:
+    said = [escape(fact[0].upper() + fact[1:]) + "." for fact in table.facts]
+    return [*said, f"Bold: {escape(table.best)}."] if table.tested else said
 
 
 def _heads(table: Table) -> list[str]:
@@ -128,20 +140,29 @@ def _rows(table: Table) -> list[str]:
 def _cell(value: Value) -> str:
     centre = escape(value.centre)
     text = rf"\textbf{{{centre}}}" if value.best else centre
+    text += rf"\textsuperscript{{{escape(value.seen)}}}" if value.seen else ""
     text += rf" $\pm$ {value.behind}" if value.behind else ""
     text += rf"\textsuperscript{{{escape(value.marks)}}}" if value.marks else ""
-    if not value.limits:
+    text += f" ({escape(value.of)})" if value.of else ""
+    if not value.below:
         return text
-    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{text}\\[-2pt]{{\scriptsize {value.limits}}}\end{{tabular}}"
+    small = "".join(rf"\\[-2pt]{{\scriptsize {_small(line)}}}" for line in value.below)
+    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{text}{small}\end{{tabular}}"
+
+
+def _small(text: str) -> str:
+    """Set an interval as it is, and a p value as papers do."""
+    return re.sub(r"^p([=<])", r"$p\1$", text)
 
 
 def _notes(table: Table) -> list[str]:
-    if not table.notes:
+    notes = [*(_facts(table) if table.narrow else []), *map(escape, table.notes)]
+    if not notes:
         return []
     return [
         r"\par\smallskip",
-        r"\begin{minipage}{\linewidth}\footnotesize",
-        *(escape(note) + r"\par" for note in table.notes),
+        rf"\begin{{minipage}}{{\linewidth}}\{'scriptsize' if table.narrow else 'footnotesize'}",
+        *(note + r"\par" for note in notes),
         r"\end{minipage}",
     ]
 

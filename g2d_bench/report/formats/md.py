@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from g2d_bench.report.formats.base import Format
 from g2d_bench.report.formats.names import name_of
+from g2d_bench.report.look import parts
 from g2d_bench.report.model import GENERATED, Table, Value
 
 FOLD = 8
@@ -22,13 +24,33 @@ def escape(text: str) -> str:
 
 def render(table: Table) -> str:
     """Write one table; a cell is ``mean ± spread`` and, below it, the interval."""
-    heads = [table.stub, *(" · ".join(column.heads) for column in table.columns)]
     lines = [f"**{escape(table.title)}**", ""]
     if table.generated:
         lines += [f"> **{escape(GENERATED)}**", ""]
     for warning in table.warnings:
         lines += [f"> **{escape(warning)}**", ""]
-    lines += [_line([escape(head) for head in heads]), _line(["---", *["---:"] * len(table.columns)])]
+    for part in parts(table):
+        lines += [*(_captioned(part) if table.narrow else _grid(part)), ""]
+    below = [*table.facts, *([f"Bold: {table.best}."] if table.tested else [])]
+    small = [*table.notes, *(f"signature {signature}" for signature in table.signatures)]
+    if len(small) <= FOLD:
+        return "\n".join([*lines, *_items([*below, *small])]).rstrip()
+    folded = ["", "<details><summary>Notes and signatures</summary>", "", *_items(small), "", "</details>"]
+    return "\n".join([*lines, *_items(below), *folded])
+
+
+def _captioned(table: Table) -> list[str]:
+    """Say above a narrow table what all its headings have in common, so that its columns can be narrow."""
+    coarse = {column.heads[:-1] for column in table.columns}
+    if len(coarse) > 1 or coarse == {()}:
+        return _grid(table)
+    columns = tuple(replace(column, heads=column.heads[-1:]) for column in table.columns)
+    return [f"*{escape(' · '.join(coarse.pop()))}*", "", *_grid(replace(table, columns=columns))]
+
+
+def _grid(table: Table) -> list[str]:
+    heads = [table.stub, *(" · ".join(column.heads) for column in table.columns)]
+    lines = [_line([escape(head) for head in heads]), _line(["---", *["---:"] * len(table.columns)])]
     panel = ""
     for row in table.rows:
         if row.panel != panel:
@@ -36,12 +58,7 @@ def render(table: Table) -> str:
             lines.append(_line([f"*{escape(panel)}*", *[""] * len(table.columns)]))
         name = escape(name_of(row))
         lines.append(_line([f"*{name}*" if row.sort != "measured" else name, *map(_cell, row.values)]))
-    below = [*table.facts, *([f"Bold: {table.best}."] if table.tested else [])]
-    small = [*table.notes, *(f"signature {signature}" for signature in table.signatures)]
-    if len(small) <= FOLD:
-        return "\n".join([*lines, "", *_items([*below, *small])]).rstrip()
-    folded = ["", "<details><summary>Notes and signatures</summary>", "", *_items(small), "", "</details>"]
-    return "\n".join([*lines, "", *_items(below), *folded])
+    return lines
 
 
 def _items(texts: Sequence[str]) -> list[str]:
@@ -50,9 +67,10 @@ def _items(texts: Sequence[str]) -> list[str]:
 
 def _cell(value: Value) -> str:
     centre = f"**{value.centre}**" if value.best else value.centre
-    text = centre + (f" ± {value.behind}" if value.behind else "")
+    text = centre + value.seen + (f" ± {value.behind}" if value.behind else "")
     text += f" <sup>{escape(value.marks)}</sup>" if value.marks else ""
-    return text + (f"<br><sub>{value.limits}</sub>" if value.limits else "")
+    text += f" ({escape(value.of)})" if value.of else ""
+    return text + "".join(f"<br><sub>{escape(small)}</sub>" for small in value.below)
 
 
 def _line(cells: list[str]) -> str:

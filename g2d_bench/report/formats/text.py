@@ -7,7 +7,8 @@ from itertools import groupby
 
 from g2d_bench.report.formats.base import Format
 from g2d_bench.report.formats.names import name_of
-from g2d_bench.report.model import GENERATED, Row, Table, Value
+from g2d_bench.report.look import parts
+from g2d_bench.report.model import GENERATED, Row, Table
 
 WIDE = 120
 """Characters from which intervals stand below the numbers and not beside them."""
@@ -15,19 +16,27 @@ WIDE = 120
 
 def render(table: Table) -> str:
     """Lay out one table; rules part panels, quoted rows and trivial predictors."""
-    heads = _heads(table)
-    body = [[[cell] for cell in [name_of(row), *map(str, row.values)]] for row in table.rows]
-    if sum(_widths(heads, body)) + 2 * len(table.columns) > WIDE:
-        body = [_two_lines(row) for row in table.rows]
-    widths = _widths(heads, body)
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     lines = [
         table.title,
         *([GENERATED] if table.generated else []),
         *table.warnings,
         *table.facts,
         *([f"* {table.best}"] if table.tested else []),
-        "",
+    ]
+    for part in parts(table):
+        lines += ["", *_grid(part, stacked=table.narrow)]
+    lines += ["", *table.notes, *(f"signature {signature}" for signature in table.signatures)]
+    return "\n".join(lines).rstrip()
+
+
+def _grid(table: Table, *, stacked: bool) -> list[str]:
+    heads = _heads(table)
+    body = [[[cell] for cell in [name_of(row), *map(str, row.values)]] for row in table.rows]
+    if stacked or sum(_widths(heads, body)) + 2 * len(table.columns) > WIDE:
+        body = [_two_lines(row) for row in table.rows]
+    widths = _widths(heads, body)
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    lines = [
         *(_group_line(level, widths) for level in heads[:-1]),
         _line(heads[-1], widths),
     ]
@@ -40,19 +49,14 @@ def render(table: Table) -> str:
         before = here
         height = max(map(len, cells))
         lines += [_line([cell[n] if n < len(cell) else "" for cell in cells], widths) for n in range(height)]
-    lines += ["", *table.notes, *(f"signature {signature}" for signature in table.signatures)]
-    return "\n".join(lines).rstrip()
+    return lines
 
 
 def _two_lines(row: Row) -> list[list[str]]:
     return [
         [name_of(row)],
-        *([_short(value), value.limits] if value.limits else [str(value)] for value in row.values),
+        *([value.line, *value.below] for value in row.values),
     ]
-
-
-def _short(value: Value) -> str:
-    return str(value).replace(f" {value.limits}", "")
 
 
 def _heads(table: Table) -> list[list[str]]:

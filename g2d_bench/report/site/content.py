@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from g2d_bench.records.cell import percent
 from g2d_bench.records.record import Record
 from g2d_bench.records.selection import Found
 from g2d_bench.report.model import Row, Table
@@ -24,11 +23,13 @@ class Link:
     Attributes:
         seed: of the record.
         href: where its copy lies, relative to the page.
+        page: where the page about it lies.
         told: how it was made.
     """
 
     seed: int
     href: str
+    page: str
     told: str
 
 
@@ -41,7 +42,7 @@ class Section:
         task: task name.
         kind: of the task.
         protocol: protocol name.
-        fraction: share of the labels, as ``1 %``.
+        fraction: amount of training labels, as ``1 %`` or ``16 shots``.
         data: ``generated`` or ``real``.
         main: the metric by which rows are ordered.
         table: rows in that order, best first.
@@ -73,15 +74,15 @@ def sections(
         roots: folders below which these lie.
         main: the main metric per task and protocol; the first column for one that is not there.
     """
-    behind: dict[tuple[str, float, str, bool], list[Found]] = defaultdict(list)
+    behind: dict[tuple[str, str, str, bool], list[Found]] = defaultdict(list)
     for one in found:
         cell = one.record.cell
         generated = one.record.data.kind == "phantom"
-        behind[cell.task, cell.fraction, cell.protocol, generated].append(one)
+        behind[cell.task, cell.amount, cell.protocol, generated].append(one)
     made = []
     for table in tables:
         column = table.columns[0]
-        records = behind[column.task, column.fraction, column.protocol, table.generated]
+        records = behind[column.task, column.amount, column.protocol, table.generated]
         metric = main.get((column.task, column.protocol), column.metric)
         data = "generated" if table.generated else "real"
         links: dict[str, list[Link]] = defaultdict(list)
@@ -89,11 +90,11 @@ def sections(
             links[one.record.cell.encoder].append(_link(one, roots))
         made.append(
             Section(
-                anchor=anchor_of(column.task, column.fraction, column.protocol, data),
+                anchor=anchor_of(column.task, column.fraction, column.protocol, data, column.shots),
                 task=column.task,
                 kind=records[0].record.kind,
                 protocol=column.protocol,
-                fraction=percent(column.fraction),
+                fraction=column.amount,
                 data=data,
                 main=metric,
                 table=replace(table, rows=tuple(sorted(table.rows, key=lambda row: _rank(row, metric)))),
@@ -103,9 +104,10 @@ def sections(
     return made
 
 
-def anchor_of(task: str, fraction: float, protocol: str, data: str) -> str:
+def anchor_of(task: str, fraction: float, protocol: str, data: str, shots: int = 0) -> str:
     """Name a section in addresses."""
-    return re.sub(r"[^\w.-]+", "-", f"{task}-{fraction:g}-{protocol}-{data}")
+    drawn = f"{shots}shots" if shots else f"{fraction:g}"
+    return re.sub(r"[^\w.-]+", "-", f"{task}-{drawn}-{protocol}-{data}")
 
 
 def copy_of(found: Found, roots: Sequence[Path]) -> str:
@@ -127,4 +129,15 @@ def _link(found: Found, roots: Sequence[Path]) -> Link:
     record: Record = found.record
     torch = record.versions.get("torch", "?")
     told = f"{record.command} · commit {record.commit or '?'} · torch {torch} · {record.created}"
-    return Link(record.cell.seed, quote(copy_of(found, roots), safe="/@+"), told)
+    copy = copy_of(found, roots)
+    return Link(record.cell.seed, address(copy), address(page_of(copy)), told)
+
+
+def page_of(copy: str) -> str:
+    """Return where the page about a record lies: beside its copy."""
+    return copy.removesuffix(".json") + ".html"
+
+
+def address(path: str) -> str:
+    """Write a path of the site as a link's address."""
+    return quote(path, safe="/@+")

@@ -23,6 +23,17 @@ except ImportError:  # Where there are no such locks, drafts of killed runs stay
 
 DATA, PAGE, RECORDS = "leaderboard.json", "index.html", "records"
 """Numbers for programs, the page, and the folder with copies of the records."""
+CSV, STYLE, SCRIPT = "leaderboard.csv", "site.css", "site.js"
+PAGES = ("curves.html", "compare.html", "claims.html", "quoted.html")
+FOLDERS: Mapping[str, tuple[str, ...]] = {
+    RECORDS: (".json", ".html"),
+    "encoders": (".html",),
+    "tasks": (".html",),
+    "films": (".jpg",),
+}
+"""Folders of a leaderboard, and how the files in them end."""
+FILES = frozenset({DATA, PAGE, CSV, STYLE, SCRIPT, *PAGES})
+"""What stands in the folder itself."""
 FIELD = "--out"
 INSIDE = ".draft-"
 """How a draft begins inside of a folder that is there."""
@@ -103,23 +114,29 @@ def _earlier(out: Path) -> set[str] | None:
         return None
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-        records = [
-            unquote(link["file"])
-            for section in data["sections"]
-            for links in section["records"].values()
-            for link in links
+        named = [
+            *data.get("files", ()),
+            *(
+                unquote(link["file"])
+                for section in data["sections"]
+                for links in section["records"].values()
+                for link in links
+            ),
         ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if not {"title", "version", "made"} <= set(data):
         return None
-    return {DATA, PAGE, *(name for name in records if _is_record(name))}
+    return {DATA, PAGE, *(name for name in named if _is_ours(name))}
 
 
-def _is_record(name: str) -> bool:
-    """Say whether a name is one that a copy of a record has; a stranger's list may name anything."""
+def _is_ours(name: object) -> bool:
+    """Say whether a name is one that a leaderboard's file has; a stranger's list may name anything."""
+    if not isinstance(name, str):
+        return False
     path = PurePosixPath(name)
-    return path.parts[:1] == (RECORDS,) and ".." not in path.parts and path.suffix == ".json"
+    inside = len(path.parts) > 1 and ".." not in path.parts and "\0" not in name
+    return name in FILES or (inside and path.suffix in FOLDERS.get(path.parts[0], ()))
 
 
 def _require_way(out: Path, name: str) -> None:
@@ -130,7 +147,7 @@ def _require_way(out: Path, name: str) -> None:
             break
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             raise InputError(f"{folder} is in the way; it is left alone", file=out, field=FIELD)
-    if path.is_dir() or (path.is_symlink() and name not in (DATA, PAGE)):
+    if path.is_dir() or (path.is_symlink() and name not in FILES):
         raise InputError(f"{path} is in the way; it is left alone", file=out, field=FIELD)
 
 
@@ -198,7 +215,7 @@ def _is_draft(path: Path, prefix: str) -> bool:
     named = re.fullmatch(re.escape(prefix) + "[a-z0-9_]{8}", path.name)
     if not named or path.is_symlink() or not path.is_dir():
         return False
-    return {inside.name for inside in path.iterdir()} <= {DATA, PAGE, RECORDS}
+    return {inside.name for inside in path.iterdir()} <= FILES | FOLDERS.keys()
 
 
 def _prefix(out: Path) -> str:

@@ -1,75 +1,362 @@
 "use strict";
 (() => {
-  const form = document.getElementById("filters");
-  const facets = ["data", "protocol", "kind", "task", "fraction"];
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const byId = (id) => document.getElementById(id);
+  const space = document.createElement("template");
+  space.innerHTML = "<svg></svg>";
+  const svg_space = space.content.firstChild.namespaceURI;
+  const make = (name, text = "", attributes = {}) => {
+    const svg = ["svg", "line", "circle"].includes(name);
+    const made = svg ? document.createElementNS(svg_space, name) : document.createElement(name);
+    if (text !== "") made.textContent = text;
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    return made;
+  };
 
-  // Sections and lines of the overview show if they agree with every choice that concerns them; rows if they
-  // bear the wanted part of a name.
-  function filter() {
-    const chosen = new FormData(form);
-    const passes = (part) => facets.every((name) => {
-      const wanted = chosen.get(name);
-      return !wanted || !(name in part.dataset) || part.dataset[name] === wanted;
+  // The view's state stands in the address, behind #; a # without "=" is an anchor and left to the browser.
+  const read = () => new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
+  const write = (state) => {
+    const text = state.toString();
+    if (text || location.hash.includes("=")) history.replaceState(null, "", text ? `#${text}` : "#");
+  };
+  const remember = (form, more = {}) => {
+    const state = new URLSearchParams();
+    for (const [name, value] of new FormData(form)) if (value !== "") state.append(name, value);
+    for (const [name, value] of Object.entries(more)) if (value) state.set(name, value);
+    write(state);
+  };
+  const restore = (form) => {
+    const state = read();
+    for (const control of form.elements) {
+      if (!control.name || !state.has(control.name)) continue;
+      if (control.type === "checkbox") control.checked = state.getAll(control.name).includes(control.value);
+      else control.value = state.get(control.name);
+      if (control.tagName === "SELECT" && control.selectedIndex < 0) control.selectedIndex = 0;
+    }
+  };
+
+  // Light or dark, as the system says or as chosen here.
+  const theme = byId("theme");
+  const root = document.documentElement;
+  const kept = (name, value) => {
+    try {
+      if (value === undefined) return localStorage.getItem(name);
+      localStorage.setItem(name, value);
+    } catch { /* A browser may forbid it. */ }
+    return null;
+  };
+  if (theme) {
+    const dark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    const name = () => { theme.textContent = dark() ? "light colours" : "dark colours"; };
+    const chosen = new URLSearchParams(location.search).get("theme") || kept("g2d-bench-theme");
+    if (chosen === "dark" || chosen === "light") root.dataset.theme = chosen;
+    theme.addEventListener("click", () => {
+      root.dataset.theme = dark() ? "light" : "dark";
+      kept("g2d-bench-theme", root.dataset.theme);
+      name();
     });
-    for (const part of document.querySelectorAll("section.task, .overview tbody tr")) part.hidden = !passes(part);
-    for (const section of document.querySelectorAll(".overview")) {
-      let panel = null;
-      let lines = 0;
-      for (const row of section.querySelectorAll("tbody tr")) {
-        if (row.classList.contains("panel")) {
-          panel = row;
-          panel.hidden = true;
-        } else if (!row.hidden) {
-          lines += 1;
-          if (panel) panel.hidden = false;
-        }
-      }
-      section.hidden = lines === 0 || !passes(section);
-    }
-    document.getElementById("none").hidden = document.querySelector("section.task:not([hidden])") !== null;
-    const part = (chosen.get("encoder") || "").trim().toLowerCase();
-    for (const row of document.querySelectorAll(".task tbody tr")) {
-      row.hidden = row.classList.contains("measured") && !row.dataset.encoder.toLowerCase().includes(part);
-    }
-    document.body.classList.toggle("labels", chosen.has("labels"));
+    theme.hidden = false;
+    name();
   }
 
+  const copy = async (text, button) => {
+    const before = button.textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "copied";
+    } catch {
+      button.textContent = "press Ctrl+C";
+      const range = document.createRange();
+      const code = button.previousElementSibling;
+      if (code) { range.selectNodeContents(code); getSelection().removeAllRanges(); getSelection().addRange(range); }
+    }
+    setTimeout(() => { button.textContent = before; }, 1500);
+  };
+  for (const button of all("button.copy")) {
+    button.hidden = false;
+    button.addEventListener("click", () => copy(button.previousElementSibling.textContent, button));
+  }
+  const link = byId("link");
+  if (link) link.addEventListener("click", () => copy(location.href, link));
+
   // Measured rows change places; quoted rows and trivial predictors stay below them.
-  function sort(head) {
+  let sorted = "";
+  function sort(head, down) {
     const table = head.closest("table");
     const body = table.tBodies[0];
     const column = head.cellIndex;
-    const down = head.getAttribute("aria-sort") !== "descending";
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const key = (row) => {
       const cell = row.cells[column];
-      if (!("value" in cell.dataset)) return cell.textContent.trim();
-      return cell.dataset.value === "" ? null : Number(cell.dataset.value);
+      if (!cell) return null;
+      if ("value" in cell.dataset) return cell.dataset.value === "" ? null : Number(cell.dataset.value);
+      const text = cell.textContent.trim();
+      const number = parseFloat(text);
+      return Number.isNaN(number) ? (text === "n/a" || text === "–" ? null : text) : number;
     };
     const rows = [...body.rows].filter((row) => row.classList.contains("measured"));
     rows.sort((a, b) => {
       const [x, y] = [key(a), key(b)];
       if (x === null || y === null) return (x === null) - (y === null);
-      const order = typeof x === "number" ? x - y : y.localeCompare(x);
+      const order = typeof x === "number" && typeof y === "number" ? x - y : String(y).localeCompare(String(x));
       return down ? -order : order;
     });
     const rest = [...body.rows].filter((row) => !row.classList.contains("measured"));
     body.append(...rows, ...rest);
   }
+  all("table.sortable").forEach((table, place) => {
+    const where = table.closest("section[id]")?.id || String(place);
+    for (const head of table.tHead.rows[0].cells) {
+      if (head.classList.contains("nosort") || head.textContent.startsWith("records")) continue;
+      const button = make("button", "", { type: "button" });
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const down = head.getAttribute("aria-sort") !== "descending";
+        sort(head, down);
+        sorted = `${where}~${head.cellIndex}~${down ? "d" : "a"}`;
+        if (byId("filters")) remember(byId("filters"), { sort: sorted });
+      });
+      const wanted = (read().get("sort") || "").split("~");
+      if (wanted[0] === where && Number(wanted[1]) === head.cellIndex) {
+        sorted = read().get("sort");
+        sort(head, wanted[2] === "d");
+      }
+    }
+  });
 
-  for (const head of document.querySelectorAll(".sortable thead th:not(:last-child)")) {
-    head.setAttribute("role", "button");
-    head.tabIndex = 0;
-    head.addEventListener("click", () => sort(head));
-    head.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" && event.key !== " ") return;
-      event.preventDefault();
-      sort(head);
+  // Sections, groups and lines of the overview show if they agree with every choice that concerns them; rows
+  // if they agree with the choices about encoders and bear the wanted words.
+  const form = byId("filters");
+  if (form) {
+    const facets = ["data", "protocol", "kind", "task", "fraction"];
+    const of_rows = ["scale", "licence", "by"];
+    const encoders = {};
+    for (const row of all("tr.measured[data-scale]")) encoders[row.dataset.encoder] = row.dataset;
+    const filter = () => {
+      const chosen = new FormData(form);
+      const words = (chosen.get("encoder") || "").trim().toLowerCase();
+      const passes = (part) => facets.every((name) => {
+        const wanted = chosen.get(name);
+        return !wanted || !(name in part.dataset) || part.dataset[name] === wanted
+          || (name === "task" && part.dataset.task.split(" ").includes(wanted));
+      });
+      const speaks = (part) => !words || (part.querySelector("h3")?.textContent || part.dataset.task || "").toLowerCase().includes(words);
+      const row_passes = (row, told) => {
+        const facts = row.dataset.scale ? row.dataset : encoders[row.dataset.encoder] || row.dataset;
+        const saw = row.dataset.saw || "";
+        return of_rows.every((name) => !chosen.get(name) || facts[name] === chosen.get(name))
+          && !(chosen.has("clean") && saw)
+          && (!chosen.get("saw") || (saw || "not seen") === chosen.get("saw"))
+          && (told || !words || row.dataset.encoder.toLowerCase().includes(words));
+      };
+      let tables = 0;
+      for (const part of all("section.task, article.group")) {
+        const told = words !== "" && speaks(part);
+        const rows = all(part.matches(".group") ? "tbody tr" : "tr.measured", part);
+        let shown = 0;
+        for (const row of rows) {
+          row.hidden = !row_passes(row, told);
+          shown += row.hidden ? 0 : 1;
+        }
+        part.hidden = !passes(part) || shown === 0;
+        if (!part.hidden && part.matches("section")) tables += 1;
+      }
+      for (const row of all(".overview tbody tr")) row.hidden = !passes(row);
+      for (const section of all(".overview")) {
+        let panel = null;
+        let lines = 0;
+        for (const row of all("tbody tr", section)) {
+          if (row.classList.contains("panel")) {
+            panel = row;
+            panel.hidden = true;
+          } else if (!row.hidden) {
+            lines += 1;
+            if (panel) panel.hidden = false;
+          }
+        }
+        section.hidden = lines === 0 || !passes(section);
+      }
+      byId("none").hidden = tables > 0;
+      byId("passing").textContent = `${tables} tables`;
+      document.body.classList.toggle("labels", chosen.has("labels"));
+      document.body.classList.toggle("clean", chosen.has("clean"));
+    };
+    restore(form);
+    form.addEventListener("input", () => { filter(); remember(form, { sort: sorted }); });
+    form.addEventListener("submit", (event) => event.preventDefault());
+    addEventListener("hashchange", () => { if (location.hash.includes("=")) { restore(form); filter(); } });
+    form.hidden = false;
+    if (location.hash.includes("=")) filter();
+    else byId("passing").textContent = `${all("section.task").length} tables`;
+  }
+  const searched = byId("rows");
+  if (searched) {
+    const look = () => {
+      const words = searched.elements.encoder.value.trim().toLowerCase();
+      let count = 0;
+      for (const row of all(".searched tbody tr")) {
+        row.hidden = !row.textContent.toLowerCase().includes(words);
+        count += row.hidden ? 0 : 1;
+      }
+      byId("passing").textContent = `${count} numbers`;
+    };
+    restore(searched);
+    searched.addEventListener("input", () => { look(); remember(searched); });
+    searched.addEventListener("submit", (event) => event.preventDefault());
+    searched.hidden = false;
+    look();
+  }
+
+  // Charts: what a mark says, and which encoders are drawn.
+  const marks = all(".chart .mark");
+  if (marks.length) {
+    const tip = make("div", "", { id: "tip", role: "tooltip" });
+    tip.hidden = true;
+    document.body.append(tip);
+    const faint = (name) => { for (const group of all(".chart g[data-encoder]")) group.classList.toggle("faint", name !== null && group.dataset.encoder !== name); };
+    document.addEventListener("pointerover", (event) => {
+      const mark = event.target.closest?.(".chart .mark, .chart .curve");
+      if (!mark) return;
+      const group = mark.closest("g");
+      faint(group.dataset.encoder);
+      tip.textContent = mark.dataset.told || group.dataset.encoder;
+      tip.hidden = false;
+      tip.style.left = `${Math.min(event.clientX + 12, innerWidth - 220)}px`;
+      tip.style.top = `${event.clientY + 14}px`;
+    });
+    document.addEventListener("pointerout", (event) => {
+      if (event.target.closest?.(".chart .mark, .chart .curve")) { tip.hidden = true; faint(null); }
     });
   }
-  form.addEventListener("input", filter);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  form.hidden = false;
-  filter();
+  const legend = byId("legend");
+  if (legend) {
+    const boxes = () => all("input[name=show]", legend);
+    const draw = () => {
+      const shown = new Set(boxes().filter((box) => box.checked).map((box) => box.value));
+      for (const group of all(".chart g[data-encoder]")) group.style.display = shown.has(group.dataset.encoder) ? "" : "none";
+    };
+    if (read().has("show")) restore(legend);
+    legend.addEventListener("input", () => {
+      draw();
+      if (boxes().every((box) => box.checked)) write(new URLSearchParams());
+      else remember(legend, boxes().some((box) => box.checked) ? {} : { show: "-" });
+    });
+    legend.hidden = false;
+    draw();
+  }
+
+  // Paired differences, drawn from the numbers that the page brings along.
+  const pair = byId("pair");
+  if (pair) {
+    const data = JSON.parse(byId("pairs").textContent);
+    // No "-0.0".
+    const write_number = (number, column) => {
+      const text = number.toFixed(column.share ? 1 : 3);
+      return Number(text) === 0 ? text.replace("-", "") : text;
+    };
+    const place_of = (name) => data.encoders.indexOf(name);
+    // Pairs stand under the places of their encoders, the earlier first.
+    const key_of = (first, second) => {
+      const [a, b] = [place_of(first), place_of(second)];
+      return a < b ? [`${a},${b}`, false] : [`${b},${a}`, true];
+    };
+    const lines = (world, first, second) => {
+      const found = [];
+      for (const other of second ? [second] : data.encoders.filter((name) => name !== first)) {
+        const [key, turned] = key_of(first, other);
+        for (const [place, mean, low, high, adjusted] of world.pairs[key] || []) {
+          found.push({ place, other, mean: turned ? -mean : mean, low: turned ? -high : low, high: turned ? -low : high, adjusted });
+        }
+      }
+      return found.sort((a, b) => a.place - b.place);
+    };
+    const draw = () => {
+      const chosen = new FormData(pair);
+      const [first, second] = [chosen.get("first"), chosen.get("second")];
+      const world = data.worlds[Number(chosen.get("world"))] || data.worlds[0];
+      const body = byId("forest").tBodies[0];
+      body.replaceChildren();
+      const shown = lines(world, first, second).filter(({ place }) => {
+        const column = world.columns[place];
+        return (!chosen.get("kind") || column.kind === chosen.get("kind")) && (!chosen.get("fraction") || column.labels === chosen.get("fraction"));
+      });
+      for (const cell of all("#forest .against")) cell.hidden = second !== "";
+      const counts = { first: 0, second: 0, open: 0 };
+      const ends = {};
+      for (const one of shown) {
+        const unit = world.columns[one.place].share ? "share" : world.columns[one.place].metric;
+        ends[unit] = Math.max(ends[unit] || 0, Math.abs(one.low), Math.abs(one.high));
+      }
+      for (const one of shown) {
+        const column = world.columns[one.place];
+        const better = one.adjusted > 0.05 ? "open" : one.mean > 0 ? "first" : "second";
+        counts[better] += 1;
+        const row = make("tr", "", { class: better });
+        const head = make("th", "", { scope: "row" });
+        head.append(make("a", column.task, { href: column.href }), make("small", ` ${column.metric}`));
+        row.append(head, make("td", column.labels));
+        if (!second) row.append(make("td", one.other));
+        const value = (name) => column.values[name] === undefined || column.values[name] === null ? "n/a" : write_number(column.values[name], column);
+        row.append(make("td", value(first)), make("td", value(one.other)));
+        const sign = one.mean > 0 ? "+" : "";
+        row.append(make("td", `${sign}${write_number(one.mean, column)}`));
+        const range = `[${write_number(one.low, column)}, ${write_number(one.high, column)}]`;
+        const cell = make("td", `${range} `);
+        const scale = 105 / (ends[column.share ? "share" : column.metric] || 1);
+        const svg = make("svg", "", { width: 220, height: 12, role: "img", "aria-label": range });
+        svg.append(
+          make("line", "", { class: "zero", x1: 110, x2: 110, y1: 0, y2: 12 }),
+          make("line", "", { class: "bar", x1: 110 + one.low * scale, x2: 110 + one.high * scale, y1: 6, y2: 6 }),
+          make("circle", "", { cx: 110 + one.mean * scale, cy: 6, r: 3 }),
+        );
+        cell.append(svg);
+        row.append(cell, make("td", one.adjusted < 0.001 ? "< 0.001" : one.adjusted.toFixed(3)));
+        row.append(make("td", better === "open" ? "not told apart" : better === "first" ? first : one.other));
+        body.append(row);
+      }
+      byId("forest").hidden = shown.length === 0;
+      const kind = world.data === "real" ? "real data" : "GENERATED data";
+      byId("verdict").textContent = first === second ? "Choose two different encoders."
+        : shown.length === 0 ? "The two share no task here."
+          : `On ${kind}, of ${shown.length} comparisons ${first} is better in ${counts.first}, ${second || "another"} in ${counts.second}, and ${counts.open} are not told apart.`;
+      pictures(world, first, second, chosen);
+    };
+    const pictures = (world, first, second, chosen) => {
+      const box = byId("cases");
+      box.replaceChildren();
+      const [key, turned] = key_of(first, second);
+      const found = (world.cases[key] || []).filter((one) =>
+        (!chosen.get("kind") || one.kind === chosen.get("kind")) && (!chosen.get("fraction") || one.labels === chosen.get("fraction")));
+      byId("cases-head").hidden = byId("cases-told").hidden = found.length === 0;
+      for (const one of found) {
+        const [mine, theirs] = turned ? [one.scores[1], one.scores[0]] : one.scores;
+        const figure = make("figure");
+        const caption = make("figcaption", `${one.task}, ${one.labels}: ${one.measure} ${first} ${mine}, ${second} ${theirs}`);
+        figure.append(caption);
+        const pictures = turned ? [one.pictures[1], one.pictures[0]] : one.pictures;
+        [first, second].forEach((name, n) => {
+          if (pictures[n] && pictures[1]) figure.append(make("div", name, { class: "facts" }));
+          if (pictures[n]) figure.append(make("img", "", { src: pictures[n].src, width: pictures[n].width, height: pictures[n].height, loading: "lazy", alt: `${name}: ${pictures[n].alt}`, title: name }));
+        });
+        box.append(figure);
+      }
+    };
+    if (data.encoders.length > 1) pair.elements.second.value = data.encoders[data.encoders.length - 1];
+    if (data.encoders.length > 1) pair.elements.first.value = data.encoders[data.encoders.length - 2];
+    if (read().has("first") && !read().has("second")) pair.elements.second.value = "";
+    restore(pair);
+    byId("swap").addEventListener("click", () => {
+      const { first, second } = pair.elements;
+      if (second.value) [first.value, second.value] = [second.value, first.value];
+      draw();
+      remember(pair);
+    });
+    pair.addEventListener("input", () => { draw(); remember(pair); });
+    pair.addEventListener("submit", (event) => event.preventDefault());
+    addEventListener("hashchange", () => { if (location.hash.includes("=")) { restore(pair); draw(); } });
+    pair.hidden = false;
+    draw();
+  }
 })();

@@ -9,6 +9,7 @@ import pytest
 
 from g2d_bench.phantom import Finding, Phantom, Scene
 from g2d_bench.phantom.labels import DEVICES, OBJECT
+from g2d_bench.phantom.render.opacities import is_calcified
 
 SIZE = 128
 
@@ -62,3 +63,17 @@ def test_severity_grows_the_mask(healthy: Scene, draw: Callable[..., Phantom]) -
             for severity in (0.2, 0.9)
         )
         assert large > 1.4 * small, label
+
+
+def test_calcified_nodules_are_the_dense_ones(healthy: Scene, draw: Callable[..., Phantom]) -> None:
+    """One in four; who asks gets the answer by which the nodule is drawn."""
+    nodules = [
+        Finding("Nodule", "right", "mid", 0.6, False, "spiculated" if key % 2 else "", key)
+        for key in range(400)
+    ]
+    found = [is_calcified(nodule) for nodule in nodules]
+    assert 0.18 < np.mean(found) < 0.32
+    density: dict[bool, list[float]] = {True: [], False: []}
+    for nodule, calcified in zip(nodules[:40], found, strict=False):
+        density[calcified].append(mean_change(draw, healthy, nodule)[0])
+    assert np.mean(density[True]) > 1.3 * np.mean(density[False])

@@ -1,0 +1,160 @@
+"""Grounding of several findings: each box of an image is asked for by the prompts of its own finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from g2d_bench.adapters.base import Job, Outcome
+from g2d_bench.adapters.heat import Blind, Heat, Pairs, judge, letterboxes, mean_region, region
+from g2d_bench.errors import InputError
+from g2d_bench.metrics.spec import PER_LABEL
+from g2d_bench.readers.base import Box, Sample
+from g2d_bench.readers.images import Letterbox
+
+if TYPE_CHECKING:
+    from g2d_bench.adapters.text_image import TextImage
+    from g2d_bench.data.task_data import TaskData
+    from g2d_bench.encoders.heads.base import TextEmbedding
+
+LABEL_METRICS = ("pointing", "iou_at_validation")
+"""Metrics that a record also keeps per finding."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One finding of one image: what counts as a sample here."""
+
+    image: str
+    finding: str
+    boxes: tuple[Box, ...]
+
+
+def findings(sample: Sample, labels: Sequence[str]) -> list[Asked]:
+    """Return the findings of an image that have boxes, in the order of ``labels``; all boxes of one finding
+    are one region."""
+    drawn = {label: tuple(box for box in sample.boxes if box.label == label) for label in labels}
+    return [Asked(sample.id, label, boxes) for label, boxes in drawn.items() if boxes]
+
+
+def run(job: Job) -> Outcome:
+    """Ask each test image for each finding of which it has boxes.
+
+    The map is the mean over the finding's positive prompts of
+    :meth:`~g2d_bench.encoders.heads.base.Heads.local_map`; validation chooses one threshold for all findings.
+
+    Returns:
+        The task's metrics over pairs of image and finding, of each finding also those of
+        :data:`LABEL_METRICS`; those of the mean training region of the finding ("centre-prior"); per pair
+        what :mod:`g2d_bench.metrics.grounding` needs, with ``category``.
+
+    Raises:
+        NotApplicable: the encoder has no text side.
+        InputError: a part of the split has no box.
+    """
+    from g2d_bench.adapters.text_image import TextImage
+
+    both = TextImage.of(job.encoder)
+    task, data = job.task, job.data
+    assert task.prompts is not None
+    asked: dict[str, list[Asked]] = {}
+    for part, ids in data.split.parts.items():
+        asked[part] = [one for i in ids for one in findings(data.samples[i], task.labels)]
+        if not asked[part]:
+            message = f"no {part} image has a box of {', '.join(task.labels)}"
+            raise InputError(message, file=f"{task.name}.toml", field="split")
+    chosen = {label: task.prompts.of(label, both.method) for label in task.labels}
+    texts = {label: both.embed_texts(prompts.positive) for label, (prompts, _) in chosen.items()}
+    val, test = (_pairs(job, asked[part], _maps(job, both, texts, asked[part])) for part in ("val", "test"))
+
+    def image_blind() -> Blind:
+        train = _pairs(job, asked["train"], [])
+        regions = [(one.finding, train.regions(n)) for n, one in enumerate(asked["train"])]
+        prior = {
+            label: mean_region((drawn for finding, drawn in regions if finding == label), task.eval_size)
+            for label in task.labels
+        }
+        first, second = ([prior[one.finding] for one in asked[part]] for part in ("val", "test"))
+        return {"centre-prior": (first, second)}
+
+    images = tuple(one.image for one in asked["test"])
+    return judge(
+        job,
+        val,
+        test,
+        {
+            "id": np.array(images),
+            "patient": np.array(data.patients(images)),
+            "category": np.array([one.finding for one in asked["test"]]),
+        },
+        image_blind,
+        {
+            "prompts": {
+                "set": task.prompts.name,
+                "hash": task.prompts.digest(task.labels),
+                "of": {label: whose for label, (_, whose) in chosen.items()},
+            },
+            "findings": {part: len(found) for part, found in asked.items()},
+            "encoder_state": both.state(),
+        },
+        names=(
+            *task.metrics,
+            *(
+                f"{name}{PER_LABEL}{label}"
+                for name in LABEL_METRICS
+                if name in task.metrics
+                for label in task.labels
+            ),
+        ),
+    )
+
+
+def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
+    """Return the image of each finding that is asked for in the test set, and the pixels of its boxes."""
+    asked = [one for name in data.test for one in findings(data.samples[name], data.task.labels)]
+    ids = [one.image for one in asked]
+    sizes = data.manifest.sizes[data.manifest.rows(ids)].tolist()
+    frames = [Letterbox.of((rows, columns), data.task.eval_size) for rows, columns in sizes]
+    return ids, {
+        "true": np.array([region(one.boxes, frame).sum() for one, frame in zip(asked, frames, strict=True)])
+    }
+
+
+def _pairs(job: Job, asked: Sequence[Asked], heats: list[Heat]) -> Pairs:
+    boxes = letterboxes(job, [one.image for one in asked])
+    return Pairs(heats, lambda place: region(asked[place].boxes, boxes[place]), boxes)
+
+
+def _maps(job: Job, both: TextImage, texts: dict[str, TextEmbedding], asked: Sequence[Asked]) -> list[Heat]:
+    """Return the map of each finding on its image, [h, w] in cosines; every image is embedded once."""
+    import torch
+
+    from g2d_bench.adapters.text_image import chosen
+
+    places: dict[str, list[int]] = {}
+    for n, one in enumerate(asked):
+        places.setdefault(one.image, []).append(n)
+    images = list(places)
+    heats: dict[int, Heat] = {}
+    for part, image in both.embed_images(job, images, cells=True):
+        assert image.cells is not None
+        by_finding: dict[str, list[tuple[int, int]]] = {}
+        for row, name in enumerate(images[part]):
+            for n in places[name]:
+                by_finding.setdefault(asked[n].finding, []).append((row, n))
+        for finding, pairs in by_finding.items():
+            which = torch.tensor([row for row, _ in pairs])
+            shown = image._replace(vector=image.vector[which], cells=image.cells[which])
+            text = texts[finding]
+            with torch.inference_mode():
+                maps = [
+                    both.heads.local_map(shown, chosen(text, torch.full((len(pairs),), k))).float()
+                    for k in range(len(text.vector))
+                ]
+            mean = torch.stack(maps).mean(dim=0).cpu().numpy()
+            heats |= {n: heat for (_, n), heat in zip(pairs, mean, strict=True)}
+    return [heats[n] for n in range(len(asked))]

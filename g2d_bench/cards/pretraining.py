@@ -1,0 +1,110 @@
+"""What an encoder saw before it was measured, and whether a task tests it on that.
+
+An entry of a card's ``pretraining`` is the name of a data set, ``rsna``, whose images were seen (alone, or
+with reports), or ``rsna:labels`` where its labels were, too. ``phantom`` stands for the generated reports
+that pre-training uses, ``phantom/rsna`` for another generated set.
+
+A mark says that the data set was seen, not that these very test images were: cards name sets, and few
+releases say which part of one they took. Generated sets are drawn apart from each other and from every real
+one of the same name, so a real set is never seen on generated data, nor a generated one on real data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Literal, NamedTuple
+
+Sight = Literal["", "images", "labels"]
+"""What was seen of a data set; empty for nothing."""
+SIGHTS: tuple[Sight, ...] = ("", "images", "labels")
+"""From the least to the most."""
+ENTRY = r"^[A-Za-z0-9][\w.+/ -]*(:labels)?$"
+"""What an entry may be."""
+GENERATED = "phantom"
+"""Entry of the generated reports and images that pre-training uses; they are the generated ``mimic-cxr``."""
+PRETRAINED = "mimic-cxr"
+
+
+class Seen(NamedTuple):
+    """One entry.
+
+    Attributes:
+        dataset: its name.
+        labels: whether labels were seen, too.
+        generated: whether it is the generated set of that name.
+    """
+
+    dataset: str
+    labels: bool
+    generated: bool
+
+
+def parse(entry: str) -> Seen:
+    """Read one entry of a card or record.
+
+    Example:
+        >>> parse("chexpert:labels")
+        Seen(dataset='chexpert', labels=True, generated=False)
+        >>> parse("phantom")
+        Seen(dataset='mimic-cxr', labels=False, generated=True)
+    """
+    name, _, what = entry.partition(":")
+    if name == GENERATED:
+        return Seen(PRETRAINED, what == "labels", True)
+    own = name.removeprefix(f"{GENERATED}/")
+    return Seen(own, what == "labels", own != name)
+
+
+def in_words(entries: Iterable[str]) -> str:
+    """Join entries for a sentence.
+
+    Example:
+        >>> in_words(["mimic-cxr", "cxr14:labels"])
+        'mimic-cxr + cxr14 with labels'
+    """
+    return " + ".join(entry.replace(":labels", " with labels") for entry in entries)
+
+
+def sight(pretraining: Sequence[str] | None, dataset: str, kind: str) -> Sight:
+    """Say what an encoder saw of a data set on which it is tested.
+
+    Labels count for the very set alone; of one that shares its films (RSNA's are films of ChestX-ray14, read
+    anew) the images count.
+
+    Args:
+        pretraining: entries of its card or record; None where they are not known.
+        dataset: on which it is tested.
+        kind: ``phantom`` or ``real``.
+    """
+    found: Sight = ""
+    for one in map(parse, pretraining or ()):
+        if one.generated is not (kind == "phantom"):
+            continue
+        if one.dataset == dataset:
+            found = most((found, "labels" if one.labels else "images"))
+        elif not one.generated and (dataset in sources(one.dataset) or one.dataset in sources(dataset)):
+            found = most((found, "images"))
+    return found
+
+
+def most(sights: Iterable[Sight]) -> Sight:
+    """Return the most that was seen."""
+    return max(sights, key=SIGHTS.index, default="")
+
+
+@cache
+def sources(dataset: str) -> frozenset[str]:
+    """Name the data sets whose films a real data set takes, those of theirs included."""
+    # Cards are listed without numpy, which readers import.
+    from g2d_bench.readers.registry import READERS
+
+    found: set[str] = set()
+    todo = [dataset]
+    while todo:
+        name = todo.pop()
+        for source in READERS[name].takes_films_of if name in READERS else ():
+            if source not in found:
+                found.add(source)
+                todo.append(source)
+    return frozenset(found)

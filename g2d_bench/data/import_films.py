@@ -1,0 +1,232 @@
+"""Somebody's own films made ready: what their table says, and a card for each kind of task that it allows."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.data.divide import divide, usable
+from g2d_bench.data.manifest import Manifest
+from g2d_bench.data.own_tasks import OwnTask, own_tasks, prompts_text
+from g2d_bench.errors import InputError
+from g2d_bench.files import cannot_write
+from g2d_bench.readers.base import Sample
+from g2d_bench.readers.folder import DESCRIPTION, Folder
+from g2d_bench.readers.folder_table import Meaning, understand
+from g2d_bench.readers.tables import read_table
+
+FEW = 3
+"""Patients with a label, and without it, that a task needs at least: one for each part of a split."""
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import understood and wrote.
+
+    Attributes:
+        lines: what the table says, and what was left out and why.
+        tasks: names of the written cards.
+        out: the folder with ``folder/`` (a data set) and ``tasks/``.
+    """
+
+    lines: tuple[str, ...]
+    tasks: tuple[str, ...]
+    out: Path
+
+
+@dataclass
+class _Told:
+    lines: list[str] = field(default_factory=list)
+
+    def __call__(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def import_films(
+    films: Path,
+    table: Path,
+    out: Path,
+    *,
+    name: str,
+    columns: Mapping[str, str],
+    labels: Sequence[str] = (),
+    region: str = "",
+    rle: str = "absolute",
+) -> Imported:
+    """Read a folder of films with its table, and describe both so that runs find them.
+
+    Nothing is copied: the description names the folder and the table. It is written whole or not at all.
+
+    Args:
+        films: the folder.
+        table: the CSV file.
+        out: where to write; a folder that an earlier import wrote is written anew.
+        name: what task names begin with.
+        columns: role to column, see :data:`~g2d_bench.readers.folder_table.ROLES`.
+        labels: columns that are labels; empty for all that look like it.
+        region: label of masks and boxes that name none.
+        rle: how run lengths count.
+
+    Raises:
+        InputError: something in table or films is wrong, or the columns allow no task.
+    """
+    if not films.is_dir():
+        raise InputError("no such folder", file=films)
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name!r}: want small letters, digits and single hyphens", field="--name")
+    if out.exists() and not (out / "folder" / DESCRIPTION).is_file():
+        raise InputError("exists, and no import wrote it; give another folder", file=out, field="--out")
+    meaning = understand(read_table(table, ()), given=columns, labels=labels, region=region, rle=rle)
+    told = _Told()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise cannot_write(error, out) from error
+    try:
+        tasks = _write(draft, out, films, table, meaning, name, told)
+        draft.chmod(0o755)
+        if out.exists():
+            shutil.rmtree(out)
+        draft.replace(out)
+    except OSError as error:
+        raise cannot_write(error, out) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return Imported(tuple(told.lines), tasks, out)
+
+
+def _write(
+    draft: Path, out: Path, films: Path, table: Path, meaning: Meaning, name: str, told: _Told
+) -> tuple[str, ...]:
+    root = draft / "folder"
+    root.mkdir()
+    (root / DESCRIPTION).write_text(description(films, table, meaning, out / "folder"), encoding="utf-8")
+    # The draft lies beside its later place, so that what is relative holds for both.
+    dataset = Folder(root)
+    manifest = Manifest.open(dataset)
+    samples = manifest.samples
+    for line in _said(samples, meaning, films):
+        told(line)
+    for remark in manifest.remarks:
+        told(f"left out: {remark}")
+    for column, why in meaning.others:
+        told(f"left out: column {column} ({why})")
+    shown, reasons = _enough(samples)
+    for reason in reasons:
+        told(f"left out: {reason}")
+    folder = draft / "tasks"
+    (folder / "prompts").mkdir(parents=True)
+    if shown:
+        (folder / "prompts" / f"{name}.toml").write_text(prompts_text(name, shown), encoding="utf-8")
+    made = own_tasks(name, samples, meaning, shown, dataset.box_labels if meaning.has_boxes else ())
+    taken = set(Catalogue.open().tasks.names)
+    for task in made:
+        if task.name in taken:
+            raise InputError(f"a task {task.name!r} is shipped; choose another name", field="--name")
+        (folder / f"{task.name}.toml").write_text(task.text, encoding="utf-8")
+    kept = tuple(_check(draft, task, samples, dataset, told) for task in made)
+    names = tuple(one for one in kept if one)
+    if not names:
+        raise InputError(
+            "the columns allow no task: there are no labels, boxes, masks or reports", file=table
+        )
+    return names
+
+
+def _check(draft: Path, task: OwnTask, samples: Sequence[Sample], dataset: Folder, told: _Told) -> str:
+    """Divide the films by a card; a card that cannot be run is removed, and why is said."""
+    path = draft / "tasks" / f"{task.name}.toml"
+    card = Catalogue.open((draft / "tasks",)).tasks[task.name]
+    try:
+        split = divide(card, "clean", usable(samples, card), dataset)
+        for part, ids in split.parts.items():
+            if task.needs and not set(ids) & task.needs:
+                raise InputError(f"no {part} film has what it asks for")
+    except InputError as error:
+        path.unlink()
+        told(f"left out: task {task.name} ({error})")
+        return ""
+    parts = ", ".join(f"{part} {len(ids):,}" for part, ids in split.parts.items())
+    told(f"task {task.name} ({card.kind}): {parts}")
+    return task.name
+
+
+def description(films: Path, table: Path, meaning: Meaning, root: Path) -> str:
+    """Write ``folder.toml``; paths are relative to ``root`` where both lie in one tree of the user's."""
+
+    def place(path: Path) -> str:
+        return os.path.relpath(path.resolve(), root.resolve())
+
+    lines = [
+        "# Written by `g2d-bench data import`; run it again when columns change.",
+        f"films = {json.dumps(place(films))}",
+        f"table = {json.dumps(place(table))}",
+        f"flags = {json.dumps(list(meaning.flags), ensure_ascii=False)}",
+        f"listed = {json.dumps(list(meaning.listed), ensure_ascii=False)}",
+        f"region = {json.dumps(meaning.region, ensure_ascii=False)}",
+        f"rle = {json.dumps(meaning.rle)}",
+    ]
+    for key, words in (("columns", meaning.roles), ("masks", meaning.masks), ("rles", meaning.rles)):
+        lines += ["", f"[{key}]"]
+        lines += [f"{_quoted(one)} = {_quoted(other)}" for one, other in words.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _said(samples: Sequence[Sample], meaning: Meaning, films: Path) -> Iterator[str]:
+    patients = len({sample.patient for sample in samples})
+    yield f"{len(samples):,} films of {patients:,} patients below {films}"
+    words = [f"{role}: {column}" for role, column in meaning.roles.items() if role != "labels"]
+    yield f"columns read: {', '.join(words)}"
+    for key in ("patient", "sex", "age", "view"):
+        if key not in meaning.roles and any(
+            (sample.patient if key == "patient" else sample.meta[key]) for sample in samples
+        ):
+            yield f"{key}: from the DICOM headers"
+    for label in dict.fromkeys(label for sample in samples for label in sample.labels):
+        values = [sample.labels.get(label, math.nan) for sample in samples]
+        counts = [f"{values.count(1):,} with", f"{values.count(0):,} without"]
+        counts += [f"{n:,} uncertain" for n in [values.count(-1)] if n]
+        counts += [f"{n:,} not mentioned" for n in [sum(map(math.isnan, values))] if n]
+        regions = []
+        if label in meaning.drawn:
+            how = f"run lengths, {meaning.rle}" if label in meaning.rles else "files"
+            masks = sum(bool(s.annotation[meaning.drawn.index(label)]) for s in samples)
+            regions.append(f"{masks:,} masks ({how})")
+        if boxes := sum(box.label == label for sample in samples for box in sample.boxes):
+            regions.append(f"{boxes:,} boxes")
+        yield f"label {label}: {', '.join([*counts, *regions])}"
+    if reports := sum(bool(sample.report.strip()) for sample in samples):
+        yield f"reports: {reports:,}"
+    if any(sample.split for sample in samples):
+        counts_of = {part: sum(s.split == part for s in samples) for part in ("train", "valid", "test")}
+        yield "split: as the table says, " + ", ".join(f"{part} {n:,}" for part, n in counts_of.items())
+    else:
+        yield "split: drawn from patient ids: 70, 15 and 15 %; of tasks without training 20, 20 and 60 %"
+
+
+def _enough(samples: Sequence[Sample]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the labels that enough patients show and lack, and why the others are left out."""
+    kept, reasons = [], []
+    for label in dict.fromkeys(label for sample in samples for label in sample.labels):
+        for value, words in ((1, "show"), (0, "lack")):
+            count = len({s.patient for s in samples if s.labels.get(label) == value})
+            if count < FEW:
+                reasons.append(f"label {label} ({count} patients {words} it, {FEW} are needed)")
+                break
+        else:
+            kept.append(label)
+    return tuple(kept), reasons

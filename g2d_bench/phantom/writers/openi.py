@@ -1,0 +1,156 @@
+"""Open-i: one XML file per visit, a frontal and often a lateral film, and a table of views."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from g2d_bench.phantom.generate import Phantom
+from g2d_bench.phantom.labels import COVID, DEVICES, OBJECT
+from g2d_bench.phantom.writers import Item
+from g2d_bench.phantom.writers.files import csv_text, encode, number_of, write_bytes
+
+COUNT = 1500
+SIZE = 256
+HEADINGS = {
+    "Atelectasis": "Pulmonary Atelectasis",
+    "Effusion": "Pleural Effusion",
+    "Infiltration": "Infiltrate",
+    "Edema": "Pulmonary Edema",
+    "Emphysema": "Pulmonary Emphysema",
+    "Fibrosis": "Pulmonary Fibrosis",
+    "Pleural_Thickening": "Thickening/pleura",
+    "Hernia": "Hernia, Hiatal",
+    "Fracture": "Fractures, Bone",
+    "Enlarged Cardiomediastinum": "Mediastinum/enlarged",
+    COVID: "Pneumonia",
+    DEVICES: "Implanted Medical Device",
+    OBJECT: "Foreign Bodies",
+}
+"""Drawn label to the heading that an indexer would give; other labels keep their name."""
+STOCK = (
+    (
+        "The heart is normal in size. The mediastinum is unremarkable. The lungs are clear.",
+        "No acute disease.",
+    ),
+    ("Both lungs are clear and expanded. Heart and mediastinum normal.", "No active disease."),
+    ("Heart size is normal. The lungs are free of focal airspace disease.", "Normal chest."),
+    (
+        "Lungs are clear bilaterally. No pleural effusion or pneumothorax. Bony structures are intact.",
+        "No acute cardiopulmonary abnormality.",
+    ),
+    ("Cardiomediastinal silhouette within normal limits. No focal consolidation.", "Negative chest."),
+)
+"""Findings and impression of normal films as they are dictated again and again: a fifth of the real
+collection's reports stand there more than once."""
+_SIDES = {"left": "/left", "right": "/right", "bilateral": "/bilateral"}
+_LABELS = ("comparison", "indication", "findings", "impression")
+
+
+def side_view(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Make a stand-in for a lateral film: narrow, both lungs on each other, the spine behind.
+
+    It has the size and the greys of one and shows no finding in its place; no task asks what is on it.
+    """
+    grey = image.astype(np.float64)
+    both = (grey + grey[:, ::-1]) / 2
+    rows, columns = both.shape
+    narrow = both[:, np.linspace(0, columns - 1, round(columns * 0.72)).round().astype(np.intp)]
+    left = (columns - narrow.shape[1]) // 2
+    film = np.full((rows, columns), 8.0)
+    film[:, left : left + narrow.shape[1]] = narrow
+    place = (np.arange(columns) - 0.72 * columns) / (0.06 * columns)
+    film += 40.0 / (1.0 + place**2)
+    return film.clip(0, 255).round().astype(np.uint8)
+
+
+def write_item(folder: Path, phantom: Phantom) -> Item:
+    """Write the films and the report of one visit; see :mod:`g2d_bench.phantom.writers`."""
+    scene = phantom.scene
+    number = scene.index + 1
+    series = f"{number}_IM-{number_of(scene, 'series', digits=4):04}"
+    films = {f"{series}-1001": ("Frontal", phantom.image)}
+    if number_of(scene, "lateral", digits=2) < 86:
+        films[f"{series}-2001"] = ("Lateral", side_view(phantom.image))
+    for name, (_, film) in films.items():
+        write_bytes(folder / "NLMCXR_png" / f"CXR{name}.png", encode(film, "PNG"))
+    report = phantom.report
+    assert report is not None
+    # The collection masks names and dates by four letters.
+    sections = {label: report.sections.get(label, "").replace("___", "XXXX") for label in _LABELS}
+    draw = number_of(scene, "stock", digits=3)
+    if not scene.findings and draw < 200:
+        # The first is the most common by far.
+        sections["findings"], sections["impression"] = STOCK[
+            (draw % 10 > 4) + (draw % 10 > 6) * (1 + draw % 3)
+        ]
+    elif not sections["findings"] and not sections["impression"]:
+        sections["findings"] = " ".join(report.text.strip().split("\n \n")[-1].split()).replace("___", "XXXX")
+    headings = [
+        HEADINGS.get(finding.label, finding.label) + _SIDES.get(finding.side, "")
+        for finding in scene.findings
+    ]
+    write_bytes(
+        folder / "ecgen-radiology" / f"{number}.xml",
+        _xml(number, sections, list(dict.fromkeys(headings)) or ["normal"], list(films)).encode(),
+    )
+    return {"number": number, "films": [[name, view] for name, (view, _) in films.items()]}
+
+
+def _xml(number: int, sections: dict[str, str], headings: list[str], films: list[str]) -> str:
+    said = "\n".join(
+        f'            <AbstractText Label="{label.upper()}">{escape(text)}</AbstractText>'
+        if text
+        else f'            <AbstractText Label="{label.upper()}"/>'
+        for label, text in sections.items()
+    )
+    major = "\n".join(f"      <major>{escape(heading)}</major>" for heading in headings)
+    images = "\n".join(
+        f'   <parentImage id="CXR{film}">\n      <figureId>F{place}</figureId>\n'
+        "      <caption>Xray Chest PA and Lateral</caption>\n"
+        f'      <panel type="single">\n         <url>/phantom/CXR{film}.jpg</url>\n'
+        "         <imgModality>7</imgModality>\n      </panel>\n   </parentImage>"
+        for place, film in enumerate(films, start=1)
+    )
+    return f"""<?xml version="1.0" encoding="utf-8"?>
+<eCitation>
+   <meta type="rr"/>
+   <uId id="CXR{number}"/>
+   <pmcId id="{number}"/>
+   <docSource>CXR</docSource>
+   <IUXRId id="{number}"/>
+   <licenseType>open-access</licenseType>
+   <articleType>XR</articleType>
+   <publisher>g2d-bench phantom</publisher>
+   <title>Generated chest X-ray collection</title>
+   <specialty>pulmonary diseases</specialty>
+   <subset>CXR</subset>
+   <MedlineCitation Owner="g2d-bench phantom" Status="generated">
+      <Article PubModel="Electronic">
+         <ArticleTitle>Generated chest X-ray collection</ArticleTitle>
+         <Abstract>
+{said}
+         </Abstract>
+         <Language>eng</Language>
+         <PublicationTypeList>
+            <PublicationType>Radiology Report</PublicationType>
+         </PublicationTypeList>
+      </Article>
+   </MedlineCitation>
+   <MeSH>
+{major}
+   </MeSH>
+{images}
+</eCitation>
+"""
+
+
+def write_tables(folder: Path, items: list[Item], seed: int) -> None:
+    """Write the table of views as Kaggle's copy of the collection has it."""
+    rows: list[list[object]] = [["uid", "filename", "projection"]]
+    for item in sorted(items, key=lambda item: item["number"]):
+        rows += [[item["number"], f"{film}.dcm.png", view] for film, view in item["films"]]
+    (folder / "indiana_projections.csv").write_text(csv_text(rows), encoding="utf-8")

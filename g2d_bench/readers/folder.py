@@ -1,0 +1,316 @@
+"""Somebody's own films: a folder of PNG, JPEG or DICOM files with one table."""
+
+from __future__ import annotations
+
+import math
+import os
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from g2d_bench.errors import InputError
+from g2d_bench.readers.base import PHANTOM_MARKER, Dataset, Sample
+from g2d_bench.readers.folder_rows import boxes_of, patient_parts
+from g2d_bench.readers.folder_table import PARTS, Meaning, flag, names_in
+from g2d_bench.readers.folders import walk
+from g2d_bench.readers.frames import fit_mask
+from g2d_bench.readers.images import read_dicom_header, read_mask_image
+from g2d_bench.readers.rle import EMPTY, decode_absolute, decode_relative
+from g2d_bench.readers.tables import MISSING, Row, Table, read_table
+
+DESCRIPTION = "folder.toml"
+"""What `g2d-bench data import` writes: where films and table lie, and what the columns mean."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+_FILE, _RUNS = "file:", "runs:"
+
+
+class Folder(Dataset):
+    """Films of one's own, as ``folder.toml`` describes them; see :class:`~.folder_table.Meaning`.
+
+    A row is a film; where boxes have rows of their own, the rows of a film repeat what else they say. Where
+    the table names no patient, or no sex, age or view, the header of a DICOM film does.
+    """
+
+    name: ClassVar[str] = "folder"
+    title: ClassVar[str] = "Your own films"
+    licence: ClassVar[str] = "your own"
+    citation: ClassVar[str] = "none"
+    access: ClassVar[str] = "Describe your films by `g2d-bench data import DIR --csv FILE`."
+    folders: ClassVar[tuple[str, ...]] = ("folder",)
+    tables: ClassVar[tuple[tuple[str, ...], ...]] = ((DESCRIPTION,),)
+    patient_field: ClassVar[str] = "patient"
+    labels: ClassVar[tuple[str, ...]] = ()
+
+    @cached_property
+    def described(self) -> tuple[Path, Path, Meaning]:
+        """Folder of the films, table, and what its columns mean.
+
+        Raises:
+            InputError: the description is missing or damaged.
+        """
+        return read_description(self.root / DESCRIPTION)
+
+    @property
+    def kind(self) -> str:
+        """``phantom`` where the films are generated ones, ``real`` otherwise."""
+        films, table, _ = self.described
+        places = (self.root, films, films.parent, table.parent)
+        return "phantom" if any((place / PHANTOM_MARKER).is_file() for place in places) else "real"
+
+    def table(self) -> Table:
+        """Read the table."""
+        _, path, meaning = self.described
+        columns = {*meaning.roles.values(), *meaning.flags, *meaning.masks.values(), *meaning.rles.values()}
+        return read_table(path, sorted(columns))
+
+    def beside(self) -> list[Path]:
+        """Return films, masks and table: they lie outside of the root."""
+        films, table, _ = self.described
+        found = [Path(folder) / name for folder, names in walk(films) for name in names]
+        # What an import wrote may lie in the folder of the films.
+        inside = self.root.resolve()
+        return [table, *sorted(path for path in found if not path.resolve().is_relative_to(inside))]
+
+    def samples(self) -> list[Sample]:
+        """Parse the table and find the films; see :meth:`Dataset.samples`.
+
+        Raises:
+            InputError: a film is missing or two have its name; rows of one film contradict each other; a
+                label, box, mask, part or age cannot be read; nothing names the patient.
+        """
+        return self._samples(proven=True)
+
+    def table_samples(self) -> list[Sample]:
+        """Make samples of the table alone; see :meth:`Dataset.table_samples`."""
+        return self._samples(proven=False)
+
+    def _samples(self, *, proven: bool) -> list[Sample]:
+        films, _, meaning = self.described
+        table = self.table()
+        groups: dict[str, list[Row]] = {}
+        for row in table:
+            groups.setdefault(row.text(meaning.roles["image"]), []).append(row)
+        places = Places(films, table.path.parent)
+        samples = [self._sample(name, group, places, proven) for name, group in groups.items()]
+        patient_parts(samples, table.path)
+        used = {sample.path for sample in samples} | places.taken
+        left = [place for place in places.films if place not in used]
+        self.remark(len(left) * proven, "films below the folder stand in no row and are left out")
+        return sorted(samples, key=lambda sample: sample.id)
+
+    def _sample(self, name: str, group: list[Row], places: Places, proven: bool) -> Sample:
+        _, _, meaning = self.described
+        row, roles = group[0], meaning.roles
+        for other in group[1:]:
+            self._same(row, other)
+        path = places.find(row, roles["image"]) if proven else places.root / name
+        header = self._header(path) if proven else {}
+        labels = {column: flag(row, column) for column in meaning.flags}
+        if "labels" in roles:
+            shown = names_in(row[roles["labels"]])
+            labels |= {
+                label: math.nan if shown is None else float(label in shown) for label in meaning.listed
+            }
+        boxes = tuple(box for one in group for box in boxes_of(one, meaning))
+        annotation = tuple(self._annotation(row, label, places, proven) for label in meaning.drawn)
+        regions = {label: bool(text) for label, text in zip(meaning.drawn, annotation, strict=True)}
+        if meaning.has_boxes:
+            labels_of_boxes = {meaning.region} - {""} or set(self.box_labels)
+            for label in labels_of_boxes:
+                regions[label] = regions.get(label, False) or any(box.label == label for box in boxes)
+        for label, there in regions.items():
+            said = labels.setdefault(label, float(there))
+            if there and said == 0:
+                raise row.error(f"{label!r} is 0, but the film has a region of it", label)
+            if label in meaning.drawn and not there and said == 1:
+                raise row.error(f"{label!r} is 1, but the film has no mask of it", label)
+        return Sample(
+            id=name,
+            patient=self._patient(row, header, proven),
+            path=path,
+            labels=labels,
+            split=self._part(row),
+            annotation=annotation,
+            boxes=boxes,
+            report=self._report(row),
+            meta={
+                **{key: self._said(row, key, header) for key in ("sex", "age", "view")},
+                **({"device": row[roles["device"]]} if "device" in roles else {}),
+                "row": str(row.line),
+            },
+        )
+
+    @cached_property
+    def box_labels(self) -> tuple[str, ...]:
+        """Labels of the boxes, in alphabetical order."""
+        _, _, meaning = self.described
+        found = {box.label for row in self.table() for box in boxes_of(row, meaning)}
+        return tuple(sorted(found))
+
+    def _same(self, first: Row, other: Row) -> None:
+        """Refuse rows of one film that differ in anything but a box."""
+        _, _, meaning = self.described
+        own = {meaning.roles.get(role) for role in ("x", "y", "w", "h", "x2", "y2", "region")}
+        if "x" not in meaning.roles:
+            raise other.error(f"duplicate id, first on row {first.line}", meaning.roles["image"])
+        columns = {*meaning.roles.values(), *meaning.flags, *meaning.masks.values(), *meaning.rles.values()}
+        for column in sorted(columns - own):
+            if first[column] != other[column]:
+                raise other.error(
+                    f"{other[column]!r}, but {first[column]!r} in row {first.line} of the same film", column
+                )
+
+    def _header(self, path: Path) -> dict[str, str]:
+        _, _, meaning = self.described
+        needed = {"patient", "sex", "age", "view"} - meaning.roles.keys()
+        if not needed or path.suffix.lower() in (".png", ".jpg", ".jpeg"):
+            return {}
+        return read_dicom_header(path)
+
+    def _patient(self, row: Row, header: Mapping[str, str], proven: bool) -> str:
+        _, _, meaning = self.described
+        if "patient" in meaning.roles:
+            return row.text(meaning.roles["patient"])
+        if not proven:
+            return row[meaning.roles["image"]]
+        if not header.get("patient"):
+            what = "neither the table nor the DICOM header says" if header else "no column says"
+            raise row.error(f"{what} whose film it is; name one: --column patient=NAME", "patient")
+        return header["patient"]
+
+    def _part(self, row: Row) -> str:
+        _, _, meaning = self.described
+        if "split" not in meaning.roles:
+            return ""
+        word = row.text(meaning.roles["split"]).lower()
+        return PARTS[row.choice(meaning.roles["split"], list(PARTS), word)]
+
+    def _report(self, row: Row) -> str:
+        _, _, meaning = self.described
+        if "report" in meaning.roles:
+            return row[meaning.roles["report"]]
+        said = [
+            (part, row[meaning.roles[part]]) for part in ("findings", "impression") if part in meaning.roles
+        ]
+        return "\n\n".join(f"{part.upper()}:\n{text}" for part, text in said if text not in MISSING)
+
+    def _said(self, row: Row, key: str, header: Mapping[str, str]) -> str:
+        _, _, meaning = self.described
+        if key not in meaning.roles:
+            return header.get(key, "")
+        if key == "age":
+            age = row.number(meaning.roles[key], required=False)
+            if age < 0:
+                raise row.error(f"age {row[meaning.roles[key]]} is negative", meaning.roles[key])
+            return "" if math.isnan(age) else f"{age:g}"
+        return row[meaning.roles[key]]
+
+    def _annotation(self, row: Row, label: str, places: Places, proven: bool) -> str:
+        """Return what a mask is made from: ``file:`` and a path, ``runs:`` and run lengths, or nothing."""
+        _, _, meaning = self.described
+        column = meaning.masks.get(label) or meaning.rles[label]
+        text = " ".join(row[column].split())
+        if text in MISSING or (label in meaning.rles and text == EMPTY):
+            return ""
+        if label in meaning.rles:
+            return _RUNS + text
+        return f"{_FILE}{places.find(row, column, film=False) if proven else text}"
+
+    def read_mask(self, sample: Sample, shape: tuple[int, int], label: str) -> NDArray[np.bool_]:
+        """Decode a mask, or fill the boxes of a label that has none; see :meth:`Dataset.read_mask`."""
+        _, table, meaning = self.described
+        if label not in meaning.drawn:
+            if not any(box.label == label for box in sample.boxes):
+                raise InputError(f"the film has no region of {label!r}", file=sample.path)
+            mask: NDArray[np.bool_] = np.zeros(shape, np.bool_)
+            for box in (box for box in sample.boxes if box.label == label):
+                rows = slice(round(box.y), round(box.y + box.h))
+                mask[rows, round(box.x) : round(box.x + box.w)] = True
+            return mask
+        text = sample.annotation[meaning.drawn.index(label)]
+        if text.startswith(_FILE):
+            path = self.root / text.removeprefix(_FILE)
+            return fit_mask(read_mask_image(path), shape, path, sample.path)
+        decode = decode_absolute if meaning.rle == "absolute" else decode_relative
+        return decode(text.removeprefix(_RUNS) or EMPTY, shape, f"{table}:{sample.meta['row']}")
+
+
+class Places:
+    """The files below a folder, by the names that a table may have for them."""
+
+    def __init__(self, root: Path, beside: Path) -> None:
+        self.root, self.beside = root, beside
+        self.taken: set[Path] = set()
+        self._paths: dict[str, list[Path]] = {}
+        self.films: list[Path] = []
+        for folder, names in walk(root):
+            for name in names:
+                path = Path(folder) / name
+                for key in {name, os.path.splitext(name)[0]}:  # noqa: PTH122 - a hundred thousand of them
+                    self._paths.setdefault(key, []).append(path)
+                if name.lower().endswith(SUFFIXES):
+                    self.films.append(path)
+
+    def find(self, row: Row, column: str, *, film: bool = True) -> Path:
+        """Return the file that a cell names: by its path, its name, or its name without the ending.
+
+        Raises:
+            InputError: there is none, or several.
+        """
+        name = row.text(column)
+        for place in (self.root / name, self.beside / name):
+            if place.is_file():
+                return self._take(place, film)
+        last = PurePosixPath(name.replace("\\", "/")).name
+        found = self._paths.get(last, []) or self._paths.get(last + ".dcm", [])
+        if len(found) > 1 and film:
+            raise row.error(f"{len(found)} files have this name, such as {found[0]} and {found[1]}", column)
+        if not found:
+            raise row.error(f"no file {name!r} below {self.root}", column)
+        return self._take(found[0], film)
+
+    def _take(self, path: Path, film: bool) -> Path:
+        if not film:
+            self.taken.add(path)
+        return path
+
+
+def read_description(path: Path) -> tuple[Path, Path, Meaning]:
+    """Read what an import wrote.
+
+    Raises:
+        InputError: it is missing, no TOML, or lacks something.
+    """
+    try:
+        said: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        films, table = ((path.parent / said[key]).resolve() for key in ("films", "table"))
+        meaning = Meaning(
+            roles=_words(said["columns"]),
+            flags=tuple(map(str, said.get("flags", ()))),
+            listed=tuple(map(str, said.get("listed", ()))),
+            masks=_words(said.get("masks", {})),
+            rles=_words(said.get("rles", {})),
+            region=str(said.get("region", "")),
+            rle=str(said.get("rle", "absolute")),
+        )
+        if "image" not in meaning.roles or meaning.rle not in ("absolute", "relative"):
+            raise KeyError("columns.image" if "image" not in meaning.roles else "rle")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}; {Folder.access}", file=path) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"is not what an import wrote ({error}); {Folder.access}", file=path) from None
+    if not films.is_dir():
+        raise InputError(f"the films were in {films}, which is no folder; import them again", file=path)
+    return films, table, meaning
+
+
+def _words(table: Mapping[str, Any]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in table.items()}
+
+
+READER = Folder

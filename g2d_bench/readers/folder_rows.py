@@ -1,0 +1,77 @@
+"""Boxes and parts in the rows of somebody's own table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from g2d_bench.errors import InputError
+from g2d_bench.readers.base import Box, Sample
+from g2d_bench.readers.folder_table import Meaning
+from g2d_bench.readers.tables import MISSING, Row, make_box
+
+
+def boxes_of(row: Row, meaning: Meaning) -> list[Box]:
+    """Return the boxes of one row, in pixels of the film.
+
+    Either the row has the columns of one box (x, y and width, height or the opposite corner), empty where
+    there is none; or a column lists them: ``120 80 40 30; Mass: 300 200 50 60``, left, top, width, height,
+    with the label before them where there are several.
+
+    Raises:
+        InputError: not four numbers, no extent, or no label.
+    """
+    roles = meaning.roles
+    if "boxes" in roles:
+        return _listed(row, roles["boxes"], meaning.region)
+    if "x" not in roles or all(row[roles[key]] in MISSING for key in ("x", "y")):
+        return []
+    label = row.text(roles["region"]) if "region" in roles else meaning.region
+    x, y = (row.number(roles[key]) for key in ("x", "y"))
+    if "w" in roles:
+        columns = (roles["x"], roles["y"], roles["w"], roles["h"])
+        w, h = (row.number(roles[key]) for key in ("w", "h"))
+    else:
+        columns = (roles["x"], roles["y"], roles["x2"], roles["y2"])
+        w, h = row.number(roles["x2"]) - x, row.number(roles["y2"]) - y
+    return [make_box(row, label, (x, y, w, h), None, columns)]
+
+
+def _listed(row: Row, column: str, region: str) -> list[Box]:
+    boxes = []
+    for part in row[column].split(";"):
+        if part.strip() in MISSING:
+            continue
+        label, colon, numbers = part.rpartition(":")
+        words = re.split(r"[\s,]+", numbers.strip(" []()"))
+        try:
+            x, y, w, h = (float(word) for word in words)
+        except ValueError:
+            raise row.error(
+                f"{part.strip()!r} is no box; want 'left top width height', with 'label:' before it or not",
+                column,
+            ) from None
+        name = label.strip() if colon else region
+        if not name:
+            raise row.error(f"{part.strip()!r} has no label", column)
+        boxes.append(make_box(row, name, (x, y, w, h), None, (column,) * 4))
+    return boxes
+
+
+def patient_parts(samples: Sequence[Sample], table: Path) -> None:
+    """Refuse a split that divides a patient.
+
+    Raises:
+        InputError: films of one patient stand in two parts, or some films in none.
+    """
+    first: dict[str, Sample] = {}
+    for sample in samples:
+        other = first.setdefault(sample.patient, sample)
+        if other.split != sample.split:
+            raise InputError(
+                f"patient {sample.patient!r} is in {sample.split}, and on row {other.meta['row']} in "
+                f"{other.split}: the films of a patient stay together",
+                file=f"{table}:{sample.meta['row']}",
+                field="split",
+            )

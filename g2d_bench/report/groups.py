@@ -1,0 +1,295 @@
+"""Scores per group of patients: by sex, age, view or device; the worst group, and the gap to the best one."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from g2d_bench.cards.kind import untrained
+from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_json
+from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.metrics.resample import REPLICATES, Values, general_replicates, interval, mean_sd
+from g2d_bench.metrics.spec import Predictions, Statistic
+from g2d_bench.records.draws import LARGE, DrawCache
+from g2d_bench.records.groups import ATTRIBUTES, PREFIX, UNKNOWN, Texts, groups_of, in_order
+from g2d_bench.records.record import read_predictions
+from g2d_bench.records.selection import Found
+from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
+from g2d_bench.report.origin import EXPLAINED, origins, sentence, tags
+from g2d_bench.report.table import main_metric
+
+SMALLEST = 20
+"""Images that a group must have to be called the worst or the best."""
+
+Texts_of = Callable[[Found], Mapping[str, Texts]]
+"""Gives the arrays of groups of a record whose predictions have none, such as from its data; see
+:func:`g2d_bench.cells.groups.from_data`."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A group of test images, or all of them.
+
+    Attributes:
+        name: of the group; "" for all images.
+        images: how many there are.
+        point: value per record of an encoder (one per seed), NaN where undefined.
+        draws: mean over seeds per draw of patients, [R]; None without predictions that can be drawn from.
+    """
+
+    name: str
+    images: int
+    point: tuple[float, ...]
+    draws: Values
+
+
+def group_tables(
+    found: Iterable[Found],
+    by: str,
+    order: Sequence[str] = (),
+    *,
+    main: Mapping[tuple[str, str], str] | None = None,
+    metrics: Sequence[str] = (),
+    elsewhere: Texts_of | None = None,
+    count: int = REPLICATES,
+) -> tuple[list[Table], list[str]]:
+    """Make a table per task, amount of labels, protocol, kind of data and metric: encoders by groups.
+
+    All groups are drawn together, patient by patient, so that the gap between two of them has an interval of
+    its own draws (paired), also where patients are in several groups.
+
+    Args:
+        found: records with their files.
+        by: one of :data:`~g2d_bench.records.groups.ATTRIBUTES`.
+        order: encoder names in the order of rows.
+        main: the metric per task and protocol; else the first of the record.
+        metrics: these instead of the main one.
+        elsewhere: gives the groups of records that keep none.
+        count: draws of an interval.
+
+    Returns:
+        The tables, and a line per task of which nothing could be said.
+
+    Raises:
+        InputError: nothing is grouped by that, or no record tells its groups.
+    """
+    if by not in ATTRIBUTES:
+        groups_of({}, by)
+    sets: dict[tuple[str, tuple[float, int], str, str], list[Found]] = defaultdict(list)
+    for one in found:
+        cell = one.cell
+        sets[cell.task, cell.drawn, cell.protocol, one.record.data.kind].append(one)
+    tables, left = [], []
+    for (task, *_), group in sorted(sets.items()):
+        for metric in metrics or (main_metric(group[0].record, main or {}),):
+            made = _table(group, by, metric, order, elsewhere, count)
+            if isinstance(made, str):
+                left.append(f"{task}: {made}")
+            else:
+                tables.append(made)
+    if not tables:
+        raise InputError(left[0] if left else "no record", field="--by")
+    return tables, list(dict.fromkeys(left))
+
+
+def _table(
+    group: Sequence[Found], by: str, metric: str, order: Sequence[str], elsewhere: Texts_of | None, count: int
+) -> Table | str:
+    """Make one table, or say why there is none."""
+    if len({one.record.signature for one in group}) > 1:
+        raise InputError(
+            f"{group[0].cell.task} at {group[0].cell.amount}: numbers with different signatures cannot share "
+            "a table; choose one with --signature or --protocol"
+        )
+    if not metric_spec(metric).resamples:
+        return f"{metric} depends on the order of the images and has no value for a part of them"
+    rows: dict[str, list[Found]] = defaultdict(list)
+    for one in sorted(group, key=lambda one: one.cell.seed):
+        if one.path is not None and one.record.predictions is not None:
+            rows[one.cell.encoder].append(one)
+    parts: dict[str, list[Part]] = {}
+    whys: dict[str, None] = {}
+    for name, seeds in rows.items():
+        made = _parts(seeds, by, metric, elsewhere, count)
+        if isinstance(made, str):
+            whys[made] = None
+        else:
+            parts[name] = made
+    if not parts:
+        return next(iter(whys), "its records keep no predictions")
+    names = in_order(by, sorted({part.name for made in parts.values() for part in made if part.name}))
+    sizes = {part.name: part.images for made in parts.values() for part in made}
+    cell = group[0].cell
+
+    def column(*heads: str) -> Column:
+        return Column(cell.task, cell.fraction, metric, cell.protocol, heads, cell.shots)
+
+    heads = [
+        column("all", f"n {sizes['']}"),
+        *(column(f"{by} {name}", f"n {sizes[name]}") for name in names),
+        column("worst", "group"),
+        column("gap", "best - worst"),
+    ]
+    ranks = {name: place for place, name in enumerate(order)}
+    shown = sorted(parts, key=lambda name: (ranks.get(name, len(ranks)), name))
+    generated = group[0].record.data.kind == "phantom"
+    known = origins(one for name in shown for one in rows[name])
+    marks = tags(known, generated=generated)
+    rows_made: list[Row] = []
+    remarks: dict[str, list[str]] = {}
+    for name in shown:
+        values, said = _values(parts[name], names, heads)
+        rows_made.append(Row(name, values, origin=known[name], tag=marks[name]))
+        for line in said:
+            remarks.setdefault(line, []).append(name)
+    used = sum(sizes[name] for name in names)
+    numbers = sorted({one.cell.seed for one in group})
+    facts = [
+        f"test set: {sizes['']} images, of which {sizes[''] - used} do not tell the {by}",
+        f"{len(numbers)} seed{'s' if len(numbers) > 1 else ''} ({', '.join(map(str, numbers))})"
+        + (" · values in %" if heads[0].spec.share else "")
+        + (" · ± is the standard deviation over seeds" if len(numbers) > 1 else ""),
+        INTERVAL,
+        f"gap: best less worst group of at least {SMALLEST} images, with the interval of both on the same "
+        "drawn patients; which groups these are was found on these images, so this is no test of a gap",
+        sentence({name: known[name] for name in shown}),
+    ]
+    return Table(
+        title=f"{cell.task} · {metric} by {by} · {_labels(group)} · protocol {cell.protocol}",
+        columns=tuple(heads),
+        rows=tuple(rows_made),
+        generated=generated,
+        warnings=tuple(EXPLAINED[tag] for tag in sorted({*marks.values()} - {""})),
+        facts=tuple(facts),
+        notes=tuple(f"n/a: {', '.join(names)}: {line}" for line, names in remarks.items()),
+        signatures=(group[0].record.signature,),
+    )
+
+
+def _labels(group: Sequence[Found]) -> str:
+    cell = group[0].cell
+    if untrained(group[0].record.kind):
+        return "without training"
+    return f"{cell.amount} per class" if cell.shots else f"{cell.amount} of the training labels"
+
+
+def _parts(
+    seeds: Sequence[Found], by: str, metric: str, elsewhere: Texts_of | None, count: int
+) -> list[Part] | str:
+    """Measure all images and each group, or say why that is not possible."""
+    masks: dict[str, Values] | None = None
+    points: dict[str, list[float]] = defaultdict(list)
+    draws: dict[str, list[Values]] = defaultdict(list)
+    for one in seeds:
+        assert one.path is not None
+        arrays = read_predictions(one.path, one.record)
+        if elsewhere is not None and not any(name.startswith(PREFIX) for name in arrays):
+            arrays = {**arrays, **elsewhere(one)}
+        texts = groups_of(arrays, by)
+        if texts is None or len(texts) != len(arrays["id"]):
+            return f"neither its predictions nor data at hand tell the {by} of its test images"
+        mine = {"": np.ones(len(texts))} | {
+            name: (texts == name).astype(np.float64) for name in sorted(set(texts.tolist()) - {UNKNOWN})
+        }
+        if masks is not None and (
+            mine.keys() != masks.keys() or any((mine[n] != masks[n]).any() for n in mine)
+        ):
+            return "its seeds were tested on different images"
+        masks = mine
+        try:
+            measured = _measured(one, arrays, metric, masks, count)
+        except (InputError, KeyError) as error:
+            return f"{metric} does not follow from its predictions ({error})"
+        for name, (point, drawn) in measured.items():
+            points[name].append(point)
+            draws[name].append(drawn)
+    assert masks is not None
+    return [
+        Part(name, int(mask.sum()), tuple(points[name]), np.mean(draws[name], axis=0))
+        for name, mask in masks.items()
+    ]
+
+
+def _measured(
+    found: Found, arrays: Predictions, metric: str, masks: Mapping[str, Values], count: int
+) -> dict[str, tuple[float, Values]]:
+    """Return value and draws of each part; draws are kept between commands."""
+    kept = found.record.predictions
+    assert kept is not None
+    statistic = metric_spec(metric).statistic(arrays)
+    patients = arrays["patient"]
+    drawn = count if len(patients) < LARGE else count // 4
+    measured = {}
+    cache = DrawCache()
+    for name, mask in masks.items():
+        point = float(statistic(mask[None])[0])
+        # Which images these are is part of the name: groups may come from the data, and not from the record.
+        key = f"{metric}@{digest_json(np.flatnonzero(mask).tolist())[:16]}"
+        part = partial(_of_part, statistic, mask)
+        make = partial(_drawn, part, patients, drawn)
+        draws = cache.get(kept.sha256, count, {key: point}, lambda _, make=make: make())[key]  # type: ignore[misc]
+        assert draws is not None
+        measured[name] = (point, draws)
+    return measured
+
+
+def _of_part(statistic: Statistic, mask: Values, weights: Values) -> Values:
+    return statistic(weights * mask)
+
+
+def _drawn(part: Statistic, patients: Texts, count: int) -> Values:
+    return general_replicates(part, patients, count).astype(np.float32).astype(np.float64)
+
+
+def _values(
+    parts: Sequence[Part], names: Sequence[str], columns: Sequence[Column]
+) -> tuple[tuple[Value, ...], list[str]]:
+    """Make the values of an encoder's row: all images, each group, the worst of them, the gap."""
+    spec = columns[0].spec
+    scale = 100.0 if spec.share else 1.0
+    by_name = {part.name: part for part in parts}
+    values = [_value(columns[place], by_name.get(name), scale) for place, name in enumerate(("", *names))]
+    notes = [
+        f"{columns[1 + place].heads[0]}: {columns[0].metric} is not defined on its images"
+        for place, name in enumerate(names)
+        if values[1 + place].missing == "undefined"
+    ]
+    known = [
+        part
+        for part in parts
+        if part.name and part.images >= SMALLEST and not any(math.isnan(point) for point in part.point)
+    ]
+    if len(known) < 2:
+        why = f"fewer than two groups of {SMALLEST} images have a value"
+        lacking = [Value(column, missing="undefined", reason=why) for column in columns[-2:]]
+        return (*values, *lacking), [*notes, f"gap: {why}"]
+    sign = 1.0 if spec.higher_is_better else -1.0
+    ordered = sorted(known, key=lambda part: sign * float(np.mean(part.point)))
+    worst, best = ordered[0], ordered[-1]
+    difference = Part(
+        "",
+        0,
+        tuple(sign * (b - w) for b, w in zip(best.point, worst.point, strict=True)),
+        sign * (best.draws - worst.draws),
+    )
+    return (
+        *values,
+        replace(_value(columns[-2], worst, scale), of=worst.name),
+        replace(_value(columns[-1], difference, scale), of=f"{best.name} - {worst.name}"),
+    ), notes
+
+
+def _value(column: Column, part: Part | None, scale: float) -> Value:
+    if part is None or any(math.isnan(point) for point in part.point):
+        return Value(column, missing="undefined", reason="not defined on the images of this group")
+    mean, spread = mean_sd([scale * point for point in part.point])
+    low, high = interval(part.draws)
+    several = len(part.point) > 1
+    seeds = tuple(range(len(part.point)))
+    return Value(column, mean, spread, "seeds" if several else "", scale * low, scale * high, seeds)

@@ -1,0 +1,137 @@
+"""Main numbers of encoders in one column, with draws of patients and of seeds that are the same for all.
+
+Two encoders can then be compared draw by draw. Patients are drawn as everywhere
+(:mod:`g2d_bench.metrics.resample`). Of S seeds, S - 1 are drawn with replacement: the spread of a mean over
+few seeds is then not underestimated (Rao and Wu, J. Am. Stat. Assoc. 1988, for small strata).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from g2d_bench.metrics.resample import Values
+from g2d_bench.records.evidence import Evidence
+from g2d_bench.records.selection import Found
+from g2d_bench.report.fill import Filled, fill
+from g2d_bench.report.model import Column, Value
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One column: the main metric of a task at a fraction under a protocol, on one kind of data.
+
+    Attributes:
+        column: what it holds.
+        kind: of the task.
+        data: ``phantom`` or ``real``.
+        dataset: of the task.
+        values: encoder to its number, in percent where the metric is a share, or to why it has none.
+        draws: encoder to its draws [R] on the same scale; not there for one without predictions, and for
+            none where the encoders were not tested on the same images.
+        records: encoder to its records, by seed.
+        filled: the column as tables show it.
+    """
+
+    column: Column
+    kind: str
+    data: str
+    dataset: str
+    values: Mapping[str, Value]
+    draws: Mapping[str, Values]
+    records: Mapping[str, Mapping[int, Found]] = field(default_factory=dict)
+    filled: Filled = field(default_factory=Filled)
+
+    @property
+    def sign(self) -> float:
+        """1 where higher is better, -1 where lower is."""
+        return 1.0 if self.column.spec.higher_is_better else -1.0
+
+    @property
+    def ranked(self) -> bool:
+        """Whether encoders may be put in an order by the metric; see :func:`g2d_bench.report.fill.fill`."""
+        return "legacy" not in self.column.metric
+
+
+def seed_picks(seeds: int, count: int, name: str) -> NDArray[np.intp]:
+    """Draw seeds with replacement, one fewer than there are; the same for all encoders of a column.
+
+    Args:
+        seeds: how many there are, two or more.
+        count: how many draws.
+        name: of the column: different columns have different draws.
+
+    Returns:
+        Places among the seeds, [count, seeds - 1].
+
+    Example:
+        >>> seed_picks(3, 2, "siim-seg").shape
+        (2, 2)
+    """
+    rng = np.random.default_rng([zlib.crc32(name.encode()), seeds])
+    return rng.integers(0, seeds, (count, seeds - 1))
+
+
+def joined(parts: Sequence[Values], name: str) -> Values:
+    """Join draws of patients by seed into draws of patients and seeds.
+
+    Args:
+        parts: per seed, in the order of seeds, draws [R] on the same patients.
+        name: of the column.
+
+    Returns:
+        The mean over the drawn seeds per draw, [R]; the draws themselves where there is one seed.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    table = np.stack(parts)
+    picks = seed_picks(len(parts), table.shape[1], name)
+    return np.asarray(table[picks, np.arange(table.shape[1])[:, None]].mean(axis=1), np.float64)
+
+
+def sample(
+    column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mixed: bool = False
+) -> Sampled:
+    """Fill a column and draw its numbers.
+
+    Args:
+        column: which.
+        found: the records of its task, fraction, protocol and kind of data.
+        evidence: where draws come from.
+        allow_mixed: see :func:`g2d_bench.report.fill.fill`; nothing is drawn where signatures are mixed.
+
+    Raises:
+        InputError: see :func:`g2d_bench.report.fill.fill`.
+    """
+    filled = fill(column, found, evidence, allow_mixed=allow_mixed)
+    rows: dict[str, dict[int, Found]] = defaultdict(dict)
+    for one in sorted(found, key=lambda one: one.record.cell.seed):
+        rows[one.record.cell.encoder][one.record.cell.seed] = one
+    draws: dict[str, Values] = {}
+    samples: set[str] = set()
+    name = f"{column.task} {column.fraction!r} {column.protocol}" + (f" {column.shots}" * bool(column.shots))
+    scale = 100.0 if column.spec.share else 1.0
+    for encoder, value in filled.values.items():
+        if value.missing or len(filled.signatures) > 1:
+            continue
+        parts = [evidence.mean([rows[encoder][seed]], column.metric) for seed in value.seeds]
+        known = [part for part in parts if part is not None]
+        if known and len(known) == len(parts):
+            samples |= {part.sample for part in known}
+            draws[encoder] = scale * joined([part.draws for part in known], name)
+    first = found[0].record
+    return Sampled(
+        column,
+        first.kind,
+        first.data.kind,
+        first.data.dataset,
+        filled.values,
+        draws if len(samples) == 1 else {},
+        rows,
+        filled,
+    )

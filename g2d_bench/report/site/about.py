@@ -1,0 +1,259 @@
+"""What the pages of encoders and tasks say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from g2d_bench.cards.kind import KINDS, untrained
+from g2d_bench.cards.task import TaskCard
+from g2d_bench.errors import InputError
+from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.readers.registry import dataset_class, dataset_names
+from g2d_bench.records.selection import Found
+from g2d_bench.report.quoted_rows import Beside
+from g2d_bench.report.reasons import listed
+from g2d_bench.report.sampled import Sampled
+from g2d_bench.report.site.board import Board
+from g2d_bench.report.site.charts import Look, curve
+from g2d_bench.report.site.content import address, anchor_of, copy_of, page_of
+from g2d_bench.report.site.cost import Cost
+
+Context = dict[str, Any]
+
+
+def word_of(data: str) -> str:
+    """Call a kind of data as readers do."""
+    return "real" if data == "real" else "generated"
+
+
+def share_of(one: Sampled) -> str:
+    """Say with how many labels a column was trained."""
+    return "no labels" if untrained(one.kind) else one.column.amount
+
+
+def about_encoder(board: Board, name: str, cost: Cost) -> Context:
+    """Gather what the page of an encoder says.
+
+    Args:
+        board: everything.
+        name: the encoder.
+        cost: what it costs.
+    """
+    mine = [one for one in board.found if one.record.cell.encoder == name]
+    numbers = [_number(board, one, name) for one in board.columns if name in one.values]
+    ranks = [(g, next((p for p in g.places if p.encoder == name), None)) for g in board.groups]
+    ranks = [(g, p) for g, p in ranks if p is not None or name in g.missing]
+    return {
+        "name": name,
+        "card": board.card(name),
+        "facts": _facts_of_encoder(board, name, mine, cost),
+        "strengths": _strengths(ranks, numbers),
+        "ranks": ranks,
+        "duels": _duels(board, name),
+        "numbers": numbers,
+        "kinds": {one.record.data.kind for one in mine},
+    }
+
+
+def _number(board: Board, one: Sampled, name: str) -> Context:
+    column = one.column
+    best = [who for who, value in one.values.items() if value.best]
+    return {
+        "task": column.task,
+        "share": share_of(one),
+        "metric": column.metric,
+        "value": one.values[name],
+        "best": listed(best) or "not tested",
+        "data": one.data,
+        "protocol": column.protocol,
+        "anchor": anchor_of(column.task, column.fraction, column.protocol, word_of(one.data), column.shots),
+        "records": [
+            (seed, address(page_of(copy_of(found, board.roots))))
+            for seed, found in one.records.get(name, {}).items()
+        ],
+    }
+
+
+def _facts_of_encoder(board: Board, name: str, mine: list[Found], cost: Cost) -> list[tuple[str, str]]:
+    card = board.card(name)
+    origin = board.origins.get(name)
+    weights = sorted({one.record.encoder.weights for one in mine})
+    if card is None:
+        said = [("card", "none here; what follows is from the records")]
+    else:
+        image = card.image
+        text = card.text
+        said = [
+            ("paper", card.paper or "none: a control"),
+            ("weights' licence", card.licence or "not stated"),
+            ("pre-trained by", card.objective),
+            ("image encoder", f"{image.model}, {image.size} x {image.size} pixels"),
+            ("text encoder", f"{text.model} ({text.source})" if text else card.no_text or "none"),
+            ("remarks", card.notes or "none"),
+        ]
+    more = [
+        ("scale and pre-training", origin.words if origin is not None else "not known"),
+        ("parameters", f"{cost.parameters:.3g} million" if cost.parameters else "not known"),
+        ("work per film", f"{cost.gflops:.3g} GFLOPs" if cost.gflops else "not known"),
+        ("a cell took", f"{cost.seconds:.3g} s (median)" if cost.seconds else "not known"),
+        (
+            "weights",
+            ", ".join(w if len(w) < 20 else w[:16] for w in weights[:4]) + (" …" if len(weights) > 4 else ""),
+        ),
+        ("records", f"{len(mine)}, of {len({one.record.cell.task for one in mine})} tasks"),
+    ]
+    if name in board.self_reported:
+        more.append(("self-reported", "numbers were sent in and not measured by the makers of this page"))
+    return said + more
+
+
+def _strengths(ranks: list[Any], numbers: list[Context]) -> str:
+    first = [g.where for g, p in ranks if p is not None and p.cluster == 0 and g.tested]
+    alone = [
+        g.where
+        for g, p in ranks
+        if p is not None and p.cluster == 0 and sum(o.cluster == 0 for o in g.places) == 1 and g.tested
+    ]
+    best = [n for n in numbers if n["value"].best]
+    parts = [f"Among the best of its column in {len(best)} of {len(numbers)} numbers."]
+    if alone:
+        parts.append(f"Best with certainty: {listed(alone)}.")
+    if others := [text for text in first if text not in alone]:
+        parts.append(f"Among the best, with others: {listed(others)}.")
+    if not first:
+        parts.append("In no group of tasks is it among the best with certainty.")
+    return " ".join(parts)
+
+
+def _duels(board: Board, name: str) -> list[tuple[str, int, int, int]]:
+    counts: dict[str, list[int]] = {}
+    for pairs in board.pairs.values():
+        for (a, b), found in pairs.items():
+            if name not in (a, b):
+                continue
+            other, turn = (b, 1) if a == name else (a, -1)
+            row = counts.setdefault(other, [0, 0, 0])
+            for one in found:
+                row[2 if not one.certain else 0 if turn * one.mean > 0 else 1] += 1
+    return [(other, *counts[other]) for other in board.order if other in counts]  # type: ignore[misc]
+
+
+def about_task(board: Board, name: str, looked: Mapping[str, Look]) -> Context:
+    """Gather what the page of a task says.
+
+    Args:
+        board: everything.
+        name: the task.
+        looked: how encoders look in charts.
+    """
+    mine = [one for one in board.found if one.record.cell.task == name]
+    card = board.task(name)
+    worlds = []
+    places: dict[tuple[str, str], list[Sampled]] = {}
+    for one in board.columns:
+        if one.column.task == name:
+            places.setdefault((one.column.protocol, one.data), []).append(one)
+    for (protocol, data), columns in places.items():
+        worlds.append(_world(board, protocol, data, columns, looked))
+    quoted = [one for one in board.quoted if one.task == name]
+    beside = Beside.of(mine)
+    another = beside.another if beside is not None else ""
+    return {
+        "name": name,
+        "card": card,
+        "facts": _facts_of_task(name, card, mine),
+        "worlds": worlds,
+        "quoted": quoted,
+        "comparable_here": not another,
+        "why_none": f"None of them may be compared with the numbers of this page: {another}."
+        if another
+        else "",
+        "kinds": {one.record.data.kind for one in mine},
+    }
+
+
+def _world(
+    board: Board, protocol: str, data: str, columns: list[Sampled], looked: Mapping[str, Look]
+) -> Context:
+    names = [name for name in board.order if any(name in one.values for one in columns)]
+    trivial = list(dict.fromkeys(name for one in columns for name in one.filled.references))
+    first = columns[0]
+    record = next(iter(next(iter(first.records.values())).values())).record
+    images, positive = record.data.images, record.data.positive
+    train = ", ".join(
+        f"{max(one.record.data.images['train'] for one in c.filled.records)} at {share_of(c)}"
+        for c in columns
+    )
+    split = (
+        f"{images['test']} test images ({positive['test']} positive), {images['val']} to choose on "
+        f"({positive['val']} positive), to train on: {train}"
+    )
+    spec = first.column.spec
+    drawn = len(columns) > 1 and any(not value.missing for one in columns for value in one.values.values())
+    return {
+        "protocol": protocol,
+        "data": data,
+        "split": split,
+        "shares": [
+            (
+                share_of(one),
+                anchor_of(one.column.task, one.column.fraction, protocol, word_of(data), one.column.shots),
+            )
+            for one in columns
+        ],
+        "rows": [(name, [one.values.get(name) for one in columns]) for name in names],
+        "trivial": [(name, [one.filled.references.get(name) for one in columns]) for name in trivial],
+        "chart": curve(columns, looked) if drawn else None,
+        "metric": first.column.metric,
+        "convention": spec.description or "a convention of somebody's own",
+        "signature": "; ".join(first.filled.signatures),
+    }
+
+
+def _facts_of_task(name: str, card: TaskCard | None, mine: list[Found]) -> list[tuple[str, str]]:
+    if card is None:
+        return [("card", "none here; what follows is from the records")]
+    facts = [
+        ("kind", KINDS[card.kind].heading),
+        ("data set", _dataset(card.dataset)),
+        ("labels", ", ".join(card.labels)),
+        ("main metric", f"{card.main}: {convention(card.main)}"),
+        ("version", card.version),
+    ]
+    if card.counts:
+        facts.append(("the public release", ", ".join(f"{n} {what}" for what, n in card.counts.items())))
+    if card.papers:
+        facts.append(("papers", "; ".join(card.papers)))
+    facts += [("note", note) for note in card.notes]
+    legacy = card.split.get("legacy")
+    facts += [("published split", defect) for defect in (legacy.defects if legacy else ())]
+    facts.append(("to measure on it", f"g2d-bench run --task {name} --encoder NAME"))
+    return facts
+
+
+def _dataset(name: str) -> str:
+    if name not in dataset_names():
+        return name
+    reader = dataset_class(name)
+    return f"{reader.title} ({name}); licence of the real one: {reader.licence}"
+
+
+def convention(metric: str) -> str:
+    """Describe a metric in a sentence; "" for one of somebody's own."""
+    try:
+        return metric_spec(metric).description
+    except InputError:
+        return ""
+
+
+def number(metric: str, value: float | None) -> str:
+    """Write a record's number as tables do."""
+    if value is None or math.isnan(value):
+        return "n/a"
+    try:
+        share = metric_spec(metric).share
+    except InputError:
+        share = True
+    return f"{100 * value:.1f}" if share else f"{value:.3f}"

@@ -1,0 +1,254 @@
+"""Charts of the pages as vector graphics: label-efficiency curves, rank intervals, cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from g2d_bench.records.cell import percent
+from g2d_bench.report.model import Value
+from g2d_bench.report.sampled import Sampled
+
+WIDTH, HEIGHT = 340, 220
+LEFT, RIGHT, TOP, BOTTOM = 44, 12, 10, 30
+MARKS = ("circle", "square", "triangle", "diamond", "cross")
+COLOURS = 7
+"""Colours of the style sheet, ``--c0`` and on; encoders beyond get another mark and dashes."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an encoder looks in every chart.
+
+    Attributes:
+        colour: number of its colour.
+        mark: form of its points.
+        dash: dashes of its line, "" for none.
+    """
+
+    colour: int
+    mark: str
+    dash: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """One number in a chart.
+
+    Attributes:
+        x: pixels from the left.
+        y: pixels from the top.
+        low: where its interval ends below, or NaN.
+        high: where it ends above.
+        told: what it is.
+        path: outline of its mark.
+    """
+
+    x: float
+    y: float
+    low: float
+    high: float
+    told: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """An encoder in a chart."""
+
+    encoder: str
+    look: Look
+    points: tuple[Point, ...]
+
+    @property
+    def path(self) -> str:
+        """The line through its points."""
+        return "M" + "L".join(f"{point.x} {point.y}" for point in self.points)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Axes and lines.
+
+    Attributes:
+        name: what is shown.
+        task: task name.
+        data: ``phantom`` or ``real``.
+        protocol: protocol name.
+        xs: place and text of the ticks below.
+        ys: place and text of the ticks on the left.
+        lines: encoders.
+        across: what the horizontal axis is.
+        up: what the vertical axis is.
+    """
+
+    name: str
+    task: str
+    kind: str
+    data: str
+    protocol: str
+    xs: tuple[tuple[float, str], ...]
+    ys: tuple[tuple[float, str], ...]
+    lines: tuple[Line, ...]
+    across: str
+    up: str
+
+
+def looks(order: Sequence[str]) -> dict[str, Look]:
+    """Give every encoder its look, the same in all charts.
+
+    Args:
+        order: encoder names.
+    """
+    return {
+        name: Look(n % COLOURS, MARKS[n % len(MARKS)], ("", "6 3", "2 3")[(n // COLOURS) % 3])
+        for n, name in enumerate(order)
+    }
+
+
+def curve(columns: Sequence[Sampled], looked: Mapping[str, Look]) -> Chart:
+    """Draw one task's main metric against the share of the labels.
+
+    Args:
+        columns: of one task, protocol and kind of data, one per fraction.
+        looked: of :func:`looks`.
+    """
+    # Shots are no share of the labels: they have no place on this axis.
+    columns = sorted((one for one in columns if not one.column.shots), key=lambda one: one.column.fraction)
+    first = columns[0].column
+    xs = {one.column.fraction: x for one, x in zip(columns, _spread(columns), strict=True)}
+    shown: dict[str, list[tuple[float, Value]]] = {}
+    for one in columns:
+        for name, value in one.values.items():
+            if not value.missing:
+                shown.setdefault(name, []).append((xs[one.column.fraction], value))
+    values = [value for part in shown.values() for _, value in part]
+    low, high, ticks = scale([b for v in values for b in (v.mean, v.low, v.high) if not math.isnan(b)])
+
+    def place(number: float) -> float:
+        return round(HEIGHT - BOTTOM - (number - low) / (high - low) * (HEIGHT - BOTTOM - TOP), 1)
+
+    lines = []
+    for n, (name, part) in enumerate(sorted(shown.items(), key=lambda item: list(looked).index(item[0]))):
+        shift = 3.0 * (n - (len(shown) - 1) / 2)
+        look = looked[name]
+        points = []
+        for x, value in part:
+            at, y = round(x + shift, 1), place(value.mean)
+            ends = [math.nan if math.isnan(b) else place(b) for b in (value.low, value.high)]
+            told = f"{name}, {percent(value.column.fraction)}: {value.centre} {value.limits}".rstrip()
+            points.append(Point(at, y, ends[0], ends[1], told, outline(look.mark, at, y)))
+        lines.append(Line(name, look, tuple(points)))
+    spec = first.spec
+    return Chart(
+        f"{first.task}: {first.metric} against the share of the labels",
+        first.task,
+        columns[0].kind,
+        columns[0].data,
+        first.protocol,
+        tuple((xs[one.column.fraction], percent(one.column.fraction)) for one in columns),
+        tuple((place(tick), f"{tick:g}") for tick in ticks),
+        tuple(lines),
+        "share of the training labels",
+        f"{first.metric}{' in %' if spec.share else ''}"
+        f"{'' if spec.higher_is_better else ' (lower is better)'}",
+    )
+
+
+def scatter(
+    name: str, up: str, across: str, points: Sequence[tuple[str, float, float]], looked: Mapping[str, Look]
+) -> Chart | None:
+    """Draw encoders by cost (logarithmic) and by what they reach.
+
+    Args:
+        name: of the chart.
+        up: what the vertical axis is.
+        across: what the horizontal axis is.
+        points: encoder, cost, number.
+        looked: of :func:`looks`.
+
+    Returns:
+        None where there are fewer than two points.
+    """
+    known = [(who, x, y) for who, x, y in points if x > 0 and not math.isnan(y)]
+    if len(known) < 2:
+        return None
+    low, high, ticks = scale([y for *_, y in known])
+    logs = [math.log10(x) for _, x, _ in known]
+    first, last = min(logs), max(logs)
+    pad = 0.15 * (last - first) or 0.3
+    first, last = first - pad, last + pad
+
+    def across_at(log: float) -> float:
+        return round(LEFT + (log - first) / (last - first) * (WIDTH - LEFT - RIGHT), 1)
+
+    def up_at(number: float) -> float:
+        return round(HEIGHT - BOTTOM - (number - low) / (high - low) * (HEIGHT - BOTTOM - TOP), 1)
+
+    lines = []
+    for who, x, y in known:
+        at, over, look = across_at(math.log10(x)), up_at(y), looked[who]
+        told = f"{who}: {x:.3g} ({across}), {y:.1f}"
+        point = Point(at, over, math.nan, math.nan, told, outline(look.mark, at, over))
+        lines.append(Line(who, look, (point,)))
+    there = [m * 10.0**e for e in range(math.floor(first), math.ceil(last) + 1) for m in (1, 2, 5)]
+    steps = [tick for tick in there if first <= math.log10(tick) <= last]
+    if len(steps) > 5:
+        steps = steps[:: math.ceil(len(steps) / 5)]
+    return Chart(
+        name,
+        "",
+        "",
+        "",
+        "",
+        tuple((across_at(math.log10(tick)), f"{tick:g}") for tick in steps),
+        tuple((up_at(tick), f"{tick:g}") for tick in ticks),
+        tuple(lines),
+        across,
+        up,
+    )
+
+
+def scale(numbers: Sequence[float]) -> tuple[float, float, list[float]]:
+    """Choose the ends of an axis and about five round ticks.
+
+    Example:
+        >>> scale([12.0, 77.0])
+        (0.0, 80.0, [0.0, 20.0, 40.0, 60.0, 80.0])
+    """
+    low, high = (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
+    rough = (high - low or abs(high) or 1.0) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    last = max(last, first + 1)
+    return first * step, last * step, [round(n * step, 10) for n in range(first, last + 1)]
+
+
+def outline(mark: str, x: float, y: float, size: float = 4.0) -> str:
+    """Return the outline of a mark around a point."""
+    s = size
+    if mark == "square":
+        return f"M{x - s:.1f} {y - s:.1f}h{2 * s}v{2 * s}h{-2 * s}z"
+    if mark == "triangle":
+        return f"M{x:.1f} {y - s - 1:.1f}l{s + 1} {2 * s}h{-2 * s - 2}z"
+    if mark == "diamond":
+        return f"M{x:.1f} {y - s - 1:.1f}l{s + 1} {s + 1}l{-s - 1} {s + 1}l{-s - 1} {-s - 1}z"
+    if mark == "cross":
+        t = s / 2.5
+        return (
+            f"M{x - t:.1f} {y - s:.1f}h{2 * t}v{s - t}h{s - t}v{2 * t}h{t - s}v{s - t}h{-2 * t}v{t - s}"
+            f"h{t - s}v{-2 * t}h{s - t}z"
+        )
+    return f"M{x - s:.1f} {y:.1f}a{s} {s} 0 1 0 {2 * s} 0a{s} {s} 0 1 0 {-2 * s} 0z"
+
+
+def _spread(columns: Sequence[Sampled]) -> list[float]:
+    """Place fractions on a logarithmic axis, with room beside the outermost."""
+    logs = [math.log10(one.column.fraction) for one in columns]
+    first, last = min(logs), max(logs)
+    wide = WIDTH - LEFT - RIGHT - 60
+    if first == last:
+        return [LEFT + 30 + wide / 2 for _ in logs]
+    return [round(LEFT + 30 + (log - first) / (last - first) * wide, 1) for log in logs]

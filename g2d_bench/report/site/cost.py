@@ -1,0 +1,86 @@
+"""What an encoder costs: weights, multiplications, seconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from g2d_bench.cards.cost import gigamacs, parameters
+from g2d_bench.report.site.board import Board
+from g2d_bench.report.site.charts import Chart, Look, scatter
+
+WORK = "train and predict"
+"""Phase of a record in which the head is trained and the test set predicted."""
+SPEED = "images_per_second"
+"""Note of a record that measured how many images the encoder takes in a second."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An encoder's cost; None where it is not known.
+
+    Attributes:
+        encoder: its name.
+        parameters: weights of the image encoder, in millions.
+        gflops: billions of operations for one film: two per multiplication.
+        side: of the input, in pixels.
+        speed: images per second, where records measured it: the median.
+        seconds: that a cell took, the median over its cells.
+    """
+
+    encoder: str
+    parameters: float | None
+    gflops: float | None
+    side: float | None
+    speed: float | None
+    seconds: float | None
+
+
+def costs(board: Board) -> list[Cost]:
+    """Return the cost of every encoder, in the order of rows."""
+    rows = []
+    for name in board.order:
+        mine = [one.record for one in board.found if one.record.cell.encoder == name]
+        took = [r.seconds[WORK] for r in mine if r.seconds.get(WORK) and set(r.metrics.values()) != {None}]
+        speeds = [float(n) for r in mine if isinstance(n := r.notes.get(SPEED), int | float) and n > 0]
+        card = board.card(name)
+        rows.append(
+            Cost(
+                name,
+                parameters(card) if card else None,
+                2 * gigamacs(card) if card else None,
+                float(card.image.size) if card else None,
+                median(speeds) if speeds else None,
+                median(took) if took else None,
+            )
+        )
+    return rows
+
+
+def cost_charts(board: Board, rows: list[Cost], looked: Mapping[str, Look]) -> list[Chart]:
+    """Draw what encoders reach against what they cost, for each group of tasks at the largest fraction."""
+    charts = []
+    largest = max((group.fraction for group in board.groups), default=1.0)
+    for group in board.groups:
+        if group.fraction != largest or not group.metric or len(group.kinds) > 1:
+            continue
+        for attribute, what in (
+            ("parameters", "million parameters"),
+            ("gflops", "GFLOPs per film"),
+            ("speed", "images per second"),
+            ("seconds", "median seconds of a cell"),
+        ):
+            by_name = {row.encoder: getattr(row, attribute) for row in rows}
+            points = [(p.encoder, by_name.get(p.encoder) or math.nan, p.mean) for p in group.places]
+            # Encoders of one size have nothing to show along this axis.
+            if len({round(x, 6) for _, x, _ in points if not math.isnan(x)}) < 2:
+                continue
+            share = group.columns[0].column.spec.share
+            up = f"mean of {group.metric}{' in %' if share else ''}"
+            data = "real" if group.data == "real" else "generated"
+            name = f"{group.heading}, {group.share}, {data} data, protocol {group.protocol}"
+            chart = scatter(name, up, what, points, looked)
+            charts += [chart] if chart is not None else []
+    return charts

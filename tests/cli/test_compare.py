@@ -1,0 +1,144 @@
+"""Has a number moved? The command as a user meets it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from g2d_bench.cli.compare import COMPARE_FORMATS
+from g2d_bench.records.compare import STYLES
+
+Edit = Callable[[Path, Callable[[dict[str, Any]], None]], None]
+Refused = Callable[..., None]
+
+
+def test_literals_agree_with_the_code() -> None:
+    assert COMPARE_FORMATS == STYLES
+
+
+def test_compare_with_broken_folders(
+    folder: Any, other: Any, cli: Callable[..., Any], edit: Edit, tmp_path: Path, refused: Refused
+) -> None:
+    """On either side: empty, another schema, a cell twice, another signature."""
+    path = other.add("g2d").path
+    folder.root.mkdir()
+    refused(cli("compare", "--to", other.root), "runs: no records here")
+    refused(cli("compare", "--to", folder.root), "runs: no records here")
+    mine = folder.add("g2d")
+    for number in ("abc", "-1", "nan", "1e3", "%"):
+        refused(cli("compare", "--to", other.root, "--tolerance", number), "--tolerance", "no tolerance")
+    refused(
+        cli("compare", "--to", other.root, "--encoder", "g2d,mgca"), "--encoder: no record of encoder mgca"
+    )
+    edit(mine.path, lambda raw: raw.update(schema_version=2))
+    refused(cli("compare", "--to", other.root), "schema_version: is 2")
+    mine.path.unlink()
+    folder.add("g2d", version="1.1")
+    result = cli("compare", "--to", other.root)
+    assert result.exit_code == 1
+    assert "not comparable, signatures differ: siim-seg@1.0#aaaa -> siim-seg@1.1#aaaa" in result.stdout
+    copy = path.with_name("copy.json")
+    copy.write_bytes(path.read_bytes())
+    refused(cli("compare", "--to", other.root), "two records for one cell", "copy.json")
+
+
+def test_compare_exit_codes(folder: Any, other: Any, cli: Callable[..., Any]) -> None:
+    for one in (folder, other):
+        one.grid({"random": 0.4, "g2d": 0.6})
+    result = cli("compare", "--to", other.root)
+    assert (result.exit_code, result.stdout) == (0, "24 numbers compared, none moved\n")
+    folder.add("mgca", 0.52)
+    other.add("mgca", 0.50)
+    other.add("mgca", 0.50, seed=1)
+    result = cli("compare", "--to", other.root, "--tolerance", "0.5", "--encoder", "mgca", "--seed", "0")
+    assert result.exit_code == 1
+    assert "mgca · 1 % · seed 0 · clean: dice_positive" in result.stdout
+    result = cli("compare", "--to", other.root, "--tolerance", "9")
+    assert result.exit_code == 1
+    assert "1 cell not measured" in result.stdout
+    result = cli("compare", "--to", other.root, "--tolerance", "9", "--allow-missing")
+    assert result.exit_code == 0
+    assert "1 cells of the reference were not measured" in result.stderr
+    assert "::error" in cli("compare", "--to", other.root, "--format", "github", "--tolerance", "0").stdout
+    assert cli("compare", "--to", other.root, "--format", "junit").stdout.startswith("<?xml")
+
+
+def test_compare_refuses(folder: Any, other: Any, cli: Callable[..., Any], refused: Refused) -> None:
+    folder.add("g2d")
+    other.add("random")
+    refused(cli("compare", "--to", other.root), "none of the 1 cells", "--run")
+    refused(cli("compare", "--to", other.root, "--tolerance", "two"), "--tolerance: 'two' is no tolerance")
+    refused(cli("compare", "--to", other.root, "--task", "x"), "--task")
+    refused(cli("compare", "--to", "nowhere"), "no such folder")
+    refused(cli("compare", "--to", "reported"), "GENERATED DATA")
+    refused(cli("compare", "--to", "reported", "--run"), "--run")
+
+
+def test_older_records_of_a_cell_do_not_stand_in_the_way(
+    folder: Any, other: Any, cli: Callable[..., Any], refused: Refused
+) -> None:
+    """A results folder only grows; after a protocol changed it holds a cell twice, with two signatures."""
+    for one in (folder, other):
+        one.add("g2d", version="1.1")
+    folder.add("g2d", 0.3, version="1.0")
+    assert cli("compare", "--to", other.root).stdout == "4 numbers compared, none moved\n"
+    other.add("random")
+    folder.add("random", version="0.8")
+    folder.add("random", version="0.9")
+    refused(cli("compare", "--to", other.root), "two records for one cell")
+
+
+def test_compare_with_quoted_numbers(folder: Any, cli: Callable[..., Any]) -> None:
+    from g2d_bench.records.quoted import load_reported
+
+    printed = next(c for c in load_reported() if c.comparable == "yes" and c.task == "rsna-det")
+    found = folder.add(printed.encoder, task=printed.task, fraction=float(printed.fraction), data_kind="real")
+    record = found.record.model_copy(
+        update={
+            "metrics": {"ap_legacy": printed.number},
+            "references": {"mean-box": {"ap_legacy": 0.0}},
+            "kind": "detection",
+            "predictions": None,
+        }
+    )
+    folder.store.save(found.path, record, {})
+    folder.add("g2d")
+    result = cli("compare", "--to", "reported")
+    assert result.exit_code == 0
+    assert result.stdout == "1 numbers compared, none moved\n"
+    assert "1 records on generated data were left out" in result.stderr
+    drifted = record.model_copy(update={"metrics": {"ap_legacy": printed.number + 0.02}})
+    folder.store.save(found.path, drifted, {})
+    assert cli("compare", "--to", "reported").exit_code == 1
+
+
+def test_compare_runs_what_is_missing(
+    folder: Any, other: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs is the business of `execute`; here: it is asked for the right cells, on generated data."""
+    from g2d_bench.cells import workers as local
+
+    reference = [folder.add("g2d", seed=seed, quality=0.6) for seed in range(2)]
+    folder.add("random", 0.4)
+    asked: dict[str, Any] = {}
+
+    def execute(cells: Any, bench: Any, jobs: Any) -> local.Report:
+        asked.update(cells=list(cells), root=bench.settings.data_root, jobs=jobs)
+        failure = type("F", (), {"cell": reference[1].cell, "error": "out of memory"})
+        return local.Report(records=[reference[0].record], failures=[failure])  # type: ignore[list-item]
+
+    monkeypatch.setattr(local, "execute", execute)
+    monkeypatch.setenv("G2D_BENCH_DATA", str(folder.root))
+    result = cli("compare", "--to", folder.root, "--encoder", "g2d", "--run", "--jobs", "1")
+    assert asked == {"cells": [found.cell for found in reference], "root": None, "jobs": 1}
+    assert result.exit_code == 1
+    assert "failed: siim-seg g2d: out of memory" in result.stderr
+    assert "4 numbers compared: 1 cell not measured" in result.stdout
+
+
+def test_shipped_reference_folders_are_found(cli: Callable[..., Any], refused: Refused) -> None:
+    """Quoted numbers ship as CSV; the folder is found from anywhere and holds no record."""
+    refused(cli("compare", "--to", "results/reported"), "no records here")

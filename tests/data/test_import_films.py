@@ -1,0 +1,125 @@
+"""Somebody's own films made ready."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.data.import_films import Imported, import_films
+from g2d_bench.errors import InputError
+from g2d_bench.readers.registry import open_dataset
+
+COUNT = 24
+HEADER = "image,patient,Mass,Rare,operator,report,boxes"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(own_cache: Path) -> Path:
+    return own_cache
+
+
+def write(root: Path, header: str = HEADER, count: int = COUNT) -> tuple[Path, Path]:
+    films = root / "films"
+    films.mkdir()
+    rows = [header]
+    for n in range(count):
+        pixels = np.random.default_rng(n).integers(0, 255, (16, 16)).astype(np.uint8)
+        Image.fromarray(pixels).save(films / f"f{n}.png")
+        box = "Mass: 2 3 4 5" if n % 2 else ""
+        rows.append(f"f{n}.png,P{n // 2},{n % 2},{int(n == 0)},Dr. {n},Report of film {n} is here.,{box}")
+    (root / "films.csv").write_text("\n".join(rows) + "\n")
+    return films, root / "films.csv"
+
+
+def bring(root: Path, **more: object) -> Imported:
+    options = {"name": "ours", "columns": {}, **more}
+    return import_films(root / "films", root / "films.csv", root / "out", **options)  # type: ignore[arg-type]
+
+
+def test_cards_of_the_kinds_that_the_columns_allow(tmp_path: Path) -> None:
+    write(tmp_path)
+    made = bring(tmp_path)
+    assert made.tasks == tuple(
+        f"ours-{word}" for word in ("cls", "zeroshot", "ground", "det", "phrase", "retrieval")
+    )
+    catalogue = Catalogue.open((tmp_path / "out" / "tasks",))
+    card = catalogue.tasks["ours-zeroshot"]
+    assert card.labels == ("Mass",)
+    assert card.prompts is not None
+    assert card.prompts.label["Mass"].positive == ("There is mass.", "Findings consistent with mass.")
+    lines = "\n".join(made.lines)
+    for line in (
+        f"{COUNT} films of {COUNT // 2} patients below ",
+        "columns read: image: image, patient: patient, report: report, boxes: boxes",
+        "label Mass: 12 with, 12 without, 12 boxes",
+        f"reports: {COUNT}",
+        "left out: column operator (neither a label nor a known word: Dr. 0, Dr. 1, Dr. 10, …)",
+        "left out: label Rare (1 patients show it, 3 are needed)",
+        "task ours-cls (classification): train ",
+    ):
+        assert line in lines
+    dataset = open_dataset("folder", tmp_path / "out")
+    assert len(dataset.samples()) == COUNT
+
+
+def test_the_split_of_the_table_holds(tmp_path: Path) -> None:
+    _, table = write(tmp_path)
+    rows = table.read_text().splitlines()
+    parts = ["split"] + ["train" if n < 16 else "test" for n in range(COUNT)]
+    table.write_text("\n".join(f"{row},{part}" for row, part in zip(rows, parts, strict=True)) + "\n")
+    made = bring(tmp_path)
+    assert "split: as the table says, train 16, valid 0, test 8" in made.lines
+    card = Catalogue.open((tmp_path / "out" / "tasks",)).tasks["ours-cls"]
+    assert card.split["clean"].official
+    assert any(line.startswith("task ours-cls") and line.endswith("test 8") for line in made.lines)
+
+
+def test_again_is_written_anew_and_nothing_else_is_touched(tmp_path: Path) -> None:
+    write(tmp_path)
+    bring(tmp_path, name="first")
+    assert "second-cls" in bring(tmp_path, name="second").tasks
+    assert not (tmp_path / "out" / "tasks" / "first-cls.toml").exists()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="exists, and no import wrote it"):
+        import_films(tmp_path / "films", tmp_path / "films.csv", other, name="ours", columns={})
+    assert sorted(path.name for path in other.iterdir()) == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "line"),
+    [
+        (("f3.png", "g3.png"), {}, r"films\.csv:5: image: no file 'g3\.png' below"),
+        ((",1,0,Dr. 1,", ",9,0,Dr. 1,"), {}, r"films\.csv:3: Mass: '9' is none of 1, 0, -1"),
+        (("Mass: 2 3 4 5", "Mass: 2 30 4 5"), {}, "f1.png"),
+        (None, {"name": "Ours"}, "--name: 'Ours': want small letters"),
+        (None, {"name": "siim"}, "a task 'siim-zeroshot' is shipped; choose another name"),
+        (None, {"columns": {"patient": "pat"}}, "no column 'pat'; did you mean 'patient'"),
+    ],
+)
+def test_what_is_wrong_leaves_nothing(
+    tmp_path: Path, change: tuple[str, str] | None, more: dict[str, object], line: str
+) -> None:
+    _, table = write(tmp_path)
+    if change:
+        text = table.read_text()
+        assert change[0] in text
+        table.write_text(text.replace(*change, 1))
+    with pytest.raises(InputError, match=line) as caught:
+        bring(tmp_path, **more)
+    assert "\n" not in str(caught.value)
+    assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"films", "films.csv"}
+
+
+def test_nothing_to_measure(tmp_path: Path) -> None:
+    _, table = write(tmp_path)
+    table.write_text("image,patient\n" + "".join(f"f{n}.png,P{n}\n" for n in range(COUNT)))
+    with pytest.raises(InputError, match="the columns allow no task"):
+        bring(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        import_films(tmp_path / "none", table, tmp_path / "out", name="ours", columns={})

@@ -1,0 +1,50 @@
+"""Making a scorer: what a package may hand over."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from g2d_bench.cards.scorer import SCORERS
+from g2d_bench.encoders.scorer import heat_of, make_scorer, scores_of
+from g2d_bench.errors import InputError
+
+CARD: Any = SimpleNamespace(scorer="mine")
+CPU = torch.device("cpu")
+
+
+def declare(monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
+    monkeypatch.setitem(SCORERS._found, "mine", make)
+
+
+def test_it_gets_card_file_and_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    got: list[Any] = []
+
+    def make(*given: Any) -> Any:
+        got.extend(given)
+        return SimpleNamespace(score=lambda images, prompts: torch.ones(len(images), len(prompts)))
+
+    declare(monkeypatch, make)
+    made = make_scorer(CARD, tmp_path, CPU)
+    assert got == [CARD, tmp_path, CPU]
+    assert scores_of(made, "mine", torch.zeros(2, 3, 4, 4), ["a"]).dtype == torch.float64
+
+
+def test_one_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*given: Any) -> Any:
+        raise RuntimeError("no such layer\nand more")
+
+    declare(monkeypatch, breaks)
+    with pytest.raises(InputError, match=r"^scorer mine: cannot be made: no such layer$"):
+        make_scorer(CARD, None, CPU)
+    declare(monkeypatch, lambda *given: object())
+    with pytest.raises(InputError, match=r"has no score\(images, prompts\)"):
+        make_scorer(CARD, None, CPU)
+
+
+def test_a_map_per_image() -> None:
+    one = SimpleNamespace(heat=lambda images, phrases: torch.ones(len(images), 2, 5).half())
+    assert heat_of(one, "mine", torch.zeros(3, 1, 4, 4), ["a"] * 3).dtype == torch.float32

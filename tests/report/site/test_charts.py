@@ -1,0 +1,87 @@
+"""Charts as vector graphics."""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from g2d_bench.report.model import Column, Value
+from g2d_bench.report.sampled import Sampled
+from g2d_bench.report.site.charts import (
+    BOTTOM,
+    COLOURS,
+    HEIGHT,
+    MARKS,
+    TOP,
+    curve,
+    looks,
+    outline,
+    scale,
+    scatter,
+)
+
+
+def column(fraction: float, **numbers: float) -> Sampled:
+    """Make a column with intervals of three points either way; NaN is a missing number."""
+    made = Column("siim-seg", fraction, "dice_positive", "clean", ("siim-seg",))
+    values = {
+        name: Value(made, missing="seed missing")
+        if math.isnan(number)
+        else Value(made, number, low=number - 3, high=number + 3)
+        for name, number in numbers.items()
+    }
+    return Sampled(made, "segmentation", "phantom", "siim", values, {})
+
+
+def test_points_lie_where_the_axes_say() -> None:
+    chart = curve([column(1.0, g2d=60, mgca=50), column(0.01, g2d=20, mgca=math.nan)], looks(["mgca", "g2d"]))
+    assert [text for _, text in chart.xs] == ["1 %", "100 %"]
+    ticks = {float(text): y for y, text in chart.ys}
+    by_name = {line.encoder: line for line in chart.lines}
+    assert [len(by_name[name].points) for name in ("g2d", "mgca")] == [2, 1]
+    assert by_name["g2d"].points[1].y == ticks[60]
+    assert by_name["g2d"].points[0].y == ticks[20]
+    for line in chart.lines:
+        for point in line.points:
+            assert TOP <= point.high < point.y < point.low <= HEIGHT - BOTTOM
+    assert by_name["g2d"].points[1].told == "g2d, 100 %: 60.0 [57.0, 63.0]"
+
+
+def test_an_encoder_looks_the_same_in_every_chart_and_like_no_other() -> None:
+    names = [f"encoder-{n}" for n in range(COLOURS * 3)]
+    looked = looks(names)
+    assert len({(look.colour, look.mark, look.dash) for look in looked.values()}) == len(names)
+    first = curve([column(0.1, **{"encoder-1": 5}), column(1.0, **{"encoder-1": 7})], looked)
+    second = curve([column(0.1, **{"encoder-0": 5, "encoder-1": 5})], looked)
+    assert first.lines[0].look == second.lines[1].look == looked["encoder-1"]
+
+
+@pytest.mark.parametrize(
+    "numbers", [[3.0], [0.0, 0.0], [98.1, 98.4], [-0.3, 0.2], [1e-6, 2e-6], [12.0, 77.0]]
+)
+def test_axes_hold_all_numbers_between_round_ticks(numbers: list[float]) -> None:
+    low, high, ticks = scale(numbers)
+    assert low - 1e-9 <= min(numbers) <= max(numbers) <= high + 1e-9
+    assert low < high
+    assert ticks[0] == pytest.approx(low)
+    assert ticks[-1] == pytest.approx(high)
+    assert 2 <= len(ticks) <= 7
+
+
+def test_cost_needs_two_encoders() -> None:
+    looked = looks(["a", "b", "c"])
+    assert scatter("cost", "up", "across", [("a", 1.0, 50.0)], looked) is None
+    assert scatter("cost", "up", "across", [("a", 1.0, 50.0), ("b", math.nan, 60.0)], looked) is None
+    chart = scatter("cost", "up", "across", [("a", 1.0, 50.0), ("b", 100.0, 60.0), ("c", 10.0, 55.0)], looked)
+    assert chart is not None
+    xs = {line.encoder: line.points[0].x for line in chart.lines}
+    # Ten times as much is the same step everywhere.
+    assert xs["c"] - xs["a"] == pytest.approx(xs["b"] - xs["c"], abs=0.2)
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_marks_are_paths(mark: str) -> None:
+    text = f'<path d="{outline(mark, 10, 20)}"/>'
+    assert ET.fromstring(text).attrib["d"].startswith("M")

@@ -1,0 +1,26 @@
+"""What an encoder costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def test_cost_is_what_cards_and_records_say(folder: Any, made: Callable[..., Any], tmp_path: Path) -> None:
+    folder.add("g2d", 0.6, seconds={"train and predict": 8.0}, notes={"images_per_second": 120.0})
+    folder.add("g2d.r50", 0.6, seconds={"train and predict": 80.0})
+    folder.add("nobody-knows", 0.5, seconds={"data": 1.0})
+    made()
+    text = (tmp_path / "site" / "curves.html").read_text()
+    rows = {
+        part.split('"')[0]: part.split("</tr>")[0]
+        for part in text.split('class="measured" data-encoder="')[1:]
+    }
+    cells = {name: [cell.split("<")[0] for cell in row.split(">")] for name, row in rows.items()}
+    assert {"1.29", "0.107", "128", "120", "8"} <= set(cells["g2d"])
+    assert {"23.5", "80"} <= set(cells["g2d.r50"])
+    assert cells["nobody-knows"].count("n/a") == 5
+    assert "median seconds of a cell" in text
+    figures = text.split("<h2>Cost</h2>")[1]
+    assert figures.count("<figure>") == 3, "weights, work and seconds differ; one speed makes no chart"
