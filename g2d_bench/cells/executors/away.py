@@ -230,8 +230,12 @@ def run_away(
     waiting, ready, out = deque(units), list[_Out](), dict[Hashable, _Out]()
     with ExitStack() as leases:
         while waiting or ready or out:
-            # Sent by the handful: schedulers like arrays better than single jobs.
-            while waiting and len(ready) + len(out) < window and (ready or len(out) <= window // 2):
+            # Of many, sent by the handful: schedulers like arrays better than single jobs.
+            while (
+                waiting
+                and len(ready) + len(out) < window
+                and (ready or len(out) <= window - max(1, window // 8))
+            ):
                 unit = waiting.popleft()
                 lease = Lease.take(lease_path(unit, work.bench))
                 if lease is None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from g2d_bench.cells.executors.away import Order, Parcel, carry_out, run_away
+from g2d_bench.cells.executors.away import WINDOW, Order, Parcel, carry_out, run_away
 from g2d_bench.cells.executors.base import Wishes, Work, WorkerDied
 from g2d_bench.cells.executors.needs import Needs
 from g2d_bench.cells.sharing import Unit
@@ -40,7 +40,7 @@ class Ray:
 
     Args:
         wishes: ``address`` of a cluster, without which one is started on this machine with ``jobs`` CPUs;
-            ``per_gpu``; and the options ``num_cpus``, ``num_gpus``, ``memory_gb`` of a unit and
+            ``jobs`` units at a time at most; ``per_gpu``; and the options ``num_cpus``, ``num_gpus``, ``memory_gb`` of a unit and
             ``max_retries``.
 
     Raises:
@@ -60,7 +60,7 @@ class Ray:
         with _connected(self._wishes) as ray:
             sender = _Sender(ray, self._wishes, self._retries, Order.of(work.bench), needs)
             try:
-                yield from run_away(needs.longest_first(units), work, sender)
+                yield from run_away(needs.longest_first(units), work, sender, self._wishes.jobs or WINDOW)
             finally:
                 sender.close()
 

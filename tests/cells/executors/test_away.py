@@ -80,6 +80,20 @@ def test_as_many_are_out_as_may_be(bench: Bench) -> None:
     assert not list(Path(bench.settings.results).rglob("*.lease")), "every claim is given back"
 
 
+@pytest.mark.parametrize(("window", "handfuls"), [(3, [3, 1]), (16, [4])])
+def test_whoever_is_free_gets_the_next(bench: Bench, window: int, handfuls: list[int]) -> None:
+    sender = Here(lambda unit, _: ran(unit))
+    send, sizes = sender.send, list[int]()
+
+    def counted(units: Sequence[Unit]) -> Sequence[Hashable]:
+        sizes.append(len(units))
+        return send(units)
+
+    sender.send = counted  # type: ignore[method-assign]
+    run(bench, sender, window)
+    assert sizes == handfuls, "none waits until several are free"
+
+
 def test_what_dies_is_sent_once_more_and_then_fails(bench: Bench) -> None:
     def answer(unit: Unit, tries: int) -> Parcel | BaseException:
         dies = unit[0].seed == 2 or (unit[0].seed == 1 and tries == 1)
