@@ -107,8 +107,10 @@ def test_encoder_pages_are_followed(tmp_path: Path, films: Path) -> None:
     model = timm.create_model("resnet50")
     state = {f"img_encoder.model.{name}": value for name, value in model.state_dict().items()}
     torch.save({"state_dict": state, "epoch": 1}, tmp_path / "my.ckpt")
-    given = {"G2D_BENCH_DATA": str(films)}
-    assert follow("add-an-encoder.md", tmp_path, given, but=("gloria", "ls weights", "pretrain")) == 8
+    (tmp_path / "Downloads").mkdir()
+    (tmp_path / "Downloads" / "my.ckpt").hardlink_to(tmp_path / "my.ckpt")
+    given = {"G2D_BENCH_DATA": str(films), "HOME": str(tmp_path)}
+    assert follow("add-an-encoder.md", tmp_path, given, but=("gloria", "ls weights", "pretrain")) == 10
     names = {path.parents[2].name for path in (tmp_path / "runs").rglob("*.json")}
     assert names == {"my-method.r50", "tiny.r18"}
 

@@ -174,7 +174,9 @@ def data_prepare(
 @data.command("split")
 @click.argument("task")
 @click.option("--fraction", default="1", show_default=True, help="Share of the training labels: 0.01 or 1%.")
-@click.option("--shots", type=click.IntRange(1), help="Images per class, in the place of a fraction.")
+@click.option(
+    "--shots", type=click.IntRange(1, 100_000), help="Images per class, in the place of a fraction."
+)
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--protocol", default="clean", show_default=True, help="Protocol, which names the split.")
 @click.option("--out", type=PATH, help="Write into this .csv or .csv.gz instead.")

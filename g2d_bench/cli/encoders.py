@@ -145,11 +145,12 @@ def add_encoder(source: str, name: str, out: Path | None) -> None:
     wanted = name or slug(stem.rpartition("/")[2])
     if not re.fullmatch(NAME, wanted):
         raise InputError(f"{wanted!r} is no name of an encoder; write one like my-clip.r50", field="--name")
-    if not folder.is_dir():
-        raise InputError("no such folder", file=folder, field="--out")
+    if not folder.is_dir() and not folder.absolute().parent.is_dir():
+        raise InputError("no such folder", file=folder.parent, field="--out")
     card_file = folder / f"{wanted}.toml"
     if card_file.exists():
         raise InputError("is there already; give another --name", file=card_file)
+    folder.mkdir(exist_ok=True)
     write_atomically(card_file, card_text(made, stem, weights).encode())
     click.echo(f"wrote {card_file}")
     for ask in made.asks:

@@ -168,7 +168,9 @@ def _splits(
             if "all-empty" in KINDS[task.kind].trivial:
                 test = before.parts["test"]
                 before.all_empty = 1 - test.positive / test.images
-    if not tasks and all(sample.split in OFFICIAL for sample in manifest.samples):
+    # Where no task trains, pre-training does, on the release's own parts.
+    trained = any(KINDS[task.kind].trained for task in tasks)
+    if not trained and all(sample.split in OFFICIAL for sample in manifest.samples):
         found = SplitAudit(dataset.name, [], RELEASE, "assigned by the release")
         parts: dict[str, list[str]] = {"train": [], "val": [], "test": []}
         for sample in manifest.samples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 RELEASE = "release"
-"""Name of the split that a release without a task assigns by itself."""
+"""Name of the split that a release on which no task trains assigns by itself."""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,8 @@ def write_cxr14(root: Path, count: int = 70) -> None:
     lists: dict[str, list[str]] = {"train_val_list.txt": [], "test_list.txt": []}
     table = []
     for n in range(count):
-        name = f"{n:08d}_000.png"
+        # No number of NIH's: the split of the card's list is not for these.
+        name = f"9{n:07d}_000.png"
         film(generator, n % 3).save(folder / "images" / name)
         shown = [label for k, label in enumerate(FINDINGS) if (n + k) % 5 == 0 or (k == 0 and n % 3 == 0)]
         words = "|".join(label.replace(" ", "_") for label in shown) or "No Finding"
@@ -400,7 +401,7 @@ def test_features_are_computed_once_for_all_that_ask(
     assert sweep("first", "cxr14-cls", "one-finding") == 70, "each of the 70 images once"
     assert sweep("again", "one-finding", "cxr14-cls") == 0
     # A change of anything misses: an image,
-    film(np.random.default_rng(9), 2).save(data / "cxr14" / "images" / "00000003_000.png")
+    film(np.random.default_rng(9), 2).save(data / "cxr14" / "images" / "90000003_000.png")
     assert sweep("other data", "cxr14-cls") == 70
     # the preprocessing,
     card = (Path(__file__).resolve().parents[2] / "baselines" / "convirt.toml").read_text()

@@ -17,7 +17,7 @@ from g2d_bench.paths import shipped
 LISTS = shipped("tasks") / "splits"
 LISTED = {
     "covidx": ["covidx-cls"],
-    "cxr14": ["cxr14-cls", "cxr14-ground", "cxr14-pneumonia-cls", "cxr14-zeroshot"],
+    "cxr14": ["cxr14-cls", "cxr14-ground", "cxr14-zeroshot"],
     "nih1k": ["nih1k-cls", "nih1k-zeroshot"],
     "rsna": ["rsna-cls", "rsna-det", "rsna-ground", "rsna-seg", "rsna-zeroshot"],
     "siim": ["siim-ground", "siim-seg", "siim-zeroshot"],

@@ -90,7 +90,7 @@ def test_run_leaves_a_complete_record_and_a_table(run: Run) -> None:
 
 
 def test_a_failing_cell_does_not_stop_the_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from g2d_bench.cells import workers as local
+    from g2d_bench.cells import units as local
     from g2d_bench.cells.bench import Options
     from g2d_bench.cells.resolve import Resolved
     from g2d_bench.cells.run import run_cell
@@ -133,7 +133,7 @@ def test_data_that_are_missing_do_not_stop_the_others(run: Run) -> None:
 
 
 def test_an_interrupted_run_keeps_what_is_finished(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from g2d_bench.cells import workers as local
+    from g2d_bench.cells import units as local
     from g2d_bench.cells.bench import Options
     from g2d_bench.cells.resolve import Resolved
     from g2d_bench.cells.run import run_cell

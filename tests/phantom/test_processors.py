@@ -89,6 +89,11 @@ PIXELS = {
     "covid-cxr": "c5ab8ec5af71bdff",
     "openi": "3d7d5c57cf4f7a88",
     "folder": "12d24c98e7963fb2",
+    "nih1k": "cbfa54b2d32a2f4d",
+    "chestxdet10": "0e745fcab6fc095a",
+    "montgomery": "cb3d3f4ed64f340a",
+    "shenzhen": "72ab8836fc3cfbac",
+    "jsrt": "7c9348a95f42e4af",
 }
 """Hash of three films, their masks and words.
 

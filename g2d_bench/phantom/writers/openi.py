@@ -63,7 +63,7 @@ def side_view(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     film = np.full((rows, columns), 8.0)
     film[:, left : left + narrow.shape[1]] = narrow
     place = (np.arange(columns) - 0.72 * columns) / (0.06 * columns)
-    film += 40.0 / (1.0 + place**2)
+    film += 40.0 / (1.0 + place * place)
     return film.clip(0, 255).round().astype(np.uint8)
 
 
