@@ -40,8 +40,8 @@ class Ray:
 
     Args:
         wishes: ``address`` of a cluster, without which one is started on this machine with ``jobs`` CPUs;
-            ``jobs`` units at a time at most; ``per_gpu``; and the options ``num_cpus``, ``num_gpus``, ``memory_gb`` of a unit and
-            ``max_retries``.
+            ``jobs`` units at a time at most; ``per_gpu``; and the options ``num_cpus``, ``num_gpus``,
+            ``memory_gb`` of a unit and ``max_retries``.
 
     Raises:
         InputError: an option is wrong.
