@@ -188,6 +188,7 @@ def test_inside_tasks_of_the_shipped_cards_train_alike(catalogue: Catalogue) -> 
     cards = [card for card in catalogue.tasks if card.inside]
     assert {card.name for card in cards} == {
         "rsna-to-cxr14-cls",
+        "rsna-to-nih1k-cls",
         "cxr14-to-rsna-cls",
         "chexpert-to-cxr14-cls",
     }

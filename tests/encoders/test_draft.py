@@ -110,7 +110,7 @@ def test_the_command_writes_the_card_and_looks_it_over(tmp_path: Path, cli: Call
     assert "is there already; give another --name" in again.stderr
     for arguments, message in (
         (("--name", "My Net"), "is no name of an encoder"),
-        (("--name", "x", "--out", tmp_path / "no"), "no such folder"),
+        (("--name", "x", "--out", tmp_path / "no" / "such"), "no such folder"),
     ):
         wrong = cli("add-encoder", tmp_path / "My_Net.safetensors", *arguments)
         assert wrong.exit_code == 2
