@@ -225,13 +225,15 @@ def _read(job: Job, rule: LinearSegmentation, maps: _Maps, heads: DenseHeads, fi
         (n, threshold): segmentation_metrics(
             *counts(bits, truth), names=(rule.select,), batch=rule.batch_size
         )[rule.select]
-        for n in range(len(rule.penalties))
-        for threshold, bits in _predicted(job, maps, heads, first + n, job.data.val, rule.thresholds).items()
+        for (n, threshold), bits in _predicted(
+            job, maps, heads, range(first, first + len(rule.penalties)), job.data.val, rule.thresholds
+        ).items()
     }
     # Of equally good ones the strongest penalty, then the highest threshold: they claim least.
     best = max(validation, key=lambda choice: (validation[choice], *choice))
     number, threshold = best
-    bits = _predicted(job, maps, heads, first + number, job.data.test, (threshold,))[threshold]
+    chosen = range(first + number, first + number + 1)
+    bits = _predicted(job, maps, heads, chosen, job.data.test, (threshold,))[0, threshold]
     return Read(
         bits,
         {
@@ -250,19 +252,24 @@ def _predicted(
     job: Job,
     maps: _Maps,
     heads: DenseHeads,
-    head: int,
+    some: range,
     ids: Sequence[str],
     thresholds: Sequence[float],
-) -> dict[float, NDArray[np.uint8]]:
-    """Return per threshold the masks that a head predicts, as bits [N, side * side / 8]."""
+) -> dict[tuple[int, float], NDArray[np.uint8]]:
+    """Return per place in ``some`` heads and threshold the predicted masks, as bits [N, side * side / 8]."""
     import torch.nn.functional as F
 
     side = job.task.eval_size
-    found: dict[float, list[NDArray[np.uint8]]] = {threshold: [] for threshold in thresholds}
+    found: dict[tuple[int, float], list[NDArray[np.uint8]]] = {
+        (n, threshold): [] for n in range(len(some)) for threshold in thresholds
+    }
+    # Where the maps do not fit, going through them runs the encoder: once for all heads.
     for _, levels in maps.chunks(ids):
-        logits = heads.logits(levels, slice(head, head + 1))
-        large = F.interpolate(logits, size=(side, side), mode="bilinear", align_corners=False)
-        values = large.cpu().numpy().reshape(len(large), -1)
-        for threshold, parts in found.items():
-            parts.append(np.packbits(values > np.log(threshold / (1 - threshold)), axis=1))
-    return {threshold: np.concatenate(parts) for threshold, parts in found.items()}
+        for n, head in enumerate(some):
+            logits = heads.logits(levels, slice(head, head + 1))
+            large = F.interpolate(logits, size=(side, side), mode="bilinear", align_corners=False)
+            values = large.cpu().numpy().reshape(len(large), -1)
+            for threshold in thresholds:
+                bits = np.packbits(values > np.log(threshold / (1 - threshold)), axis=1)
+                found[n, threshold].append(bits)
+    return {choice: np.concatenate(parts) for choice, parts in found.items()}

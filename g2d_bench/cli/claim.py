@@ -98,7 +98,7 @@ def _measured(
         Verdicts, and what the encoders are.
     """
     from g2d_bench.cells.ahead import drawn_ahead
-    from g2d_bench.cli.report import chosen, main_metrics, row_order
+    from g2d_bench.cli.records import chosen, main_metrics, row_order
     from g2d_bench.records.record import Record
     from g2d_bench.report import claims
     from g2d_bench.report.origin import origins, sentence

@@ -65,7 +65,7 @@ def leaderboard(
     from g2d_bench.cards.catalogue import Catalogue
     from g2d_bench.cells.ahead import drawn_ahead
     from g2d_bench.cells.explain import signature_words
-    from g2d_bench.cli.report import chosen, main_metrics, row_order
+    from g2d_bench.cli.records import chosen, main_metrics, row_order
     from g2d_bench.cli.tell import tell_unquoted
     from g2d_bench.records.quoted import load_reported
     from g2d_bench.report.site.board import Board, sampled_columns

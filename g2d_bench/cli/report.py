@@ -20,10 +20,7 @@ from g2d_bench.cli.options import (
     settings,
     split,
 )
-from g2d_bench.cli.records import chosen as chosen
-from g2d_bench.cli.records import filter_of, select
-from g2d_bench.cli.records import main_metrics as main_metrics
-from g2d_bench.cli.records import row_order as row_order
+from g2d_bench.cli.records import chosen, filter_of, main_metrics, row_order, select
 from g2d_bench.cli.tell import tell_other_protocols, tell_unquoted
 from g2d_bench.errors import InputError
 

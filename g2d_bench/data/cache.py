@@ -81,13 +81,8 @@ class PixelCache:
         path = _pixel_path(manifest, size, fit)
         label = label or f"decoding {manifest.dataset} at {size} px"
         shape = (len(manifest.samples), size, size)
-        items = [
-            (place, sample, (int(rows), int(columns)))
-            for place, (sample, (rows, columns)) in enumerate(
-                zip(manifest.samples, manifest.sizes.tolist(), strict=True)
-            )
-        ]
-        return cls(manifest, _open(path, shape, items, _Image(dataset, size, fit), label))
+        work = _Image(dataset, size, fit)
+        return cls(manifest, _open(path, shape, manifest, range(shape[0]), work, label))
 
 
 def pixel_sizes(manifest: Manifest) -> list[int]:
@@ -155,12 +150,8 @@ class MaskCache:
         shape = (len(manifest.samples), -(-size * size // 8))
         # Rows of absent findings stay zero without a look at the annotation.
         places = [place for place in np.flatnonzero(known) if manifest.samples[place].labels[label] != 0]
-        items = [
-            (int(place), manifest.samples[place], (int(rows), int(columns)))
-            for place, (rows, columns) in zip(places, manifest.sizes[places].tolist(), strict=True)
-        ]
         work = _Mask(dataset, label, size)
-        bits = _open(path, shape, items, work, f"masks of {manifest.dataset}: {label}")
+        bits = _open(path, shape, manifest, places, work, f"masks of {manifest.dataset}: {label}")
         return cls(manifest, size, known, bits)
 
 
@@ -216,7 +207,8 @@ def _path(what: str, manifest: Manifest, key: str) -> Path:
 def _open(
     path: Path,
     shape: tuple[int, ...],
-    items: Sequence[Item],
+    manifest: Manifest,
+    places: Sequence[int],
     decode: Callable[[Item], Row],
     label: str,
 ) -> NDArray[np.uint8]:
@@ -227,6 +219,8 @@ def _open(
         if (array := open_table(path, shape, say=False)) is not None:
             return array
         with draft(path, table_size(shape)) as handle:
+            sizes = manifest.sizes.tolist()
+            items = [(int(n), manifest.samples[n], (sizes[n][0], sizes[n][1])) for n in places]
             _fill(handle, shape, items, decode, label)
             finish_table(handle, path, shape)
         array = open_table(path, shape)

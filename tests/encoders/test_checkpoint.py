@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from refusing import refusal
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -21,7 +22,6 @@ from g2d_bench.encoders.checkpoint import (
 )
 from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.load import build_image
-from g2d_bench.errors import InputError
 from g2d_bench.paths import shipped
 
 MakeCard = Callable[[str], EncoderCard]
@@ -35,14 +35,6 @@ FILES = [
 ]
 COUNTS = {"imagenet.r50 old": 265, "medklip.r50": 258, "mrm.vit-b16": 148}
 PLAIN = Layout(layout="plain", expect=318)
-
-
-def refusal(action: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        action()
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -11,15 +11,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import pytest
 import torch
+from refusing import refusal
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from g2d_bench.encoders.checkpoint import (
     open_checkpoint,
 )
-from g2d_bench.errors import InputError
 
 MakeState = Callable[[str], "OrderedDict[str, Tensor]"]
 
@@ -28,14 +27,6 @@ def state_of(path: Path) -> dict[str, Tensor]:
     """The largest state dict of a file."""
     largest: Mapping[str, Tensor] = max(open_checkpoint(path).states.values(), key=len)
     return dict(largest)
-
-
-def refusal(action: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        action()
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def refused(path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import random
 import struct
 import tarfile
@@ -13,37 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from refusing import refused, with_pickle
 
-from g2d_bench.encoders.checkpoint import open_checkpoint
 from g2d_bench.encoders.image import seeded_encoder
 from g2d_bench.encoders.load import load_encoder
 from g2d_bench.errors import InputError
 
 ROUNDS = int(os.environ.get("G2D_BENCH_FUZZ", "40"))
 """Mutations of each file; more with ``G2D_BENCH_FUZZ=2000``."""
-
-
-def refusal(path: Path) -> str:
-    """The line with which a file is refused, without its name."""
-    with pytest.raises(InputError) as caught:
-        open_checkpoint(path)
-    text = str(caught.value)
-    assert "\n" not in text
-    assert "\x1b" not in text
-    return text.removeprefix(f"{path}: ")
-
-
-def with_pickle(path: Path, stream: bytes, *, compress: bool = False, old: bool = False) -> Path:
-    """Write a file of `torch.save` whose pickle is the given one."""
-    if old:
-        head = [pickle.dumps(one, 2) for one in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
-        path.write_bytes(b"".join(head) + stream + pickle.dumps([], 2))
-        return path
-    kind = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
-    with zipfile.ZipFile(path, "w", kind) as archive:
-        archive.writestr("archive/data.pkl", stream)
-        archive.writestr("archive/version", "3\n")
-    return path
 
 
 BOMBS = {
@@ -90,13 +66,13 @@ def test_bombs_cost_neither_memory_nor_time(strangers: Any, tmp_path: Path) -> N
 
 def test_what_bombs_are_called(tmp_path: Path) -> None:
     def said(name: str) -> str:
-        return refusal(with_pickle(tmp_path / "x.pth", BOMBS[name]))
+        return refused(with_pickle(tmp_path / "x.pth", BOMBS[name]))
 
     assert said("instructions") == "not a readable checkpoint: more than 1,000,000 instructions"
     assert said("extension").endswith("instruction EXT1 belongs in no checkpoint")
     assert said("memo place").startswith("holds no state dict")
     assert said("nested keys") == "holds no state dict (keys )"
-    text = refusal(with_pickle(tmp_path / "x.pth", b"\x80\x02N.", compress=True))
+    text = refused(with_pickle(tmp_path / "x.pth", b"\x80\x02N.", compress=True))
     assert "compressed archive, which torch never writes" in text
 
 

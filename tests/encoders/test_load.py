@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from refusing import refusal
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -15,20 +16,11 @@ from g2d_bench.encoders.checkpoint import open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
 from g2d_bench.encoders.load import build_image, load_encoder
 from g2d_bench.encoders.weights import weights_digest
-from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
 
 SMALL_VIT = {"embed_dim": 12, "num_heads": 2, "img_size": 32}
 MakeCard = Callable[[str], EncoderCard]
 MakeState = Callable[[str], "OrderedDict[str, Tensor]"]
-
-
-def refusal(action: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        action()
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def test_random_encoder_is_drawn_by_the_seed(small_card: MakeCard) -> None:

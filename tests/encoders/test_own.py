@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from refusing import refusal
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
@@ -61,14 +62,6 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "another's tokenizer": (lambda m: m.update(tokenizer=5), "tokenizer.json is not the one"),
 }
 MakeCard = Callable[[str], EncoderCard]
-
-
-def refusal(action: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        action()
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def _first(image: ImageEncoder) -> Tensor:

@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from refusing import refused, with_pickle
 
 from g2d_bench.encoders.checkpoint import open_checkpoint
-from g2d_bench.errors import InputError
-
-"""Mutations of each file; more with ``G2D_BENCH_FUZZ=2000``."""
-
-
-def refusal(path: Path) -> str:
-    """The line with which a file is refused, without its name."""
-    with pytest.raises(InputError) as caught:
-        open_checkpoint(path)
-    text = str(caught.value)
-    assert "\n" not in text
-    assert "\x1b" not in text
-    return text.removeprefix(f"{path}: ")
-
-
-def with_pickle(path: Path, stream: bytes, *, compress: bool = False, old: bool = False) -> Path:
-    """Write a file of `torch.save` whose pickle is the given one."""
-    if old:
-        head = [pickle.dumps(one, 2) for one in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
-        path.write_bytes(b"".join(head) + stream + pickle.dumps([], 2))
-        return path
-    kind = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
-    with zipfile.ZipFile(path, "w", kind) as archive:
-        archive.writestr("archive/data.pkl", stream)
-        archive.writestr("archive/version", "3\n")
-    return path
 
 
 def test_live_objects_keep_their_attributes(tmp_path: Path) -> None:
@@ -44,7 +17,7 @@ def test_live_objects_keep_their_attributes(tmp_path: Path) -> None:
     attack = (
         b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nN}X\x0c\x00\x00\x00__defaults__K\x01K\x02\x86s\x86b."
     )
-    assert "holds no state dict" in refusal(with_pickle(tmp_path / "evil.pth", attack))
+    assert "holds no state dict" in refused(with_pickle(tmp_path / "evil.pth", attack))
     assert torch._utils._rebuild_tensor_v2.__defaults__ == before
     torch.save({"state_dict": {"a": torch.arange(3)}}, tmp_path / "honest.pth")
     state = open_checkpoint(tmp_path / "honest.pth").states["state_dict"]
@@ -63,12 +36,12 @@ def test_names_in_every_instruction_that_calls(old: bool, tmp_path: Path) -> Non
         b"\x80\x02cposix\nsystem\n.",
         b"\x80\x02c__builtin__\neval\n.",
     ):
-        text = refusal(with_pickle(tmp_path / "x.pth", stream, old=old))
+        text = refused(with_pickle(tmp_path / "x.pth", stream, old=old))
         assert text.startswith("has code in it (")
 
 
 def test_names_cannot_move_the_cursor(tmp_path: Path) -> None:
     torch.save({"\x1b[2Jx" + "y" * 500: 1}, tmp_path / "x.pth")
-    text = refusal(tmp_path / "x.pth")
+    text = refused(tmp_path / "x.pth")
     assert text.startswith("holds no state dict (keys ?[2Jxyyy")
     assert len(text) < 250

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from refusing import refusal
 from torch import Tensor
 from torch.nn import functional
 from transformers import BertConfig, BertModel
@@ -25,7 +26,6 @@ from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.encoders.published import initial_heads
 from g2d_bench.encoders.tokenizer import train_tokenizer
-from g2d_bench.errors import InputError
 
 MakeCard = Callable[[str], EncoderCard]
 SAID = ("no pneumothorax is seen", "left pneumonia", "")
@@ -37,14 +37,6 @@ NAMES = (
 
 
 MakeRelease = Callable[..., Any]
-
-
-def refusal(action: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        action()
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def embedded(encoder: Encoder) -> tuple[Any, Any, Any, Any]:

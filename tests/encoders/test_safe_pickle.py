@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from refusing import refusal
 from torch import Tensor, nn
 
 from g2d_bench.cards.encoder import EncoderCard
@@ -22,7 +23,6 @@ from g2d_bench.encoders.checkpoint import (
     open_checkpoint,
 )
 from g2d_bench.encoders.load import build_image
-from g2d_bench.errors import InputError
 
 MakeCard = Callable[[str], EncoderCard]
 
@@ -31,14 +31,6 @@ def state_of(path: Path) -> dict[str, Tensor]:
     """The largest state dict of a file."""
     largest: Mapping[str, Tensor] = max(open_checkpoint(path).states.values(), key=len)
     return dict(largest)
-
-
-def refusal(action: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        action()
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 class _Config:

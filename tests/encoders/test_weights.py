@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from refusing import refusal
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.encoders import weights as weights_module
@@ -18,14 +19,6 @@ from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
 
 MakeCard = Callable[[str], EncoderCard]
-
-
-def refusal(action: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        action()
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def test_where_weights_are_looked_for(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from classified import classification_cell
 
 from g2d_bench.errors import InputError
 from g2d_bench.records.quoted import load_reported
-from g2d_bench.records.recompute import recompute
 from g2d_bench.records.record import read_predictions
 from g2d_bench.records.selection import select
 from g2d_bench.report.model import Row, Table
@@ -73,26 +72,6 @@ def test_table_3_has_a_panel_per_fraction(folder: Any) -> None:
     best = row(table, "G2D", "1 % of the training labels")
     assert best.values[0].mean == 79.1
     assert best.values[0].marks == ""
-
-
-def classification_cell(folder: Any, encoder: str, fraction: float, labels: list[str], **where: str) -> Path:
-    rng = np.random.default_rng([len(encoder), int(100 * fraction)])
-    targets = (rng.random((80, len(labels))) < 0.4).astype(float)
-    scores = np.clip(0.4 * targets + 0.6 * rng.random(targets.shape), 0, 1)
-    arrays = {
-        "id": np.array([str(n) for n in range(80)]),
-        "patient": np.array([str(n // 2) for n in range(80)]),
-        "scores": scores,
-        "targets": targets,
-        "label": np.array(labels),
-    }
-    place = {"task": "cxr14-cls", "protocol": "clean-finetune"} | where
-    found = folder.add(encoder, fraction=fraction, **place)
-    record = found.record.model_copy(
-        update={"kind": "classification", "metrics": {"auroc": recompute("auroc", arrays)}, "references": {}}
-    )
-    folder.store.save(found.path, record, arrays)
-    return Path(found.path)
 
 
 def test_table_3_reads_labels_from_the_predictions(folder: Any) -> None:

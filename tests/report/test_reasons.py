@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from classified import classification_cell
 
 from g2d_bench.metrics.grounding import read_maps
 from g2d_bench.records.evidence import Evidence
@@ -49,26 +50,6 @@ def test_an_undefined_metric_says_why(folder: Any, notes: dict[str, Any], reason
     table = one(blocks(found, metrics=METRICS))
     assert str(row(table, "g2d").values[0]) == "n/a"
     assert row(table, "g2d").values[0].reason == reason
-
-
-def classification_cell(folder: Any, encoder: str, fraction: float, labels: list[str], **where: str) -> Path:
-    rng = np.random.default_rng([len(encoder), int(100 * fraction)])
-    targets = (rng.random((80, len(labels))) < 0.4).astype(float)
-    scores = np.clip(0.4 * targets + 0.6 * rng.random(targets.shape), 0, 1)
-    arrays = {
-        "id": np.array([str(n) for n in range(80)]),
-        "patient": np.array([str(n // 2) for n in range(80)]),
-        "scores": scores,
-        "targets": targets,
-        "label": np.array(labels),
-    }
-    place = {"task": "cxr14-cls", "protocol": "clean-finetune"} | where
-    found = folder.add(encoder, fraction=fraction, **place)
-    record = found.record.model_copy(
-        update={"kind": "classification", "metrics": {"auroc": recompute("auroc", arrays)}, "references": {}}
-    )
-    folder.store.save(found.path, record, arrays)
-    return Path(found.path)
 
 
 def without_numbers(folder: Any, encoder: str = "random") -> Found:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from g2d_bench.cells.settings import Settings
-from g2d_bench.cli.report import main_metrics, row_order
+from g2d_bench.cli.records import main_metrics, row_order
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import select
 from g2d_bench.report.formats.embed import embedded
