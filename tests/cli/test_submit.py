@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hanging import hang
 
 WHOLE = (0.01, 0.1, 1.0)
 
@@ -46,7 +47,7 @@ def test_from_runs_to_a_comment(
 
 
 def test_a_hostile_bundle_is_refused_and_nothing_hangs(
-    submitted: Path, other: Any, cli: Callable[..., Any]
+    submitted: Path, other: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = next(submitted.rglob("0.01-*.json"))
     kept = shutil.copytree(submitted, submitted.with_name("kept"))
@@ -64,6 +65,8 @@ def test_a_hostile_bundle_is_refused_and_nothing_hangs(
         assert said in result.stdout
     shutil.rmtree(submitted)
     kept.rename(submitted)
+    # A quick machine reviews this bundle within the second.
+    monkeypatch.setattr("g2d_bench.cells.review.review", hang)
     late = cli("review", "bundle", "--against", other.root, "--timeout", "1")
     assert late.exit_code == 1
     assert "took longer than 1 s" in late.stdout
