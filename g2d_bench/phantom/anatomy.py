@@ -31,6 +31,7 @@ class Lung:
         drop: how far below the dome the costophrenic angle lies.
         width: greatest distance of the chest wall from the midline.
         inner: distance of the spine-side limit from the midline.
+        cone: by what share the chest is narrower at the apex than at the costophrenic angle, before it rounds.
     """
 
     sign: float
@@ -40,6 +41,7 @@ class Lung:
     drop: float
     width: float
     inner: float
+    cone: float
 
     @property
     def bottom(self) -> float:
@@ -49,16 +51,17 @@ class Lung:
     def wall(self, y: Curve) -> Curve:
         """Distance of the chest wall from the midline at heights ``y``; 0 above the apex."""
         t = (y - self.apex) / (self.bottom - self.apex)
-        rise = np.minimum(np.maximum(1 - t / 0.72, 0), 1)
-        shape = power(1 - power(rise, 2.4), 1 / 2.1)
-        taper = 1 - 0.05 * square(np.minimum(np.maximum((t - 0.72) / 0.28, 0), 1))
+        rise = np.minimum(np.maximum(1 - t / 0.6, 0), 1)
+        # A round top on a cone; both as measured on hand-drawn lung masks of the COVID-19 image collection.
+        shape = np.sqrt(np.sqrt(1 - square(rise))) * (1 - self.cone * (1 - np.minimum(t, 1)))
+        taper = 1 - 0.03 * square(np.minimum(np.maximum((t - 0.8) / 0.2, 0), 1))
         return np.where(t > 0, self.width * shape * taper, 0.0)
 
     def floor(self, lateral: Curve) -> Curve:
         """y of the diaphragm at distances ``lateral`` from the midline."""
         outward = np.minimum(np.maximum((lateral - self.dome_x) / (self.width * 0.965 - self.dome_x), 0), 1.2)
         inward = np.minimum(np.maximum(1 - lateral / self.dome_x, 0), 1.5)
-        y: Curve = self.dome + self.drop * power(outward, 2.2) + 0.03 * square(inward)
+        y: Curve = self.dome + self.drop * power(outward, 2.0) + 0.16 * square(inward)
         return y
 
     def place(self, u: float, v: float) -> tuple[float, float]:
@@ -89,6 +92,7 @@ class Anatomy:
         neck: half width.
         fat: 0 (thin) to 1 (obese).
         bedside: taken AP.
+        zoom: size of the chest on the image, about 1.
     """
 
     lungs: dict[str, Lung]
@@ -103,6 +107,7 @@ class Anatomy:
     neck: float
     fat: float
     bedside: bool
+    zoom: float
 
     def midline(self, y: Curve) -> Curve:
         """x of the midline at heights ``y``."""
@@ -130,15 +135,18 @@ def make_anatomy(scene: Scene) -> Anatomy:
     breath += 2.6 * emphysema + (0.6 if "Emphysema" in severity else 0.0)
     fat = float(np.clip(0.42 + 0.22 * body.habitus, 0.05, 1.0))
 
-    width = zoom * (0.392 + 0.012 * body.breadth - 0.006 * own[0] + 0.004 * breath)
-    apex = 0.5 - zoom * (0.42 + 0.006 * body.stature + (0.0 if bedside else 0.006)) + technique.shift[1]
+    # Lengths as on hand-drawn lung masks: the costophrenic angle lies 0.64 image sides below the apex, the
+    # chest wall 0.41 beside the midline, the dome 0.13 (right) and 0.10 (left) of the lung's height up.
+    width = zoom * (0.413 + 0.02 * body.breadth - 0.006 * own[0] + 0.004 * breath)
     height = zoom * (
-        0.645 + 0.018 * body.stature + 0.026 * breath - (0.04 if bedside else 0.0) - 0.03 * (fat - 0.4)
+        0.575 + 0.03 * body.stature + 0.036 * breath - (0.03 if bedside else 0.0) - 0.03 * (fat - 0.4)
     )
+    middle = 0.445 + technique.shift[1] + (0.0 if bedside else 0.01)
+    apex = float(np.clip(middle - 0.56 * height, 0.02, 0.32))
     flat = float(np.clip(1 - 0.75 * emphysema - (0.15 if "Emphysema" in severity else 0), 0.15, 1))
     lungs = {}
     for side, sign in SIGNS.items():
-        lift = 0.0 if side == "right" else 0.012 + 0.004 * own[1]
+        lift = 0.0 if side == "right" else 0.022 + 0.01 * own[1]
         for finding in scene.findings:
             if finding.side in (side, "bilateral"):
                 if finding.label == "Atelectasis":
@@ -152,10 +160,11 @@ def make_anatomy(scene: Scene) -> Anatomy:
             sign=sign,
             apex=apex + 0.004 * own[2] * sign,
             dome=apex + height + lift,
-            dome_x=zoom * (0.16 + 0.012 * own[3]),
-            drop=(0.115 + 0.012 * own[4]) * zoom * flat,
+            dome_x=width * (0.46 + 0.06 * own[3]),
+            drop=float(np.clip(0.107 + 0.03 * own[4] - (0.014 if side == "left" else 0.0), 0.04, 0.2)) * zoom * flat,
             width=width * skew,
-            inner=zoom * 0.034,
+            inner=width * float(np.clip(0.135 + 0.02 * own[10], 0.08, 0.19)),
+            cone=float(np.clip(0.18 + 0.05 * own[11], 0.05, 0.32)),
         )
 
     ratio = 0.425 + 0.022 * body.heart + (0.035 if bedside else 0.0) - 0.012 * breath
@@ -184,21 +193,22 @@ def make_anatomy(scene: Scene) -> Anatomy:
             push += 0.025 * finding.severity * SIGNS[finding.side]
     # About a third of the heart lies right of the midline; the rest, with the apex, left.
     heart_x = half * (0.36 + 0.04 * own[7]) + 0.02 * technique.yaw * zoom + push
-    heart_y = floor + 0.035 * zoom - vertical * 0.86
+    heart_y = floor + 0.04 * zoom - vertical * 0.74
     wide = severity.get("Enlarged Cardiomediastinum", 0.0)
     extra = (0.01 + 0.035 * wide) if "Enlarged Cardiomediastinum" in severity else 0.0
-    mediastinum = zoom * (0.07 + 0.006 * own[8] + 0.006 * fat + (0.006 if bedside else 0.0) + extra)
+    mediastinum = zoom * (0.078 + 0.009 * own[8] + 0.008 * fat + (0.008 if bedside else 0.0) + extra)
     return Anatomy(
         lungs=lungs,
         middle=technique.shift[0] + 0.01 * technique.yaw,
         tilt=technique.tilt,
         heart=(heart_x, heart_y, long, short, angle),
-        knob=(apex + 0.235 * zoom, zoom * (0.018 + 0.026 * body.tortuosity)),
+        knob=(apex + 0.06 + 0.26 * height, zoom * (0.018 + 0.026 * body.tortuosity)),
         mediastinum=mediastinum,
-        carina=apex + 0.285 * zoom,
-        torso=width + zoom * (0.035 + 0.11 * power(fat, 1.3)),
+        carina=apex + (0.1 + 0.28 * height),
+        torso=width + zoom * (0.04 + 0.13 * power(fat, 1.3)),
         shoulder=apex + zoom * (0.035 - 0.05 * fat + 0.02 * own[9] - (0.02 if bedside else 0)),
         neck=zoom * (0.1 + 0.025 * fat),
         fat=fat,
         bedside=bedside,
+        zoom=zoom,
     )

@@ -31,7 +31,8 @@ class Phantom:
         boxes: all boxes.
         phrases: one phrase per finding that is neither device nor object, with its boxes.
         report: text, sections and mentions, or None where the profile has no reports.
-        lungs: side to lung mask, shape [S, S].
+        lungs: side to the mask of the lung beside heart and mediastinum, shape [S, S].
+        whole_lungs: side to the mask of the lung from spine to wall, behind the heart too, shape [S, S].
         heart: mask of the heart, shape [S, S].
         scene: the parameters.
     """
@@ -44,6 +45,7 @@ class Phantom:
     phrases: tuple[Phrase, ...]
     report: Report | None
     lungs: Mapping[str, NDArray[np.bool_]]
+    whole_lungs: Mapping[str, NDArray[np.bool_]]
     heart: NDArray[np.bool_]
     scene: Scene
 
@@ -107,6 +109,7 @@ def realise(scene: Scene, size: int, *, report: bool = False) -> Phantom:
         phrases=tuple(phrases),
         report=write_report(scene) if report else None,
         lungs=drawn.lungs,
+        whole_lungs=drawn.whole_lungs,
         heart=drawn.heart,
         scene=scene,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from g2d_bench.phantom.arithmetic import total
+from g2d_bench.phantom.look import Look, make_look
 from g2d_bench.phantom.seeds import Stream, digest, stream
 
 BLOCK = 12
@@ -94,12 +95,11 @@ class Technique:
         tilt: slope of the midline.
         shift: (x, y) of the patient on the image, in image sides.
         zoom: size of the chest on the image.
-        exposure: brightness offset.
-        contrast: slope of the film curve.
         noise: standard deviation of the quantum noise at 256 px, in grey shares.
         blur: standard deviation of the blur in image sides.
         collimation: width of the black margins (left, top, right, bottom), in image sides.
         marker: letter of the side marker, or "".
+        look: what becomes of the beam.
     """
 
     view: str
@@ -108,12 +108,11 @@ class Technique:
     tilt: float
     shift: tuple[float, float]
     zoom: float
-    exposure: float
-    contrast: float
     noise: float
     blur: float
     collimation: tuple[float, float, float, float]
     marker: str
+    look: Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,21 +204,32 @@ def make_patient(namespace: str, seed: int, number: int, images: int) -> Patient
 def make_technique(rng: Stream, view: str, patient: Patient) -> Technique:
     """Draw how an image is taken: bedside films are worse in every respect."""
     bedside = view != "PA"
-    sloppy = 1.6 if bedside else 1.0
-    margins = np.where(rng.random(4) < (0.3 if bedside else 0.18), rng.uniform(0.0, 0.045, 4), 0.0)
+    sloppy = 1.5 if bedside else 1.0
     return Technique(
         view=view,
-        inspiration=float(np.clip(rng.normal(-0.8 if bedside else 0.2, 0.8), -2, 2)),
-        yaw=float(np.clip(rng.normal(0, 0.35 * sloppy), -1.2, 1.2)),
-        tilt=float(rng.normal(0, 0.02 * sloppy)),
-        shift=(float(rng.normal(0, 0.012 * sloppy)), float(rng.normal(0, 0.012 * sloppy))),
-        zoom=float(np.clip(rng.normal(1.0 if not bedside else 0.97, 0.04), 0.88, 1.1)),
-        exposure=float(rng.normal(0, 0.9)),
-        contrast=float(np.clip(rng.normal(1.0 if not bedside else 0.88, 0.16), 0.6, 1.45)),
+        inspiration=float(np.clip(rng.normal(-0.8 if bedside else 0.2, 0.9), -2.2, 2)),
+        yaw=float(np.clip(rng.normal(0, 0.38 * sloppy), -1.3, 1.3)),
+        tilt=float(rng.normal(0, 0.03 * sloppy)),
+        shift=(float(rng.normal(0, 0.024 * sloppy)), float(rng.normal(0, 0.035))),
+        zoom=float(np.clip(rng.normal(1.0, 0.09), 0.74, 1.2)),
         noise=float(
-            rng.uniform(0.006, 0.016) * (1.4 if bedside else 1.0) * (1 + 0.2 * max(0, patient.body.habitus))
+            rng.uniform(0.002, 0.013) * (1.4 if bedside else 1.0) * (1 + 0.2 * max(0, patient.body.habitus))
         ),
-        blur=float(rng.uniform(0.0016, 0.0034 if bedside else 0.0026)),
-        collimation=(float(margins[0]), float(margins[1]), float(margins[2]), float(margins[3])),
+        blur=float(rng.uniform(0.0008, 0.0028 if bedside else 0.002)),
+        collimation=_margins(rng, bedside),
         marker=rng.choice(("L", "R", "L", "")),
+        look=make_look(rng, view),
     )
+
+
+def _margins(rng: Stream, bedside: bool) -> tuple[float, float, float, float]:
+    """Black margins: shutters at single edges, or the bars of a film that is not square."""
+    shut = rng.random(4) < (0.3 if bedside else 0.18)
+    wide = rng.uniform(0.0, 0.06, 4)
+    left, top, right, bottom = (float(w) if s else 0.0 for s, w in zip(shut, wide, strict=True))
+    bar, share = rng.random(), rng.uniform(0.02, 0.1)
+    if bar < (0.3 if bedside else 0.12):
+        top, bottom = max(top, share), max(bottom, share)
+    elif bar > 0.85:
+        left, right = max(left, share), max(right, share)
+    return left, top, right, bottom

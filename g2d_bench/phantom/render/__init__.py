@@ -21,7 +21,8 @@ class Rendered:
     Attributes:
         image: grey values, shape [S, S].
         masks: one per finding of the scene, in its order, each [S, S].
-        lungs: side to the mask of that lung, without what findings or heart hide, each [S, S].
+        lungs: side to the mask of that lung beside heart and mediastinum, each [S, S].
+        whole_lungs: side to the mask of that lung from the spine to the wall, behind the heart too, each [S, S].
         heart: the mask of the heart, shape [S, S].
         anatomy: the curves.
     """
@@ -29,6 +30,7 @@ class Rendered:
     image: NDArray[np.uint8]
     masks: tuple[NDArray[np.bool_], ...]
     lungs: dict[str, NDArray[np.bool_]]
+    whole_lungs: dict[str, NDArray[np.bool_]]
     heart: NDArray[np.bool_]
     anatomy: Anatomy
 
@@ -62,7 +64,9 @@ def render(scene: Scene, size: int) -> Rendered:
             devices.PAINTERS[finding.label](canvas, number, finding)
     empty = np.zeros(canvas.grid.shape, np.bool_)
     masks = tuple(canvas.masks.get(number, empty) for number in range(len(scene.findings)))
-    return Rendered(film.expose(canvas), masks, _lung_masks(canvas), canvas.heart > 0.5, canvas.anatomy)
+    lungs_beside, lungs_whole = _lung_masks(canvas)
+    heart = canvas.heart > 0.5
+    return Rendered(film.expose(canvas), masks, lungs_beside, lungs_whole, heart, canvas.anatomy)
 
 
 def _draw_findings(canvas: Canvas) -> None:
@@ -80,14 +84,16 @@ def _draw_findings(canvas: Canvas) -> None:
                 draw(canvas, number, finding)
 
 
-def _lung_masks(canvas: Canvas) -> dict[str, NDArray[np.bool_]]:
-    """Lungs as a reader would outline them: above the diaphragm, beside heart and mediastinum."""
-    masks: dict[str, NDArray[np.bool_]] = {}
+def _lung_masks(canvas: Canvas) -> tuple[dict[str, NDArray[np.bool_]], dict[str, NDArray[np.bool_]]]:
+    """Lungs as readers outline them, above the diaphragm: beside heart and mediastinum, and whole."""
+    beside: dict[str, NDArray[np.bool_]] = {}
+    whole: dict[str, NDArray[np.bool_]] = {}
     for side, field in canvas.lungs.items():
-        mask: NDArray[np.bool_] = np.zeros(canvas.grid.shape, np.bool_)
-        beside = field.lateral > np.float32(canvas.anatomy.mediastinum)
-        mask[field.grid.rows, field.grid.columns] = (
-            (field.cov > 0.5) & beside & (field.grid.of(canvas.heart) < 0.5)
-        )
-        masks[side] = mask
-    return masks
+        place = (field.grid.rows, field.grid.columns)
+        for masks in (beside, whole):
+            masks[side] = np.zeros(canvas.grid.shape, np.bool_)
+        air = field.cov > 0.5
+        whole[side][place] = air
+        open_air = (field.lateral > np.float32(canvas.anatomy.mediastinum)) & (field.grid.of(canvas.heart) < 0.5)
+        beside[side][place] = air & open_air
+    return beside, whole

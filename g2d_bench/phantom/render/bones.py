@@ -23,19 +23,19 @@ def draw_spine(canvas: Canvas) -> None:
     """Vertebral bodies with disc spaces, pedicles and spinous processes."""
     a = canvas.anatomy
     half = 0.047
-    part = canvas.grid.part(a.middle - 0.11, 0.0, a.middle + 0.11, 1.0)
-    x = part.x - a.midline(part.y.astype(np.float64)).astype(np.float32)
+    part = canvas.grid.part(a.middle - 0.13, 0.0, a.middle + 0.13, 1.0)
+    x = (part.x - a.midline(part.y.astype(np.float64)).astype(np.float32)) * np.float32(1 / a.zoom)
     # Vertebrae grow downwards; the phase counts them.
     apex = a.lungs["right"].apex
-    y = part.y - np.float32(apex)
+    y = (part.y - np.float32(apex)) * np.float32(1 / a.zoom)
     phase = (y * np.float32(19.5) - y * y * np.float32(4.5)) + np.float32(0.3)
     wave = cos((np.float32(2 * np.pi) * phase).astype(np.float32, copy=False))
     waist = np.float32(half) * (1 + np.float32(0.07) * wave)
     inside = waist - np.abs(x)
-    column = cover(inside, 0.008)
+    column = cover(inside, 0.02)
     plates = smooth(wave, 0.72, 1.0)
     value = column * (np.float32(0.05) - np.float32(0.03) * plates)
-    value += exp(-square(inside * np.float32(1 / 0.006))) * np.float32(0.02)
+    value += exp(-square(inside * np.float32(1 / 0.006))) * np.float32(0.014)
     local = np.abs(phase - np.floor(phase) - np.float32(0.5))
     for offset, wide, high, weight in (
         (-0.027, 0.010, 0.16, 0.05),
@@ -45,7 +45,7 @@ def draw_spine(canvas: Canvas) -> None:
         value += exp(
             -square((x - np.float32(offset)) / np.float32(wide)) - square(local / np.float32(high))
         ) * np.float32(weight)
-    part.of(canvas.attenuation)[...] += value
+    part.of(canvas.attenuation)[...] += value * np.float32(canvas.scene.technique.look.spine)
 
 
 @dataclass
@@ -67,6 +67,7 @@ def _bands(canvas: Canvas) -> _Bands:
     own = rng.normal(size=4)
     wobble = rng.normal(size=(2, RIBS, 3))
     osteo = float(np.clip(1.12 - 0.006 * (canvas.scene.patient.age - 40), 0.7, 1.2))
+    osteo *= canvas.scene.technique.look.bones
     columns = (np.arange(size) + 0.5) / size - 0.5
     yaw = canvas.scene.technique.yaw
     parts: list[tuple[Curve, Curve, Curve, Curve]] = []
@@ -78,7 +79,7 @@ def _bands(canvas: Canvas) -> _Bands:
         gap = span * (0.097 + 0.002 * own[0])
         origin = lung.apex + 0.004 + (rib - 1) * gap + 0.002 * own_side[:, :1]
         reach = np.minimum(lung.wall(origin + 0.06 + 0.01 * rib), lung.width) + 0.012
-        reach[0] = 0.16
+        reach[0] = 0.16 * a.zoom
         t = np.clip((lateral - 0.03) / (reach - 0.03), 0, 1)
         # On the other side t is 0, and what is slow to compute is known.
         here = lateral[0] > 0.03
@@ -90,7 +91,7 @@ def _bands(canvas: Canvas) -> _Bands:
         arch[:, here] = sin(np.pi * np.minimum(t[:, here] * 1.6, 1))
         fall[:, here] = power(t[:, here], 1.7)
         post = origin - 0.016 * arch + slant * fall + bend
-        thin = 0.0142 * (0.9 + 0.05 * own_side[:, 1:2]) * np.where(rib == 1, 0.88, 1.0)
+        thin = 0.0142 * a.zoom * (0.9 + 0.05 * own_side[:, 1:2]) * np.where(rib == 1, 0.88, 1.0)
         ok = (lateral > 0.03) & (lateral < reach)
         dense = 0.088 * osteo * (0.75 + 0.4 * cube(t)) * np.where(rib > 8, 0.75, 1.0)
         rim = np.full((RIBS, 1), 0.6)
@@ -114,18 +115,19 @@ def _bands(canvas: Canvas) -> _Bands:
         wide = np.broadcast_to(thin[:ANTERIOR] * 1.2, ante.shape)
         parts.append((ante, wide, np.where(ok, dense, 0.0), np.full((ANTERIOR, 1), 0.1)))
         # Clavicle: a shallow S from the sternum up and out to the shoulder.
-        rise = (0.075 if a.bedside else 0.045) + 0.012 * own[2]
-        base = lung.apex + (0.06 if a.bedside else 0.085) + 0.008 * own[3] + 0.01 * lung.sign * yaw
-        first = 0.03 + 0.014 * yaw * lung.sign
-        c = np.clip((lateral[:1] - first) / (0.34 - first), 0, 1.4)
-        line = base - rise * c + 0.018 * sin(2 * np.pi * np.minimum(c, 1))
-        ok = (lateral[:1] > first) & (lateral[:1] < 0.4)
-        wide = 0.0135 + 0.008 * exp(-square(c / 0.12)) + 0.003 * np.clip(c - 0.6, 0, 1)
+        rise = a.zoom * ((0.085 if a.bedside else 0.04) + 0.03 * own[2])
+        base = lung.apex + a.zoom * ((0.06 if a.bedside else 0.09) + 0.02 * own[3] + 0.012 * lung.sign * yaw)
+        first = a.zoom * (0.035 + 0.014 * yaw * lung.sign)
+        last = a.zoom * 0.42
+        c = np.clip((lateral[:1] - first) / (0.86 * last - first), 0, 1.4)
+        line = base - rise * c + 0.018 * a.zoom * sin(2 * np.pi * np.minimum(c, 1))
+        ok = (lateral[:1] > first) & (lateral[:1] < last)
+        wide = 0.0135 * a.zoom + 0.008 * exp(-square(c / 0.12)) + 0.003 * np.clip(c - 0.6, 0, 1)
         parts.append(
             (
                 line,
                 wide,
-                np.where(ok, 0.12 * osteo * limit((0.4 - lateral[:1]) / 0.06), 0.0),
+                np.where(ok, 0.13 * osteo * limit((last - lateral[:1]) / 0.06), 0.0),
                 np.full((1, 1), 0.5),
             )
         )
@@ -170,7 +172,8 @@ def draw_shoulders(canvas: Canvas) -> None:
     a, grid = canvas.anatomy, canvas.grid
     rng = canvas.rng("scapula")
     for lung in a.lungs.values():
-        shift = (-0.045 if a.bedside else 0.015) + 0.012 * rng.normal()
+        shift = a.zoom * ((-0.05 if a.bedside else 0.01) + 0.025 * rng.normal())
+        dense = canvas.scene.technique.look.bones
 
         def at(lateral: float, y: float, lung: object = lung, sign: float = lung.sign) -> tuple[float, float]:
             return a.middle + sign * lateral, y
@@ -185,26 +188,26 @@ def draw_shoulders(canvas: Canvas) -> None:
             ],
             50,
         )
-        canvas.ink.curve(border, 0.0038, 0.055)
+        canvas.ink.curve(border, 0.0038, 0.055 * dense)
         lateral = spline(
             [at(out + 0.075, top + 0.14), at(out + 0.045, top + 0.25), at(out + 0.01, top + 0.37)], 40
         )
-        canvas.ink.curve(lateral, 0.006, 0.075)
+        canvas.ink.curve(lateral, 0.006, 0.075 * dense)
         spine = spline(
             [at(out - 0.04, top + 0.15), at(out + 0.04, top + 0.1), at(out + 0.1, top + 0.055)], 40
         )
-        canvas.ink.curve(spine, 0.0075, 0.055)
+        canvas.ink.curve(spine, 0.0075, 0.055 * dense)
         left, right = sorted((at(out - 0.07, 0)[0], at(out + 0.12, 0)[0]))
         part = grid.part(left, top + 0.05, right, top + 0.4)
         blade = disc(part, *at(out + 0.005, top + 0.22), 0.05, 0.15, 0.12 * lung.sign)
-        part.of(canvas.attenuation)[...] += cover(1 - blade, 0.25) * np.float32(0.025)
+        part.of(canvas.attenuation)[...] += cover(1 - blade, 0.25) * np.float32(0.03 * dense)
         hx, hy = at(out + 0.12 + 0.01 * rng.normal(), top + 0.115)
         spot = grid.part(hx - 0.08, hy - 0.08, hx + 0.08, hy + 0.08)
         head = disc(spot, hx, hy, 0.058, 0.066)
         spot.of(canvas.attenuation)[...] += cover(1 - head, 0.15) * (
-            0.05 + 0.03 * exp(-square((head - 0.93) / 0.09))
+            np.float32(0.055 * dense) + np.float32(0.03 * dense) * exp(-square((head - 0.93) / 0.09))
         )
         shaft = spline(
             [at(out + 0.13, top + 0.14), at(out + 0.155, top + 0.3), at(out + 0.165, top + 0.5)], 40
         )
-        canvas.ink.curve(shaft, 0.016, 0.085)
+        canvas.ink.curve(shaft, 0.016, 0.085 * dense)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from g2d_bench.phantom.anatomy import SIGNS, Anatomy, Lung
 from g2d_bench.phantom.arithmetic import square
-from g2d_bench.phantom.render.raster import Array, Grid, Ink, bulge, cover
+from g2d_bench.phantom.render.raster import Array, Grid, Ink, bulge, cover, smooth
 from g2d_bench.phantom.scene import Finding, Scene
 from g2d_bench.phantom.seeds import Stream, stream
 
@@ -132,8 +132,8 @@ def _lung_field(anatomy: Anatomy, lung: Lung, grid: Grid) -> LungField:
     # Air is thin where the beam grazes the wall or the spine, thick in the middle of the lung.
     depth = cov * (
         (np.float32(0.42) + np.float32(0.58) * bulge(to_wall * np.float32(1 / 0.11)))
-        * (np.float32(0.55) + np.float32(0.45) * bulge(to_spine * np.float32(1 / 0.1)))
-        * (np.float32(0.8) + np.float32(0.2) * bulge(to_floor * np.float32(1 / 0.16)))
+        * smooth(to_spine, -0.01, 0.13)
+        * (np.float32(0.65) + np.float32(0.35) * bulge(to_floor * np.float32(1 / 0.12)))
     )
     span = np.maximum(wall - lung.inner, 0.02).astype(np.float32)
     u = np.minimum(np.maximum(to_spine / span, 0), np.float32(1.2))

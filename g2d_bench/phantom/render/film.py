@@ -5,52 +5,85 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.phantom.arithmetic import exp, gaussian, power
+from g2d_bench.phantom.arithmetic import cos, even, exp, gaussian, interpolate, power, sin
+from g2d_bench.phantom.render import lettering
 from g2d_bench.phantom.render.canvas import Canvas
-from g2d_bench.phantom.render.raster import Array, Ink
+from g2d_bench.phantom.look import Look
+from g2d_bench.phantom.render.raster import Array, Ink, limit, smooth
 
-# Strokes of the side letters on a square of 1 by 1.
-_LETTERS = {
-    "L": [[(0.2, 0.0), (0.2, 1.0)], [(0.2, 1.0), (0.8, 1.0)]],
-    "R": [
-        [(0.2, 0.0), (0.2, 1.0)],
-        [(0.2, 0.0), (0.65, 0.02), (0.8, 0.25), (0.65, 0.48), (0.2, 0.5)],
-        [(0.45, 0.5), (0.82, 1.0)],
-    ],
-}
+CELLS = 24
+"""Cells across the coarse picture that processing and scatter work on."""
+DENSE = 1.25
+"""Attenuation that is shown in the film's white."""
 
 
 def expose(canvas: Canvas) -> NDArray[np.uint8]:
     """Turn the canvas into a film.
 
-    The detector sees ``exp(-attenuation)``; its logarithm, which is the attenuation again, goes through a
-    sigmoid film curve. Quantum noise grows where few photons arrive.
+    The detector sees ``exp(-attenuation)``; its logarithm, which is the attenuation again, is split into a
+    coarse and a fine picture, as scatter and multi-frequency processing do, and goes through a film curve
+    that saturates. Quantum noise grows where few photons arrive.
 
     Returns:
         Grey values, shape [S, S].
     """
     technique, size = canvas.scene.technique, canvas.grid.size
+    look = technique.look
     rng = canvas.rng("film", size)
     dense = canvas.attenuation
     for axis in (0, 1):
         dense = gaussian(dense, technique.blur * size, axis, truncate=2.5, mirror=True)
-    dark = np.maximum(dense, 0)
+    slant = np.float32(look.slant[0]) * canvas.grid.x + np.float32(look.slant[1]) * (
+        canvas.grid.y - np.float32(0.5)
+    )
+    dark = np.maximum(dense + slant * canvas.body, 0)
     # Per pixel, noise falls with the pixel's area; below 256 px it would otherwise vanish.
     grain = technique.noise * power(size / 256, 0.6)
     noisy = rng.normal_singles(canvas.grid.shape)
     noisy *= exp(np.float32(0.85) * (dark - np.float32(0.5))) * np.float32(grain)
-    slope = 4.2 * technique.contrast
-    middle = 0.6 - 0.05 * technique.exposure
-    shade = np.float32(-slope) * (dark + noisy - np.float32(middle))
-    one = np.float32(1)
-    curve: Array = one / (one + exp(shade.astype(np.float32, copy=False)))
-    floor = 1 / (1 + exp(slope * middle))
-    ceiling = 1 / (1 + exp(-slope * (1.42 - middle)))
-    grey = (curve - np.float32(floor)) * np.float32(1 / (ceiling - floor))
+    coarse = _coarse(dark)
+    level = np.float32(0.75 * look.equal)
+    # Air keeps its black: what processing lifts there is cut off on a print.
+    base = np.float32(1 - look.equal) * coarse + level * smooth(coarse, 0.0, 0.35)
+    shown = np.maximum(base + np.float32(look.detail) * (dark + noisy - coarse), 0)
+    shown *= smooth(dark, 0.0, 0.12)
+    grey = _curve(shown.astype(np.float32, copy=False), look)
+    if look.lines:
+        grey += np.float32(look.lines) * sin((np.float32(2 * np.pi * 83) * canvas.grid.y).astype(np.float32))
     _collimate(canvas, grey)
-    _letter(canvas, grey)
-    film: NDArray[np.uint8] = np.clip(np.rint(grey * np.float32(250)), 0, 255).astype(np.uint8)
+    _letters(canvas, grey)
+    film: NDArray[np.uint8] = np.clip(np.rint(grey * np.float32(255)), 0, 255).astype(np.uint8)
     return film
+
+
+def _curve(shown: Array, look: Look) -> Array:
+    """The film curve: a toe, then saturation; black and white as the look has them."""
+    speed = np.float32(-look.speed)
+    toe = np.float32(look.toe)
+    bend = shown * (1 - toe + toe * limit(shown * np.float32(1 / 0.5)))
+    one = np.float32(1)
+    curve = (one - exp(speed * bend)) * np.float32(1 / (1 - exp(-look.speed * DENSE)))
+    grey: Array = np.float32(look.black) + np.float32(look.white - look.black) * curve
+    return grey
+
+
+def _coarse(image: Array) -> Array:
+    """The picture without anything finer than a fifteenth of its side."""
+    size = image.shape[0]
+    edges = np.rint(np.arange(CELLS + 1) * (size / CELLS)).astype(np.int64)
+    counts = np.diff(edges).astype(np.float64)
+    middles = (edges[:-1] + edges[1:]) / 2 - 0.5
+    small = image
+    for _ in range(2):
+        # Sums that run from first to last, so that they round alike everywhere.
+        run = np.zeros((size + 1, small.shape[1]))
+        np.cumsum(small, axis=0, dtype=np.float64, out=run[1:])
+        small = (np.diff(run[edges], axis=0) / counts[:, None]).T
+    for axis in (0, 1):
+        small = gaussian(small, 0.9, axis, mirror=True)
+    at = np.arange(size, dtype=np.float64)
+    wide = interpolate(at, middles, interpolate(at, middles, small).T)
+    return wide.T.astype(np.float32)
 
 
 def _collimate(canvas: Canvas, grey: Array) -> None:
@@ -64,19 +97,27 @@ def _collimate(canvas: Canvas, grey: Array) -> None:
             )
 
 
-def _letter(canvas: Canvas, grey: Array) -> None:
-    letter = canvas.scene.technique.marker
-    if letter not in _LETTERS:
-        return
+def _letters(canvas: Canvas, grey: Array) -> None:
+    """Burn in the side marker and the captions; a marker may stand in a ring."""
+    technique = canvas.scene.technique
     rng = canvas.rng("marker")
-    wide = rng.uniform(0.022, 0.036)
-    # The letter lies on its own side: the patient's left is the image's right.
-    x0 = (0.4 if letter == "L" else -0.46) + rng.uniform(-0.03, 0.03)
-    y0 = rng.uniform(0.04, 0.16)
     ink = Ink(canvas.grid.size)
-    for stroke in _LETTERS[letter]:
-        points = np.array(stroke) * wide + np.array([x0, y0])
-        ink.curve(points, wide * 0.09, 1.8)
-    part = canvas.grid.part(x0 - 0.02, y0 - 0.02, x0 + wide + 0.02, y0 + wide + 0.02)
-    view = part.of(grey)
-    np.maximum(view, np.clip(ink.draw(part), 0, 1), out=view)
+    draw = rng.random(8)
+    tall = 0.022 + 0.022 * draw[0]
+    # The letter lies on its own side: the patient's left is the image's right.
+    left = technique.marker == "L"
+    x0 = (0.37 if left else -0.46) + 0.06 * draw[1]
+    y0 = 0.03 + 0.17 * draw[2]
+    if technique.marker:
+        lettering.write(ink, technique.marker, x0, y0, tall)
+        if draw[3] < 0.2:
+            angle = even(0, 2 * np.pi, 30)
+            centre = (x0 + tall * lettering.WIDTH / 2, y0 + tall / 2)
+            ring = [centre[0] + 0.9 * tall * cos(angle), centre[1] + 0.9 * tall * sin(angle)]
+            ink.curve(np.stack(ring, 1), tall * 0.06, 1.8)
+    small = 0.016 + 0.012 * draw[4]
+    beside = -0.47 if (left if technique.marker else draw[5] < 0.5) else 0.2
+    for number, line in enumerate(technique.look.captions):
+        lettering.write(ink, line, beside, 0.02 + 0.06 * draw[6] + 1.6 * small * number, small)
+    bright = np.float32(0.55 + 0.45 * draw[7])
+    np.maximum(grey, np.clip(ink.draw(canvas.grid), 0, 1) * bright, out=grey)

@@ -12,7 +12,7 @@ from g2d_bench.phantom.render.canvas import Canvas, LungField
 from g2d_bench.phantom.render.raster import Ink, effective, noise
 from g2d_bench.phantom.seeds import Stream, stream
 
-AIR = 0.45
+AIR = 0.5
 """Attenuation that a lung full of air saves against soft tissue."""
 
 
@@ -43,12 +43,12 @@ def draw_vessels(canvas: Canvas) -> None:
         length = np.where(upper, 0.2, np.where(angle > 1.9, 0.24, 0.22)) * (1 + rng.normal(0, 0.12, count))
         length *= np.clip((lung.width - hilum) / 0.3, 0.7, 1.2)
         width = 0.0052 * flow * (1 + rng.normal(0, 0.12, count))
-        level = _grow(field.ink, a.midline, lung.sign, rng, start, angle, length, width, 0.1 * gain)
+        level = _grow(field.ink, a.midline, lung.sign, rng, start, angle, length, width, 0.085 * gain)
         for children, shrink in ((30, 0.62), (80, 0.6), (84, 0.62)):
             level = _branch(rng, level, children, shrink)
-            level = _grow(field.ink, a.midline, lung.sign, rng, *level, 0.17 * gain)
+            level = _grow(field.ink, a.midline, lung.sign, rng, *level, 0.16 * gain)
         # The hilum itself: a knot of large vessels.
-        for _ in range(7):
+        for _ in range(9):
             x = hilum - 0.012 + 0.028 * rng.random()
             y = hilum_y + 0.055 * rng.normal() * 0.7
             field.ink.dots(
@@ -57,8 +57,8 @@ def draw_vessels(canvas: Canvas) -> None:
                     for value in (
                         float(a.midline(np.array(y))) + lung.sign * x,
                         y,
-                        0.012 + 0.008 * rng.random(),
-                        0.07 * gain,
+                        0.012 + 0.013 * rng.random(),
+                        0.06 * gain,
                     )
                 )
             )

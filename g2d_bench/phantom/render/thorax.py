@@ -28,7 +28,7 @@ def draw_body(canvas: Canvas) -> None:
     axilla = a.shoulder + 0.22
     t = limit((y - axilla + 0.06) / 0.26)
     flank = (
-        a.torso + 0.17 * (1 - t * t * (3 - 2 * t)) + (0.05 * a.fat - 0.015) * square(limit((y - 0.6) / 0.4))
+        a.torso + 0.06 * draw[3] + 0.17 * (1 - t * t * (3 - 2 * t)) + (0.05 * a.fat - 0.015) * square(limit((y - 0.6) / 0.4))
     )
     inside = flank.astype(np.float32) - far
     trunk = bulge(inside * np.float32(1 / 0.2)) * cover(inside, 0.006)
@@ -40,14 +40,14 @@ def draw_body(canvas: Canvas) -> None:
         bulge(arm * np.float32(1 / 0.05)) * cover(arm, 0.006) * np.float32(0.7 * (1.0 if a.bedside else 0.8))
     )
     # Arms are mostly held away from the field.
-    hump = np.where(grid.y > axilla, np.maximum(trunk, limb), trunk) if draw[2] < 0.35 else trunk
+    hump = np.where(grid.y > axilla, np.maximum(trunk, limb), trunk) if draw[2] < 0.55 else trunk
     shape = (
         hump
         * cover(above, 0.008)
         * (np.float32(0.45) + np.float32(0.55) * bulge(above * np.float32(1 / 0.13)))
     )
     canvas.body = cover(above, 0.008) * cover(hump - np.float32(0.02), 0.04)
-    canvas.attenuation += shape * np.float32(0.7 + 0.09 * a.fat)
+    canvas.attenuation += shape * np.float32(0.68 + 0.09 * a.fat)
     # Fat planes and muscle: coarse, faint.
     canvas.attenuation += shape * noise(grid, "cloud", rng) * np.float32(0.014)
 
@@ -86,17 +86,17 @@ def draw_abdomen(canvas: Canvas) -> None:
         spot.of(canvas.attenuation)[...] -= (
             bulge((1 - q) * 1.6) * cover(1 - q, 0.1) * np.float32(0.2 + 0.15 * rng.random())
         )
-    for _ in range(int(rng.integers(0, 3))):
+    # Loops of bowel: a few, or a row of them along the colon.
+    for _ in range(int(rng.integers(0, 4)) + (int(rng.integers(0, 7)) if rng.random() < 0.3 else 0)):
         gx, gy, wide = (
-            a.middle + rng.uniform(-0.12, 0.24),
-            left.dome + rng.uniform(0.14, 0.24),
-            rng.uniform(0.015, 0.03),
+            a.middle + rng.uniform(-0.3, 0.34),
+            left.dome + rng.uniform(0.07, 0.3),
+            rng.uniform(0.012, 0.034),
         )
         spot = grid.part(gx - 0.1, gy - 0.1, gx + 0.1, gy + 0.1)
-        q = disc(spot, gx, gy, wide * 1.5, wide, rng.uniform(-1, 1)) + noise(spot, "cloud", rng) * np.float32(
-            0.12
-        )
-        spot.of(canvas.attenuation)[...] -= cover(1 - q, 0.8) * np.float32(0.09)
+        q = disc(spot, gx, gy, wide * rng.uniform(1.0, 1.9), wide, rng.uniform(-1, 1))
+        q += noise(spot, "cloud", rng) * np.float32(0.14)
+        spot.of(canvas.attenuation)[...] -= cover(1 - q, 0.8) * np.float32(rng.uniform(0.04, 0.17))
 
 
 def _organs(canvas: Canvas) -> Array:
@@ -159,20 +159,24 @@ def draw_mediastinum(canvas: Canvas) -> None:
     left = gaussian(np.maximum(left, heart_left), blur, 0)
     right = gaussian(np.maximum(right, heart_right), blur, 0)
     inside = np.where(x > 0, left.astype(np.float32) - x, x + right.astype(np.float32))
-    shape = cover(inside, 0.007)
+    # The great vessels' borders are soft; lower down the beating heart's are sharper.
+    draw = canvas.rng("mediastinum").random(2)
+    soft = (0.008 + 0.012 * draw[0]) + 0.022 * limit((a.carina - y) / 0.15)
+    shape = cover((inside / soft).astype(np.float32), 1.0)
+    thick = shape * (np.float32(0.25) + np.float32(0.75) * bulge(inside * np.float32(1 / 0.13)))
     fade = (0.45 + 0.55 * limit((y - apex + 0.1) / 0.2)).astype(np.float32)
     body = smooth(grid.y, a.heart[1] - a.heart[2] * 0.9, a.heart[1])
-    column = shape * fade * (np.float32(0.5) + np.float32(0.5) * bulge(inside * np.float32(1 / 0.11)))
-    column *= np.float32(0.25) + np.float32(0.035) * body
-    organs = _organs(canvas) * np.float32(0.2 + 0.05 * a.fat)
+    column = thick * fade * (np.float32(0.1 + 0.1 * draw[1]) + np.float32(0.05) * body)
+    organs = _organs(canvas) * np.float32(0.24 + 0.06 * a.fat)
     flank = (a.torso + 0.01 - np.abs(x)).astype(np.float32)
     organs *= bulge(flank * np.float32(1 / 0.24))
+    organs *= 1 + np.float32(0.09) * noise(grid, "cloud", canvas.rng("organs"))
     # Fluid beside fluid: the silhouettes do not add up, the thicker one counts, and a little more.
     canvas.attenuation += np.maximum(column, organs) + np.float32(0.12) * np.minimum(column, organs)
     canvas.shadow = shape
     canvas.heart = shape * smooth(grid.y, a.heart[1] - a.heart[3] * 1.02, a.heart[1] - a.heart[3] * 0.8)
     for field in canvas.lungs.values():
-        field.depth *= 1 - np.float32(0.52) * field.grid.of(shape)
+        field.depth *= 1 - np.float32(0.55) * field.grid.of(thick)
         field.vessels *= 1 - np.float32(0.6) * field.grid.of(shape)
     below = max(lung.dome for lung in a.lungs.values()) + 0.03
     for number, finding in enumerate(canvas.scene.findings):
@@ -194,7 +198,7 @@ def _draw_airway(canvas: Canvas) -> None:
         return float(a.midline(np.array(y))) + x, y
 
     trachea = spline([at(bend, top), at(0.004 + bend, a.carina - 0.12), at(-0.004, a.carina)], 60)
-    canvas.ink.curve(trachea, 0.0095, -0.2)
+    canvas.ink.curve(trachea, 0.0115 * a.zoom, -0.17)
     for sign, fall in ((-1, 0.06), (1, 0.045)):
         branch = spline(
             [at(-0.004, a.carina), at(sign * 0.03, a.carina + fall * 0.6), at(sign * 0.065, a.carina + fall)],

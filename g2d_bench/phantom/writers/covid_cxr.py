@@ -45,13 +45,14 @@ def write_item(folder: Path, phantom: Phantom) -> Item:
     name = f"{stem}.{'jpg' if jpeg else 'png'}"
     write_bytes(folder / "images" / name, encode(phantom.image, "JPEG" if jpeg else "PNG"))
     if number_of(scene, "mask", digits=2) < MASKED:
-        both = np.logical_or(*(phantom.lungs[side] for side in ("right", "left")))
+        # As the collection's outlines: with the lung behind the heart.
+        both = np.logical_or(*(phantom.whole_lungs[side] for side in ("right", "left")))
         content = encode(both.astype(np.uint8) * 255, "PNG")
         write_bytes(folder / "annotations" / "v7labs-lung-masks" / f"{stem}.png", content)
     boxes = []
     if number_of(scene, "boxes", digits=2) < BOXED:
         for category, side in ((1, "right"), (2, "left")):
-            box = mask_box(phantom.lungs[side], side)
+            box = mask_box(phantom.whole_lungs[side], side)
             if box is not None:
                 boxes.append([category, box.x, box.y, box.w, box.h])
     if scene.has(COVID):
