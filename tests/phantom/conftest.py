@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from g2d_bench.phantom import PROFILES, Finding, Phantom, Scene, ensure, realise
+from g2d_bench.phantom.look import Look
 from g2d_bench.phantom.sampling import sample_scene
 from g2d_bench.readers.base import Sample
 from g2d_bench.readers.registry import dataset_class
@@ -76,7 +77,7 @@ def rows() -> Callable[[Path], list[list[str]]]:
 
 @pytest.fixture(scope="session")
 def healthy() -> Scene:
-    """A patient, upright, without findings, noise, collimation or marker."""
+    """A patient, upright, without findings, noise, collimation or marker, on a plain film."""
     scene = sample_scene("test", 3, seed=0, profile=PROFILES["siim"])
     technique = replace(
         scene.technique,
@@ -84,9 +85,24 @@ def healthy() -> Scene:
         noise=0.0,
         collimation=(0, 0, 0, 0),
         marker="",
-        contrast=1.0,
-        exposure=0.0,
         zoom=1.0,
+        shift=(0.0, 0.0),
+        tilt=0.0,
+        yaw=0.0,
+        inspiration=0.3,
+        look=Look(
+            speed=0.8,
+            toe=0.1,
+            equal=0.0,
+            detail=1.0,
+            black=0.0,
+            white=1.0,
+            slant=(0.0, 0.0),
+            spine=1.0,
+            bones=1.0,
+            lines=0.0,
+            captions=(),
+        ),
     )
     return replace(scene, findings=(), decoys=(), resolved=(), technique=technique)
 

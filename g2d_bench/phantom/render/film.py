@@ -119,5 +119,5 @@ def _letters(canvas: Canvas, grey: Array) -> None:
     beside = -0.47 if (left if technique.marker else draw[5] < 0.5) else 0.2
     for number, line in enumerate(technique.look.captions):
         lettering.write(ink, line, beside, 0.02 + 0.06 * draw[6] + 1.6 * small * number, small)
-    bright = np.float32(0.55 + 0.45 * draw[7])
+    bright = np.float32(0.75 + 0.25 * draw[7])
     np.maximum(grey, np.clip(ink.draw(canvas.grid), 0, 1) * bright, out=grey)
