@@ -155,7 +155,7 @@ def make_anatomy(scene: Scene) -> Anatomy:
                     lift -= 0.06 * finding.severity
                 if finding.label == "Pneumothorax" and finding.pattern == "tension":
                     lift += 0.03
-        skew = 1 + 0.035 * technique.yaw * sign
+        skew = 1 + (0.05 * technique.yaw + 0.025 * own[2]) * sign
         lungs[side] = Lung(
             sign=sign,
             apex=apex + 0.004 * own[2] * sign,
@@ -163,11 +163,11 @@ def make_anatomy(scene: Scene) -> Anatomy:
             dome_x=width * (0.46 + 0.06 * own[3]),
             drop=float(np.clip(0.107 + 0.03 * own[4] - (0.014 if side == "left" else 0.0), 0.04, 0.2)) * zoom * flat,
             width=width * skew,
-            inner=width * float(np.clip(0.135 + 0.02 * own[10], 0.08, 0.19)),
+            inner=width * float(np.clip(0.145 + 0.025 * own[10], 0.08, 0.22)),
             cone=float(np.clip(0.18 + 0.05 * own[11], 0.05, 0.32)),
         )
 
-    ratio = 0.425 + 0.022 * body.heart + (0.035 if bedside else 0.0) - 0.012 * breath
+    ratio = 0.415 + 0.022 * body.heart + (0.035 if bedside else 0.0) - 0.012 * breath
     if "Cardiomegaly" in severity:
         ratio = max(ratio, 0.515 if bedside else 0.495) + 0.015 + 0.12 * severity["Cardiomegaly"]
     else:
@@ -206,7 +206,7 @@ def make_anatomy(scene: Scene) -> Anatomy:
         mediastinum=mediastinum,
         carina=apex + (0.1 + 0.28 * height),
         torso=width + zoom * (0.04 + 0.13 * power(fat, 1.3)),
-        shoulder=apex + zoom * (0.035 - 0.05 * fat + 0.02 * own[9] - (0.02 if bedside else 0)),
+        shoulder=apex + zoom * (-0.02 - 0.05 * fat + 0.05 * own[9] - (0.03 if bedside else 0)),
         neck=zoom * (0.1 + 0.025 * fat),
         fat=fat,
         bedside=bedside,

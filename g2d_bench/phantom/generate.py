@@ -24,16 +24,16 @@ class Phantom:
     """A generated radiograph.
 
     Attributes:
-        image: grey values, shape [S, S].
-        masks: label to the union of its findings' masks, shape [S, S]; only labels that are present.
+        image: grey values, shape [H, W].
+        masks: label to the union of its findings' masks, shape [H, W]; only labels that are present.
         finding_masks: one mask per finding of the scene.
         finding_boxes: one tuple of boxes per finding: one box per side that it touches, in pixels.
         boxes: all boxes.
         phrases: one phrase per finding that is neither device nor object, with its boxes.
         report: text, sections and mentions, or None where the profile has no reports.
-        lungs: side to the mask of the lung beside heart and mediastinum, shape [S, S].
-        whole_lungs: side to the mask of the lung from spine to wall, behind the heart too, shape [S, S].
-        heart: mask of the heart, shape [S, S].
+        lungs: side to the mask of the lung beside heart and mediastinum, shape [H, W].
+        whole_lungs: side to the mask of the lung from spine to wall, behind the heart too, shape [H, W].
+        heart: mask of the heart, shape [H, W].
         scene: the parameters.
     """
 
@@ -66,7 +66,7 @@ def generate(namespace: str, index: int, *, seed: int, size: int, profile: Profi
         namespace: the data set; two namespaces never share a patient.
         index: number of the image, from 0.
         seed: of the data set.
-        size: side of the square image in pixels, 64 to 2048.
+        size: longer side of the image in pixels, 64 to 2048.
         profile: what the data set's images are like.
 
     Returns:
@@ -91,10 +91,9 @@ def realise(scene: Scene, size: int, *, report: bool = False) -> Phantom:
         masks[finding.label] = masks[finding.label] | mask if finding.label in masks else mask
         parts = [mask]
         if finding.side == "bilateral":
-            split = round((drawn.anatomy.middle + 0.5) * size)
             parts = [mask.copy(), mask.copy()]
-            parts[0][:, split:] = False
-            parts[1][:, :split] = False
+            parts[0][:, max(drawn.middle, 0) :] = False
+            parts[1][:, : max(drawn.middle, 0)] = False
         found = tuple(box for part in parts if (box := mask_box(part, finding.label)) is not None)
         boxes.append(found)
         if finding.label not in (DEVICES, OBJECT) and found:

@@ -71,7 +71,7 @@ def make_look(rng: Stream, view: str) -> Look:
         detail=float(np.clip(detail, 0.6, 2.3)),
         black=float(black),
         white=float(np.clip(white, 0.45, 1.0)),
-        slant=(float(0.09 * normal[5] * (1.4 if bedside else 1.0)), float(0.06 * normal[6])),
+        slant=(float(0.14 * normal[5] * (1.4 if bedside else 1.0)), float(0.06 * normal[6])),
         spine=float(np.clip(1.3 + 0.6 * normal[7], 0.2, 2.8)),
         bones=float(exp(0.25 * float(normal[8]))),
         lines=float(0.012 * draw[3]) if draw[2] < (0.08 if bedside else 0.02) else 0.0,

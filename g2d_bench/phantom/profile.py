@@ -52,6 +52,7 @@ class Profile:
         negatives_clean: share of images kept free of all findings but the exclusive ones.
         shortcut: what gives the data set's target away without showing it, one of :data:`SHORTCUTS`; "" for
             nothing.
+        square: whether the films are square, as those of challenges are.
     """
 
     prevalence: Mapping[str, float] = field(default_factory=_rates)
@@ -66,6 +67,7 @@ class Profile:
     exclusive: tuple[str, ...] = ()
     negatives_clean: float = 0.0
     shortcut: str = ""
+    square: bool = True
 
 
 _MANY = (0.62, 0.2, 0.1, 0.05, 0.03)
@@ -84,6 +86,7 @@ PROFILES: Mapping[str, Profile] = {
         subtle=0.3,
     ),
     "chexpert": Profile(
+        square=False,
         prevalence=_rates(
             Effusion=0.36,
             Edema=0.22,
@@ -105,6 +108,7 @@ PROFILES: Mapping[str, Profile] = {
         negatives_clean=0.75,
     ),
     "mimic-cxr": Profile(
+        square=False,
         prevalence=_rates(
             Effusion=0.2,
             Edema=0.1,
@@ -127,6 +131,7 @@ PROFILES: Mapping[str, Profile] = {
         report=True,
     ),
     "ms-cxr": Profile(
+        square=False,
         prevalence=_rates(
             Effusion=0.22,
             Edema=0.12,
@@ -150,6 +155,7 @@ PROFILES: Mapping[str, Profile] = {
         report=True,
     ),
     "openi": Profile(
+        square=False,
         # A third of the visits is normal, and little is severe: outpatients.
         prevalence={name: rate * 0.6 for name, rate in _COMMON.items()},
         views={"PA": 0.9, "AP": 0.1},
@@ -158,6 +164,7 @@ PROFILES: Mapping[str, Profile] = {
         report=True,
     ),
     "covid-cxr": Profile(
+        square=False,
         prevalence={name: rate * 0.3 for name, rate in _COMMON.items()} | {"Pneumonia": 0.2, COVID: 0.5},
         views={"PA": 0.5, "AP": 0.3, "AP supine": 0.2},
         images_per_patient=(0.6, 0.25, 0.15),

@@ -272,7 +272,7 @@ def sample_scene(namespace: str, index: int, *, seed: int, profile: Profile) -> 
     if profile.shortcut == "view":
         view = "AP" if planted else "PA"
     rng = stream("image", namespace, seed, index)
-    technique = make_technique(rng, view, patient)
+    technique = make_technique(rng, view, patient, square=profile.square)
     present = frozenset(finding.label for finding in findings)
     extra = [*_devices(rng, view, profile, present), *_objects(rng, profile)]
     if profile.shortcut == "tube":

@@ -98,6 +98,7 @@ class Technique:
         noise: standard deviation of the quantum noise at 256 px, in grey shares.
         blur: standard deviation of the blur in image sides.
         collimation: width of the black margins (left, top, right, bottom), in image sides.
+        cut: what a film that is not square lacks of the square (left, top, right, bottom), in image sides.
         marker: letter of the side marker, or "".
         look: what becomes of the beam.
     """
@@ -111,6 +112,7 @@ class Technique:
     noise: float
     blur: float
     collimation: tuple[float, float, float, float]
+    cut: tuple[float, float, float, float]
     marker: str
     look: Look
 
@@ -201,35 +203,52 @@ def make_patient(namespace: str, seed: int, number: int, images: int) -> Patient
     return Patient(namespace, number, uid, sex, age, body, images)
 
 
-def make_technique(rng: Stream, view: str, patient: Patient) -> Technique:
-    """Draw how an image is taken: bedside films are worse in every respect."""
+def make_technique(rng: Stream, view: str, patient: Patient, *, square: bool = True) -> Technique:
+    """Draw how an image is taken: bedside films are worse in every respect.
+
+    Args:
+        rng: the image's stream.
+        view: "PA", "AP" or "AP supine".
+        patient: who.
+        square: whether the data set's films are, else they have the sides of real ones.
+    """
     bedside = view != "PA"
     sloppy = 1.5 if bedside else 1.0
     return Technique(
         view=view,
         inspiration=float(np.clip(rng.normal(-0.8 if bedside else 0.2, 0.9), -2.2, 2)),
-        yaw=float(np.clip(rng.normal(0, 0.38 * sloppy), -1.3, 1.3)),
-        tilt=float(rng.normal(0, 0.03 * sloppy)),
+        yaw=float(np.clip(rng.normal(0, 0.45 * sloppy), -1.6, 1.6)),
+        tilt=float(rng.normal(0, 0.045 * sloppy)),
         shift=(float(rng.normal(0, 0.024 * sloppy)), float(rng.normal(0, 0.035))),
-        zoom=float(np.clip(rng.normal(1.0, 0.09), 0.74, 1.2)),
+        zoom=float(np.clip(rng.normal(1.02, 0.09), 0.76, 1.22)),
         noise=float(
-            rng.uniform(0.002, 0.013) * (1.4 if bedside else 1.0) * (1 + 0.2 * max(0, patient.body.habitus))
+            rng.uniform(0.003, 0.016) * (1.4 if bedside else 1.0) * (1 + 0.2 * max(0, patient.body.habitus))
         ),
-        blur=float(rng.uniform(0.0008, 0.0028 if bedside else 0.002)),
+        blur=float(rng.uniform(0.0008, 0.0026 if bedside else 0.0018)),
         collimation=_margins(rng, bedside),
         marker=rng.choice(("L", "R", "L", "")),
         look=make_look(rng, view),
+        cut=(0.0, 0.0, 0.0, 0.0) if square else _cut(rng),
     )
 
 
 def _margins(rng: Stream, bedside: bool) -> tuple[float, float, float, float]:
-    """Black margins: shutters at single edges, or the bars of a film that is not square."""
-    shut = rng.random(4) < (0.3 if bedside else 0.18)
-    wide = rng.uniform(0.0, 0.06, 4)
+    """Black margins: shutters at single edges, now and then all round."""
+    shut = rng.random(4) < (0.07 if bedside else 0.05)
+    wide = rng.uniform(0.0, 0.05, 4)
+    if rng.random() < 0.04:
+        shut[:] = True
     left, top, right, bottom = (float(w) if s else 0.0 for s, w in zip(shut, wide, strict=True))
-    bar, share = rng.random(), rng.uniform(0.02, 0.1)
-    if bar < (0.3 if bedside else 0.12):
-        top, bottom = max(top, share), max(bottom, share)
-    elif bar > 0.85:
-        left, right = max(left, share), max(right, share)
     return left, top, right, bottom
+
+
+def _cut(rng: Stream) -> tuple[float, float, float, float]:
+    """Make the film wider than high or the other way round: 1.07 to 1 with a deviation of 0.12, as real ones."""
+    shape = float(np.clip(rng.normal(1.07, 0.12), 0.8, 1.35))
+    share = rng.random()
+    if shape > 1:
+        off = 1 - 1 / shape
+        return 0.0, off * share, 0.0, off * (1 - share)
+    off = 1 - shape
+    share = 0.3 + 0.4 * share
+    return off * share, 0.0, off * (1 - share), 0.0

@@ -84,6 +84,7 @@ def healthy() -> Scene:
         view="PA",
         noise=0.0,
         collimation=(0, 0, 0, 0),
+        cut=(0, 0, 0, 0),
         marker="",
         zoom=1.0,
         shift=(0.0, 0.0),

@@ -19,11 +19,12 @@ class Rendered:
     """A drawn scene.
 
     Attributes:
-        image: grey values, shape [S, S].
-        masks: one per finding of the scene, in its order, each [S, S].
-        lungs: side to the mask of that lung beside heart and mediastinum, each [S, S].
-        whole_lungs: side to the mask of that lung from the spine to the wall, behind the heart too, each [S, S].
-        heart: the mask of the heart, shape [S, S].
+        image: grey values, shape [H, W]; the longer side is that asked for.
+        masks: one per finding of the scene, in its order, each [H, W].
+        lungs: side to the mask of that lung beside heart and mediastinum, each [H, W].
+        whole_lungs: side to the mask of that lung from the spine to the wall, behind the heart too, each [H, W].
+        heart: the mask of the heart, shape [H, W].
+        middle: column of the patient's midline.
         anatomy: the curves.
     """
 
@@ -32,6 +33,7 @@ class Rendered:
     lungs: dict[str, NDArray[np.bool_]]
     whole_lungs: dict[str, NDArray[np.bool_]]
     heart: NDArray[np.bool_]
+    middle: int
     anatomy: Anatomy
 
 
@@ -40,7 +42,7 @@ def render(scene: Scene, size: int) -> Rendered:
 
     Args:
         scene: what to draw.
-        size: side of the square image in pixels, 64 or more.
+        size: longer side of the image in pixels, 64 or more.
 
     Returns:
         The same bytes for the same arguments; the same anatomy for every size.
@@ -62,11 +64,20 @@ def render(scene: Scene, size: int) -> Rendered:
     for number, finding in enumerate(scene.findings):
         if finding.label in devices.PAINTERS:
             devices.PAINTERS[finding.label](canvas, number, finding)
+    left, top, right, bottom = (round(share * size) for share in scene.technique.cut)
+    rows, columns = slice(top, size - bottom), slice(left, size - right)
     empty = np.zeros(canvas.grid.shape, np.bool_)
-    masks = tuple(canvas.masks.get(number, empty) for number in range(len(scene.findings)))
-    lungs_beside, lungs_whole = _lung_masks(canvas)
-    heart = canvas.heart > 0.5
-    return Rendered(film.expose(canvas), masks, lungs_beside, lungs_whole, heart, canvas.anatomy)
+    masks = (canvas.masks.get(number, empty) for number in range(len(scene.findings)))
+    beside, whole = _lung_masks(canvas)
+    return Rendered(
+        image=film.expose(canvas)[rows, columns],
+        masks=tuple(mask[rows, columns] for mask in masks),
+        lungs={side: mask[rows, columns] for side, mask in beside.items()},
+        whole_lungs={side: mask[rows, columns] for side, mask in whole.items()},
+        heart=(canvas.heart > 0.5)[rows, columns],
+        middle=round((canvas.anatomy.middle + 0.5) * size) - left,
+        anatomy=canvas.anatomy,
+    )
 
 
 def _draw_findings(canvas: Canvas) -> None:

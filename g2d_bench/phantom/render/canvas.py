@@ -133,7 +133,7 @@ def _lung_field(anatomy: Anatomy, lung: Lung, grid: Grid) -> LungField:
     depth = cov * (
         (np.float32(0.42) + np.float32(0.58) * bulge(to_wall * np.float32(1 / 0.11)))
         * smooth(to_spine, -0.01, 0.13)
-        * (np.float32(0.65) + np.float32(0.35) * bulge(to_floor * np.float32(1 / 0.12)))
+        * (np.float32(0.4) + np.float32(0.6) * bulge(to_floor * np.float32(1 / 0.1)))
     )
     span = np.maximum(wall - lung.inner, 0.02).astype(np.float32)
     u = np.minimum(np.maximum(to_spine / span, 0), np.float32(1.2))

@@ -163,7 +163,7 @@ def draw_mediastinum(canvas: Canvas) -> None:
     draw = canvas.rng("mediastinum").random(2)
     soft = (0.008 + 0.012 * draw[0]) + 0.022 * limit((a.carina - y) / 0.15)
     shape = cover((inside / soft).astype(np.float32), 1.0)
-    thick = shape * (np.float32(0.25) + np.float32(0.75) * bulge(inside * np.float32(1 / 0.13)))
+    thick = shape * (np.float32(0.4) + np.float32(0.6) * bulge(inside * np.float32(1 / 0.12)))
     fade = (0.45 + 0.55 * limit((y - apex + 0.1) / 0.2)).astype(np.float32)
     body = smooth(grid.y, a.heart[1] - a.heart[2] * 0.9, a.heart[1])
     column = thick * fade * (np.float32(0.1 + 0.1 * draw[1]) + np.float32(0.05) * body)

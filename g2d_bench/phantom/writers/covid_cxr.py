@@ -77,7 +77,7 @@ def write_item(folder: Path, phantom: Phantom) -> Item:
         "clinical_notes": sections.get("impression") or sections.get("findings", ""),
         "other_notes": "g2d-bench phantom",
     }
-    return {"row": row, "boxes": boxes, "size": phantom.image.shape[0], "finding": finding.split("/")}
+    return {"row": row, "boxes": boxes, "size": phantom.image.shape, "finding": finding.split("/")}
 
 
 def write_tables(folder: Path, items: list[Item], seed: int) -> None:
@@ -102,8 +102,8 @@ def write_tables(folder: Path, items: list[Item], seed: int) -> None:
                 {
                     "license": 1,
                     "file_name": row["filename"],
-                    "height": item["size"],
-                    "width": item["size"],
+                    "height": item["size"][0],
+                    "width": item["size"][1],
                     "id": number,
                 }
             )

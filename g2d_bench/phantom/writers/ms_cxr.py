@@ -42,18 +42,18 @@ LEAST = 6
 def write_item(folder: Path, phantom: Phantom) -> Item:
     """Write one image if a phrase lies on it; see :mod:`g2d_bench.phantom.writers`."""
     subject, study, dicom = identity(phantom)
-    size = phantom.image.shape[0]
+    height, width = phantom.image.shape
     rows: list[dict[str, object]] = []
     for phrase in phantom.phrases:
         name = CATEGORIES.get(phrase.boxes[0].label)
-        least = LEAST * size / 256
+        least = LEAST * max(height, width) / 256
         boxes = [[int(b.x), int(b.y), int(b.w), int(b.h)] for b in phrase.boxes if min(b.w, b.h) >= least]
         if name and boxes and all(row["text"] != phrase.text for row in rows):
             rows.append({"category": name, "text": phrase.text, "boxes": boxes})
     place = f"files/p{str(subject)[:2]}/p{subject}/s{study}/{dicom}.jpg"
     if rows:
         write_bytes(folder / place, encode(phantom.image, "JPEG"))
-    return {"dicom": dicom, "path": place, "size": size, "rows": rows, "subject": subject}
+    return {"dicom": dicom, "path": place, "size": (height, width), "rows": rows, "subject": subject}
 
 
 def write_tables(folder: Path, items: list[Item], seed: int) -> None:
@@ -64,12 +64,12 @@ def write_tables(folder: Path, items: list[Item], seed: int) -> None:
     annotations: list[dict[str, object]] = []
     for number, item in enumerate(items, 1):
         split = ("train", "val", "test")[digest("ms-cxr split", item["subject"], bits=32) % 3]
-        size = item["size"]
+        height, width = item["size"]
         images.append(
             {
                 "file_name": f"{item['dicom']}.jpg",
-                "height": size,
-                "width": size,
+                "height": height,
+                "width": width,
                 "id": number,
                 "path": item["path"],
                 "num_annotations": sum(len(row["boxes"]) for row in item["rows"]),
@@ -78,7 +78,7 @@ def write_tables(folder: Path, items: list[Item], seed: int) -> None:
         for row in item["rows"]:
             for x, y, w, h in row["boxes"]:
                 lines.append(
-                    [item["dicom"], row["category"], row["text"], item["path"], x, y, w, h, size, size, split]
+                    [item["dicom"], row["category"], row["text"], item["path"], x, y, w, h, width, height, split]
                 )
                 annotations.append(
                     {
