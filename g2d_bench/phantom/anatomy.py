@@ -83,6 +83,7 @@ class Anatomy:
         lungs: by side.
         middle: x of the midline at y = 0.5.
         tilt: change of the midline's x over the height of the image.
+        bend: how far the spine leaves its straight line at the image's edges: scoliosis, or a patient who leans.
         heart: centre (lateral to the left, y), half axes (long, short) and angle of the long axis.
         knob: (y, bulge) of the aortic knob.
         mediastinum: half width of the upper mediastinum.
@@ -98,6 +99,7 @@ class Anatomy:
     lungs: dict[str, Lung]
     middle: float
     tilt: float
+    bend: float
     heart: tuple[float, float, float, float, float]
     knob: tuple[float, float]
     mediastinum: float
@@ -111,7 +113,8 @@ class Anatomy:
 
     def midline(self, y: Curve) -> Curve:
         """x of the midline at heights ``y``."""
-        return self.middle + self.tilt * (y - 0.5)
+        off = y - 0.5
+        return self.middle + off * (self.tilt + 4 * self.bend * off)
 
     @property
     def heart_half(self) -> float:
@@ -167,7 +170,7 @@ def make_anatomy(scene: Scene) -> Anatomy:
             cone=float(np.clip(0.18 + 0.05 * own[11], 0.05, 0.32)),
         )
 
-    ratio = 0.415 + 0.022 * body.heart + (0.035 if bedside else 0.0) - 0.012 * breath
+    ratio = 0.4 + 0.028 * body.heart + (0.035 if bedside else 0.0) - 0.012 * breath
     if "Cardiomegaly" in severity:
         ratio = max(ratio, 0.515 if bedside else 0.495) + 0.015 + 0.12 * severity["Cardiomegaly"]
     else:
@@ -201,6 +204,7 @@ def make_anatomy(scene: Scene) -> Anatomy:
         lungs=lungs,
         middle=technique.shift[0] + 0.01 * technique.yaw,
         tilt=technique.tilt,
+        bend=0.012 * body.bend,
         heart=(heart_x, heart_y, long, short, angle),
         knob=(apex + 0.06 + 0.26 * height, zoom * (0.018 + 0.026 * body.tortuosity)),
         mediastinum=mediastinum,

@@ -59,21 +59,21 @@ def make_look(rng: Stream, view: str) -> Look:
         equal, detail = 0.3 + 0.15 * normal[0], 1.0 + 0.15 * normal[1]
         black, white = 0.05 + 0.22 * draw[1] * draw[1], 0.68 + 0.1 * normal[2]
     elif family == PROCESSED:
-        equal, detail = 0.55 + 0.12 * normal[0], 1.5 + 0.3 * normal[1]
+        equal, detail = 0.55 + 0.12 * normal[0], 1.25 + 0.25 * normal[1]
         black, white = 0.0, 0.86 + 0.07 * normal[2]
     else:
         equal, detail = 0.05 + 0.2 * normal[0], 1.0 + 0.15 * normal[1]
         black, white = 0.03 * draw[1], 0.93 + 0.06 * normal[2]
     return Look(
-        speed=float(np.clip(1.25 * exp(0.4 * float(normal[3])), 0.5, 3.5)),
+        speed=float(np.clip(1.05 * exp(0.4 * float(normal[3])), 0.45, 3.0)),
         toe=float(np.clip(0.25 + 0.25 * normal[4], 0.0, 0.8)),
         equal=float(np.clip(equal - (0.08 if bedside else 0.0), -0.3, 0.8)),
         detail=float(np.clip(detail, 0.6, 2.3)),
         black=float(black),
         white=float(np.clip(white, 0.45, 1.0)),
         slant=(float(0.14 * normal[5] * (1.4 if bedside else 1.0)), float(0.06 * normal[6])),
-        spine=float(np.clip(1.3 + 0.6 * normal[7], 0.2, 2.8)),
-        bones=float(exp(0.25 * float(normal[8]))),
+        spine=float(np.clip(1.6 + 0.7 * normal[7], 0.3, 3.2)),
+        bones=float(0.85 * exp(0.28 * float(normal[8]))),
         lines=float(0.012 * draw[3]) if draw[2] < (0.08 if bedside else 0.02) else 0.0,
         captions=_captions(rng, view, draw),
     )

@@ -50,6 +50,7 @@ class Body:
         breadth: thorax width.
         heart: heart width.
         tortuosity: how unfolded the aorta is, 0..1.
+        bend: how far the spine bends to the right.
         ribs: seed of the rib cage and of the vessel tree.
     """
 
@@ -58,6 +59,7 @@ class Body:
     breadth: float
     heart: float
     tortuosity: float
+    bend: float
     ribs: int
 
 
@@ -197,6 +199,7 @@ def make_patient(namespace: str, seed: int, number: int, images: int) -> Patient
         breadth=float(np.clip(normal[2] + (0.3 if sex == "M" else -0.3), -2, 2)),
         heart=float(np.clip(normal[3], -2, 1.6)),
         tortuosity=float(np.clip((age - 40) / 45 + rng.normal(0, 0.2), 0, 1)),
+        bend=float(np.clip(rng.normal() * (1.0 if rng.random() < 0.8 else 3.0), -4, 4)),
         ribs=int(rng.integers(2**62)),
     )
     uid = f"{digest('namespace', namespace, seed, bits=32):08x}{number:06d}"

@@ -111,7 +111,7 @@ def make_canvas(scene: Scene, anatomy: Anatomy, size: int) -> Canvas:
 
 def _lung_field(anatomy: Anatomy, lung: Lung, grid: Grid) -> LungField:
     middle = anatomy.middle
-    slack = abs(anatomy.tilt) * 0.5 + 0.01
+    slack = abs(anatomy.tilt) * 0.5 + abs(anatomy.bend) + 0.01
     left, right = (0.0, lung.width + slack) if lung.sign > 0 else (-lung.width - slack, 0.0)
     part = grid.part(middle + left, lung.apex - 0.01, middle + right, lung.bottom + 0.02)
     y = part.y.astype(np.float64)
@@ -133,7 +133,7 @@ def _lung_field(anatomy: Anatomy, lung: Lung, grid: Grid) -> LungField:
     depth = cov * (
         (np.float32(0.42) + np.float32(0.58) * bulge(to_wall * np.float32(1 / 0.11)))
         * smooth(to_spine, -0.01, 0.13)
-        * (np.float32(0.4) + np.float32(0.6) * bulge(to_floor * np.float32(1 / 0.1)))
+        * (np.float32(0.25) + np.float32(0.75) * bulge(to_floor * np.float32(1 / 0.13)))
     )
     span = np.maximum(wall - lung.inner, 0.02).astype(np.float32)
     u = np.minimum(np.maximum(to_spine / span, 0), np.float32(1.2))

@@ -12,7 +12,7 @@ from g2d_bench.phantom.render.canvas import Canvas, LungField
 from g2d_bench.phantom.render.raster import Ink, effective, noise
 from g2d_bench.phantom.seeds import Stream, stream
 
-AIR = 0.5
+AIR = 0.56
 """Attenuation that a lung full of air saves against soft tissue."""
 
 

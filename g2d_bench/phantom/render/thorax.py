@@ -113,9 +113,9 @@ def _organs(canvas: Canvas) -> Array:
     far = np.abs(grid.x - np.float32(a.middle))
     rib_cage = np.float32(max(lung.width for lung in a.lungs.values()) + 0.015) - far
     return (
-        cover(part, 0.006)
-        * smooth(rib_cage, -0.03, 0.03)
-        * (np.float32(0.62) + np.float32(0.38) * bulge(part * np.float32(1 / 0.14)))
+        cover(part, 0.012)
+        * smooth(rib_cage, -0.06, 0.06)
+        * (np.float32(0.25) + np.float32(0.75) * bulge(part * np.float32(1 / 0.2)))
     )
 
 
@@ -163,7 +163,7 @@ def draw_mediastinum(canvas: Canvas) -> None:
     draw = canvas.rng("mediastinum").random(2)
     soft = (0.008 + 0.012 * draw[0]) + 0.022 * limit((a.carina - y) / 0.15)
     shape = cover((inside / soft).astype(np.float32), 1.0)
-    thick = shape * (np.float32(0.4) + np.float32(0.6) * bulge(inside * np.float32(1 / 0.12)))
+    thick = shape * (np.float32(0.3) + np.float32(0.7) * bulge(inside * np.float32(1 / 0.12)))
     fade = (0.45 + 0.55 * limit((y - apex + 0.1) / 0.2)).astype(np.float32)
     body = smooth(grid.y, a.heart[1] - a.heart[2] * 0.9, a.heart[1])
     column = thick * fade * (np.float32(0.1 + 0.1 * draw[1]) + np.float32(0.05) * body)

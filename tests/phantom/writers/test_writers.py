@@ -30,8 +30,9 @@ def test_reader_reads_it(name: str, make: Any) -> None:
     assert len({sample.id for sample in samples}) == len(samples)
     for sample in samples:
         image = dataset.read_image(sample)
-        assert image.shape == (make.size, make.size)
-        assert image.std() > 20
+        assert max(image.shape) == make.size
+        assert min(image.shape) > 0.7 * make.size
+        assert image.std() > 5
         for box in sample.boxes:
             assert 0 <= box.x < box.x + box.w <= make.size
             assert 0 <= box.y < box.y + box.h <= make.size
