@@ -16,7 +16,7 @@ from g2d_bench.phantom.seeds import Stream, stream
 
 HEIGHT = {"apical": 0.12, "upper": 0.27, "mid": 0.52, "lower": 0.78, "basal": 0.9, "": 0.55}
 """Zone to height in the lung, from the apex (0) to the diaphragm (1)."""
-DENSITY = {"Infiltration": (0.2, 0.55), "Pneumonia": (0.3, 0.85), "Consolidation": (0.6, 0.97)}
+DENSITY = {"Infiltration": (0.22, 0.62), "Pneumonia": (0.34, 0.95), "Consolidation": (0.7, 1.0)}
 """Share of the air that is gone, faintest and densest."""
 
 
@@ -35,7 +35,7 @@ def draw_airspace(canvas: Canvas, number: int, finding: Finding) -> None:
     for place, (field, share) in enumerate(zip(canvas.sides(finding), _shares(finding), strict=True)):
         rng = stream("airspace", finding.key, place)
         severity = finding.severity * share
-        level = min(1.0, 0.55 * severity + 0.5 * rng.random())
+        level = min(1.0, 0.7 * severity + 0.5 * rng.random())
         density = (low + (high - low) * level) * (0.62 if finding.subtle else 1.0)
         extent = 0.052 + 0.12 * severity + 0.12 * severity * severity
         v = min(max(HEIGHT[finding.zone] + rng.uniform(-0.09, 0.09), 0.08), 0.93)
@@ -43,18 +43,23 @@ def draw_airspace(canvas: Canvas, number: int, finding: Finding) -> None:
         area = _FORMS.get(finding.pattern, _patchy)(canvas, field, rng, centre, extent, finding)
         if finding.pattern == "interstitial":
             # Septa and cuffs of bronchi more than filled air spaces; the vessels look thicker.
-            field.added += area * lesion.net(field, rng) * np.float32(0.05 + 0.13 * density)
-            lesion.fill(field, area, 0.5 * density, 0.0)
+            field.added += area * lesion.net(canvas, field, rng) * np.float32(0.04 + 0.09 * density)
+            lesion.fill(field, area, 0.6 * density, 0.0)
             field.vessels *= 1 + np.float32(0.3) * area
         else:
-            uneven = 0.3 if finding.pattern == "lobar" else 0.85
+            uneven = 0.3 if finding.pattern == "lobar" else 1.0 - 0.55 * density
             opaque = area * lesion.textured(field, rng, uneven) * np.float32(density)
+            beside = finding.zone == "mid" or (finding.zone == "upper" and finding.side != "bilateral")
+            if beside:
+                # Lung in front lies beside the heart, not behind it.
+                opaque *= 1 - np.float32(0.8) * field.grid.of(canvas.shadow)
             lesion.fill(field, opaque, 1.0, 0.45 + 0.5 * density)
+            field.added += opaque * opaque * np.float32(0.06)
             lesion.merge(
                 canvas,
                 field,
                 opaque,
-                heart=finding.zone == "mid" or (finding.zone == "upper" and finding.side != "bilateral"),
+                heart=beside,
                 floor=finding.zone in ("lower", "basal"),
             )
             if density > 0.5 and extent > 0.08:
@@ -101,9 +106,9 @@ def _lobar(
     finding: Finding,
 ) -> Array:
     """A segment of a lobe up to the whole of it, cut off at its fissure."""
-    u = {"mid": rng.uniform(0.1, 0.3), "upper": rng.uniform(0.25, 0.75)}.get(
-        finding.zone, rng.uniform(0.25, 0.7)
-    )
+    # The lingula begins where the heart ends, the middle lobe nearer to the spine.
+    mid = rng.uniform(0.1, 0.3) + (0.25 if field.lung.sign > 0 else 0.0)
+    u = {"mid": mid, "upper": rng.uniform(0.25, 0.75)}.get(finding.zone, rng.uniform(0.25, 0.7))
     v = {"mid": 0.68, "upper": rng.uniform(0.25, 0.45)}.get(finding.zone, 0.88)
     x, y = field.point(canvas.anatomy, u, v)
     size = 1.3 * extent
@@ -125,7 +130,7 @@ def _bronchial(
         u = 0.08 + 0.75 * rng.random()
         v = min(max(HEIGHT[finding.zone] + rng.normal(0, 0.16), 0.1), 0.97)
         x, y = field.point(canvas.anatomy, u, v)
-        size = rng.uniform(0.022, 0.03 + 0.3 * extent)
+        size = rng.uniform(0.022, 0.032 + 0.3 * extent)
         area = join(area, patch(field, rng, x, y, size, size * 1.1, 0.0, 0.35))
     field.vessels *= 1 + np.float32(0.35) * area
     return area
@@ -160,7 +165,7 @@ def draw_covid(canvas: Canvas, number: int, finding: Finding) -> None:
     for place, (field, share) in enumerate(zip(canvas.sides(finding), _shares(finding), strict=True)):
         rng = stream("covid", finding.key, place)
         severity = finding.severity * share
-        density = (0.2 + 0.35 * severity + 0.25 * rng.random()) * (0.62 if finding.subtle else 1.0)
+        density = (0.27 + 0.45 * severity + 0.25 * rng.random()) * (0.62 if finding.subtle else 1.0)
         area: Array = np.zeros(field.grid.shape, np.float32)
         opaque = area
         for _ in range(2 + int(rng.integers(0, 3)) + int(5 * severity)):
@@ -176,10 +181,11 @@ def draw_covid(canvas: Canvas, number: int, finding: Finding) -> None:
             area, opaque = join(area, wide), join(opaque, wide * np.float32(0.85))
         opaque = opaque * lesion.textured(field, rng, 0.8)
         field.added += (
-            opaque * lesion.net(field, rng) * np.float32(0.03 + (0.1 if diffuse else 0.05) * severity)
+            opaque * lesion.net(canvas, field, rng) * np.float32(0.03 + (0.1 if diffuse else 0.05) * severity)
         )
-        opaque = opaque * np.float32(density)
+        opaque = opaque * np.float32(min(density, 0.95))
         lesion.fill(field, opaque, 1.0, 0.6)
+        field.added += opaque * opaque * np.float32(0.05)
         lesion.merge(canvas, field, opaque, heart=severity > 0.45, floor=severity > 0.2)
         if density > 0.55:
             lesion.bronchogram(canvas, field, rng, opaque, field.point(canvas.anatomy, 0.6, 0.75))
@@ -202,7 +208,7 @@ def draw_edema(canvas: Canvas, number: int, finding: Finding) -> None:
         field.aeration *= 1 - opaque
         # Cuffs of fluid make vessels and bronchi wider and blurred, until haze hides them.
         field.vessels *= 1 + area * np.float32(0.3 - 0.9 * tied)
-        field.added += area * lesion.net(field, rng) * np.float32(0.03 + 0.03 * finding.severity)
+        field.added += area * lesion.net(canvas, field, rng) * np.float32(0.03 + 0.03 * finding.severity)
         lesion.merge(canvas, field, opaque, heart=finding.severity > 0.4, floor=False)
         # Septal (Kerley B) lines: short, level, at the lateral base.
         for _ in range(int(4 + 12 * finding.severity)):

@@ -56,7 +56,7 @@ def _airway(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     if draw < 0.125:
         places[-1:] = [(-0.004, f.carina - 0.01), (-0.04, f.carina + rng.uniform(0.025, 0.05))]
     curve = _path(f, *places, count=40)
-    _tube(ink, curve, rng.uniform(0.0085, 0.011), 0.12, 0.6)
+    _tube(ink, curve, rng.uniform(0.0085, 0.011), 0.17, 0.6)
     if rng.random() < 0.6:
         # The inflated cuff is air, its filling line runs along the tube.
         ink.curve(curve[:30] + np.array([0.012, 0.0]), 0.0009, 0.06)
@@ -81,7 +81,7 @@ def _enteric(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     if rng.random() < 0.35:
         ink.curve(curve, 0.0026, 0.2)
     else:
-        _tube(ink, curve, rng.uniform(0.005, 0.0068), 0.1, 0.7)
+        _tube(ink, curve, rng.uniform(0.005, 0.0068), 0.15, 0.7)
 
 
 def _central(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
@@ -192,9 +192,9 @@ def _leads(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
             x, cy = float(body[-1, 0]), float(body[-1, 1])
         else:
             ink.dots(*(np.array([v]) for v in (x, cy, rng.uniform(0.0035, 0.0055), 0.45)))
-            turn = np.linspace(0, 2 * np.pi, 24)
+            circle = np.linspace(0, 2 * np.pi, 24)
             pad = rng.uniform(0.011, 0.02)
-            ink.curve(np.stack([x + pad * cos(turn), cy + pad * sin(turn)], 1), 0.0028, 0.045)
+            ink.curve(np.stack([x + pad * cos(circle), cy + pad * sin(circle)], 1), 0.0028, 0.045)
         thirds = [(x + (end[0] - x) * t, cy + (end[1] - cy) * t + bow * rng.normal()) for t in (0.33, 0.7)]
         ink.curve(
             spline([(x, cy), (thirds[0][0] + bow * rng.normal(), thirds[0][1]), thirds[1], end], 60),
@@ -222,7 +222,7 @@ def _chest_tube(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
         curl = curve[-1] + 0.015 * np.stack([cos(turn) - 1, sin(turn)], 1)
         ink.curve(curl, 0.0026, 0.17)
         return
-    _tube(ink, curve, rng.uniform(0.0075, 0.011), 0.15, 0.6)
+    _tube(ink, curve, rng.uniform(0.0075, 0.011), 0.2, 0.6)
 
 
 _DEVICES: dict[str, Callable[[Canvas, Ink, Rng, float], None]] = {

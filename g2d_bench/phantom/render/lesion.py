@@ -53,12 +53,12 @@ def textured(field: LungField, rng: Stream, uneven: float) -> Array:
     return 1 - np.float32(uneven) * limit(np.float32(0.33) - np.float32(0.36) * rough)
 
 
-def net(field: LungField, rng: Stream) -> Array:
+def net(canvas: Canvas, field: LungField, rng: Stream) -> Array:
     """Thickened septa as a net of closed cells, mean about 0: ridges where smooth noise crosses zero."""
     cells = np.abs(noise(field.grid, "mottle", rng))
     fine = np.abs(noise(field.grid, "grain", rng))
     ridges = limit(1 - cells * np.float32(1.6)) + np.float32(0.5) * limit(1 - fine * np.float32(1.4))
-    return ridges - np.float32(0.42)
+    return (ridges - np.float32(0.42)) * (1 - np.float32(0.75) * field.grid.of(canvas.shadow))
 
 
 def fill(field: LungField, area: Array, density: float | Array, veil: float = 1.0) -> None:
@@ -136,13 +136,13 @@ def lobe(field: LungField, rng: Stream, zone: str) -> Array:
         zone: "upper" (to the minor fissure), "mid" (middle lobe or lingula, medial), else the lower lobe.
     """
     right = field.lung.sign < 0
-    soft = 0.012 if right else 0.13
+    soft = 0.018 if right else 0.13
     fissure = field.lung.place(0.5, rng.uniform(0.46, 0.56))[1]
-    tilt, bow = rng.uniform(-0.12, 0.12), rng.uniform(-0.6, 0.6)
+    tilt, bow = rng.uniform(-0.15, 0.15), rng.uniform(-0.9, 0.9)
     along = field.lateral - np.float32(0.2)
     below = field.grid.y - np.float32(fissure) + np.float32(tilt) * along + np.float32(bow) * along * along
     if zone == "upper":
         return cover(-below, soft)
     if zone == "mid":
-        return cover(below, soft) * smooth(field.u, 1.1, 0.4) * smooth(field.v, 1.05, 0.75)
+        return cover(below, soft) * smooth(field.u, 1.15, 0.5) * smooth(field.v, 1.05, 0.75)
     return smooth(field.v, 0.42, 0.74)

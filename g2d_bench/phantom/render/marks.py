@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from g2d_bench.phantom.arithmetic import cos, sin
+from g2d_bench.phantom.arithmetic import cos, even, sin
 from g2d_bench.phantom.render.canvas import Canvas
 from g2d_bench.phantom.render.raster import cover, disc, limit, noise, smooth, spline
 from g2d_bench.phantom.seeds import Stream, stream
@@ -133,7 +133,7 @@ def draw_rods(canvas: Canvas) -> None:
     rng = _rng(canvas, "rods")
     a = canvas.anatomy
     top, bottom = rng.uniform(0.2, 0.5), rng.uniform(0.75, 1.05)
-    y = np.linspace(top, bottom, 30)
+    y = even(top, bottom, 30)
     for sign in (-1.0, 1.0):
         x = a.midline(y) + sign * 0.017
         canvas.ink.curve(np.stack([x, y], 1), 0.0032, 0.5)

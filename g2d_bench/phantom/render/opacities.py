@@ -32,7 +32,7 @@ def draw_atelectasis(canvas: Canvas, number: int, finding: Finding) -> None:
             lesion.merge(canvas, field, opaque, heart=False, floor=True)
         elif finding.pattern == "upper":
             # The fissure is drawn up and in; what is left of the lobe lies against the mediastinum.
-            low = 0.46 - 0.24 * finding.severity
+            low = 0.48 - 0.2 * finding.severity
             y = field.lung.place(0.5, low)[1]
             along = field.lateral - np.float32(field.lung.inner)
             line = np.float32(y) - field.grid.y - np.float32(0.9) * along * along
@@ -105,7 +105,9 @@ def draw_round(canvas: Canvas, number: int, finding: Finding) -> None:
     if not mass and rng.random() < 0.25:
         height *= 1.7
     ball = np.sqrt(limit(1 - q * q))
-    field.added[inner] += area * (np.float32(0.45) + np.float32(0.55) * ball) * np.float32(height)
+    # Heart and spine hide most of what lies behind them.
+    seen = area * (1 - np.float32(0.5) * part.of(canvas.shadow))
+    field.added[inner] += seen * (np.float32(0.45) + np.float32(0.55) * ball) * np.float32(height)
     field.vessels[inner] *= 1 - np.float32(0.7) * area
     if mass and rng.random() < 0.15:
         # A cavity: a dark centre within a thick wall.
@@ -141,7 +143,7 @@ def draw_fibrosis(canvas: Canvas, number: int, finding: Finding) -> None:
         )
         area = smooth(wide, 0.15, 0.6) * field.cov
         # Closed cells, as in honeycombing.
-        net = np.float32(1.2) * lesion.net(field, rng)
+        net = np.float32(1.2) * lesion.net(canvas, field, rng)
         strength = (0.09 + 0.08 * finding.severity) * (0.75 if finding.subtle else 1.0)
         field.added += area * net * np.float32(strength)
         field.aeration *= 1 - area * np.float32(0.16 + 0.16 * finding.severity)
