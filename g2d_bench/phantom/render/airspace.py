@@ -9,7 +9,7 @@ import numpy as np
 from g2d_bench.phantom.labels import COVID
 from g2d_bench.phantom.render import lesion
 from g2d_bench.phantom.render.canvas import Canvas, LungField
-from g2d_bench.phantom.render.lesion import join, patch
+from g2d_bench.phantom.render.lesion import join, lay, patch
 from g2d_bench.phantom.render.raster import Array, disc, noise, smooth
 from g2d_bench.phantom.scene import Finding
 from g2d_bench.phantom.seeds import Stream, stream
@@ -48,11 +48,11 @@ def draw_airspace(canvas: Canvas, number: int, finding: Finding) -> None:
             field.vessels *= 1 + np.float32(0.3) * area
         else:
             uneven = 0.3 if finding.pattern == "lobar" else 1.0 - 0.55 * density
-            opaque = area * lesion.textured(field, rng, uneven) * np.float32(density)
             beside = finding.zone == "mid" or (finding.zone == "upper" and finding.side != "bilateral")
             if beside:
                 # Lung in front lies beside the heart, not behind it.
-                opaque *= 1 - np.float32(0.8) * field.grid.of(canvas.shadow)
+                area *= 1 - np.float32(0.8) * field.grid.of(canvas.shadow)
+            opaque = area * lesion.textured(field, rng, uneven) * np.float32(density)
             lesion.fill(field, opaque, 1.0, 0.45 + 0.5 * density)
             field.added += opaque * opaque * np.float32(0.06)
             lesion.merge(
@@ -81,7 +81,7 @@ def _patchy(
     for _ in range(int(rng.integers(1, 5))):
         bx, by = x + rng.normal(0, extent * 0.9), y + rng.normal(0, extent * 0.9)
         size = extent * rng.uniform(0.35, 0.75)
-        area = join(area, patch(field, rng, bx, by, size, size * 0.85, 0.0, 0.35))
+        lay(field, (area,), rng, bx, by, size, size * 0.85, 0.0, 0.35)
     return area
 
 
@@ -131,7 +131,7 @@ def _bronchial(
         v = min(max(HEIGHT[finding.zone] + rng.normal(0, 0.16), 0.1), 0.97)
         x, y = field.point(canvas.anatomy, u, v)
         size = rng.uniform(0.022, 0.032 + 0.3 * extent)
-        area = join(area, patch(field, rng, x, y, size, size * 1.1, 0.0, 0.35))
+        lay(field, (area,), rng, x, y, size, size * 1.1, 0.0, 0.35)
     field.vessels *= 1 + np.float32(0.35) * area
     return area
 
@@ -167,14 +167,13 @@ def draw_covid(canvas: Canvas, number: int, finding: Finding) -> None:
         severity = finding.severity * share
         density = (0.27 + 0.45 * severity + 0.25 * rng.random()) * (0.62 if finding.subtle else 1.0)
         area: Array = np.zeros(field.grid.shape, np.float32)
-        opaque = area
+        opaque = area.copy()
         for _ in range(2 + int(rng.integers(0, 3)) + int(5 * severity)):
             u, v = 0.35 + 0.62 * rng.beta(2.4, 1.0), 0.2 + 0.76 * rng.beta(2.0, 1.1)
             x, y = field.point(canvas.anatomy, u, v)
-            size = rng.uniform(0.035, 0.06) * (1 + 1.1 * severity)
-            cloud = patch(field, rng, x, y, size * 0.9, size * rng.uniform(0.9, 1.6), 0.0, 0.38)
-            area = join(area, cloud)
-            opaque = join(opaque, cloud * np.float32(rng.uniform(0.55, 1.0)))
+            size = rng.uniform(0.038, 0.066) * (1 + 1.1 * severity)
+            tall, weights = size * rng.uniform(0.9, 1.6), (1.0, rng.uniform(0.55, 1.0))
+            lay(field, (area, opaque), rng, x, y, size * 0.9, tall, 0.0, 0.38, weights)
         if diffuse:
             rough = noise(field.grid, "cloud", rng) * np.float32(0.22)
             wide = smooth(field.v + rough, 0.75 - 0.85 * severity, 1.1 - 0.55 * severity) * field.cov

@@ -22,13 +22,23 @@ STEP_OF_FLOOR = 0.13
 """The same of the organs below the diaphragm."""
 
 
-def patch(
-    field: LungField, rng: Stream, x: float, y: float, rx: float, ry: float, angle: float, ragged: float
-) -> Array:
-    """A cloud on the lung's grid: 1 in its middle, fading over half its radius into a torn border.
+def lay(
+    field: LungField,
+    areas: tuple[Array, ...],
+    rng: Stream,
+    x: float,
+    y: float,
+    rx: float,
+    ry: float,
+    angle: float,
+    ragged: float,
+    weights: tuple[float, ...] = (1.0,),
+) -> None:
+    """Lay a cloud over coverages of the lung: 1 in its middle, fading over half its radius, torn.
 
     Args:
         field: the lung.
+        areas: coverages, 0..1, of the field's shape; changed: what neither covers is left.
         rng: draws the border.
         x: middle.
         y: middle.
@@ -36,10 +46,26 @@ def patch(
         ry: the other one.
         angle: of the first half axis, in radians.
         ragged: how torn the border is, 0 to 0.4.
+        weights: how opaque the cloud is in each of the coverages.
     """
-    q = disc(field.grid, x, y, rx, ry, angle)
-    q = q + noise(field.grid, "cloud", rng) * np.float32(ragged)
-    return smooth(q, 1.4, 0.35) * field.cov
+    # Only where the cloud may be: noise hardly ever reaches 2.6 standard deviations.
+    part = within(field, x, y, max(rx, ry) * (1.4 + 2.6 * ragged))
+    q = disc(part, x, y, rx, ry, angle)
+    q += noise(part, "cloud", rng) * np.float32(ragged)
+    inner = inside(field, part)
+    cloud = smooth(q, 1.4, 0.35) * field.cov[inner]
+    for area, weight in zip(areas, weights, strict=True):
+        view = area[inner]
+        view += cloud * np.float32(weight) * (1 - view)
+
+
+def patch(
+    field: LungField, rng: Stream, x: float, y: float, rx: float, ry: float, angle: float, ragged: float
+) -> Array:
+    """One cloud, see :func:`lay`."""
+    area: Array = np.zeros(field.grid.shape, np.float32)
+    lay(field, (area,), rng, x, y, rx, ry, angle, ragged)
+    return area
 
 
 def join(area: Array, other: Array) -> Array:
@@ -103,7 +129,7 @@ def bronchogram(
     for _ in range(4):
         bend, far = rng.normal(0, 0.25), rng.uniform(0.9, 1.5)
         t = np.linspace(0.25, far, 14)[:, None]
-        ink.curve(start + t * way + side * bend * t * t, np.linspace(0.0034, 0.0014, 14), -0.09)
+        ink.curve(start + t * way + side * bend * t * t, np.linspace(0.0034, 0.002, 14), -0.08)
     field.added += ink.draw(field.grid) * opaque * opaque
 
 

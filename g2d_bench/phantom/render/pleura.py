@@ -55,8 +55,10 @@ def draw_effusion(canvas: Canvas, number: int, finding: Finding) -> None:
         # Fluid thins out upwards, in front of and behind the lung.
         thin = smooth(depth, -0.06 - 0.05 * severity, 0.02) * field.cov * np.float32(0.3)
         opaque = np.maximum(area * np.float32(0.95), thin) * np.float32(faint)
+        # Behind the heart, its upper border is lost.
+        opaque *= 1 - np.float32(0.55) * field.grid.of(canvas.shadow)
         lesion.fill(field, opaque, 1.0)
-        field.added += area * np.float32(0.11)
+        field.added += area * (1 - np.float32(0.9) * field.grid.of(canvas.shadow)) * np.float32(0.11)
         lesion.merge(canvas, field, opaque, heart=severity > 0.25, floor=True)
         canvas.mark(number, field.grid, area)
 
