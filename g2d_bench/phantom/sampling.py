@@ -9,7 +9,7 @@ import numpy as np
 from g2d_bench.phantom.arithmetic import total
 from g2d_bench.phantom.labels import COVID, CXR14, DEVICES, OBJECT
 from g2d_bench.phantom.profile import Profile
-from g2d_bench.phantom.scene import Finding, Scene, locate, make_patient, make_technique
+from g2d_bench.phantom.scene import Finding, Patient, Scene, locate, make_patient, make_technique
 from g2d_bench.phantom.seeds import Stream, stream
 
 # Findings that stay with a patient from study to study; the others come and go.
@@ -18,15 +18,16 @@ _CHRONIC = ("Emphysema", "Fibrosis", "Hernia", "Cardiomegaly", "Pleural_Thickeni
 _TOGETHER = {
     "Edema": {"Effusion": 2.6, "Cardiomegaly": 3.0, "Pneumothorax": 0.3, "Emphysema": 0.4},
     "Effusion": {"Atelectasis": 2.2, "Cardiomegaly": 1.5},
-    "Pneumonia": {"Effusion": 1.4, "Infiltration": 1.2},
+    "Pneumonia": {"Effusion": 1.8, "Infiltration": 1.2, "Atelectasis": 1.3, "Consolidation": 1.3},
+    "Consolidation": {"Effusion": 1.6, "Atelectasis": 1.3},
     "Emphysema": {"Cardiomegaly": 0.2, "Fibrosis": 1.4},
     COVID: {"Cardiomegaly": 0.6, "Effusion": 0.5, "Mass": 0.2, "Pneumothorax": 0.4},
 }
 _ORDER = (COVID, "Edema", "Emphysema", "Pneumonia", "Effusion", "Pneumothorax")
 
 _ZONES: dict[str, dict[str, float]] = {
-    "Infiltration": {"lower": 0.45, "mid": 0.3, "upper": 0.25},
-    "Pneumonia": {"lower": 0.5, "mid": 0.28, "upper": 0.22},
+    "Infiltration": {"lower": 0.48, "mid": 0.3, "upper": 0.22},
+    "Pneumonia": {"lower": 0.55, "mid": 0.27, "upper": 0.18},
     "Consolidation": {"lower": 0.5, "mid": 0.25, "upper": 0.25},
     "Mass": {"upper": 0.45, "mid": 0.3, "lower": 0.25},
     "Nodule": {"upper": 0.4, "mid": 0.35, "lower": 0.25},
@@ -34,10 +35,12 @@ _ZONES: dict[str, dict[str, float]] = {
     "Fibrosis": {"lower": 0.6, "upper": 0.4},
 }
 _PATTERNS: dict[str, dict[str, float]] = {
-    "Atelectasis": {"plate": 0.5, "basal": 0.33, "retrocardiac": 0.17},
+    "Atelectasis": {"plate": 0.47, "basal": 0.33, "retrocardiac": 0.14, "upper": 0.06},
     "Pneumothorax": {"apical": 0.62, "lateral": 0.26, "tension": 0.12},
-    "Consolidation": {"lobar": 0.55, "round": 0.45},
-    "Pneumonia": {"patchy": 0.6, "lobar": 0.4},
+    "Consolidation": {"lobar": 0.45, "patchy": 0.35, "round": 0.2},
+    "Pneumonia": {"patchy": 0.37, "lobar": 0.2, "bronchial": 0.24, "interstitial": 0.14, "round": 0.05},
+    "Infiltration": {"patchy": 0.4, "interstitial": 0.35, "bronchial": 0.25},
+    COVID: {"peripheral": 0.7, "diffuse": 0.3},
     "Mass": {"lobulated": 0.6, "spiculated": 0.4},
 }
 _DEVICES = (
@@ -62,15 +65,18 @@ def _pick(rng: Stream, table: dict[str, float]) -> str:
 def _make(rng: Stream, label: str, view: str, profile: Profile) -> Finding:
     """Draw place, size and looks of one finding."""
     subtle = bool(rng.random() < profile.subtle)
-    severity = float(rng.beta(1.6, 2.2)) * (0.45 if subtle else 1.0)
-    severity = severity if subtle else 0.12 + 0.88 * severity
-    draw = rng.random(3)
+    # Most disease is mild or moderate, with a long tail up to a white lung; bedside patients are sicker.
+    severity = float(rng.beta(1.3, 2.1 if view == "PA" else 1.6)) * (0.45 if subtle else 1.0)
+    severity = severity if subtle else 0.08 + 0.92 * severity
+    draw = rng.random(4)
     side = "right" if draw[0] < 0.54 else "left"
     zone = _pick(rng, _ZONES.get(label, {"": 1.0}))
     pattern = _pick(rng, _PATTERNS.get(label, {"": 1.0}))
     key = int(rng.integers(2**62))
     if label in ("Edema", COVID, "Emphysema"):
-        side = "bilateral"
+        # One COVID-like film in eight shows it on one side only, as long as it is mild.
+        alone = label == COVID and draw[3] < 0.2 and severity < 0.5
+        side = side if alone else "bilateral"
         zone = {"Edema": "perihilar", COVID: "peripheral"}.get(label, "")
     elif label in ("Cardiomegaly", "Hernia", "Enlarged Cardiomediastinum"):
         side = ""
@@ -78,14 +84,23 @@ def _make(rng: Stream, label: str, view: str, profile: Profile) -> Finding:
     elif label == "Effusion":
         side = "bilateral" if draw[1] < 0.3 else side
         zone = "basal"
-        pattern = "layering" if view == "AP supine" and draw[2] < 0.7 else "meniscus"
+        pattern = "layering" if view == "AP supine" and draw[2] < 0.75 else "meniscus"
+        if pattern == "meniscus" and side != "bilateral" and draw[2] > 0.94:
+            pattern = "loculated"
     elif label == "Atelectasis":
         side = "left" if pattern == "retrocardiac" else "bilateral" if draw[1] < 0.25 else side
-        zone = {"plate": "lower", "basal": "basal", "retrocardiac": "retrocardiac"}[pattern]
+        side = "right" if pattern == "upper" else side
+        zone = {"plate": "lower"}.get(pattern, pattern)
     elif label == "Fibrosis":
         side = "bilateral" if draw[1] < 0.75 else side
     elif label in ("Infiltration", "Pneumonia"):
-        side = "bilateral" if draw[1] < 0.2 else side
+        # What fills a lobe is mostly alone; what spreads along bronchi or septa is mostly on both sides.
+        spread = {"lobar": 0.08, "round": 0.03, "patchy": 0.3, "bronchial": 0.5, "interstitial": 0.65}[
+            pattern
+        ]
+        side = "bilateral" if draw[1] < spread * (0.6 + 0.8 * severity) else side
+    elif label == "Consolidation":
+        side = "bilateral" if draw[1] < 0.15 else side
     elif label == "Pneumothorax":
         zone = "apical" if pattern == "apical" else "lateral"
         if pattern == "tension":
@@ -141,14 +156,22 @@ def _draw_labels(rng: Stream, view: str, profile: Profile, exact: frozenset[str]
     return sorted(present)
 
 
-def _devices(rng: Stream, view: str, profile: Profile, present: frozenset[str]) -> list[Finding]:
-    rate = min(0.9, profile.devices * {"PA": 1.0, "AP": 3.0, "AP supine": 6.0}[view])
+_GRAVE = ("Edema", "Pneumonia", "Consolidation", "Effusion", "Pneumothorax", COVID)
+"""What brings a patient to a monitor and a ventilator once it is severe."""
+
+
+def _devices(rng: Stream, view: str, profile: Profile, findings: tuple[Finding, ...]) -> list[Finding]:
+    """Draw tubes and lines: bedside patients have more of them, and of these the sicker ones."""
+    present = {finding.label for finding in findings}
+    ill = max((finding.severity for finding in findings if finding.label in _GRAVE), default=0.0)
+    sick = {"PA": 1.0, "AP": 0.85 + 0.9 * ill, "AP supine": 0.8 + 0.9 * ill}[view]
+    rate = min(0.93, profile.devices * {"PA": 1.0, "AP": 3.0, "AP supine": 6.0}[view] * sick)
     found = []
     shares = {
         "PA": (0.1, 0.0, 0.0, 0.2, 0.2, 0.25, 0.3, 0.3),
-        "AP": (0.7, 0.1, 0.15, 0.35, 0.25, 0.1, 0.15, 0.25),
+        "AP": (0.7, 0.1 * sick, 0.15 * sick, 0.35 * sick, 0.25, 0.1, 0.15, 0.25),
     }
-    shares["AP supine"] = (0.8, 0.6, 0.6, 0.5, 0.2, 0.05, 0.12, 0.25)
+    shares["AP supine"] = (0.85, 0.55 * sick, 0.55 * sick, 0.5 * sick, 0.2, 0.05, 0.12, 0.25)
     draws = rng.random(len(_DEVICES))
     keys = rng.integers(2**62, size=len(_DEVICES) + 1)
     if rng.random() < rate:
@@ -186,14 +209,35 @@ def _objects(rng: Stream, profile: Profile) -> list[Finding]:
     return found
 
 
-def _decoys(rng: Stream, view: str, profile: Profile) -> tuple[str, ...]:
+def _decoys(rng: Stream, view: str, profile: Profile, patient: Patient) -> tuple[str, ...]:
+    """Draw look-alikes, and the marks of old disease and operations, which are the patient's."""
+    bedside = view != "PA"
     rates = {
-        "skin fold": 1.0 if view != "PA" else 0.35,
+        "skin fold": 1.0 if bedside else 0.35,
         "companion shadow": 0.5,
         "nipple": 0.35,
-        "overlap": 0.6,
+        "overlap": 0.4,
+        "cloth": 0.5 if bedside else 0.25,
+        "braid": 0.2 if patient.sex == "F" else 0.02,
+        "arm": 0.5 if bedside else 0.03,
+        "tubing": 1.2 if bedside else 0.02,
     }
-    return tuple(name for name, rate in rates.items() if rng.random() < profile.confounded * rate)
+    found = [name for name, rate in rates.items() if rng.random() < profile.confounded * rate]
+    own = stream("old", patient.namespace, patient.uid)
+    years = min(max((patient.age - 35) / 45, 0.0), 1.0)
+    old = {
+        "granuloma": 0.02 + 0.07 * years,
+        "apical scar": 0.01 + 0.06 * years,
+        "healed ribs": 0.01 + 0.04 * years,
+        "plaques": 0.025 * years,
+        "calcified aorta": 0.3 * years * years,
+        "hilar nodes": 0.01 + 0.03 * years,
+        "spurs": 0.35 * years,
+        "clips": 0.01 + 0.03 * years,
+        "spinal rods": 0.006,
+        "shoulder prosthesis": 0.012 * years,
+    }
+    return (*found, *(name for name, rate in old.items() if own.random() < rate))
 
 
 def exact_labels(namespace: str, profile: Profile) -> frozenset[str]:
@@ -273,8 +317,7 @@ def sample_scene(namespace: str, index: int, *, seed: int, profile: Profile) -> 
         view = "AP" if planted else "PA"
     rng = stream("image", namespace, seed, index)
     technique = make_technique(rng, view, patient, square=profile.square)
-    present = frozenset(finding.label for finding in findings)
-    extra = [*_devices(rng, view, profile, present), *_objects(rng, profile)]
+    extra = [*_devices(rng, view, profile, findings), *_objects(rng, profile)]
     if profile.shortcut == "tube":
         extra = [finding for finding in extra if finding.pattern != "chest tube"]
         extra += [Finding(DEVICES, "right", "", 0.5, False, "chest tube", index)] if planted else []
@@ -283,5 +326,5 @@ def sample_scene(namespace: str, index: int, *, seed: int, profile: Profile) -> 
             ill = next((f for f in findings if f.label in ("Pneumothorax", "Effusion")), None)
             if ill is not None and ill.side in ("left", "right"):
                 extra[place] = replace(finding, side=ill.side)
-    decoys = _decoys(rng, view, profile)
+    decoys = _decoys(rng, view, profile, patient)
     return Scene(namespace, index, seed, patient, order, technique, (*findings, *extra), decoys, resolved)

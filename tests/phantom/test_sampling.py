@@ -10,6 +10,8 @@ import pytest
 
 from g2d_bench.phantom.labels import CXR14, DRAWN, OBJECT
 from g2d_bench.phantom.profile import PROFILES
+from g2d_bench.phantom.render.decoys import DECOYS
+from g2d_bench.phantom.render.marks import MARKS
 from g2d_bench.phantom.sampling import sample_scene
 from g2d_bench.phantom.scene import Scene
 
@@ -103,3 +105,44 @@ def test_data_sets_share_no_patient() -> None:
     assert len(set.union(*uids)) == sum(map(len, uids))
     bodies = [{scene.patient.body.ribs for scene in scenes(dataset, 60)} for dataset in PROFILES]
     assert len(set.union(*bodies)) == sum(map(len, bodies))
+
+
+def test_severities_have_a_long_tail_and_bedside_patients_are_sicker() -> None:
+    found = scenes("mimic-cxr", 1500)
+    ill = {
+        view: [f.severity for s in found if s.technique.view == view for f in s.findings if f.label in CXR14]
+        for view in ("PA", "AP", "AP supine")
+    }
+    assert np.median(ill["PA"]) < 0.4
+    assert 0.01 < np.mean(np.array(ill["PA"]) > 0.8) < 0.15
+    assert np.mean(ill["AP"] + ill["AP supine"]) > np.mean(ill["PA"])
+
+
+def test_tubes_go_with_the_bed_and_with_how_ill_the_patient_is() -> None:
+    found = scenes("mimic-cxr", 2500)
+
+    def ventilated(chosen: list[Scene]) -> float:
+        return float(np.mean([any(f.pattern == "endotracheal tube" for f in s.findings) for s in chosen]))
+
+    def grave(scene: Scene) -> bool:
+        return any(f.severity > 0.6 for f in scene.findings if f.label in ("Edema", "Pneumonia", "Effusion"))
+
+    supine = [scene for scene in found if scene.supine]
+    assert ventilated([scene for scene in found if scene.technique.view == "PA"]) == 0
+    assert ventilated(supine) > 0.2
+    assert ventilated([s for s in supine if grave(s)]) > 1.2 * ventilated([s for s in supine if not grave(s)])
+
+
+def test_old_marks_stay_with_the_patient_and_come_with_age() -> None:
+    found = scenes("cxr14", 1500)
+    marks: dict[str, set[frozenset[str]]] = {}
+    for scene in found:
+        old = frozenset(scene.decoys) & frozenset(MARKS)
+        marks.setdefault(scene.patient.uid, set()).add(old)
+    assert all(len(sets) == 1 for sets in marks.values())
+    with_marks = {
+        old_age: np.mean([bool(set(s.decoys) & set(MARKS)) for s in found if (s.patient.age > 65) == old_age])
+        for old_age in (False, True)
+    }
+    assert with_marks[True] > 1.5 * with_marks[False] > 0
+    assert {name for scene in found for name in scene.decoys} <= set(DECOYS)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.phantom.anatomy import Anatomy, make_anatomy
-from g2d_bench.phantom.render import bones, devices, film, lungs, opacities, pleura, thorax
+from g2d_bench.phantom.render import bones, decoys, devices, film, lungs, opacities, pleura, thorax
 from g2d_bench.phantom.render.canvas import Canvas, make_canvas
 from g2d_bench.phantom.scene import Scene
 from g2d_bench.phantom.seeds import stream
@@ -58,7 +58,7 @@ def render(scene: Scene, size: int) -> Rendered:
     lungs.draw_vessels(canvas)
     _draw_findings(canvas)
     for decoy in scene.decoys:
-        pleura.DECOYS[decoy](canvas)
+        decoys.DECOYS[decoy](canvas)
     lungs.compose_lungs(canvas)
     canvas.attenuation += canvas.ink.draw(canvas.grid)
     for number, finding in enumerate(scene.findings):

@@ -1,4 +1,4 @@
-"""Support devices and foreign objects: tubes, wires, metal."""
+"""Support devices: tubes, lines, wires, pacemakers, at their real widths, some of them badly placed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.phantom.anatomy import SIGNS
-from g2d_bench.phantom.arithmetic import cos, cube, exp, hypot, sin, square
+from g2d_bench.phantom.arithmetic import cos, cube, hypot, sin
 from g2d_bench.phantom.labels import DEVICES, OBJECT
 from g2d_bench.phantom.render.canvas import Canvas
-from g2d_bench.phantom.render.raster import Array, Ink, cover, disc, spline
+from g2d_bench.phantom.render.objects import draw_object
+from g2d_bench.phantom.render.raster import Ink, cover, disc, spline
 from g2d_bench.phantom.scene import Finding
 from g2d_bench.phantom.seeds import Stream, stream
 
@@ -20,12 +21,17 @@ Rng = Stream
 
 
 def _tube(ink: Ink, points: NDArray[np.float64], half: float, height: float, wall: float = 0.5) -> None:
-    """A tube: a faint body and two denser walls."""
-    ink.curve(points, half * 0.9, height * (1 - wall))
+    """A tube: a faint body, two denser walls, and a stripe that stops X-rays along one of them."""
+    ink.curve(points, half * 0.8, height * (1 - wall))
     normal = np.gradient(points, axis=0)[:, ::-1] * np.array([1, -1])
     normal /= np.maximum(hypot(normal[:, :1], normal[:, 1:]), 1e-9)
-    for sign in (-1, 1):
-        ink.curve(points + sign * half * normal, 0.0013, height * wall)
+    for sign, dense in ((-1, 0.6), (1, 0.6), (0.45, 1.0)):
+        ink.curve(points + sign * half * normal, 0.0013, height * wall * dense)
+
+
+def _path(f: _Frame, *places: tuple[float, float], count: int = 70) -> NDArray[np.float64]:
+    """A smooth way through places given by lateral distance and height."""
+    return spline([f.at(lateral, y) for lateral, y in places], count)
 
 
 class _Frame:
@@ -43,62 +49,91 @@ class _Frame:
 
 def _airway(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     f = _Frame(canvas)
-    tip = f.carina - rng.uniform(0.02, 0.09)
-    _tube(
-        ink,
-        spline([f.at(rng.normal(0, 0.01), -0.02), f.at(0.0, f.apex), f.at(-0.002, tip)], 40),
-        0.0065,
-        0.13,
-    )
+    # One in eight is too deep, in the right main bronchus; one in eight too high.
+    draw, drift = rng.random(), rng.normal(0, 0.008)
+    tip = f.carina - (rng.uniform(0.1, 0.16) if draw > 0.875 else rng.uniform(0.02, 0.09))
+    places = [(rng.normal(0, 0.014), -0.03), (drift, f.apex), (0.5 * drift - 0.002, tip)]
+    if draw < 0.125:
+        places[-1:] = [(-0.004, f.carina - 0.01), (-0.04, f.carina + rng.uniform(0.025, 0.05))]
+    curve = _path(f, *places, count=40)
+    _tube(ink, curve, rng.uniform(0.0085, 0.011), 0.17, 0.6)
+    if rng.random() < 0.6:
+        # The inflated cuff is air, its filling line runs along the tube.
+        ink.curve(curve[:30] + np.array([0.012, 0.0]), 0.0009, 0.06)
 
 
 def _enteric(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     f = _Frame(canvas)
-    path = [f.at(0.006, -0.02), f.at(0.01, f.carina), f.at(0.012, f.dome - 0.1), f.at(0.04, f.dome + 0.02)]
-    ink.curve(
-        spline([*path, f.at(0.1 + 0.05 * rng.random(), f.dome + 0.1), f.at(0.14, f.dome + 0.13)], 90),
-        0.0028,
-        0.2,
-    )
+    drift = rng.normal(0, 0.006)
+    places = [(0.006, -0.03), (0.01 + drift, f.carina), (0.012 + drift, f.dome - 0.1)]
+    draw = rng.random()
+    if draw < 0.1:
+        # Coiled in the gullet.
+        y = f.dome - rng.uniform(0.05, 0.2)
+        places[-1:] = [(0.012, y), (0.034, y + 0.03), (0.03, y - 0.05), (0.008, y - 0.12)]
+    elif draw > 0.2:
+        places += [(0.04, f.dome + 0.02), (0.1 + 0.05 * rng.random(), f.dome + 0.1)]
+        places.append((rng.uniform(-0.02, 0.17), f.dome + rng.uniform(0.12, 0.22)))
+    else:
+        # Too short: its end lies above the stomach.
+        places.append((0.02, f.dome - rng.uniform(0.0, 0.05)))
+    curve = _path(f, *places, count=90)
+    if rng.random() < 0.35:
+        ink.curve(curve, 0.0026, 0.2)
+    else:
+        _tube(ink, curve, rng.uniform(0.005, 0.0068), 0.15, 0.7)
 
 
 def _central(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     f = _Frame(canvas)
-    start = [f.at(sign * 0.11, -0.02), f.at(sign * 0.085, f.apex + 0.02)]
-    ink.curve(
-        spline([*start, f.at(-0.03, f.carina - 0.09), f.at(-0.042, f.carina + rng.uniform(0, 0.07))], 60),
-        0.0022,
-        0.17,
-    )
+    if rng.random() < 0.35:
+        # By the vein under the collar bone.
+        start = [(sign * 0.33, f.apex + 0.13), (sign * 0.22, f.apex + 0.075), (sign * 0.1, f.apex + 0.075)]
+    else:
+        start = [(sign * rng.uniform(0.1, 0.16), -0.03), (sign * 0.085, f.apex + 0.02)]
+    places = [*start, (-0.03, f.carina - 0.09), (-0.042, f.carina + rng.uniform(-0.03, 0.14))]
+    draw = rng.random()
+    if draw < 0.06:
+        # Up the other side's vein.
+        places[-1] = (-sign * 0.11, f.apex - 0.02)
+    curve = _path(f, *places)
+    ink.curve(curve, rng.uniform(0.0018, 0.0034), rng.uniform(0.1, 0.2))
+    if rng.random() < 0.4:
+        # The hub with its ports, outside.
+        hub = curve[0] + np.array([[0.0, 0.0], [sign * 0.012, 0.012], [sign * 0.03, 0.02]])
+        ink.curve(hub, 0.0036, 0.12)
 
 
 def _picc(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     f = _Frame(canvas)
-    path = [f.at(sign * 0.47, f.apex + 0.3), f.at(sign * 0.4, f.apex + 0.13), f.at(sign * 0.2, f.apex + 0.06)]
-    ink.curve(
-        spline([*path, f.at(-0.03, f.carina - 0.08), f.at(-0.042, f.carina + rng.uniform(0.02, 0.09))], 80),
-        0.0017,
-        0.15,
-    )
+    places = [(sign * 0.47, f.apex + 0.3), (sign * 0.4, f.apex + 0.13), (sign * 0.2, f.apex + 0.06)]
+    if rng.random() < 0.08:
+        # Turned up into the neck.
+        places += [(sign * 0.09, f.apex + 0.04), (sign * 0.1, f.apex - 0.1)]
+    else:
+        places += [(-0.03, f.carina - 0.08), (-0.042, f.carina + rng.uniform(-0.03, 0.13))]
+    ink.curve(_path(f, *places, count=80), rng.uniform(0.0012, 0.0018), rng.uniform(0.09, 0.17))
 
 
 def _port(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     f = _Frame(canvas)
-    x, y = f.at(sign * 0.24, f.apex + 0.17 + 0.03 * rng.random())
+    x, y = f.at(sign * rng.uniform(0.2, 0.28), f.apex + rng.uniform(0.13, 0.22))
     ink.dots(*(np.array([v]) for v in (x, y, 0.011, 0.45)))
     angle = np.linspace(0, 2 * np.pi, 40)
     ink.curve(np.stack([x + 0.018 * cos(angle), y + 0.018 * sin(angle)], 1), 0.0022, 0.25)
     path = [(x, y - 0.018), f.at(sign * 0.15, f.apex + 0.04), f.at(sign * 0.06, f.apex + 0.05)]
-    ink.curve(spline([*path, f.at(-0.03, f.carina - 0.06), f.at(-0.042, f.carina + 0.05)], 80), 0.0022, 0.16)
+    path += [f.at(-0.03, f.carina - 0.06)]
+    ink.curve(spline([*path, f.at(-0.042, f.carina + rng.uniform(0.0, 0.12))], 80), 0.0022, 0.16)
 
 
 def _pacemaker(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     f = _Frame(canvas)
     sign = 1.0 if rng.random() < 0.85 else -1.0
-    x, y = f.at(sign * 0.29, f.apex + 0.12)
+    x, y = f.at(sign * rng.uniform(0.25, 0.32), f.apex + rng.uniform(0.09, 0.19))
+    size, dense = rng.uniform(0.032, 0.052), rng.uniform(0.4, 0.75)
     part = canvas.grid.part(x - 0.08, y - 0.08, x + 0.08, y + 0.08)
-    q = disc(part, x, y, 0.052, 0.044, 0.3 * sign)
-    part.of(canvas.attenuation)[...] += cover(1 - cube(q), 0.2) * np.float32(0.75)
+    q = disc(part, x, y, size, size * 0.85, rng.uniform(-0.5, 0.5))
+    part.of(canvas.attenuation)[...] += cover(1 - cube(q), 0.2) * np.float32(dense)
     hx, hy, long, *_ = canvas.anatomy.heart
     start = [(x - sign * 0.03, y - 0.03), f.at(sign * 0.16, f.apex + 0.045), f.at(-0.03, f.carina - 0.07)]
     ink.curve(
@@ -127,35 +162,67 @@ def _sternal(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
 
 
 def _leads(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
+    """Electrodes on pads, clipped or snapped to wires that hang in bows over the chest."""
     f = _Frame(canvas)
-    for lateral, y in (
-        (-0.27, f.apex + 0.13),
-        (0.27, f.apex + 0.13),
+    spots = [
+        (-0.27, f.apex + 0.1),
+        (0.27, f.apex + 0.1),
         (0.3, f.dome - 0.04),
         (-0.28, f.dome - 0.02),
-    )[: int(rng.integers(2, 5))]:
-        x, cy = f.at(lateral + rng.normal(0, 0.025), y + rng.normal(0, 0.025))
-        ink.dots(*(np.array([v]) for v in (x, cy, 0.0055, 0.5)))
-        angle = np.linspace(0, 2 * np.pi, 30)
-        ink.curve(np.stack([x + 0.013 * cos(angle), cy + 0.013 * sin(angle)], 1), 0.002, 0.12)
-        away = (
-            f.at(np.sign(lateral) * 0.55, cy + rng.normal(0, 0.15))
-            if rng.random() < 0.6
-            else f.at(rng.uniform(-0.3, 0.3), 1.03)
+        (0.05, f.dome - 0.16),
+    ]
+    rng.shuffle(spots)
+    low = rng.random() < 0.5
+    meet = f.at(rng.uniform(-0.5, 0.5), 1.03) if low else f.at(sign * 0.55, rng.uniform(0.0, 0.9))
+    clips = rng.random() < 0.5
+    wire, dense = rng.uniform(0.0017, 0.003), rng.uniform(0.1, 0.2)
+    bow = 0.06 + 0.07 * rng.random()
+    for lateral, y in spots[: int(rng.integers(2, 6))]:
+        x, cy = f.at(lateral + rng.normal(0, 0.035), y + rng.normal(0, 0.04))
+        end = (meet[0] + rng.normal(0, 0.04), meet[1] + rng.normal(0, 0.02))
+        if clips:
+            # A pinch clip: a body with two jaws.
+            angle = rng.uniform(0, 2 * np.pi)
+            way = np.array([cos(angle), sin(angle)])
+            body = np.array([x, cy]) + np.outer([0.0, 0.012, 0.03], way)
+            ink.curve(body, 0.0024, 0.26)
+            for turn in (-0.35, 0.35):
+                jaw = np.array([cos(angle + np.pi + turn), sin(angle + np.pi + turn)]) * 0.016
+                ink.curve(np.array([[x, cy], [x + jaw[0], cy + jaw[1]]]), 0.0014, 0.3)
+            x, cy = float(body[-1, 0]), float(body[-1, 1])
+        else:
+            ink.dots(*(np.array([v]) for v in (x, cy, rng.uniform(0.0035, 0.0055), 0.45)))
+            circle = np.linspace(0, 2 * np.pi, 24)
+            pad = rng.uniform(0.011, 0.02)
+            ink.curve(np.stack([x + pad * cos(circle), cy + pad * sin(circle)], 1), 0.0028, 0.045)
+        thirds = [(x + (end[0] - x) * t, cy + (end[1] - cy) * t + bow * rng.normal()) for t in (0.33, 0.7)]
+        ink.curve(
+            spline([(x, cy), (thirds[0][0] + bow * rng.normal(), thirds[0][1]), thirds[1], end], 60),
+            wire,
+            dense,
         )
-        mid = ((x + away[0]) / 2 + rng.normal(0, 0.05), (cy + away[1]) / 2 + rng.normal(0, 0.05))
-        ink.curve(spline([(x, cy), mid, away], 60), 0.0019, 0.16)
 
 
 def _chest_tube(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     field = canvas.lungs["right" if sign < 0 else "left"]
     a = canvas.anatomy
-    enter = field.point(a, 1.0, rng.uniform(0.66, 0.85))
+    enter = field.point(a, 1.0, rng.uniform(0.6, 0.88))
     outside = (enter[0] + field.lung.sign * 0.16, enter[1] + rng.uniform(-0.03, 0.08))
-    tip = field.point(a, rng.uniform(0.3, 0.7), rng.uniform(0.06, 0.35))
-    bend = field.point(a, rng.uniform(0.75, 0.95), rng.uniform(0.4, 0.6))
+    if rng.random() < 0.25:
+        # For fluid: along the diaphragm.
+        tip, bend = field.point(a, rng.uniform(0.15, 0.4), 0.9), field.point(a, 0.7, 0.92)
+    else:
+        tip = field.point(a, rng.uniform(0.25, 0.75), rng.uniform(0.05, 0.4))
+        bend = field.point(a, rng.uniform(0.75, 0.95), rng.uniform(0.4, 0.6))
     curve = spline([outside, enter, bend, tip], 80)
-    _tube(ink, curve, 0.0058, 0.19, 0.45)
+    if rng.random() < 0.2:
+        # A thin drain with a curl.
+        ink.curve(curve, 0.0026, 0.17)
+        turn = np.linspace(0, 1.7 * np.pi, 24)
+        curl = curve[-1] + 0.015 * np.stack([cos(turn) - 1, sin(turn)], 1)
+        ink.curve(curl, 0.0026, 0.17)
+        return
+    _tube(ink, curve, rng.uniform(0.0075, 0.011), 0.2, 0.6)
 
 
 _DEVICES: dict[str, Callable[[Canvas, Ink, Rng, float], None]] = {
@@ -180,78 +247,6 @@ def draw_device(canvas: Canvas, number: int, finding: Finding) -> None:
     canvas.attenuation += drawn
     seen = drawn if before is None else canvas.attenuation - before
     canvas.mark(number, canvas.grid, seen, 0.05)
-
-
-def draw_object(canvas: Canvas, number: int, finding: Finding) -> None:
-    """Draw one foreign object on the chest: metal, so nearly white."""
-    rng = stream("object", finding.key)
-    a, grid = canvas.anatomy, canvas.grid
-    scale = 0.95 + 0.6 * finding.severity
-    faint = 0.5 if finding.subtle else 1.0
-    lung = a.lungs["left"]
-    x = a.middle + rng.uniform(-0.3, 0.3)
-    y = rng.uniform(lung.apex + 0.02, lung.bottom + 0.06)
-    here = np.array([x, y])
-    ink = Ink(grid.size)
-    solid: tuple[Array, ...] = ()
-    part = grid.part(x - 0.08, y - 0.08, x + 0.08, y + 0.08)
-    if finding.pattern == "button":
-        radius = 0.0125 * scale
-        q = disc(part, x, y, radius, radius)
-        body = cover((1 - q) * np.float32(radius), 0.005) * np.float32(0.35)
-        body += exp(-square((q - 0.85) / 0.16)) * np.float32(0.3)
-        for dx, dy in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
-            hole = disc(part, x + dx * radius * 0.3, y + dy * radius * 0.3, radius * 0.16, radius * 0.16)
-            body -= cover(1 - hole, 0.5) * np.float32(0.25)
-        solid = (body * np.float32(faint),)
-    elif finding.pattern == "coin":
-        radius = 0.021 * scale
-        q = disc(part, x, y, radius, radius)
-        solid = (cover((1 - q) * np.float32(radius), 0.005) * np.float32(0.85 * faint),)
-    elif finding.pattern == "necklace":
-        low = lung.apex + rng.uniform(0.05, 0.2)
-        curve = spline(
-            [
-                (a.middle - a.neck, lung.apex - 0.06),
-                (a.middle - 0.06, low - 0.02),
-                (a.middle + rng.normal(0, 0.02), low),
-                (a.middle + 0.06, low - 0.025),
-                (a.middle + a.neck, lung.apex - 0.06),
-            ],
-            160,
-        )
-        beads = curve[::2]
-        ink.curve(curve, 0.0018, 0.3 * faint)
-        ink.dots(beads[:, 0], beads[:, 1], np.full(len(beads), 0.0026), np.full(len(beads), 0.3 * faint))
-        if rng.random() < 0.6:
-            ink.dots(
-                *(np.array([v]) for v in (curve[80, 0], curve[80, 1] + 0.014, 0.008 * scale, 0.6 * faint))
-            )
-    elif finding.pattern == "clip":
-        angle, length = rng.uniform(0, np.pi), 0.013 * scale
-        out = np.array([cos(angle), sin(angle)]) * length
-        ink.curve(np.array([here - out, here + out]), 0.0026, 0.8 * faint)
-    elif finding.pattern == "pin":
-        angle, length = rng.uniform(0, np.pi), 0.04 * scale
-        out = np.array([cos(angle), sin(angle)]) * length
-        across = np.array([-sin(angle), cos(angle)]) * 0.005
-        corners = here + np.array([-out - across, out - across, out + across, across - out])
-        ink.curve(spline([(float(a), float(b)) for a, b in corners], 60), 0.0018, 0.65 * faint)
-    elif finding.pattern == "zipper":
-        count = int(14 + 14 * finding.severity)
-        ys = y + np.arange(count) * 0.0085
-        xs = a.middle + 0.02 * rng.normal() + 0.003 * np.where(np.arange(count) % 2, 1, -1)
-        ink.dots(xs, ys, np.full(count, 0.003), np.full(count, 0.5 * faint))
-    else:
-        side = 1.0 if rng.random() < 0.5 else -1.0
-        cx, cy, radius = a.middle + side * 0.19, lung.dome - 0.06, 0.11
-        arc = np.linspace(0.25, np.pi - 0.25, 60)
-        ink.curve(np.stack([cx + radius * cos(arc), cy + radius * sin(arc)], 1), 0.0026, 0.5 * faint)
-    drawn = ink.draw(grid)
-    for body in solid:
-        part.of(drawn)[...] += body
-    canvas.attenuation += drawn
-    canvas.mark(number, grid, drawn, 0.06)
 
 
 PAINTERS = {DEVICES: draw_device, OBJECT: draw_object}

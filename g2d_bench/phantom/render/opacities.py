@@ -1,4 +1,4 @@
-"""Findings that fill or replace lung: pneumonia, atelectasis, edema, masses, fibrosis, COVID-like haze."""
+"""Findings that replace lung: atelectasis, masses, fibrosis, hernia; and the table of all opacities."""
 
 from __future__ import annotations
 
@@ -7,110 +7,69 @@ from collections.abc import Callable
 import numpy as np
 
 from g2d_bench.phantom.arithmetic import arctan2, cos, exp, sin, square
-from g2d_bench.phantom.labels import COVID
+from g2d_bench.phantom.render import airspace, lesion
+from g2d_bench.phantom.render.airspace import HEIGHT
 from g2d_bench.phantom.render.canvas import Canvas, LungField
-from g2d_bench.phantom.render.raster import Array, Grid, Ink, cover, disc, limit, noise, smooth
+from g2d_bench.phantom.render.raster import Array, cover, disc, limit, noise, smooth
 from g2d_bench.phantom.scene import Finding
 from g2d_bench.phantom.seeds import Stream, stream
 
-Rng = Stream
-_HEIGHT = {"apical": 0.12, "upper": 0.27, "mid": 0.52, "lower": 0.78, "basal": 0.9, "": 0.55}
-
-
-def patch(
-    field: LungField, rng: Rng, x: float, y: float, rx: float, ry: float, angle: float, ragged: float
-) -> Array:
-    """An irregular blob on the lung's grid, 1 inside and fading outside."""
-    q = disc(field.grid, x, y, rx, ry, angle)
-    q = q + noise(field.grid, "cloud", rng) * np.float32(ragged)
-    return smooth(q, 1.0 + 0.9 * ragged + 0.15, 0.75 - 0.9 * ragged) * field.cov
-
-
-def draw_airspace(canvas: Canvas, number: int, finding: Finding) -> None:
-    """Infiltration, pneumonia and consolidation: patches, faint to dense, or a lobe up to its fissure."""
-    dense = {"Infiltration": (0.22, 0.45), "Pneumonia": (0.36, 0.72), "Consolidation": (0.6, 0.95)}[
-        finding.label
-    ]
-    density = (dense[0] + (dense[1] - dense[0]) * finding.severity) * (0.72 if finding.subtle else 1.0)
-    for place, field in enumerate(canvas.sides(finding)):
-        rng = stream("airspace", finding.key, place)
-        v = _HEIGHT[finding.zone] + rng.uniform(-0.07, 0.07)
-        u = rng.uniform(0.3, 0.78)
-        extent = (0.055 + 0.085 * finding.severity) * {
-            "Infiltration": 1.12,
-            "Pneumonia": 1.05,
-            "Consolidation": 1.0,
-        }[finding.label]
-        x, y = field.point(canvas.anatomy, u, v)
-        if finding.pattern == "lobar":
-            area = patch(field, rng, x, y, extent * 1.7, extent * 1.15, 0.0, 0.12)
-            # A fissure or the diaphragm cuts the lobe off sharply on one side.
-            edge = y - extent * 0.35 if finding.zone == "lower" else y + extent * 0.4
-            tilt = np.float32(field.lung.sign * 0.12)
-            line = field.grid.y - np.float32(edge) - tilt * (field.grid.x - np.float32(x))
-            area = area * cover(line if finding.zone == "lower" else -line, 0.012)
-        else:
-            area = patch(field, rng, x, y, extent * 1.15, extent, rng.uniform(-0.8, 0.8), 0.2)
-            for _ in range(int(rng.integers(1, 4))):
-                bx, by = x + rng.normal(0, extent * 0.8), y + rng.normal(0, extent * 0.7)
-                area = np.maximum(area, patch(field, rng, bx, by, extent * 0.6, extent * 0.5, 0.0, 0.25))
-        if finding.label == "Consolidation":
-            field.fill(area, density)
-        else:
-            field.fill(area, limit(density * (1 + np.float32(0.16) * noise(field.grid, "mottle", rng))))
-        if finding.label != "Infiltration":
-            _bronchogram(field, canvas, rng, area, density)
-        canvas.mark(number, field.grid, area)
-
-
-def _bronchogram(field: LungField, canvas: Canvas, rng: Rng, area: Array, density: float) -> None:
-    """Air-filled bronchi become visible as dark branches in consolidated lung."""
-
-    ink = Ink(field.grid.size)
-    a = canvas.anatomy
-    for _ in range(4):
-        target = field.point(a, rng.uniform(0.3, 0.8), rng.uniform(0.35, 0.9))
-        start = field.point(a, 0.12, 0.5)
-        ink.curve(np.linspace(start, target, 30), np.linspace(0.0032, 0.0016, 30), -0.1 * density)
-    field.added += ink.draw(field.grid) * area
-
 
 def draw_atelectasis(canvas: Canvas, number: int, finding: Finding) -> None:
-    """Plates of collapsed lung, a collapsed base, or a wedge behind the heart."""
-    strength = 0.55 + 0.45 * finding.severity
+    """Plates of collapsed lung, a collapsed base, a wedge behind the heart, or a collapsed upper lobe."""
+    strength = (0.55 + 0.45 * finding.severity) * (0.7 if finding.subtle else 1.0)
     for place, field in enumerate(canvas.sides(finding)):
         rng = stream("atelectasis", finding.key, place)
         if finding.pattern == "plate":
-            area: Array = np.zeros(field.grid.shape, np.float32)
-            for _ in range(1 + int(rng.random() < 0.3 + 0.6 * finding.severity) + int(rng.random() < 0.3)):
-                x, y = field.point(canvas.anatomy, rng.uniform(0.35, 0.7), rng.uniform(0.66, 0.93))
-                half = 0.045 + 0.055 * finding.severity * rng.uniform(0.7, 1.2)
-                lean = field.lung.sign * rng.uniform(-0.15, 0.45)
-                along = field.grid.x - np.float32(x)
-                bow = np.float32(rng.uniform(-0.8, 0.8))
-                line = np.abs(field.grid.y - np.float32(y) - np.float32(lean) * along - bow * along * along)
-                thick = 0.0045 + 0.006 * finding.severity * rng.uniform(0.6, 1.3)
-                ends = smooth(np.abs(along), half * 1.15, half * 0.8)
-                band = smooth(line, thick * 1.6, thick * 0.45) * ends * field.cov
-                area = np.maximum(area, band)
-            field.added += area * np.float32(0.17 * strength * (0.7 if finding.subtle else 1))
+            area = _plates(canvas, field, rng, finding.severity)
+            field.added += area * np.float32(0.17 * strength)
         elif finding.pattern == "basal":
-            rise = 0.05 + 0.09 * finding.severity
-            level = field.to_floor + noise(field.grid, "cloud", rng) * np.float32(0.014)
-            area = smooth(level, rise, rise * 0.25) * field.cov
-            field.fill(area, 0.72 * strength * (0.7 if finding.subtle else 1))
+            rise = 0.05 + 0.1 * finding.severity
+            rough = noise(field.grid, "cloud", rng) * np.float32(0.02)
+            area = smooth(field.to_floor + rough, rise * 1.25, rise * 0.2) * field.cov
+            opaque = area * lesion.textured(field, rng, 0.5) * np.float32(0.8 * strength)
+            lesion.fill(field, opaque, 1.0)
+            lesion.merge(canvas, field, opaque, heart=False, floor=True)
+        elif finding.pattern == "upper":
+            # The fissure is drawn up and in; what is left of the lobe lies against the mediastinum.
+            low = 0.48 - 0.2 * finding.severity
+            y = field.lung.place(0.5, low)[1]
+            along = field.lateral - np.float32(field.lung.inner)
+            line = np.float32(y) - field.grid.y - np.float32(0.9) * along * along
+            area = cover(line, 0.012) * smooth(field.u, 1.15, 0.7 - 0.3 * finding.severity) * field.cov
+            opaque = area * np.float32(0.9 * strength)
+            lesion.fill(field, opaque, 1.0)
+            lesion.merge(canvas, field, opaque, heart=True, floor=False)
         else:
             # The collapsed left lower lobe: a triangle behind the heart with a straight lateral edge.
-            x, y = field.point(canvas.anatomy, 0.0, 0.52)
+            y = field.lung.place(0.0, rng.uniform(0.46, 0.56))[1]
             reach = 0.1 + 0.1 * finding.severity
-            low = field.lung.floor(np.array(reach))
-            slope = reach / max(float(low) - y, 0.05)
-            inside = np.float32(slope) * (field.grid.y - np.float32(y)) - (
+            low = float(field.lung.floor(np.array(reach)))
+            slope = reach / max(low - y, 0.05)
+            edge = np.float32(slope) * (field.grid.y - np.float32(y)) - (
                 field.lateral - np.float32(field.lung.inner)
             )
-            area = cover(inside, 0.012) * smooth(field.grid.y, y, y + 0.05) * field.cov
-            field.fill(area, 0.85 * strength * (0.7 if finding.subtle else 1))
-        canvas.mark(number, field.grid, area)
+            area = cover(edge, 0.014) * smooth(field.grid.y, y, y + 0.05) * field.cov
+            opaque = area * np.float32(0.85 * strength)
+            lesion.fill(field, opaque, 1.0)
+            lesion.merge(canvas, field, opaque, heart=False, floor=True)
+        canvas.mark(number, field.grid, np.where(field.cov > 0.5, area, np.float32(0)))
+
+
+def _plates(canvas: Canvas, field: LungField, rng: Stream, severity: float) -> Array:
+    """Bands of collapsed lung, level or leaning, thin to thick."""
+    area: Array = np.zeros(field.grid.shape, np.float32)
+    for _ in range(1 + int(rng.random() < 0.3 + 0.6 * severity) + int(rng.random() < 0.3)):
+        x, y = field.point(canvas.anatomy, rng.uniform(0.25, 0.75), rng.uniform(0.6, 0.94))
+        half = 0.04 + 0.06 * severity * rng.uniform(0.6, 1.3)
+        lean = field.lung.sign * rng.uniform(-0.25, 0.6)
+        along = field.grid.x - np.float32(x)
+        bow = np.float32(rng.uniform(-0.8, 0.8))
+        line = np.abs(field.grid.y - np.float32(y) - np.float32(lean) * along - bow * along * along)
+        thick = 0.0035 + 0.008 * severity * rng.uniform(0.5, 1.4)
+        ends = smooth(np.abs(along), half * 1.25, half * 0.6)
+        area = np.maximum(area, smooth(line, thick * 1.8, thick * 0.4) * ends * field.cov)
+    return area
 
 
 def draw_round(canvas: Canvas, number: int, finding: Finding) -> None:
@@ -119,11 +78,11 @@ def draw_round(canvas: Canvas, number: int, finding: Finding) -> None:
     rng = stream("round", finding.key)
     mass = finding.label == "Mass"
     radius = 0.046 + 0.042 * finding.severity if mass else 0.0125 + 0.015 * finding.severity
-    u, v = rng.uniform(0.25, 0.8), _HEIGHT[finding.zone] + rng.uniform(-0.1, 0.1)
+    u, v = rng.uniform(0.25, 0.8), HEIGHT[finding.zone] + rng.uniform(-0.1, 0.1)
     x, y = field.point(canvas.anatomy, u, v)
     reach = radius * 2.4
-    part = _within(field, x, y, reach)
-    inner = _shift(field, part)
+    part = lesion.within(field, x, y, reach)
+    inner = lesion.inside(field, part)
     dx, dy = part.x - np.float32(x), part.y - np.float32(y)
     theta = arctan2(dy, dx)
     q = np.sqrt(dx * dx + dy * dy) * np.float32(1 / radius)
@@ -146,7 +105,9 @@ def draw_round(canvas: Canvas, number: int, finding: Finding) -> None:
     if not mass and rng.random() < 0.25:
         height *= 1.7
     ball = np.sqrt(limit(1 - q * q))
-    field.added[inner] += area * (np.float32(0.45) + np.float32(0.55) * ball) * np.float32(height)
+    # Heart and spine hide most of what lies behind them.
+    seen = area * (1 - np.float32(0.5) * part.of(canvas.shadow))
+    field.added[inner] += seen * (np.float32(0.45) + np.float32(0.55) * ball) * np.float32(height)
     field.vessels[inner] *= 1 - np.float32(0.7) * area
     if mass and rng.random() < 0.15:
         # A cavity: a dark centre within a thick wall.
@@ -168,48 +129,6 @@ def is_calcified(finding: Finding) -> bool:
     return bool(rng.random() < 0.25)
 
 
-def draw_edema(canvas: Canvas, number: int, finding: Finding) -> None:
-    """Haze around the hila on both sides, thick septa at the base; from interstitial to alveolar."""
-    strength = 0.16 + 0.62 * finding.severity
-    for place, field in enumerate(canvas.sides(finding)):
-        rng = stream("edema", finding.key, place)
-        x, y = field.point(canvas.anatomy, 0.12, 0.55)
-        wing = disc(field.grid, x, y, 0.2 + 0.08 * finding.severity, 0.2 + 0.08 * finding.severity)
-        wing = wing + noise(field.grid, "cloud", rng) * np.float32(0.12)
-        area = smooth(wing, 1.15, 0.25) * field.cov
-        lower = np.float32(0.75) + np.float32(0.35) * field.v
-        mottle = 1 + np.float32(0.2) * noise(field.grid, "mottle", rng)
-        field.aeration *= np.clip(
-            1 - area * lower * mottle * np.float32(strength * (0.7 if finding.subtle else 1)), 0.1, 1
-        )
-        field.vessels *= 1 - np.float32(0.25) * area
-        # Septal (Kerley B) lines: short, level, at the lateral base.
-        for _ in range(int(4 + 10 * finding.severity)):
-            v = rng.uniform(0.66, 0.97)
-            start, stop = (
-                field.point(canvas.anatomy, 0.985, v),
-                field.point(canvas.anatomy, 0.985 - rng.uniform(0.06, 0.1), v),
-            )
-            field.ink.curve(np.array([start, (stop[0], start[1])]), 0.0013, 0.07)
-        canvas.mark(number, field.grid, area, 0.4)
-
-
-def draw_covid(canvas: Canvas, number: int, finding: Finding) -> None:
-    """Patchy ground-glass opacities of both lungs, at the periphery and rather low."""
-    density = (0.2 + 0.48 * finding.severity) * (0.75 if finding.subtle else 1.0)
-    for place, field in enumerate(canvas.sides(finding)):
-        rng = stream("covid", finding.key, place)
-        area: Array = np.zeros(field.grid.shape, np.float32)
-        for _ in range(2 + int(rng.integers(0, 3)) + int(2.5 * finding.severity)):
-            u, v = 0.45 + 0.5 * rng.beta(2.4, 1.0), 0.22 + 0.72 * rng.beta(1.9, 1.2)
-            x, y = field.point(canvas.anatomy, u, v)
-            extent = rng.uniform(0.035, 0.06) * (1 + 0.7 * finding.severity)
-            area = np.maximum(area, patch(field, rng, x, y, extent * 0.8, extent * 1.2, 0.0, 0.22))
-        mottle = 1 + np.float32(0.2) * noise(field.grid, "mottle", rng)
-        field.fill(area, np.clip(np.float32(density) * mottle, 0, 0.95))
-        canvas.mark(number, field.grid, area)
-
-
 def draw_fibrosis(canvas: Canvas, number: int, finding: Finding) -> None:
     """A net of coarse lines, at the base and periphery or in the apices."""
     for place, field in enumerate(canvas.sides(finding)):
@@ -223,14 +142,12 @@ def draw_fibrosis(canvas: Canvas, number: int, finding: Finding) -> None:
             1,
         )
         area = smooth(wide, 0.15, 0.6) * field.cov
-        # Lines where the noise crosses zero make closed cells, as in honeycombing.
-        cells = noise(field.grid, "mottle", rng)
-        net = exp(-square(cells * np.float32(1 / 0.42))) - np.float32(0.4)
-        net += noise(field.grid, "grain", rng) * np.float32(0.22)
+        # Closed cells, as in honeycombing.
+        net = np.float32(1.2) * lesion.net(canvas, field, rng)
         strength = (0.09 + 0.08 * finding.severity) * (0.75 if finding.subtle else 1.0)
         field.added += area * net * np.float32(strength)
         field.aeration *= 1 - area * np.float32(0.16 + 0.16 * finding.severity)
-        canvas.mark(number, field.grid, area)
+        canvas.mark(number, field.grid, np.where(field.cov > 0.5, area, np.float32(0)))
 
 
 def draw_hernia(canvas: Canvas, number: int, finding: Finding) -> None:
@@ -255,35 +172,11 @@ def draw_hernia(canvas: Canvas, number: int, finding: Finding) -> None:
     canvas.mark(number, part, area)
 
 
-def _within(field: LungField, x: float, y: float, reach: float) -> Grid:
-    """The pixels around a point that belong to the lung's grid."""
-    part = field.grid.part(x - reach, y - reach, x + reach, y + reach)
-
-    def clip(inner: slice, outer: slice) -> slice:
-        start = min(max(inner.start, outer.start), outer.stop - 1)
-        return slice(start, max(min(inner.stop, outer.stop), start + 1))
-
-    return Grid(part.size, clip(part.rows, field.grid.rows), clip(part.columns, field.grid.columns))
-
-
-def _shift(field: LungField, part: Grid) -> tuple[slice, slice]:
-    """Where a part lies in the arrays of its lung."""
-    top, left = field.grid.rows.start, field.grid.columns.start
-    return (
-        slice(part.rows.start - top, part.rows.stop - top),
-        slice(part.columns.start - left, part.columns.stop - left),
-    )
-
-
 PAINTERS: dict[str, Callable[[Canvas, int, Finding], None]] = {
-    "Infiltration": draw_airspace,
-    "Pneumonia": draw_airspace,
-    "Consolidation": draw_airspace,
+    **airspace.PAINTERS,
     "Atelectasis": draw_atelectasis,
     "Mass": draw_round,
     "Nodule": draw_round,
-    "Edema": draw_edema,
-    COVID: draw_covid,
     "Fibrosis": draw_fibrosis,
     "Hernia": draw_hernia,
 }

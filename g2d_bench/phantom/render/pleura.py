@@ -1,44 +1,65 @@
-"""Findings of the pleural space: effusion, pneumothorax, thickening; and skin folds, which imitate them."""
+"""Findings of the pleural space: effusion, pneumothorax, thickening."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from g2d_bench.phantom.arithmetic import cos, cube, exp, interpolate, power, sin, square
+from g2d_bench.phantom.arithmetic import cube, exp, power, sin, square
 from g2d_bench.phantom.labels import OPAQUE
+from g2d_bench.phantom.render import lesion
 from g2d_bench.phantom.render.canvas import Canvas, LungField
-from g2d_bench.phantom.render.raster import Array, cover, limit, noise, smooth, spline
+from g2d_bench.phantom.render.raster import Array, cover, limit, noise, smooth
 from g2d_bench.phantom.scene import Finding
 from g2d_bench.phantom.seeds import stream
 
 
 def draw_effusion(canvas: Canvas, number: int, finding: Finding) -> None:
-    """Fluid: a meniscus that climbs the wall, or a veil when the patient lies."""
+    """Fluid: from a blunted angle over a meniscus to a white lung; a veil when the patient lies; a lens."""
     for place, field in enumerate(canvas.sides(finding)):
         rng = stream("effusion", finding.key, place)
-        severity = float(np.clip(finding.severity * (1 if place == 0 else rng.uniform(0.6, 1.1)), 0.03, 1))
+        severity = float(np.clip(finding.severity * (1 if place == 0 else rng.uniform(0.3, 1.1)), 0.02, 1))
         lung = field.lung
         span = lung.bottom - lung.apex
         faint = 0.8 if finding.subtle else 1.0
         if finding.pattern == "layering":
-            veil = smooth(field.v, 0.15 + 0.35 * (1 - severity), 1.0) * field.cov
+            veil = smooth(field.v, 0.1 + 0.4 * (1 - severity), 1.0) * field.cov
             blunt = (
                 smooth(field.to_floor + field.to_wall * np.float32(0.5), 0.06 + 0.07 * severity, 0.01)
                 * field.cov
             )
-            field.aeration *= 1 - veil * np.float32((0.28 + 0.4 * severity) * faint)
-            field.aeration *= 1 - blunt * np.float32(0.6 * faint)
+            lesion.fill(field, veil, (0.26 + 0.44 * severity) * faint, 0.5)
+            lesion.fill(field, blunt, 0.6 * faint)
+            lesion.merge(canvas, field, veil * np.float32(0.6 * faint), heart=False, floor=True)
             canvas.mark(number, field.grid, np.maximum(veil * np.float32(0.9), blunt), 0.45)
             continue
-        # Height of the fluid at the wall and, lower, towards the mediastinum.
-        level = lung.bottom - span * (0.06 + 0.5 * power(severity, 1.35))
-        climb = 0.035 + 0.06 * severity
+        if finding.pattern == "loculated":
+            # A lens on the wall, with its edges running out along it.
+            v = rng.uniform(0.5, 0.9)
+            tall, thick = 0.09 + 0.12 * severity, 0.02 + 0.085 * severity
+            away = (field.grid.y - np.float32(lung.apex + v * span)) * np.float32(1 / tall)
+            gap = np.float32(thick) * limit(1 - away * away)
+            area = cover(gap - field.to_wall, 0.01) * field.cov * cover(gap - np.float32(0.003), 0.004)
+            opaque = area * np.float32(0.85 * faint)
+            lesion.fill(field, opaque, 1.0)
+            canvas.mark(number, field.grid, area)
+            continue
+        # Height of the fluid at the wall and, lower, towards the mediastinum; above 0.85 it nears the apex.
+        rise = 0.062 + 0.54 * power(severity, 1.35) + 2.2 * max(0.0, severity - 0.85)
+        level = lung.bottom - span * rise
+        climb = (0.03 + 0.075 * severity) * rng.uniform(0.7, 1.4)
         lateral = np.clip(field.lateral / np.float32(lung.width), 0, 1.1)
         line = np.float32(level) + np.float32(climb * 1.6) * (1 - cube(lateral))
         line -= np.float32(0.018) * smooth(lateral, 0.3, 0.12)
-        area = cover(field.grid.y - line, 0.012) * field.cov
-        field.fill(area, 0.93 * faint)
-        field.added += area * np.float32(0.1)
+        depth = field.grid.y - line
+        area = cover(depth, 0.016) * field.cov
+        # Fluid thins out upwards, in front of and behind the lung.
+        thin = smooth(depth, -0.06 - 0.05 * severity, 0.02) * field.cov * np.float32(0.3)
+        opaque = np.maximum(area * np.float32(0.95), thin) * np.float32(faint)
+        # Behind the heart, its upper border is lost.
+        opaque *= 1 - np.float32(0.55) * field.grid.of(canvas.shadow)
+        lesion.fill(field, opaque, 1.0)
+        field.added += area * (1 - np.float32(0.9) * field.grid.of(canvas.shadow)) * np.float32(0.11)
+        lesion.merge(canvas, field, opaque, heart=severity > 0.25, floor=True)
         canvas.mark(number, field.grid, area)
 
 
@@ -122,69 +143,9 @@ def draw_thickening(canvas: Canvas, number: int, finding: Finding) -> None:
         canvas.mark(number, field.grid, area)
 
 
-def draw_skin_fold(canvas: Canvas) -> None:
-    """A fold of the back's skin: an edge along the lateral lung like a pleural line, vessels beyond it."""
-    rng = canvas.rng("fold")
-    field = canvas.lungs["right" if rng.random() < 0.5 else "left"]
-    a = canvas.anatomy
-    points = [
-        field.point(a, rng.uniform(0.5, 0.75), 0.08),
-        field.point(a, rng.uniform(0.62, 0.85), 0.45),
-        field.point(a, rng.uniform(0.7, 0.95), 0.95),
-    ]
-    curve = spline(points, 50)
-    x = interpolate(field.grid.y[:, 0], curve[:, 1], curve[:, 0])[:, None]
-    # Not a line but a step: the fold is dense on its inner side and fades medially.
-    inner = np.float32(field.lung.sign) * (x.astype(np.float32) - field.grid.x)
-    low, high = float(curve[:, 1].min()), float(curve[:, 1].max())
-    ends = smooth(field.grid.y, low - 0.01, low + 0.08) * smooth(field.grid.y, high + 0.02, high - 0.08)
-    step = cover(inner, 0.006) * exp(-limit(inner) / np.float32(0.035))
-    field.added += step * ends * np.float32(0.075) * limit(field.cov + 0.3)
-
-
-def draw_companion(canvas: Canvas) -> None:
-    """Companion shadow: a smooth soft-tissue band along the upper ribs, like a thin pneumothorax or a cap."""
-    rng = canvas.rng("companion")
-    for field in canvas.lungs.values():
-        distance = np.abs(field.to_wall - np.float32(rng.uniform(0.008, 0.014)))
-        band = exp(-square(distance * np.float32(1 / 0.003))) * smooth(field.v, 0.3, 0.1)
-        field.added += band * field.cov * np.float32(0.06)
-
-
-def draw_nipples(canvas: Canvas) -> None:
-    """Nipple shadows: like nodules, but on both sides and at one height."""
-    rng = canvas.rng("nipple")
-    v = rng.uniform(0.68, 0.82)
-    for field in canvas.lungs.values():
-        x, y = field.point(canvas.anatomy, rng.uniform(0.5, 0.62), v + rng.uniform(-0.02, 0.02))
-        field.ink.dots(*(np.array([value]) for value in (x, y, 0.0065, 0.1)))
-
-
-def draw_overlap(canvas: Canvas) -> None:
-    """A faint shadow of clothing or bedding over part of one lung: opacity without disease."""
-    rng = canvas.rng("overlap")
-    field = canvas.lungs["right" if rng.random() < 0.5 else "left"]
-    x, y = field.point(canvas.anatomy, rng.uniform(0.3, 0.9), rng.uniform(0.3, 0.9))
-    part = canvas.grid.part(x - 0.2, y - 0.2, x + 0.2, y + 0.2)
-    dx, dy = part.x - np.float32(x), part.y - np.float32(y)
-    angle = rng.uniform(0, np.pi)
-    across = np.abs(dx * np.float32(cos(angle)) + dy * np.float32(sin(angle)))
-    along = np.abs(dy * np.float32(cos(angle)) - dx * np.float32(sin(angle)))
-    band = cover(np.float32(rng.uniform(0.02, 0.05)) - across, 0.02) * smooth(along, 0.19, 0.1)
-    part.of(canvas.attenuation)[...] += band * np.float32(rng.uniform(0.03, 0.07))
-
-
 PAINTERS = {
     "Pneumothorax": draw_pneumothorax,
     "Effusion": draw_effusion,
     "Pleural_Thickening": draw_thickening,
 }
 """Label to the function that draws it, in the order of drawing: fluid gathers below air."""
-
-DECOYS = {
-    "skin fold": draw_skin_fold,
-    "companion shadow": draw_companion,
-    "nipple": draw_nipples,
-    "overlap": draw_overlap,
-}
-"""Look-alike to the function that draws it."""

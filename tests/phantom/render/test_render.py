@@ -1,23 +1,25 @@
-"""Pixels and masks: determinism, scale, and that findings look like what they are."""
+"""Pixels and masks: several findings on one film."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from g2d_bench.phantom import Phantom, Scene, realise
-
-SIZE = 128
+from g2d_bench.phantom import Finding, Phantom, Scene
 
 
-@pytest.mark.parametrize("decoy", ["skin fold", "companion shadow", "nipple", "overlap"])
-def test_look_alikes_change_pixels_but_no_mask(
-    healthy: Scene, decoy: str, draw: Callable[..., Phantom]
-) -> None:
-    plain = draw(healthy)
-    picture = realise(replace(healthy, decoys=(decoy,)), SIZE)
-    assert not picture.masks
-    assert np.abs(picture.image.astype(int) - plain.image).max() >= 3
+def test_findings_overlap_and_keep_their_masks(healthy: Scene, draw: Callable[..., Phantom]) -> None:
+    """Each finding has the mask that it has alone; air between lung and wall takes the lung's from there."""
+    ill = (
+        Finding("Pneumonia", "left", "lower", 0.7, False, "patchy", 1),
+        Finding("Effusion", "left", "basal", 0.6, False, "meniscus", 2),
+        Finding("Nodule", "left", "lower", 0.7, False, "", 3),
+    )
+    together = draw(healthy, *ill)
+    assert (together.finding_masks[0] & together.finding_masks[1]).any()
+    for finding, mask in zip(ill, together.finding_masks, strict=True):
+        assert np.array_equal(mask, draw(healthy, finding).finding_masks[0])
+    air = Finding("Pneumothorax", "left", "lateral", 0.9, False, "lateral", 4)
+    with_air = draw(healthy, *ill, air)
+    assert not (with_air.finding_masks[0] & with_air.finding_masks[3]).any()

@@ -1,0 +1,170 @@
+"""Old disease and old operations: marks that stay for life and are no finding of the film.
+
+They belong to the patient: at the same place on every film of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from g2d_bench.phantom.arithmetic import cos, even, sin
+from g2d_bench.phantom.render.canvas import Canvas
+from g2d_bench.phantom.render.raster import cover, disc, limit, noise, smooth, spline
+from g2d_bench.phantom.seeds import Stream, stream
+
+
+def _rng(canvas: Canvas, kind: str) -> Stream:
+    scene = canvas.scene
+    return stream("mark", scene.namespace, scene.seed, scene.patient.number, kind)
+
+
+def _side(canvas: Canvas, rng: Stream) -> str:
+    return "right" if rng.random() < 0.5 else "left"
+
+
+def draw_granulomas(canvas: Canvas) -> None:
+    """Calcified granulomas: small, dense, sharp."""
+    rng = _rng(canvas, "granuloma")
+    for _ in range(int(rng.integers(1, 5))):
+        field = canvas.lungs[_side(canvas, rng)]
+        x, y = field.point(canvas.anatomy, rng.uniform(0.15, 0.9), rng.uniform(0.1, 0.9))
+        size = rng.uniform(0.002, 0.0045)
+        field.ink.dots(*(np.array([value]) for value in (x, y, size, rng.uniform(0.14, 0.35))))
+
+
+def draw_scar(canvas: Canvas) -> None:
+    """Scars of an apex: strands that run up to it, and a hilum drawn up."""
+    rng = _rng(canvas, "scar")
+    for field in [*canvas.lungs.values()] if rng.random() < 0.4 else [canvas.lungs[_side(canvas, rng)]]:
+        for _ in range(int(rng.integers(3, 8))):
+            u, v = rng.uniform(0.1, 0.8), rng.uniform(0.08, 0.3)
+            ends = [field.point(canvas.anatomy, u, v)]
+            for step in (1, 2):
+                u, v = u + rng.normal(0, 0.06), v + 0.05 * step * rng.uniform(0.4, 1)
+                ends.append(field.point(canvas.anatomy, u, v))
+            field.ink.curve(spline(ends, 20), rng.uniform(0.0012, 0.0024), rng.uniform(0.05, 0.12))
+        haze = smooth(field.v + noise(field.grid, "cloud", rng) * np.float32(0.04), 0.2, 0.03)
+        field.added += haze * field.cov * np.float32(rng.uniform(0.02, 0.08))
+
+
+def draw_healed_ribs(canvas: Canvas) -> None:
+    """Healed fractures: spindles of callus on neighbouring ribs of one side."""
+    rng = _rng(canvas, "healed")
+    field = canvas.lungs[_side(canvas, rng)]
+    u, v = rng.uniform(0.8, 0.97), rng.uniform(0.3, 0.6)
+    for step in range(int(rng.integers(1, 4))):
+        x, y = field.point(canvas.anatomy, u, v + 0.095 * step)
+        way = np.array([field.lung.sign * 0.016, 0.013])
+        ends = np.array([x, y]) + np.array([[-1.0], [0.0], [1.0]]) * way
+        canvas.ink.curve(ends, np.array([0.004, 0.0085, 0.004]), np.array([0.03, 0.1, 0.03]))
+
+
+def draw_plaques(canvas: Canvas) -> None:
+    """Calcified pleural plaques: sharp, irregular, map-like, along the wall and on the diaphragm."""
+    rng = _rng(canvas, "plaque")
+    for field in canvas.lungs.values():
+        rough = noise(field.grid, "mottle", rng)
+        v = np.float32(rng.uniform(0.35, 0.8))
+        band = smooth(np.abs(field.v - v), 0.22, 0.1) * smooth(field.to_wall, 0.05, 0.012)
+        band = np.maximum(
+            band, smooth(field.to_floor, 0.022, 0.008) * smooth(np.abs(field.u - np.float32(0.5)), 0.3, 0.1)
+        )
+        field.added += (
+            cover(band - np.float32(0.45) + np.float32(0.2) * rough, 0.25)
+            * field.cov
+            * np.float32(rng.uniform(0.05, 0.14))
+        )
+
+
+def draw_calcified_aorta(canvas: Canvas) -> None:
+    """A calcified arch: a thin bright rim within the aortic knob."""
+    rng = _rng(canvas, "aorta")
+    a = canvas.anatomy
+    y, wide = a.knob[0], a.mediastinum * 0.9 + a.knob[1]
+    angle = np.linspace(-1.2, rng.uniform(0.3, 1.1), 30)
+    x = float(a.midline(np.array(y))) + wide - 0.034 + 0.026 * cos(angle)
+    canvas.ink.curve(np.stack([x, y + 0.032 * sin(angle)], 1), 0.0017, rng.uniform(0.08, 0.2))
+
+
+def draw_hilar_nodes(canvas: Canvas) -> None:
+    """Calcified lymph nodes at a hilum: a bunch of dense crumbs."""
+    rng = _rng(canvas, "nodes")
+    field = canvas.lungs[_side(canvas, rng)]
+    x, y = field.point(canvas.anatomy, 0.12, rng.uniform(0.42, 0.52))
+    count = int(rng.integers(3, 9))
+    field.ink.dots(
+        x + 0.018 * rng.normal(size=count),
+        y + 0.022 * rng.normal(size=count),
+        rng.uniform(0.0025, 0.006, count),
+        rng.uniform(0.1, 0.28, count),
+    )
+
+
+def draw_spurs(canvas: Canvas) -> None:
+    """Spurs of an old spine: bright beaks beside the discs."""
+    rng = _rng(canvas, "spurs")
+    a = canvas.anatomy
+    for y in np.linspace(a.carina, a.carina + 0.5, 9):
+        if rng.random() < 0.5:
+            sign = 1.0 if rng.random() < 0.35 else -1.0
+            x = float(a.midline(np.array(y))) + sign * 0.034
+            ends = [(x - sign * 0.008, y - 0.008), (x + sign * 0.006, y), (x - sign * 0.008, y + 0.008)]
+            canvas.ink.curve(spline(ends, 12), 0.0026, rng.uniform(0.06, 0.14))
+
+
+def draw_clips(canvas: Canvas) -> None:
+    """Surgical clips: in an armpit, at a hilum, or below the diaphragm."""
+    rng = _rng(canvas, "clips")
+    field = canvas.lungs[_side(canvas, rng)]
+    u, v = ((1.12, 0.3), (0.12, 0.5), (0.2, 1.12))[int(rng.integers(0, 3))]
+    x, y = field.point(canvas.anatomy, min(u, 1.0), min(v, 1.0))
+    x, y = x + field.lung.sign * max(0.0, u - 1) * 0.5, y + max(0.0, v - 1) * 0.5
+    for _ in range(int(rng.integers(2, 7))):
+        angle, half = rng.uniform(0, np.pi), rng.uniform(0.004, 0.007)
+        middle = np.array([x + 0.025 * rng.normal(), y + 0.025 * rng.normal()])
+        way = half * np.array([cos(angle), sin(angle)])
+        canvas.ink.curve(np.array([middle - way, middle + way]), 0.0013, 0.5)
+
+
+def draw_rods(canvas: Canvas) -> None:
+    """Rods and screws in the spine."""
+    rng = _rng(canvas, "rods")
+    a = canvas.anatomy
+    top, bottom = rng.uniform(0.2, 0.5), rng.uniform(0.75, 1.05)
+    y = even(top, bottom, 30)
+    for sign in (-1.0, 1.0):
+        x = a.midline(y) + sign * 0.017
+        canvas.ink.curve(np.stack([x, y], 1), 0.0032, 0.5)
+        for place in np.arange(top + 0.01, bottom, 0.07):
+            cx = float(a.midline(np.array(place))) + sign * 0.019
+            canvas.ink.curve(np.array([[cx, place], [cx - sign * 0.013, place + 0.004]]), 0.0034, 0.4)
+
+
+def draw_prosthesis(canvas: Canvas) -> None:
+    """A prosthesis of a shoulder: a metal ball on a stem."""
+    rng = _rng(canvas, "prosthesis")
+    a = canvas.anatomy
+    lung = a.lungs[_side(canvas, rng)]
+    x, y = a.middle + lung.sign * (lung.width + 0.085), lung.apex + 0.11
+    part = canvas.grid.part(x - 0.06, y - 0.06, x + 0.06, y + 0.06)
+    ball = cover((1 - disc(part, x, y, 0.045, 0.048)) * np.float32(0.045), 0.006)
+    part.of(canvas.attenuation)[...] += limit(ball) * np.float32(0.7)
+    stem = [(x, y), (x + lung.sign * 0.04, y + 0.09), (x + lung.sign * 0.055, y + 0.24)]
+    canvas.ink.curve(spline(stem, 30), np.linspace(0.011, 0.005, 30), 0.6)
+
+
+MARKS: dict[str, Callable[[Canvas], None]] = {
+    "granuloma": draw_granulomas,
+    "apical scar": draw_scar,
+    "healed ribs": draw_healed_ribs,
+    "plaques": draw_plaques,
+    "calcified aorta": draw_calcified_aorta,
+    "hilar nodes": draw_hilar_nodes,
+    "spurs": draw_spurs,
+    "clips": draw_clips,
+    "spinal rods": draw_rods,
+    "shoulder prosthesis": draw_prosthesis,
+}
+"""Old mark to the function that draws it."""
