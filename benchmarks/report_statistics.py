@@ -24,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -42,14 +43,19 @@ LONG = 6
 
 _WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*|\d+(?:\.\d+)?")
 _DENIED = re.compile(
-    r"\b(?:no|not|without|free of|clear of|negative for|absent|nor|neither|resolved|resolution|rather than)\b"
+    r"\b(?:no|not|nothing|without|free of|clear of|negative for|absent|nor|neither|resolved|resolution|"
+    r"rather than|exclude an?|w/o)\b"
 )
+_NEITHER = re.compile(
+    r"\bno (?:\w+ ){0,2}change|\bnot (?:significantly|definitely|be|entirely)\b|\bnot there on\b"
+)
+"""What sounds like a denial of something and is none."""
 _HEDGED = re.compile(
     r"\b(?:may|might|could|possibl[ey]|probabl[ey]|questionable|suspected|suspicious|exclude[d]?|likely|versus|"
     r"vs|perhaps|suggest\w*|concern\w*|equivocal|appears?|borderline|or)\b|\?"
 )
 _ENDS = re.compile(r"\b(?:but|however|although|though|except|otherwise|aside from)\b|;")
-_SIDES = frozenset("left right bilateral bilaterally both sided left-sided right-sided bibasilar".split())
+_SIDES = ("left", "right", "bilateral", "bilaterally", "both", "left-sided", "right-sided", "bibasilar")
 _ABBREVIATED = re.compile(r"\b[A-Z]{2,5}s?\b")
 _MARK = re.compile(r"X{4,}|_{3,}")
 
@@ -59,8 +65,7 @@ NAMES = {
     "Effusion": r"effusions?",
     "Consolidation": r"consolidations?",
     "Edema": r"(?:o?edema)",
-    "Cardiomegaly": r"cardiomegaly|(?:heart|cardiac \w+|cardiac)(?: \w+){0,3} enlarge\w*|enlarge\w*(?: \w+){0,3}"
-    r" (?:heart|cardiac)",
+    "Cardiomegaly": r"cardiomegaly|(?:heart|cardiac)(?: \w+){0,4} enlarge\w*|enlarge\w*(?: \w+){0,3} (?:heart|cardiac)",
     "Atelectasis": r"atelecta\w+",
     "Infiltration": r"infiltrat\w+",
     "Mass": r"mass(?:es)?",
@@ -152,12 +157,14 @@ def generated_reports(name: str, count: int) -> tuple[list[Told], float]:
     return found, spent
 
 
-def meaning(sentence: str, start: int) -> str:
-    """Say how a name that starts there is meant: "denied", "hedged" or "stated"."""
-    before = sentence[:start]
-    ends = [match.end() for match in _ENDS.finditer(before)]
-    scope = before[ends[-1] if ends else 0 :]
-    if _DENIED.search(scope) or re.search(r"\b(?:is|are|has|have) (?:not|resolved|absent)\b", sentence[start:]):
+def meaning(sentence: str, start: int, end: int) -> str:
+    """Say how a name that stands there is meant: "denied", "hedged" or "stated"."""
+    ends = [match.end() for match in _ENDS.finditer(sentence[:start])]
+    scope = _NEITHER.sub("", sentence[ends[-1] if ends else 0 : end])
+    after = _NEITHER.sub("", sentence[end:])
+    if _DENIED.search(scope) or re.search(
+        r"\b(?:is|are|has|have) (?:not|no longer|resolved|absent|gone|cleared)\b", after
+    ):
         return "denied"
     return "hedged" if _HEDGED.search(sentence) else "stated"
 
@@ -169,12 +176,12 @@ def meanings(sentences: Iterable[str]) -> dict[str, set[str]]:
         small = sentence.lower()
         for label, pattern in _FIND.items():
             for match in pattern.finditer(small):
-                found.setdefault(label, set()).add(meaning(small, match.start()))
+                found.setdefault(label, set()).add(meaning(small, *match.span()))
     return found
 
 
 def mistyped(counts: Counter[str]) -> int:
-    """Count words that a common word becomes by one letter left out, doubled or swapped with its neighbour."""
+    """Count words that a common one becomes by a letter left out, doubled or swapped with its neighbour."""
     wrong: set[str] = set()
     for word, count in counts.items():
         if count >= 40 and len(word) >= 6 and word.isalpha():
@@ -213,7 +220,7 @@ def statistics(told: Sequence[Told]) -> dict[str, float]:
         found[f"vocabulary at {many:,} words"] = len(set(tokens[:many]))
     first = Counter(tokens[:50_000])
     share("words seen once, of the vocabulary", sum(n == 1 for n in first.values()), len(first))
-    pairs = [pair for one in cut for pair in zip(one, one[1:], strict=False)][:40_000]
+    pairs = [pair for one in cut for pair in pairwise(one)][:40_000]
     share("distinct pairs of words", len(set(pairs)), len(pairs))
     text = " ".join(" ".join(one) for one in cut)[:250_000].encode()
     share("size when compressed", len(lzma.compress(text)), len(text))
@@ -225,11 +232,9 @@ def statistics(told: Sequence[Told]) -> dict[str, float]:
     share("sentences that deny", sum(bool(_DENIED.search(one.lower())) for one in flat), len(flat))
     share("sentences that hedge", sum(bool(_HEDGED.search(one.lower())) for one in flat), len(flat))
     share("normal", sum(report.normal for report in told), len(told))
-    share("words of side", sum(counts[word] for word in sorted(_SIDES)), len(tokens))
+    share("words of side", sum(counts[word] for word in _SIDES), len(tokens))
     share("numbers", sum(n for word, n in counts.items() if word[0].isdigit()), len(tokens))
-    short = sum(
-        len(_ABBREVIATED.findall(_MARK.sub("", one))) for one in raw if not one.isupper()
-    )
+    short = sum(len(_ABBREVIATED.findall(_MARK.sub("", one))) for one in raw if not one.isupper())
     found["abbreviations in 1,000 words"] = 1000 * short / len(tokens)
     found["marks in 1,000 words"] = 1000 * sum(len(_MARK.findall(one)) for one in raw) / len(tokens)
     found["mistyped in 10,000 words"] = 1e4 * mistyped(counts) / len(tokens)

@@ -1,4 +1,4 @@
-"""What a report says besides its findings, all of it known of the scene: build, age, position, film, devices."""
+"""What a report says besides its findings, as the scene has it: build, age, position, film, devices."""
 
 from __future__ import annotations
 
@@ -33,7 +33,14 @@ KNOWN: Mapping[str, tuple[str, Callable[[Scene], bool]]] = {
 }
 """Each aside: the organ that it is about, and when it is true."""
 
-OFTEN = {"low volumes": 0.6, "deep breath": 0.25, "tortuous": 0.3, "old": 0.3, "portable": 0.12, "supine": 0.12}
+OFTEN = {
+    "low volumes": 0.6,
+    "deep breath": 0.25,
+    "tortuous": 0.3,
+    "old": 0.3,
+    "portable": 0.12,
+    "supine": 0.12,
+}
 """How often a true aside is said; the others: one time in five."""
 
 
@@ -52,12 +59,13 @@ def asides(scene: Scene, dice: Dice, talk: float) -> list[Sentence]:
     ]
     labels = scene.labels
     for normal in WORDS.normals:
-        if dice.random() < 0.13 * talk and labels.isdisjoint(normal.unless):
+        if dice.random() < 0.17 * talk and labels.isdisjoint(normal.unless):
             said.append((normal.organ, dice.one(normal.sentences)))
-    if dice.random() < 0.07 * talk:
-        said.append(("other", dice.one(WORDS.fillers)))
-    if dice.random() < 0.03 * talk:
-        said.append(("other", dice.one(WORDS.messages)))
+    # Much of what reports say, they say once: here none of a list is more common than another.
+    if dice.random() < 0.14 * talk:
+        said.append(("other", WORDS.fillers[dice.any(len(WORDS.fillers))]))
+    if dice.random() < 0.06 * talk:
+        said.append(("other", WORDS.messages[dice.any(len(WORDS.messages))]))
     return said
 
 

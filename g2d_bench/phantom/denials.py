@@ -10,13 +10,13 @@ from g2d_bench.phantom.scene import Scene
 from g2d_bench.phantom.words import WORDS
 
 RATES: Mapping[str, float] = {
-    "Pneumothorax": 0.72,
-    "Pleural Effusion": 0.72,
-    "Cardiomegaly": 0.72,
-    "Enlarged Cardiomediastinum": 0.62,
-    "Consolidation": 0.34,
-    "Fracture": 0.34,
-    "Lung Opacity": 0.24,
+    "Pneumothorax": 0.84,
+    "Pleural Effusion": 0.88,
+    "Cardiomegaly": 0.78,
+    "Enlarged Cardiomediastinum": 0.66,
+    "Consolidation": 0.42,
+    "Fracture": 0.42,
+    "Lung Opacity": 0.34,
     "Edema": 0.08,
     "Pneumonia": 0.06,
     "Lung Lesion": 0.07,
@@ -33,6 +33,7 @@ ORGANS = {
 }
 """CheXpert label to its organ; the others are of the lungs."""
 
+_PLURAL = ("effusions", "pneumothoraces", "masses")
 _HEART = ("Cardiomegaly", "Enlarged Cardiomediastinum")
 _AWKWARD: Mapping[str, frozenset[str]] = {
     "Lung Opacity": frozenset({"Mass", "Nodule"}),
@@ -61,7 +62,7 @@ def choose(scene: Scene, dice: Dice, mentions: dict[str, int], talk: float) -> t
     present = {name for label in labels for name in chexpert_of(label)}
     clear = present.isdisjoint(_DENSE) and labels.isdisjoint(_CLEAR) and "Lung Opacity" not in mentions
     clear = clear and dice.random() < 0.5
-    rates = min(1.15, 0.6 + 0.4 * talk)
+    rates = min(1.1, 0.7 + 0.3 * talk)
     chosen = [
         name
         for name, rate in RATES.items()
@@ -117,14 +118,33 @@ def deny(names: Sequence[str], clear: bool, dice: Dice) -> list[tuple[str, str]]
         else:
             said.insert(0, ("lungs", dice.one(WORDS.clear)))
     while listed:
-        count = min(len(listed), 1 + dice.any(3))
+        count = min(len(listed), (1, 2, 2, 2, 3, 3)[dice.any(6)])
         part, listed = listed[:count], listed[count:]
         organ = ORGANS.get(part[0], "lungs")
         if count == 1 and dice.random() < 0.5:
             said.append((organ, dice.one(WORDS.negations[part[0]])))
             continue
-        text = dice.one(WORDS.exclusions).format(list=series(part, dice))
+        listing = series(part, dice)
+        verb = "are" if listing.endswith(_PLURAL) else "is"
+        text = dice.one(WORDS.exclusions).format(list=listing, **{"is": verb})
         said.append((organ, text))
-    return said
+    return _linked(said, dice)
 
 
+_LINKS = (", and ", " and ", "; ", ", while ")
+
+
+def _linked(said: list[tuple[str, str]], dice: Dice) -> list[tuple[str, str]]:
+    """Make one sentence of two neighbours now and then."""
+    linked: list[tuple[str, str]] = []
+    for organ, text in said:
+        if linked and dice.random() < 0.3:
+            before, first = linked[-1][0], linked[-1][1][:-1]
+            if text.startswith("No "):
+                linked[-1] = before, f"{first}, {text[0].lower()}{text[1:]}"
+                continue
+            if text.startswith(("The ", "There ")) and not first.startswith("No "):
+                linked[-1] = before, f"{first}{dice.one(_LINKS)}{text[0].lower()}{text[1:]}"
+                continue
+        linked.append((organ, text))
+    return linked

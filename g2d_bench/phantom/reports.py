@@ -1,8 +1,8 @@
 """Reports of a scene: what a radiologist might write, which is not a list of labels.
 
-Findings are named with synonyms, sides, regions and extents, alone or together; some are missed, hedged or only
-hinted at; what is absent is sometimes denied; priors are compared with; and what else is known of patient and
-film is told. One writer is terse, another goes through the organs; some normal reports are always the same.
+Findings are named with synonyms, sides, regions and extents, alone or together; some are missed, hedged or
+only hinted at; what is absent is sometimes denied; priors are compared with; and what else is known of patient
+and film is told. One writer is terse, another goes through the organs; some normal reports never change.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _impression(scene: Scene, plan: _Plan, dice: Dice, style: str) -> str:
     if denied and dice.random() < 0.12:
         lines.append(f"No {series(denied[:1], dice)}.")
     if dice.random() < 0.1:
-        lines.append(dice.one(WORDS.advice))
+        lines.append(WORDS.advice[dice.any(len(WORDS.advice))])
     if len(lines) > 1 and (style == "organs" or dice.random() < 0.4):
         return "  ".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
     return " ".join(lines)
@@ -199,9 +199,11 @@ def write_report(scene: Scene) -> Report:
         stock = WORDS.stock[int(draw * draw * len(WORDS.stock))]
         sections["findings"], sections["impression"] = stock.findings, stock.impression
         return Report(_layout(sections, dice), sections, dict.fromkeys(stock.denies, 0) | {"No Finding": 1})
-    style = ("prose", "prose", "prose", "short", "short", "terse", "terse", "organs")[dice.any(8)]
-    manner = "short" if style in ("short", "terse") or (style == "organs" and dice.random() < 0.5) else "prose"
-    talk = {"terse": 0.3, "short": 0.8}.get(style, 1.2)
+    style = ("prose", "prose", "prose", "prose", "short", "short", "terse", "organs")[dice.any(8)]
+    manner = (
+        "short" if style in ("short", "terse") or (style == "organs" and dice.random() < 0.5) else "prose"
+    )
+    talk = {"terse": 0.35, "short": 0.9}.get(style, 1.4)
     plan = _plan(scene, dice)
     denied, clear = choose(scene, dice, plan.mentions, talk)
     positive = _told(plan, dice, manner, denied)

@@ -31,21 +31,6 @@ HEADINGS = {
     OBJECT: "Foreign Bodies",
 }
 """Drawn label to the heading that an indexer would give; other labels keep their name."""
-STOCK = (
-    (
-        "The heart is normal in size. The mediastinum is unremarkable. The lungs are clear.",
-        "No acute disease.",
-    ),
-    ("Both lungs are clear and expanded. Heart and mediastinum normal.", "No active disease."),
-    ("Heart size is normal. The lungs are free of focal airspace disease.", "Normal chest."),
-    (
-        "Lungs are clear bilaterally. No pleural effusion or pneumothorax. Bony structures are intact.",
-        "No acute cardiopulmonary abnormality.",
-    ),
-    ("Cardiomediastinal silhouette within normal limits. No focal consolidation.", "Negative chest."),
-)
-"""Findings and impression of normal films as they are dictated again and again: a fifth of the real
-collection's reports stand there more than once."""
 _SIDES = {"left": "/left", "right": "/right", "bilateral": "/bilateral"}
 _LABELS = ("comparison", "indication", "findings", "impression")
 
@@ -81,13 +66,7 @@ def write_item(folder: Path, phantom: Phantom) -> Item:
     assert report is not None
     # The collection masks names and dates by four letters.
     sections = {label: report.sections.get(label, "").replace("___", "XXXX") for label in _LABELS}
-    draw = number_of(scene, "stock", digits=3)
-    if not scene.findings and draw < 200:
-        # The first is the most common by far.
-        sections["findings"], sections["impression"] = STOCK[
-            (draw % 10 > 4) + (draw % 10 > 6) * (1 + draw % 3)
-        ]
-    elif not sections["findings"] and not sections["impression"]:
+    if not sections["findings"] and not sections["impression"]:
         sections["findings"] = " ".join(report.text.strip().split("\n \n")[-1].split()).replace("___", "XXXX")
     headings = [
         HEADINGS.get(finding.label, finding.label) + _SIDES.get(finding.side, "")

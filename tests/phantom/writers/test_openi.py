@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from g2d_bench.phantom.writers.openi import HEADINGS, STOCK, side_view
+from g2d_bench.phantom.writers.openi import HEADINGS, side_view
 from g2d_bench.readers.base import Sample
 from g2d_bench.readers.openi import _HEADINGS
 
@@ -50,7 +50,3 @@ def test_a_side_view_is_no_copy_of_the_frontal_film() -> None:
     assert side.shape == film.shape
     assert side.dtype == np.uint8
     assert abs(np.corrcoef(side.ravel().astype(float), film.ravel())[0, 1]) < 0.5
-
-
-def test_stock_reports_differ() -> None:
-    assert len(set(STOCK)) == len(STOCK)
