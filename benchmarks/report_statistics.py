@@ -65,7 +65,8 @@ NAMES = {
     "Effusion": r"effusions?",
     "Consolidation": r"consolidations?",
     "Edema": r"(?:o?edema)",
-    "Cardiomegaly": r"cardiomegaly|(?:heart|cardiac)(?: \w+){0,4} enlarge\w*|enlarge\w*(?: \w+){0,3} (?:heart|cardiac)",
+    "Cardiomegaly": r"cardiomegaly|(?:heart|cardiac)(?: \w+){0,4} enlarge\w*"
+    r"|enlarge\w*(?: \w+){0,3} (?:heart|cardiac)",
     "Atelectasis": r"atelecta\w+",
     "Infiltration": r"infiltrat\w+",
     "Mass": r"mass(?:es)?",
@@ -239,6 +240,9 @@ def statistics(told: Sequence[Told]) -> dict[str, float]:
     found["marks in 1,000 words"] = 1000 * sum(len(_MARK.findall(one)) for one in raw) / len(tokens)
     found["mistyped in 10,000 words"] = 1e4 * mistyped(counts) / len(tokens)
     ways = [meanings(one) for one in both]
+    apart = [
+        (report, meanings([sentence])) for report, one in zip(told, both, strict=True) for sentence in one
+    ]
     for label in NAMES:
         named = [(report, way[label]) for report, way in zip(told, ways, strict=True) if label in way]
         there = [
@@ -252,6 +256,15 @@ def statistics(told: Sequence[Told]) -> dict[str, float]:
             f"{label}: named but to deny, where present",
             sum(bool(way - {"denied"}) for way in there),
             len(there),
+        )
+        alone = [(report, way[label]) for report, way in apart if label in way]
+        share(
+            f"{label}: denied, of sentences that name it", sum(w == {"denied"} for _, w in alone), len(alone)
+        )
+        share(
+            f"{label}: present, of sentences that name it",
+            sum(label in report.present for report, _ in alone),
+            len(alone),
         )
         for title, want in (
             ("named", lambda way: True),

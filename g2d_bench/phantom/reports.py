@@ -1,8 +1,9 @@
 """Reports of a scene: what a radiologist might write, which is not a list of labels.
 
 Findings are named with synonyms, sides, regions and extents, alone or together; some are missed, hedged or
-only hinted at; what is absent is sometimes denied; priors are compared with; and what else is known of patient
-and film is told. One writer is terse, another goes through the organs; some normal reports never change.
+only hinted at; what is absent is sometimes denied; priors are compared with; and what else is known of the
+patient and the film is told. One writer is terse, another goes through the organs; some reports of normal
+films never change.
 """
 
 from __future__ import annotations
