@@ -33,6 +33,7 @@ from g2d_bench.phantom import PROFILES
 from g2d_bench.phantom.labels import COVID, DEVICES, OBJECT
 from g2d_bench.phantom.reports import write_report
 from g2d_bench.phantom.sampling import sample_scene
+from g2d_bench.phantom.writers import openi
 from g2d_bench.readers.reports import Report, read_nlmcxr, split_sentences
 
 NAMED = ("mimic-cxr", "openi")
@@ -52,7 +53,7 @@ _NEITHER = re.compile(
 """What sounds like a denial of something and is none."""
 _HEDGED = re.compile(
     r"\b(?:may|might|could|possibl[ey]|probabl[ey]|questionable|suspected|suspicious|exclude[d]?|likely|versus|"
-    r"vs|perhaps|suggest\w*|concern\w*|equivocal|appears?|borderline|or)\b|\?"
+    r"vs|perhaps|suggest\w*|concern\w*|equivocal|appears?|borderline)\b|\?"
 )
 _ENDS = re.compile(r"\b(?:but|however|although|though|except|otherwise|aside from)\b|;")
 _SIDES = ("left", "right", "bilateral", "bilaterally", "both", "left-sided", "right-sided", "bibasilar")
@@ -154,6 +155,8 @@ def generated_reports(name: str, count: int) -> tuple[list[Told], float]:
         labels = scene.labels - {DEVICES, OBJECT}
         present = {"Pneumonia" if label == COVID else label for label in labels}
         sections = tuple(report.sections.get(section, "") for section in SECTIONS)
+        if name == "openi":
+            sections = tuple(openi.masked(scene, text) for text in sections)
         found.append(Told((sections[0], sections[1]), frozenset(present & set(NAMES)), not labels))
     return found, spent
 

@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from g2d_bench.phantom.asides import Sentence, asides, gone, hardware
 from g2d_bench.phantom.denials import choose, deny, series
 from g2d_bench.phantom.labels import DEVICES, OBJECT, chexpert_of
-from g2d_bench.phantom.phrases import Dice, capital, describe, doubt, fill, join, phrase_of, sided, state
+from g2d_bench.phantom.phrases import Dice, capital, describe, doubt, fill, join, sided, state
 from g2d_bench.phantom.scene import Finding, Scene
 from g2d_bench.phantom.seeds import stream
 from g2d_bench.phantom.words import WORDS
-
-__all__ = ["Report", "phrase_of", "write_report"]
 
 WIDTH = 78
 """Characters of a line."""
