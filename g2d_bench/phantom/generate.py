@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.phantom.labels import DEVICES, OBJECT
+from g2d_bench.phantom.phrases import phrase_of
 from g2d_bench.phantom.profile import Profile
 from g2d_bench.phantom.render import render
-from g2d_bench.phantom.reports import Report, phrase_of, write_report
+from g2d_bench.phantom.reports import Report, write_report
 from g2d_bench.phantom.sampling import sample_scene
 from g2d_bench.phantom.scene import Scene
 from g2d_bench.phantom.seeds import stream

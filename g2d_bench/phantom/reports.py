@@ -1,24 +1,29 @@
-"""Reports and phrases of a scene: what a radiologist might write, which is not a list of labels.
+"""Reports of a scene: what a radiologist might write, which is not a list of labels.
 
-Findings are named with synonyms, sides, regions and extents; some are missed, hedged or only hinted at; what
-is absent is sometimes denied; priors are compared with; and much is said that concerns no finding.
+Findings are named with synonyms, sides, regions and extents, alone or together; some are missed, hedged or
+only hinted at; what is absent is sometimes denied; priors are compared with; and what else is known of the
+patient and the film is told. One writer is terse, another goes through the organs; some reports of normal
+films never change.
 """
 
 from __future__ import annotations
 
-import re
-import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-import numpy as np
-
-from g2d_bench.phantom.labels import COVID, DEVICES, OBJECT, chexpert_of
+from g2d_bench.phantom.asides import Sentence, asides, gone, hardware
+from g2d_bench.phantom.denials import choose, deny, series
+from g2d_bench.phantom.labels import DEVICES, OBJECT, chexpert_of
+from g2d_bench.phantom.phrases import Dice, capital, describe, doubt, fill, join, sided, state
 from g2d_bench.phantom.scene import Finding, Scene
-from g2d_bench.phantom.seeds import Stream, stream
+from g2d_bench.phantom.seeds import stream
 from g2d_bench.phantom.words import WORDS
 
-Rng = Stream
+WIDTH = 78
+"""Characters of a line."""
+
+_ORGANS = {"Cardiomegaly": "heart", "Enlarged Cardiomediastinum": "heart", "Fracture": "bones"}
+_ORGANS |= {"Effusion": "pleura", "Pneumothorax": "pleura", "Pleural_Thickening": "pleura", "Hernia": "other"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,235 +41,146 @@ class Report:
     mentions: Mapping[str, int]
 
 
-def _one(rng: Rng, words: Sequence[str]) -> str:
-    return words[int(rng.integers(len(words)))]
+@dataclass(slots=True)
+class _Plan:
+    """What a report says of the findings, before it is put into words."""
+
+    sure: list[Finding] = field(default_factory=list)
+    doubted: list[Finding] = field(default_factory=list)
+    hinted: list[Finding] = field(default_factory=list)
+    mentions: dict[str, int] = field(default_factory=dict)
 
 
-def _size(rng: Rng, finding: Finding) -> str:
-    steps = WORDS.sizes.get(finding.label, WORDS.sizes["default"])
-    level = float(np.clip(finding.severity + rng.normal(0, 0.06), 0, 0.999))
-    return _one(rng, steps[int(level * 4)])
-
-
-def phrase_of(finding: Finding, rng: Rng) -> str:
-    """Say a finding in a few words, such as ``small left apical pneumothorax``.
-
-    Args:
-        finding: no device and no foreign object.
-        rng: chooses among the wordings.
-    """
-    label = finding.label
-    size, noun, zone = (
-        _size(rng, finding),
-        _one(rng, WORDS.nouns[label]),
-        _one(rng, WORDS.zones[finding.zone]),
-    )
-    side = finding.side
-    if side == "bilateral":
-        side = _one(
-            rng, ("bilateral", "bilateral", "diffuse bilateral" if label in ("Edema", COVID) else "bilateral")
-        )
-    if label in ("Cardiomegaly", "Enlarged Cardiomediastinum", "Hernia", "Emphysema"):
-        side = zone = ""
-    if label == "Edema" and rng.random() < 0.6:
-        side = zone = ""
-    if label == "Effusion" or (zone and rng.random() < 0.2):
-        zone = ""
-    if label == "Pleural_Thickening" and finding.zone == "apical" and rng.random() < 0.4:
-        noun, zone = "apical pleural thickening", ""
-    if label == "Fracture":
-        zone = _one(rng, ("posterolateral", "lateral", "", "sixth", "seventh", "fifth"))
-    if label in ("Atelectasis", "Consolidation", "Pneumonia", "Infiltration") and zone in (
-        "base",
-        "lung base",
-    ):
-        words = [size, noun, "at the", side, "lung", "bases" if "bilateral" in side else "base"]
-        return " ".join(word for word in words if word)
-    if zone.startswith(("at the", "along", "in the", "behind")):
-        words = [size, side, noun, zone]
-    elif side and zone and rng.random() < 0.2:
-        place = (
-            f"in the {side} {zone}"
-            if finding.zone in ("upper", "mid", "lower") and "bilateral" not in side
-            else ""
-        )
-        words = [size, noun, place] if place.endswith(("lobe", "lung", "zone")) else [size, side, zone, noun]
-    else:
-        words = [size, side, zone, noun]
-    return " ".join(word for word in words if word)
-
-
-def _article(phrase: str) -> str:
-    if phrase.split()[-1] in WORDS.plural or re.search(
-        r"(ema|asis|edema|fluid|changes|opacities|markings|fibrosis|thickening|cardiomegaly|congestion.*|loss|process|scarring|enlargement.*|blunting.*|widening.*|COPD)\b",
-        phrase,
-    ):
-        return ""
-    if phrase[0].isdigit():
-        return "an" if phrase[0] == "8" else "a"
-    return "an" if phrase[0] in "aeiou" else "a"
-
-
-def _render(template: str, phrase: str, finding: Finding | None = None) -> str:
-    side = finding.side if finding and finding.side else "left"
-    article = _article(phrase) if phrase else ""
-    grade = (
-        "mildly"
-        if finding and finding.severity < 0.4
-        else "moderately"
-        if finding and finding.severity < 0.75
-        else "severely"
-    )
-    zone = finding.zone if finding else ""
-    text = template.format(
-        phrase=phrase,
-        Phrase=phrase[:1].upper() + phrase[1:],
-        a=article,
-        A=article.capitalize(),
-        noun=phrase,
-        sided="both sides of the" if side == "bilateral" else side,
-        Sided=side.capitalize(),
-        grade=grade,
-        zone=zone,
-    )
-    if phrase.endswith(WORDS.plural):
-        text = re.sub(
-            rf"({re.escape(phrase)}) (is|has|persists)\b",
-            lambda m: f"{m[1]} { {'is': 'are', 'has': 'have', 'persists': 'persist'}[m[2]] }",
-            text,
-            flags=re.IGNORECASE,
-        )
-        text = text.replace("There is ", "There are ")
-    text = (
-        re.sub(r"\s+", " ", text)
-        .strip()
-        .replace(" .", ".")
-        .replace("the both sides of the", "both sides of the")
-    )
-    return text[:1].upper() + text[1:]
-
-
-def _state(rng: Rng, finding: Finding) -> str:
-    """One affirmative sentence."""
-    if finding.label in WORDS.special and rng.random() < 0.3:
-        return _render(_one(rng, WORDS.special[finding.label]), "", finding)
-    phrase = phrase_of(finding, rng)
-    if finding.change and rng.random() < 0.7:
-        return _render(_one(rng, WORDS.changes[finding.change]), phrase, finding)
-    statements = WORDS.statements if finding.change else WORDS.statements[:-1]
-    return _render(_one(rng, statements), phrase, finding)
-
-
-def _positive(rng: Rng, scene: Scene, mentions: dict[str, int]) -> tuple[list[str], list[Finding]]:
-    """Sentences on what is there; also the findings that the writer is sure of."""
-    sentences: list[str] = []
-    sure: list[Finding] = []
+def _plan(scene: Scene, dice: Dice) -> _Plan:
+    """Choose which findings are stated, hedged, hinted at or missed."""
+    plan = _Plan()
     for finding in scene.findings:
         if finding.label in (DEVICES, OBJECT):
             continue
-        draw = rng.random(3)
-        missed = 0.22 if finding.subtle else 0.05
-        if draw[0] < missed:
+        draws = dice.random(), dice.random(), dice.random()
+        if draws[0] < (0.22 if finding.subtle else 0.05):
             continue
         names = chexpert_of(finding.label)
-        if draw[1] < 0.07:
+        if draws[1] < 0.07:
             if finding.side in ("left", "right"):
-                sentences.append(_render(_one(rng, WORDS.vague), "", finding))
-                mentions.setdefault("Lung Opacity", -1)
-            continue
-        if draw[2] < (0.28 if finding.subtle else 0.12):
-            sentences.append(_render(_one(rng, WORDS.hedges), phrase_of(finding, rng), finding))
+                plan.hinted.append(finding)
+                plan.mentions.setdefault("Lung Opacity", -1)
+        elif draws[2] < (0.28 if finding.subtle else 0.12):
+            plan.doubted.append(finding)
             for name in names:
-                mentions.setdefault(name, -1)
-            continue
-        sentences.append(_state(rng, finding))
-        sure.append(finding)
-        for name in names:
-            mentions[name] = 1
-    return sentences, sure
+                plan.mentions.setdefault(name, -1)
+        else:
+            plan.sure.append(finding)
+            for name in names:
+                plan.mentions[name] = 1
+    return plan
 
 
-def _negative(rng: Rng, scene: Scene, mentions: dict[str, int]) -> list[str]:
-    """Sentences on what is not there; now and then one overlooks what is."""
-    present = {name for label in scene.labels for name in chexpert_of(label)}
-    sentences = []
-    for pair, ways in WORDS.pairs.items():
-        if not any(name in present or name in mentions for name in pair) and rng.random() < 0.5:
-            sentences.append(_one(rng, ways))
-            mentions.update(dict.fromkeys(pair, 0))
-    for name, ways in WORDS.negations.items():
-        if name not in present and name not in mentions and rng.random() < 0.33:
-            sentences.append(_one(rng, ways))
-            mentions[name] = 0
-    if not present - {DEVICES} and rng.random() < 0.5:
-        sentences.insert(0, _one(rng, WORDS.clear))
-        mentions.setdefault("Lung Opacity", 0)
-    return sentences
+def _organ(finding: Finding) -> str:
+    return _ORGANS.get(finding.label, "lungs")
 
 
-def _others(rng: Rng, scene: Scene, mentions: dict[str, int]) -> list[str]:
-    """Devices, objects, what has resolved, and what concerns nothing."""
-    sentences = []
-    for finding in scene.findings:
-        if finding.label == DEVICES and rng.random() < 0.8:
-            text = _render(_one(rng, WORDS.devices[finding.pattern]), "", finding)
-            if text:
-                sentences.append(text)
-                mentions[DEVICES] = 1
-    if scene.has(OBJECT) and rng.random() < 0.4:
-        sentences.append(_one(rng, WORDS.objects))
-    for label in scene.resolved:
-        if label in WORDS.nouns and rng.random() < 0.5:
-            sentences.append(_render(_one(rng, WORDS.resolved), WORDS.nouns[label][0]))
-    if scene.technique.inspiration < -1 and rng.random() < 0.6:
-        sentences.append(_one(rng, WORDS.low_volumes))
-    for _ in range(int(rng.integers(0, 4))):
-        filler = _one(rng, WORDS.fillers)
-        if filler not in sentences:
-            sentences.append(filler)
-    return [sentence for sentence in sentences if sentence]
+def _told(plan: _Plan, dice: Dice, manner: str, denied: list[str]) -> list[Sentence]:
+    """Sentences on what is there; one of them may take denials over, which leave the list."""
+    said: list[Sentence] = []
+    left = list(plan.sure)
+    while left:
+        finding = left.pop(0)
+        free = [name for name in denied if name in WORDS.denied]
+        if left and not finding.change and not left[0].change and dice.random() < 0.4:
+            said.append((_organ(finding), join(finding, left.pop(0), dice, manner)))
+        elif free and not finding.change and dice.random() < 0.12:
+            free = free[: 1 + dice.any(2)]
+            denied[:] = [name for name in denied if name not in free]
+            text = fill(dice.one(WORDS.bundles), describe(finding, dice), listed=series(free, dice))
+            said.append((_organ(finding), text))
+        else:
+            said.append((_organ(finding), state(finding, dice, manner)))
+    said += [(_organ(finding), doubt(finding, dice, manner)) for finding in plan.doubted]
+    said += [("lungs", sided(dice.one(WORDS.vague), finding)) for finding in plan.hinted]
+    return said
 
 
-def _impression(rng: Rng, scene: Scene, sure: list[Finding], mentions: dict[str, int]) -> str:
-    if not sure:
-        quiet = not any(value for value in mentions.values())
-        text = _one(rng, WORDS.normal) if quiet or rng.random() < 0.6 else "No significant interval change."
-        if quiet:
+def _impression(scene: Scene, plan: _Plan, dice: Dice, style: str) -> str:
+    """What matters most of it."""
+    mentions = plan.mentions
+    if not plan.sure:
+        if not plan.doubted and not plan.hinted and not any(mentions.values()):
             mentions.setdefault("No Finding", 1)
-        return text
-    chosen = sorted(sure, key=lambda finding: -finding.severity)[: 1 + int(rng.integers(0, 3))]
-    lines = [_state(rng, finding) for finding in chosen]
-    if rng.random() < 0.15:
-        lines.append("Recommend follow-up radiographs to document resolution.")
-    if len(lines) > 1 and rng.random() < 0.5:
+            return dice.one(WORDS.normal)
+        if scene.order and dice.random() < 0.3:
+            return dice.one(WORDS.unaltered)
+        if plan.doubted and dice.random() < 0.7:
+            return doubt(plan.doubted[0], dice, "short")
+        return dice.one(WORDS.unsure if plan.doubted or plan.hinted else WORDS.normal)
+    chosen = sorted(plan.sure, key=lambda finding: -finding.severity)[: 1 + dice.any(3)]
+    lines = [state(finding, dice, "short" if dice.random() < 0.6 else "prose") for finding in chosen]
+    denied = [name for name, value in mentions.items() if value == 0 and name in WORDS.denied]
+    if denied and dice.random() < 0.12:
+        lines.append(f"No {series(denied[:1], dice)}.")
+    if dice.random() < 0.1:
+        lines.append(WORDS.advice[dice.any(len(WORDS.advice))])
+    if len(lines) > 1 and (style == "organs" or dice.random() < 0.4):
         return "  ".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
     return " ".join(lines)
 
 
-def _heading(rng: Rng, scene: Scene) -> dict[str, str]:
+def _arranged(said: list[Sentence], dice: Dice, style: str) -> str:
+    """Put sentences in order: through the organs, with heads or without, or as they came to mind."""
+    if style != "organs" and dice.random() < 0.5:
+        if dice.random() < 0.35:
+            turn = dice.any(len(said)) if said else 0
+            said = said[turn:] + said[:turn]
+        return " ".join(text for _, text in said)
+    places = list(WORDS.organs)
+    turn = dice.any(3)
+    places = places[turn : turn + 3] + places[:turn] + places[turn + 3 :]
+    parts = []
+    for organ in places:
+        texts = [text for name, text in said if name == organ]
+        if texts:
+            head = f"{dice.one(WORDS.organs[organ])}: " if style == "organs" else ""
+            parts.append(head + " ".join(texts))
+    return " ".join(parts)
+
+
+def _hastily(text: str, dice: Dice, style: str) -> str:
+    """Abbreviate, and mistype a word now and then."""
+    if style == "terse" and dice.random() < 0.4:
+        for full, short in WORDS.shortened.items():
+            text = text.replace(full, short)
+    if dice.random() < 0.03:
+        words = text.split(" ")
+        place = dice.any(len(words))
+        word = words[place]
+        if len(word) > 6 and word.isalpha():
+            at, way = 1 + dice.any(len(word) - 3), dice.any(3)
+            middle = (word[at + 1], word[at] + word[at] + word[at + 1], word[at + 1] + word[at])[way]
+            words[place] = word[:at] + middle + word[at + 2 :]
+            return " ".join(words)
+    return text
+
+
+def _heading(scene: Scene, dice: Dice) -> dict[str, str]:
     view = scene.technique.view
     person = {"M": ("man", "male", "M"), "F": ("woman", "female", "F")}[scene.patient.sex]
     sections: dict[str, str] = {}
-    if rng.random() < 0.6:
-        sections["examination"] = _one(rng, WORDS.exams[view])
-    reason, question = _one(rng, WORDS.reasons), _one(rng, WORDS.questions)
-    sections["indication"] = _one(
-        rng,
-        (
-            f"___ year old {person[0]} with {reason}  // eval for {question}",
-            f"___-year-old {person[1]} with {reason}. Evaluate for {question}.",
-            f"___{person[2]} with {reason}. Please evaluate for {question}.",
-            f"{reason.capitalize()}. ? {question}.",
-        ),
-    )
-    if rng.random() < 0.3:
+    if dice.random() < 0.6:
+        sections["examination"] = dice.one(WORDS.exams[view])
+    reason, question = dice.one(WORDS.written.reasons), dice.one(WORDS.written.questions)
+    sections["indication"] = (
+        f"___ year old {person[0]} with {reason}  // eval for {question}",
+        f"___-year-old {person[1]} with {reason}. Evaluate for {question}.",
+        f"___{person[2]} with {reason}. Please evaluate for {question}.",
+        f"{capital(reason)}. ? {question}.",
+        f"{capital(reason)}.",
+    )[dice.any(5)]
+    if dice.random() < 0.3:
         sections["technique"] = WORDS.techniques[view]
-    if scene.order or rng.random() < 0.3:
-        sections["comparison"] = _one(
-            rng, ("___", "Chest radiograph from ___.", "___ at ___", "Prior study dated ___.")
-        )
-    elif rng.random() < 0.7:
-        sections["comparison"] = _one(rng, ("None.", "None available.", "No prior studies for comparison."))
+    if scene.order or dice.random() < 0.3:
+        sections["comparison"] = dice.one(WORDS.written.comparisons)
+    elif dice.random() < 0.7:
+        sections["comparison"] = dice.one(WORDS.written.none)
     return sections
 
 
@@ -272,46 +188,64 @@ def write_report(scene: Scene) -> Report:
     """Write the report of a scene.
 
     Returns:
-        The same text for the same scene. About one report in ten has no findings section and one in twelve
-        no impression, as real ones.
+        The same text for the same scene. About one report in ten has no findings section and one in thirty
+        no impression.
     """
-    rng = stream("report", scene.namespace, scene.seed, scene.index)
-    sections = _heading(rng, scene)
-    mentions: dict[str, int] = {}
-    positive, sure = _positive(rng, scene, mentions)
-    negative = _negative(rng, scene, mentions)
-    others = _others(rng, scene, mentions)
-    if rng.random() < 0.3:
-        body = [*negative, *positive, *others]
-    else:
-        body = [*positive, *negative, *others]
-        if rng.random() < 0.4:
-            rng.shuffle(body)
-    findings = " ".join(body) or _one(rng, WORDS.clear)
-    impression = _impression(rng, scene, sure, mentions)
-    draw = rng.random()
-    if draw < 0.08:
+    dice = Dice(stream("report", scene.namespace, scene.seed, scene.index))
+    sections = _heading(scene, dice)
+    if not scene.findings and dice.random() < 0.3:
+        draw = dice.random()
+        stock = WORDS.stock[int(draw * draw * len(WORDS.stock))]
+        sections["findings"], sections["impression"] = stock.findings, stock.impression
+        return Report(_layout(sections, dice), sections, dict.fromkeys(stock.denies, 0) | {"No Finding": 1})
+    style = ("prose", "prose", "prose", "prose", "short", "short", "terse", "organs")[dice.any(8)]
+    manner = (
+        "short" if style in ("short", "terse") or (style == "organs" and dice.random() < 0.5) else "prose"
+    )
+    talk = {"terse": 0.35, "short": 0.9}.get(style, 1.4)
+    plan = _plan(scene, dice)
+    denied, clear = choose(scene, dice, plan.mentions, talk)
+    positive = _told(plan, dice, manner, denied)
+    negative = deny(denied, clear, dice)
+    others = [*hardware(scene, dice, plan.mentions), *gone(scene, dice), *asides(scene, dice, talk)]
+    body = [*positive, *negative, *others] if dice.random() < 0.6 else [*negative, *positive, *others]
+    findings = _arranged(body or [("lungs", dice.one(WORDS.unsure))], dice, style)
+    findings = _hastily(findings, dice, style)
+    impression = _impression(scene, plan, dice, style)
+    draw = dice.random()
+    if draw < 0.03:
         sections["findings"] = findings
-    elif draw < 0.18:
+    elif draw < 0.14:
         sections["impression"] = f"{findings} {impression}"
     else:
         sections["findings"], sections["impression"] = findings, impression
-    return Report(_layout(rng, sections), sections, mentions)
+    return Report(_layout(sections, dice), sections, plan.mentions)
 
 
-def _layout(rng: Rng, sections: Mapping[str, str]) -> str:
+def _wrapped(text: str) -> str:
+    """Break text between words into indented lines."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        if line and len(line) + 1 + len(word) > WIDTH:
+            lines.append(" " + line.rstrip())
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    return "\n".join([*lines, " " + line.rstrip()])
+
+
+def _layout(sections: Mapping[str, str], dice: Dice) -> str:
     """Set the sections as a filed report: indented, wrapped, headed."""
     words = {
         "examination": ("EXAMINATION", "EXAM", "STUDY"),
         "indication": ("INDICATION", "HISTORY", "REASON FOR EXAM"),
     }
-    lines = [" " * 33 + "FINAL REPORT"] if rng.random() < 0.7 else []
+    lines = [" " * 33 + "FINAL REPORT"] if dice.random() < 0.7 else []
     for name, text in sections.items():
-        heading = _one(rng, words.get(name, (name.upper(),)))
-        block = f"{heading}:  {text}" if name not in ("findings", "impression") or rng.random() < 0.3 else ""
-        if not block:
-            lines.append(f" {heading}: \n ")
-            block = text
-        lines.append("\n".join(" " + line for line in textwrap.wrap(block, 78, break_on_hyphens=False)))
+        heading = dice.one(words.get(name, (name.upper(),)))
+        if name not in ("findings", "impression") or dice.random() < 0.3:
+            lines.append(_wrapped(f"{heading}:  {text}"))
+        else:
+            lines += [f" {heading}: \n ", _wrapped(text)]
         lines.append(" ")
     return "\n".join(lines).rstrip() + "\n"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from g2d_bench.phantom import PROFILES, Finding, Scene
-from g2d_bench.phantom.labels import CHEXPERT, DEVICES, DRAWN, OBJECT, chexpert_of
-from g2d_bench.phantom.reports import Report, phrase_of, write_report
+from g2d_bench.phantom import PROFILES, Scene
+from g2d_bench.phantom.labels import CHEXPERT, COVID, DEVICES, OBJECT, chexpert_of
+from g2d_bench.phantom.reports import Report, write_report
 from g2d_bench.phantom.sampling import sample_scene
-from g2d_bench.phantom.seeds import stream
 from g2d_bench.readers.reports import parse_report, sentences
 
 COUNT = 400
@@ -77,46 +78,117 @@ def test_mentions_are_honest_but_incomplete(written: list[tuple[Scene, Report]])
     assert stated > 150
 
 
-def test_words_vary(written: list[tuple[Scene, Report]]) -> None:
+def test_text_has_the_variety_of_real_reports(written: list[tuple[Scene, Report]]) -> None:
+    """Measured on Open-i with as many words: 817 kinds of words, 37 % distinct sentences, 39 % denials."""
     texts = [text for _, report in written for text in sentences(report.text)]
-    # Denials are formulaic, as in real reports; what is there is said in many ways.
-    assert len(set(texts)) > 0.2 * len(texts)
-    rng = stream("words")
-    finding = Finding("Pneumothorax", "left", "apical", 0.3, False, "apical", 1)
-    phrases = {phrase_of(finding, rng) for _ in range(200)}
-    assert "small left apical pneumothorax" in phrases
-    assert len(phrases) > 8
-    assert all("left" in phrase for phrase in phrases)
+    words = [word for text in texts for word in re.findall(r"[a-z]+", text.lower())]
+    assert len(set(words[:10_000])) > 700
+    assert 0.3 < len(set(texts)) / len(texts) < 0.75
+    assert 5 < len(words) / len(texts) < 8
+    pairs = list(pairwise(words[:10_000]))
+    assert len(set(pairs)) > 0.25 * len(pairs)
+    denied = np.mean(
+        [bool(re.search(r"\b(no|not|without|nothing|neither)\b", text.lower())) for text in texts]
+    )
+    assert 0.15 < denied < 0.45
+
+
+def test_lengths_vary(written: list[tuple[Scene, Report]]) -> None:
+    lengths = [
+        len(report.sections["findings"].split()) for _, report in written if "findings" in report.sections
+    ]
+    short, middle, long = np.percentile(lengths, [10, 50, 90])
+    assert 10 < short < 25 < middle < 50 < long < 80
+
+
+def test_normal_reports_repeat() -> None:
+    """A quarter of Open-i's reports stand there more than once, word by word."""
+    scenes = (sample_scene("openi", index, seed=0, profile=PROFILES["openi"]) for index in range(COUNT))
+    said = Counter(
+        tuple(write_report(scene).sections.get(name, "") for name in ("findings", "impression"))
+        for scene in scenes
+    )
+    assert 0.08 < sum(count for count in said.values() if count > 1) / COUNT < 0.3
+
+
+def test_a_writer_keeps_to_a_style(written: list[tuple[Scene, Report]]) -> None:
+    bodies = [report.sections.get("findings", "") for _, report in written]
+    headed = [body for body in bodies if re.match(r"[A-Z][a-z ]+: ", body)]
+    assert 0.05 * COUNT < len(headed) < 0.3 * COUNT
+    numbered = [report.sections.get("impression", "").startswith("1. ") for _, report in written]
+    assert 0.08 < np.mean(numbered) < 0.5
+
+
+OWN = {
+    "Pneumonia": "pneumonia",
+    "Pneumothorax": "pneumothorax",
+    "Effusion": "effusion",
+    "Consolidation": "consolidation",
+    "Edema": "edema",
+    "Atelectasis": "atelecta",
+    "Cardiomegaly": "cardiomegaly",
+    "Emphysema": "emphysem",
+    "Mass": "mass(?!ive)",
+    "Nodule": "nodul",
+}
+DENYING = r"\b(no|not|nothing|without|neither|negative for|clear of|free of|w/o|resolved|gone)\b"
+DENYING += r"|cleared|any more|resolution|clearing|exclude a|longer"
+COMPARING = r"no change|not (significantly|definitely)|not there on"
+
+
+def affirming(report: Report) -> list[str]:
+    """Sentences, in small letters, that deny nothing."""
+    found = [text.lower() for text in sentences(report.text)]
+    return [text for text in found if not re.search(DENYING, re.sub(COMPARING, "", text))]
+
+
+def test_what_is_there_is_called_by_its_name(written: list[tuple[Scene, Report]]) -> None:
+    """In Open-i three of four reports of a film with a finding affirm it by name."""
+    for label, name in OWN.items():
+        there = [report for scene, report in written if scene.has(label)]
+        named = [any(re.search(name, text) for text in affirming(report)) for report in there]
+        assert np.mean(named) > 0.5, label
+    names = [(scene, report) for scene, report in written if "pneumonia" in said(report)]
+    ill = [scene.has("Pneumonia") or scene.has(COVID) for scene, _ in names]
+    assert 0.5 < np.mean(ill) < 0.85
+    denied = [report.mentions.get("Pneumonia") == 0 for _, report in written]
+    assert 0.02 < np.mean(denied) < 0.1
+
+
+def said(report: Report) -> str:
+    return " ".join(sentences(report.text)).lower()
+
+
+def test_nothing_is_affirmed_that_is_not_there(written: list[tuple[Scene, Report]]) -> None:
+    twins = {"Pneumonia": COVID, "Mass": "Infiltration"}
+    for scene, report in written:
+        for label, name in OWN.items():
+            if not scene.has(label) and not scene.has(twins.get(label, label)):
+                assert not [text for text in affirming(report) if re.search(rf"\b{name}", text)], label
+
+
+def test_sides_are_right(written: list[tuple[Scene, Report]]) -> None:
+    checked = 0
+    for scene, report in written:
+        sides = {finding.side for finding in scene.findings if finding.label != OBJECT}
+        for side, other in (("left", "right"), ("right", "left")):
+            if sides <= {side, ""} and side in sides:
+                checked += 1
+                words = re.findall(r"[a-z]+", said(report))
+                # A right heart, and pacer leads in it, have everyone.
+                assert other not in words or "right heart" in said(report), said(report)
+                assert (
+                    not {"rll", "rul", "rml", "lll", "lul"}
+                    & {f"{other[0]}{part}" for part in ("ll", "ul", "ml")}
+                    & set(words)
+                )
+    assert checked > 60
 
 
 def test_no_label_list(written: list[tuple[Scene, Report]]) -> None:
     """Negations name absent findings, so words alone do not give the labels away."""
     absent = [report for scene, report in written if not scene.has("Pneumothorax")]
     assert np.mean(["pneumothorax" in report.text.lower() for report in absent]) > 0.3
-
-
-def test_severity_and_side_are_told() -> None:
-    rng = stream("severity")
-    small = Finding("Effusion", "right", "basal", 0.05, False, "meniscus", 1)
-    large = Finding("Effusion", "right", "basal", 0.95, False, "meniscus", 1)
-    assert not any("large" in phrase_of(small, rng) for _ in range(60))
-    assert (
-        sum(word in phrase_of(large, rng) for _ in range(60) for word in ("large", "massive", "sizeable"))
-        > 40
-    )
-    edema = Finding("Edema", "bilateral", "perihilar", 0.5, False, "", 1)
-    assert any("bilateral" in phrase_of(edema, rng) for _ in range(60))
-
-
-@pytest.mark.parametrize("label", [label for label in DRAWN if label not in (DEVICES, OBJECT)])
-@pytest.mark.parametrize("zone", ["apical", "lower", "basal", "retrocardiac", ""])
-def test_every_finding_can_be_said(label: str, zone: str) -> None:
-    rng = stream("said", label, zone)
-    for side in ("right", "left", "bilateral"):
-        for severity in (0.0, 0.5, 1.0):
-            phrase = phrase_of(Finding(label, side, zone, severity), rng)
-            assert phrase == " ".join(phrase.split())
-            assert len(phrase) > 4
 
 
 def test_follow_ups_compare(written: list[tuple[Scene, Report]]) -> None:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from g2d_bench.phantom.generate import Phantom
 from g2d_bench.phantom.labels import COVID, DEVICES, OBJECT
+from g2d_bench.phantom.scene import Scene
+from g2d_bench.phantom.seeds import stream
+from g2d_bench.phantom.words import WORDS
 from g2d_bench.phantom.writers import Item
 from g2d_bench.phantom.writers.files import csv_text, encode, number_of, write_bytes
 
@@ -31,22 +34,12 @@ HEADINGS = {
     OBJECT: "Foreign Bodies",
 }
 """Drawn label to the heading that an indexer would give; other labels keep their name."""
-STOCK = (
-    (
-        "The heart is normal in size. The mediastinum is unremarkable. The lungs are clear.",
-        "No acute disease.",
-    ),
-    ("Both lungs are clear and expanded. Heart and mediastinum normal.", "No active disease."),
-    ("Heart size is normal. The lungs are free of focal airspace disease.", "Normal chest."),
-    (
-        "Lungs are clear bilaterally. No pleural effusion or pneumothorax. Bony structures are intact.",
-        "No acute cardiopulmonary abnormality.",
-    ),
-    ("Cardiomediastinal silhouette within normal limits. No focal consolidation.", "Negative chest."),
-)
-"""Findings and impression of normal films as they are dictated again and again: a fifth of the real
-collection's reports stand there more than once."""
 _SIDES = {"left": "/left", "right": "/right", "bilateral": "/bilateral"}
+MASKED = 0.02
+"""Share of the words that are masked without need; of the real collection's, some more."""
+_NAMES = (*WORDS.nouns.values(), *WORDS.denied.values())
+_KEPT = frozenset(word for ways in _NAMES for way in ways for word in way.lower().split())
+_KEPT |= {"left", "right", "bilateral", "both", "no", "not", "without", "enlarged"}
 _LABELS = ("comparison", "indication", "findings", "impression")
 
 
@@ -67,6 +60,19 @@ def side_view(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return film.clip(0, 255).round().astype(np.uint8)
 
 
+def masked(scene: Scene, text: str) -> str:
+    """Mask names and dates by four letters, and one word in fifty that a machine took for a name.
+
+    Words that name a finding or a side stay.
+    """
+    words = text.replace("___", "XXXX").split(" ")
+    draws = stream("masked", scene.namespace, scene.seed, scene.index, text).random(len(words))
+    for place, draw in enumerate(draws.tolist()):
+        if draw < MASKED and words[place].isalpha() and words[place].lower() not in _KEPT:
+            words[place] = "XXXX"
+    return " ".join(words)
+
+
 def write_item(folder: Path, phantom: Phantom) -> Item:
     """Write the films and the report of one visit; see :mod:`g2d_bench.phantom.writers`."""
     scene = phantom.scene
@@ -79,15 +85,8 @@ def write_item(folder: Path, phantom: Phantom) -> Item:
         write_bytes(folder / "NLMCXR_png" / f"CXR{name}.png", encode(film, "PNG"))
     report = phantom.report
     assert report is not None
-    # The collection masks names and dates by four letters.
-    sections = {label: report.sections.get(label, "").replace("___", "XXXX") for label in _LABELS}
-    draw = number_of(scene, "stock", digits=3)
-    if not scene.findings and draw < 200:
-        # The first is the most common by far.
-        sections["findings"], sections["impression"] = STOCK[
-            (draw % 10 > 4) + (draw % 10 > 6) * (1 + draw % 3)
-        ]
-    elif not sections["findings"] and not sections["impression"]:
+    sections = {label: masked(scene, report.sections.get(label, "")) for label in _LABELS}
+    if not sections["findings"] and not sections["impression"]:
         sections["findings"] = " ".join(report.text.strip().split("\n \n")[-1].split()).replace("___", "XXXX")
     headings = [
         HEADINGS.get(finding.label, finding.label) + _SIDES.get(finding.side, "")

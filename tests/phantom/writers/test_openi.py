@@ -10,7 +10,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from g2d_bench.phantom.writers.openi import HEADINGS, STOCK, side_view
+from g2d_bench.phantom import PROFILES
+from g2d_bench.phantom.sampling import sample_scene
+from g2d_bench.phantom.writers.openi import HEADINGS, masked, side_view
 from g2d_bench.readers.base import Sample
 from g2d_bench.readers.openi import _HEADINGS
 
@@ -52,5 +54,14 @@ def test_a_side_view_is_no_copy_of_the_frontal_film() -> None:
     assert abs(np.corrcoef(side.ravel().astype(float), film.ravel())[0, 1]) < 0.5
 
 
-def test_stock_reports_differ() -> None:
-    assert len(set(STOCK)) == len(STOCK)
+def test_some_words_are_masked_but_no_finding_and_no_side() -> None:
+    scene = sample_scene("openi", 0, seed=0, profile=PROFILES["openi"])
+    text = " ".join(
+        ["small left pneumothorax without pleural effusion since ___ of unremarkable appearance"] * 40
+    )
+    words = masked(scene, text).split()
+    assert masked(scene, text) == " ".join(words)
+    assert "___" not in words
+    assert 40 < words.count("XXXX") < 60
+    for word in ("left", "pneumothorax", "without", "pleural", "effusion"):
+        assert words.count(word) == 40
