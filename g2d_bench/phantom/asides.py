@@ -14,8 +14,8 @@ Sentence = tuple[str, str]
 
 KNOWN: Mapping[str, tuple[str, Callable[[Scene], bool]]] = {
     "low volumes": ("lungs", lambda scene: scene.technique.inspiration < -1),
-    "deep breath": ("lungs", lambda scene: scene.technique.inspiration > 0.9),
-    "rotated": ("other", lambda scene: abs(scene.technique.yaw) > 0.5),
+    "deep breath": ("lungs", lambda scene: scene.technique.inspiration > 1.2),
+    "rotated": ("other", lambda scene: abs(scene.technique.yaw) > 0.8),
     "portable": ("other", lambda scene: scene.technique.view != "PA"),
     "supine": ("other", lambda scene: scene.supine),
     "obese": ("other", lambda scene: scene.patient.body.habitus > 1.4),
@@ -27,8 +27,8 @@ KNOWN: Mapping[str, tuple[str, Callable[[Scene], bool]]] = {
     "nipple": ("other", lambda scene: "nipple" in scene.decoys),
     "companion shadow": ("bones", lambda scene: "companion shadow" in scene.decoys),
     "overlap": ("other", lambda scene: "overlap" in scene.decoys),
-    "dark": ("other", lambda scene: scene.technique.exposure < -1.5),
-    "bright": ("other", lambda scene: scene.technique.exposure > 1.5),
+    "dark": ("other", lambda scene: scene.technique.look.white < 0.56),
+    "bright": ("other", lambda scene: scene.technique.look.speed > 2.0),
     "cut": ("other", lambda scene: max(scene.technique.collimation) > 0.03),
 }
 """Each aside: the organ that it is about, and when it is true."""
