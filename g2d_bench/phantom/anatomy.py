@@ -31,7 +31,7 @@ class Lung:
         drop: how far below the dome the costophrenic angle lies.
         width: greatest distance of the chest wall from the midline.
         inner: distance of the spine-side limit from the midline.
-        cone: by what share the chest is narrower at the apex than at the costophrenic angle, before it rounds.
+        cone: by what share the chest narrows from the costophrenic angle to the apex, before it rounds.
     """
 
     sign: float
@@ -83,7 +83,7 @@ class Anatomy:
         lungs: by side.
         middle: x of the midline at y = 0.5.
         tilt: change of the midline's x over the height of the image.
-        bend: how far the spine leaves its straight line at the image's edges: scoliosis, or a patient who leans.
+        bend: how far the midline leaves its straight line at the image's edges: scoliosis, a leaning patient.
         heart: centre (lateral to the left, y), half axes (long, short) and angle of the long axis.
         knob: (y, bulge) of the aortic knob.
         mediastinum: half width of the upper mediastinum.
@@ -164,13 +164,15 @@ def make_anatomy(scene: Scene) -> Anatomy:
             apex=apex + 0.004 * own[2] * sign,
             dome=apex + height + lift,
             dome_x=width * (0.46 + 0.06 * own[3]),
-            drop=float(np.clip(0.107 + 0.03 * own[4] - (0.014 if side == "left" else 0.0), 0.04, 0.2)) * zoom * flat,
+            drop=zoom
+            * flat
+            * float(np.clip((0.107 if side == "right" else 0.093) + 0.03 * own[4], 0.04, 0.2)),
             width=width * skew,
             inner=width * float(np.clip(0.145 + 0.025 * own[10], 0.08, 0.22)),
             cone=float(np.clip(0.18 + 0.05 * own[11], 0.05, 0.32)),
         )
 
-    ratio = 0.4 + 0.028 * body.heart + (0.035 if bedside else 0.0) - 0.012 * breath
+    ratio = 0.385 + 0.03 * body.heart + (0.035 if bedside else 0.0) - 0.012 * breath
     if "Cardiomegaly" in severity:
         ratio = max(ratio, 0.515 if bedside else 0.495) + 0.015 + 0.12 * severity["Cardiomegaly"]
     else:
@@ -210,7 +212,7 @@ def make_anatomy(scene: Scene) -> Anatomy:
         mediastinum=mediastinum,
         carina=apex + (0.1 + 0.28 * height),
         torso=width + zoom * (0.04 + 0.13 * power(fat, 1.3)),
-        shoulder=apex + zoom * (-0.02 - 0.05 * fat + 0.05 * own[9] - (0.03 if bedside else 0)),
+        shoulder=apex + zoom * (0.05 * own[9] - 0.05 * fat - (0.03 if bedside else 0)),
         neck=zoom * (0.1 + 0.025 * fat),
         fat=fat,
         bedside=bedside,

@@ -65,7 +65,7 @@ def make_look(rng: Stream, view: str) -> Look:
         equal, detail = 0.05 + 0.2 * normal[0], 1.0 + 0.15 * normal[1]
         black, white = 0.03 * draw[1], 0.93 + 0.06 * normal[2]
     return Look(
-        speed=float(np.clip(1.05 * exp(0.4 * float(normal[3])), 0.45, 3.0)),
+        speed=float(np.clip(0.95 * exp(0.4 * float(normal[3])), 0.4, 3.0)),
         toe=float(np.clip(0.25 + 0.25 * normal[4], 0.0, 0.8)),
         equal=float(np.clip(equal - (0.08 if bedside else 0.0), -0.3, 0.8)),
         detail=float(np.clip(detail, 0.6, 2.3)),

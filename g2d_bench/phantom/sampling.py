@@ -78,6 +78,8 @@ def _make(rng: Stream, label: str, view: str, profile: Profile) -> Finding:
         alone = label == COVID and draw[3] < 0.2 and severity < 0.5
         side = side if alone else "bilateral"
         zone = {"Edema": "perihilar", COVID: "peripheral"}.get(label, "")
+        if label == COVID and severity > 0.6 and draw[2] < 0.7:
+            pattern = "diffuse"
     elif label in ("Cardiomegaly", "Hernia", "Enlarged Cardiomediastinum"):
         side = ""
         zone = "retrocardiac" if label == "Hernia" else ""
@@ -218,6 +220,7 @@ def _decoys(rng: Stream, view: str, profile: Profile, patient: Patient) -> tuple
         "nipple": 0.35,
         "overlap": 0.4,
         "cloth": 0.5 if bedside else 0.25,
+        "scapular edge": 0.6 if bedside else 0.2,
         "braid": 0.2 if patient.sex == "F" else 0.02,
         "arm": 0.5 if bedside else 0.03,
         "tubing": 1.2 if bedside else 0.02,

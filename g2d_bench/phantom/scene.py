@@ -246,7 +246,7 @@ def _margins(rng: Stream, bedside: bool) -> tuple[float, float, float, float]:
 
 
 def _cut(rng: Stream) -> tuple[float, float, float, float]:
-    """Make the film wider than high or the other way round: 1.07 to 1 with a deviation of 0.12, as real ones."""
+    """Cut the film to a width of 1.07 heights, with a deviation of 0.12, as real ones have."""
     shape = float(np.clip(rng.normal(1.07, 0.12), 0.8, 1.35))
     share = rng.random()
     if shape > 1:

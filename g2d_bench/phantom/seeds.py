@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from g2d_bench.phantom.arithmetic import draws
 
 T = TypeVar("T")
-VERSION = "1"
+VERSION = "2"
 """Part of every name: another one draws everything anew."""
 
 

@@ -22,7 +22,7 @@ class Rendered:
         image: grey values, shape [H, W]; the longer side is that asked for.
         masks: one per finding of the scene, in its order, each [H, W].
         lungs: side to the mask of that lung beside heart and mediastinum, each [H, W].
-        whole_lungs: side to the mask of that lung from the spine to the wall, behind the heart too, each [H, W].
+        whole_lungs: side to the mask of that lung from spine to wall, behind the heart too, each [H, W].
         heart: the mask of the heart, shape [H, W].
         middle: column of the patient's midline.
         anatomy: the curves.
@@ -105,6 +105,6 @@ def _lung_masks(canvas: Canvas) -> tuple[dict[str, NDArray[np.bool_]], dict[str,
             masks[side] = np.zeros(canvas.grid.shape, np.bool_)
         air = field.cov > 0.5
         whole[side][place] = air
-        open_air = (field.lateral > np.float32(canvas.anatomy.mediastinum)) & (field.grid.of(canvas.heart) < 0.5)
-        beside[side][place] = air & open_air
+        lateral = field.lateral > np.float32(canvas.anatomy.mediastinum)
+        beside[side][place] = air & lateral & (field.grid.of(canvas.heart) < 0.5)
     return beside, whole

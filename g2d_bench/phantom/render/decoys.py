@@ -76,6 +76,16 @@ def draw_overlap(canvas: Canvas) -> None:
     part.of(canvas.attenuation)[...] += band * np.float32(rng.uniform(0.03, 0.07))
 
 
+def draw_scapula(canvas: Canvas) -> None:
+    """The edge of a shoulder blade within the lung: a line from the apex down, crossed by ribs and vessels."""
+    rng = canvas.rng("scapular edge")
+    field = canvas.lungs["right" if rng.random() < 0.5 else "left"]
+    u = rng.uniform(0.6, 0.9)
+    places = ((u, 0.08), (u - rng.uniform(0.0, 0.12), 0.25), (u + rng.uniform(0.0, 0.1), 0.48))
+    edge = spline([field.point(canvas.anatomy, *place) for place in places], 50)
+    canvas.ink.curve(edge, rng.uniform(0.002, 0.004), rng.uniform(0.03, 0.07))
+
+
 def draw_braid(canvas: Canvas) -> None:
     """Braids or a tail of hair over an apex: a woven band from the neck."""
     rng = canvas.rng("braid")
@@ -149,6 +159,7 @@ DECOYS: dict[str, Callable[[Canvas], None]] = {
     "companion shadow": draw_companion,
     "nipple": draw_nipples,
     "overlap": draw_overlap,
+    "scapular edge": draw_scapula,
     "braid": draw_braid,
     "arm": draw_arm,
     "tubing": draw_tubing,

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.phantom.arithmetic import cos, even, exp, gaussian, interpolate, power, sin
+from g2d_bench.phantom.look import Look
 from g2d_bench.phantom.render import lettering
 from g2d_bench.phantom.render.canvas import Canvas
-from g2d_bench.phantom.look import Look
 from g2d_bench.phantom.render.raster import Array, Ink, limit, smooth
 
 CELLS = 24

@@ -76,7 +76,8 @@ def join(area: Array, other: Array) -> Array:
 def textured(field: LungField, rng: Stream, uneven: float) -> Array:
     """Inner texture with a mean of about 1 - ``uneven`` / 3: islands of better aerated lung."""
     rough = noise(field.grid, "cloud", rng) + np.float32(0.7) * noise(field.grid, "mottle", rng)
-    return 1 - np.float32(uneven) * limit(np.float32(0.33) - np.float32(0.36) * rough)
+    rough += np.float32(0.55) * noise(field.grid, "grain", rng)
+    return 1 - np.float32(uneven) * limit(np.float32(0.33) - np.float32(0.34) * rough)
 
 
 def net(canvas: Canvas, field: LungField, rng: Stream) -> Array:

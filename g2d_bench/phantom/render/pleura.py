@@ -44,7 +44,7 @@ def draw_effusion(canvas: Canvas, number: int, finding: Finding) -> None:
             canvas.mark(number, field.grid, area)
             continue
         # Height of the fluid at the wall and, lower, towards the mediastinum; above 0.85 it nears the apex.
-        rise = 0.062 + 0.54 * power(severity, 1.35) + 2.2 * max(0.0, severity - 0.85)
+        rise = 0.062 + 0.54 * power(severity, 1.35) + 3.2 * max(0.0, severity - 0.85)
         level = lung.bottom - span * rise
         climb = (0.03 + 0.075 * severity) * rng.uniform(0.7, 1.4)
         lateral = np.clip(field.lateral / np.float32(lung.width), 0, 1.1)
@@ -56,9 +56,9 @@ def draw_effusion(canvas: Canvas, number: int, finding: Finding) -> None:
         thin = smooth(depth, -0.06 - 0.05 * severity, 0.02) * field.cov * np.float32(0.3)
         opaque = np.maximum(area * np.float32(0.95), thin) * np.float32(faint)
         # Behind the heart, its upper border is lost.
-        opaque *= 1 - np.float32(0.55) * field.grid.of(canvas.shadow)
+        opaque *= 1 - np.float32(0.3) * field.grid.of(canvas.shadow)
         lesion.fill(field, opaque, 1.0)
-        field.added += area * (1 - np.float32(0.9) * field.grid.of(canvas.shadow)) * np.float32(0.11)
+        field.added += area * (1 - np.float32(0.9) * field.grid.of(canvas.shadow)) * np.float32(0.04)
         lesion.merge(canvas, field, opaque, heart=severity > 0.25, floor=True)
         canvas.mark(number, field.grid, area)
 

@@ -28,7 +28,10 @@ def draw_body(canvas: Canvas) -> None:
     axilla = a.shoulder + 0.22
     t = limit((y - axilla + 0.06) / 0.26)
     flank = (
-        a.torso + 0.06 * draw[3] + 0.17 * (1 - t * t * (3 - 2 * t)) + (0.05 * a.fat - 0.015) * square(limit((y - 0.6) / 0.4))
+        a.torso
+        + 0.06 * draw[3]
+        + 0.17 * (1 - t * t * (3 - 2 * t))
+        + (0.05 * a.fat - 0.015) * square(limit((y - 0.6) / 0.4))
     )
     inside = flank.astype(np.float32) - far
     trunk = bulge(inside * np.float32(1 / 0.2)) * cover(inside, 0.006)
@@ -113,7 +116,7 @@ def _organs(canvas: Canvas) -> Array:
     far = np.abs(grid.x - np.float32(a.middle))
     rib_cage = np.float32(max(lung.width for lung in a.lungs.values()) + 0.015) - far
     return (
-        cover(part, 0.012)
+        cover(part, 0.024)
         * smooth(rib_cage, -0.06, 0.06)
         * (np.float32(0.25) + np.float32(0.75) * bulge(part * np.float32(1 / 0.2)))
     )

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from g2d_bench.phantom import Finding, Phantom, Scene
+from g2d_bench.phantom.anatomy import make_anatomy
 from g2d_bench.phantom.labels import COVID
-from g2d_bench.phantom.render import airspace, make_anatomy, make_canvas
+from g2d_bench.phantom.render import airspace
+from g2d_bench.phantom.render.canvas import make_canvas
 from g2d_bench.phantom.sampling import _PATTERNS
 
 FORMS = [
