@@ -87,7 +87,7 @@ PIXELS = {
     "mimic-cxr": "9ad1f14028f47d9f",
     "ms-cxr": "62b80ff9e3ab6602",
     "covid-cxr": "308e1148734a6998",
-    "openi": "6b15da6220597f3f",
+    "openi": "1e75ff79caae98fd",
     "folder": "75d21e006c34e96d",
     "nih1k": "b29d88b5b3671f0f",
     "chestxdet10": "b0bd8cc5bac018af",
