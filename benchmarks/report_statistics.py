@@ -45,7 +45,7 @@ LONG = 6
 _WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*|\d+(?:\.\d+)?")
 _DENIED = re.compile(
     r"\b(?:no|not|nothing|without|free of|clear of|negative for|absent|nor|neither|resolved|resolution|"
-    r"rather than|exclude an?|w/o)\b"
+    r"clearing|rather than|exclude an?|w/o)\b"
 )
 _NEITHER = re.compile(
     r"\bno (?:\w+ ){0,2}change|\bnot (?:significantly|definitely|be|entirely)\b|\bnot there on\b"
@@ -167,7 +167,7 @@ def meaning(sentence: str, start: int, end: int) -> str:
     scope = _NEITHER.sub("", sentence[ends[-1] if ends else 0 : end])
     after = _NEITHER.sub("", sentence[end:])
     if _DENIED.search(scope) or re.search(
-        r"\b(?:is|are|has|have) (?:not|no longer|resolved|absent|gone|cleared)\b", after
+        r"\b(?:is|are|has|have) (?:not|resolved|absent|gone|cleared)\b|\bno longer\b", after
     ):
         return "denied"
     return "hedged" if _HEDGED.search(sentence) else "stated"

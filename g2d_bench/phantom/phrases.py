@@ -147,7 +147,10 @@ def describe(finding: Finding, dice: Dice) -> Said:
         words = [size, noun]
     else:
         place = _place(finding, dice) if dice.random() < 0.45 else ""
-        words = [size, noun, place] if place else [size, _before(finding, dice), noun]
+        before = "" if place else _before(finding, dice)
+        if before.endswith("lung") and noun.startswith("lung "):
+            noun = noun.removeprefix("lung ")
+        words = [size, before, noun, place]
     return Said(" ".join(word for word in words if word), plural, counted and not plural)
 
 

@@ -153,7 +153,7 @@ def _hastily(text: str, dice: Dice, style: str) -> str:
         words = text.split(" ")
         place = dice.any(len(words))
         word = words[place]
-        if len(word) > 6 and word.isalpha():
+        if len(word) > 6 and word.isalpha() and word.lower() not in WORDS.kept:
             at, way = 1 + dice.any(len(word) - 3), dice.any(3)
             middle = (word[at + 1], word[at] + word[at] + word[at + 1], word[at + 1] + word[at])[way]
             words[place] = word[:at] + middle + word[at + 2 :]
@@ -202,7 +202,7 @@ def write_report(scene: Scene) -> Report:
     manner = (
         "short" if style in ("short", "terse") or (style == "organs" and dice.random() < 0.5) else "prose"
     )
-    talk = {"terse": 0.35, "short": 0.9}.get(style, 1.4)
+    talk = {"terse": 0.5, "short": 1.0}.get(style, 1.4)
     plan = _plan(scene, dice)
     denied, clear = choose(scene, dice, plan.mentions, talk)
     positive = _told(plan, dice, manner, denied)

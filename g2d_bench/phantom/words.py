@@ -76,6 +76,7 @@ class Words(_Table):
         pairs: two CheXpert labels to sentences that deny both.
         clear: that the lungs are clear; ``clear_of``: and free of a list.
         normals: that an organ is normal.
+        kept: words that turn the meaning of a sentence, and so are neither mistyped nor masked.
         normal: that nothing is wrong; ``unaltered``: that nothing has changed; ``unsure``: neither.
         asides: what is known of patient and film to sentences that say it.
         advice: what to do next.
@@ -94,6 +95,7 @@ class Words(_Table):
     plural: Sentences
     counted: Sentences
     bilateral: Mapping[str, str]
+    kept: Sentences
     statements: Manner
     joined: Manner
     bundles: Sentences

@@ -78,22 +78,22 @@ def test_an_exponential_that_numpy_chooses_would_be_found(tmp_path: Path) -> Non
 
 
 PIXELS = {
-    "siim": "e7ba5d29bace7d1a",
-    "rsna": "5d05fcf99d9f9ed7",
+    "siim": "18b0a176a5b34ccd",
+    "rsna": "d931daea5122f93d",
     "object-cxr": "aabdaa362cad124c",
-    "chexpert": "6fbcff426cbec898",
+    "chexpert": "f80e704d0d9b0192",
     "cxr14": "e02856b3d2768b5b",
-    "covidx": "aedf70a2be458395",
-    "mimic-cxr": "2ed5163d294b1fa0",
-    "ms-cxr": "6ddc5f6043995613",
-    "covid-cxr": "c5ab8ec5af71bdff",
-    "openi": "3d7d5c57cf4f7a88",
-    "folder": "12d24c98e7963fb2",
-    "nih1k": "cbfa54b2d32a2f4d",
-    "chestxdet10": "0e745fcab6fc095a",
-    "montgomery": "cb3d3f4ed64f340a",
-    "shenzhen": "72ab8836fc3cfbac",
-    "jsrt": "7c9348a95f42e4af",
+    "covidx": "b1d93bd827576c25",
+    "mimic-cxr": "9ad1f14028f47d9f",
+    "ms-cxr": "62b80ff9e3ab6602",
+    "covid-cxr": "308e1148734a6998",
+    "openi": "0e98ddb340e7a696",
+    "folder": "39febe61900e68af",
+    "nih1k": "b29d88b5b3671f0f",
+    "chestxdet10": "b0bd8cc5bac018af",
+    "montgomery": "106087efc4a1c1b6",
+    "shenzhen": "913f8f8dd818cf15",
+    "jsrt": "cdd922adbcee3722",
 }
 """Hash of three films, their masks and words.
 

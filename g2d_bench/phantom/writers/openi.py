@@ -38,8 +38,7 @@ _SIDES = {"left": "/left", "right": "/right", "bilateral": "/bilateral"}
 MASKED = 0.02
 """Share of the words that are masked without need; of the real collection's, some more."""
 _NAMES = (*WORDS.nouns.values(), *WORDS.denied.values())
-_KEPT = frozenset(word for ways in _NAMES for way in ways for word in way.lower().split())
-_KEPT |= {"left", "right", "bilateral", "both", "no", "not", "without", "enlarged"}
+_KEPT = frozenset(word for ways in _NAMES for way in ways for word in way.lower().split()) | set(WORDS.kept)
 _LABELS = ("comparison", "indication", "findings", "impression")
 
 
@@ -63,7 +62,7 @@ def side_view(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def masked(scene: Scene, text: str) -> str:
     """Mask names and dates by four letters, and one word in fifty that a machine took for a name.
 
-    Words that name a finding or a side stay.
+    Words that name a finding, or turn what is said of one, stay.
     """
     words = text.replace("___", "XXXX").split(" ")
     draws = stream("masked", scene.namespace, scene.seed, scene.index, text).random(len(words))
