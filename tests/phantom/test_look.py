@@ -33,7 +33,7 @@ def test_values_stay_in_their_ranges() -> None:
 def test_films_differ_as_real_ones() -> None:
     looks = _looks("PA")
     white = np.array([look.white for look in looks])
-    # Real films' 98th percentile of grey: 0.77 with a deviation of 0.13; hardly any is black where air is not.
+    # Real films' 98th percentile of grey: 0.77 with a deviation of 0.13; few have another black than air's.
     assert 0.08 < white.std() < 0.18
     assert 0.2 < np.mean([look.black > 0.05 for look in looks]) < 0.4
     assert 0.3 < np.mean([look.equal > 0.4 for look in looks]) < 0.7

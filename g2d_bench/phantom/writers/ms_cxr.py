@@ -78,8 +78,10 @@ def write_tables(folder: Path, items: list[Item], seed: int) -> None:
         for row in item["rows"]:
             for x, y, w, h in row["boxes"]:
                 lines.append(
-                    [item["dicom"], row["category"], row["text"], item["path"]]
-                    + [x, y, w, h, width, height, split]
+                    [
+                        *(item["dicom"], row["category"], row["text"], item["path"]),
+                        *(x, y, w, h, width, height, split),
+                    ]
                 )
                 annotations.append(
                     {
