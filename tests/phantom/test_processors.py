@@ -78,22 +78,22 @@ def test_an_exponential_that_numpy_chooses_would_be_found(tmp_path: Path) -> Non
 
 
 PIXELS = {
-    "siim": "18b0a176a5b34ccd",
-    "rsna": "d931daea5122f93d",
-    "object-cxr": "aabdaa362cad124c",
-    "chexpert": "f80e704d0d9b0192",
-    "cxr14": "e02856b3d2768b5b",
-    "covidx": "b1d93bd827576c25",
-    "mimic-cxr": "9ad1f14028f47d9f",
-    "ms-cxr": "62b80ff9e3ab6602",
-    "covid-cxr": "308e1148734a6998",
-    "openi": "0e98ddb340e7a696",
-    "folder": "39febe61900e68af",
-    "nih1k": "b29d88b5b3671f0f",
-    "chestxdet10": "b0bd8cc5bac018af",
-    "montgomery": "106087efc4a1c1b6",
-    "shenzhen": "913f8f8dd818cf15",
-    "jsrt": "cdd922adbcee3722",
+    "siim": "b7d288cbf7777db6",
+    "rsna": "9e115113b7fdbbe5",
+    "object-cxr": "5d79e5819802a138",
+    "chexpert": "7b6729df09bc2b85",
+    "cxr14": "e6e7250c756b27ed",
+    "covidx": "8d589281ad69b1e6",
+    "mimic-cxr": "a4bb48b702b60b4f",
+    "ms-cxr": "78cc2349e5e8746f",
+    "covid-cxr": "b971e0c7437d60c3",
+    "openi": "9235cd0a06923f22",
+    "folder": "63c0f41339a3b45d",
+    "nih1k": "afd6c900ede58fcd",
+    "chestxdet10": "9a6712c60699197f",
+    "montgomery": "792e0a6cd109d653",
+    "shenzhen": "2ff1c3cc1056f779",
+    "jsrt": "b39bfe3d81aa424f",
 }
 """Hash of three films, their masks and words.
 
