@@ -77,7 +77,7 @@ def draw_overlap(canvas: Canvas) -> None:
 
 
 def draw_scapula(canvas: Canvas) -> None:
-    """The edge of a shoulder blade within the lung: a line from the apex down, which ribs and vessels cross."""
+    """The edge of a shoulder blade within the lung: a line that ribs and vessels cross."""
     rng = canvas.rng("scapular edge")
     field = canvas.lungs["right" if rng.random() < 0.5 else "left"]
     u = rng.uniform(0.6, 0.9)
