@@ -46,6 +46,7 @@ class Profile:
         sickness: how much more frequent findings are on AP views (odds-like factor; 1: not at all).
         devices: share of PA images with a support device; AP and supine have 3 and 6 times as many.
         objects: share of images with foreign objects, drawn as a finding only where ``prevalence`` has it.
+        old: how frequent marks of old disease are, against the usual; 0 where such marks are targets.
         report: whether a report is written.
         exclusive: at most one of these labels per image, in this order of preference; for data sets of
             mutually exclusive classes. Their rates then hold exactly.
@@ -63,6 +64,7 @@ class Profile:
     sickness: float = 1.7
     devices: float = 0.10
     objects: float = 0.02
+    old: float = 1.0
     report: bool = False
     exclusive: tuple[str, ...] = ()
     negatives_clean: float = 0.0
@@ -192,6 +194,8 @@ PROFILES: Mapping[str, Profile] = {
             Pneumothorax=0.08,
         ),
         sickness=1.3,
+        # Calcifications are one of its categories.
+        old=0.0,
     ),
     "montgomery": Profile(views={"PA": 1.0}, devices=0.03),
     "shenzhen": Profile(views={"PA": 0.9, "AP": 0.1}, devices=0.03),

@@ -240,7 +240,7 @@ def _decoys(rng: Stream, view: str, profile: Profile, patient: Patient) -> tuple
         "spinal rods": 0.006,
         "shoulder prosthesis": 0.012 * years,
     }
-    return (*found, *(name for name, rate in old.items() if own.random() < rate))
+    return (*found, *(name for name, rate in old.items() if own.random() < profile.old * rate))
 
 
 def exact_labels(namespace: str, profile: Profile) -> frozenset[str]:

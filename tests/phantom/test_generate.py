@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.phantom import PROFILES, generate
+from g2d_bench.phantom.anatomy import make_anatomy
 from g2d_bench.phantom.generate import mask_box
-from g2d_bench.phantom.labels import DEVICES, DRAWN, OBJECT
+from g2d_bench.phantom.labels import CXR14, DEVICES, DRAWN, OBJECT
+from g2d_bench.phantom.render.canvas import make_canvas
 
 SIZE = 128
 Mask = NDArray[np.bool_]
@@ -46,6 +48,29 @@ def test_everything_drawn_has_mask_box_and_phrase(index: int) -> None:
     assert picture.report is not None
     told = [f for f in picture.scene.findings if f.label not in (DEVICES, OBJECT)]
     assert len(picture.phrases) <= len(told)
+
+
+def test_masks_of_the_lung_stay_in_it_and_boxes_are_tight() -> None:
+    """Whatever fills or replaces lung is outlined within the lung, behind the heart included."""
+    outside = ("Cardiomegaly", "Hernia")
+    seen: set[str] = set()
+    for index in range(60):
+        picture = generate("cxr14", index, seed=2, size=96, profile=PROFILES["cxr14"])
+        canvas = make_canvas(picture.scene, make_anatomy(picture.scene), 96)
+        within = np.zeros((96, 96), np.bool_)
+        for field in canvas.lungs.values():
+            field.grid.of(within)[...] |= field.cov > 0.5
+        for finding, mask, boxes in zip(
+            picture.scene.findings, picture.finding_masks, picture.finding_boxes, strict=True
+        ):
+            if finding.label in CXR14 and finding.label not in outside:
+                assert not (mask & ~within).any(), finding
+                seen.add(finding.label)
+            for box in boxes:
+                x, y, w, h = (int(value) for value in (box.x, box.y, box.w, box.h))
+                part = mask[y : y + h, x : x + w]
+                assert all(edge.any() for edge in (part[0], part[-1], part[:, 0], part[:, -1]))
+    assert len(seen) >= 10
 
 
 @pytest.mark.parametrize("size", [63, 4096, 0])

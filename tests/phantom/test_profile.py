@@ -21,7 +21,7 @@ def test_shares_are_shares(name: str) -> None:
     profile = profile_of(name)
     assert set(profile.prevalence) <= set(DRAWN)
     rates = [*profile.prevalence.values(), profile.subtle, profile.confounded, profile.negatives_clean]
-    assert all(0 <= rate <= 1 for rate in [*rates, profile.devices, profile.objects])
+    assert all(0 <= rate <= 1 for rate in [*rates, profile.devices, profile.objects, profile.old])
     assert sum(profile.views.values()) == pytest.approx(1)
     assert sum(profile.images_per_patient) == pytest.approx(1)
     assert sum(profile.prevalence[label] for label in profile.exclusive) <= 1

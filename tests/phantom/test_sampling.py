@@ -146,3 +146,5 @@ def test_old_marks_stay_with_the_patient_and_come_with_age() -> None:
     }
     assert with_marks[True] > 1.5 * with_marks[False] > 0
     assert {name for scene in found for name in scene.decoys} <= set(DECOYS)
+    # Where calcifications are targets, none is drawn that is not labelled.
+    assert not any(set(scene.decoys) & set(MARKS) for scene in scenes("chestxdet10", 300))
