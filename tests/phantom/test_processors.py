@@ -90,7 +90,7 @@ PIXELS = {
     "openi": "9235cd0a06923f22",
     "folder": "63c0f41339a3b45d",
     "nih1k": "afd6c900ede58fcd",
-    "chestxdet10": "9a6712c60699197f",
+    "chestxdet10": "bc48ed2acbd528a7",
     "montgomery": "792e0a6cd109d653",
     "shenzhen": "2ff1c3cc1056f779",
     "jsrt": "b39bfe3d81aa424f",
