@@ -37,7 +37,7 @@ def _fold(canvas: Canvas, rng: Stream) -> None:
     inner = np.float32(field.lung.sign) * (x.astype(np.float32) - field.grid.x)
     low, high = float(curve[:, 1].min()), float(curve[:, 1].max())
     ends = smooth(field.grid.y, low - 0.01, low + 0.08) * smooth(field.grid.y, high + 0.02, high - 0.08)
-    wide, dense = rng.uniform(0.02, 0.06), rng.uniform(0.04, 0.1)
+    wide, dense = rng.uniform(0.02, 0.06), rng.uniform(0.06, 0.15)
     step = cover(inner, 0.006) * exp(-limit(inner) / np.float32(wide))
     field.added += step * ends * np.float32(dense) * limit(field.cov + np.float32(0.3))
 
@@ -54,11 +54,11 @@ def draw_companion(canvas: Canvas) -> None:
 def draw_nipples(canvas: Canvas) -> None:
     """Nipple shadows: like nodules, but mostly on both sides and at one height."""
     rng = canvas.rng("nipple")
-    v, size, dense = rng.uniform(0.64, 0.86), rng.uniform(0.005, 0.0085), rng.uniform(0.05, 0.13)
+    v, size, dense = rng.uniform(0.64, 0.86), rng.uniform(0.005, 0.0085), rng.uniform(0.07, 0.18)
     both = rng.random() < 0.75
     for field in canvas.lungs.values():
         x, y = field.point(canvas.anatomy, rng.uniform(0.45, 0.66), v + rng.uniform(-0.03, 0.03))
-        if both or (field.lung.sign > 0) == (dense > 0.09):
+        if both or (field.lung.sign > 0) == (dense > 0.12):
             field.ink.dots(*(np.array([value]) for value in (x, y, size, dense)))
 
 
@@ -83,7 +83,7 @@ def draw_scapula(canvas: Canvas) -> None:
     u = rng.uniform(0.6, 0.9)
     places = ((u, 0.08), (u - rng.uniform(0.0, 0.12), 0.25), (u + rng.uniform(0.0, 0.1), 0.48))
     edge = spline([field.point(canvas.anatomy, *place) for place in places], 50)
-    canvas.ink.curve(edge, rng.uniform(0.002, 0.004), rng.uniform(0.03, 0.07))
+    canvas.ink.curve(edge, rng.uniform(0.002, 0.004), rng.uniform(0.05, 0.1))
 
 
 def draw_braid(canvas: Canvas) -> None:
@@ -103,7 +103,7 @@ def draw_braid(canvas: Canvas) -> None:
         t = np.arange(60) * 0.8
         for phase in (0.0, 2.1, 4.2):
             strand = path + np.stack([0.008 * sin(t + phase), 0.002 * cos(t + phase)], 1)
-            canvas.ink.curve(strand, 0.0042, np.linspace(0.05, 0.025, 60))
+            canvas.ink.curve(strand, 0.0042, np.linspace(0.07, 0.04, 60))
 
 
 def draw_arm(canvas: Canvas) -> None:
@@ -119,7 +119,9 @@ def draw_arm(canvas: Canvas) -> None:
     inner = (part.x - np.float32(a.middle)) * np.float32(sign) - np.float32(edge)
     inner = inner + np.float32(lean) * (part.y - np.float32(0.7))
     top = smooth(part.y, float(part.y[0, 0]), float(part.y[0, 0]) + 0.12)
-    part.of(canvas.attenuation)[...] += bulge(inner * np.float32(1 / 0.07)) * top * np.float32(0.1)
+    part.of(canvas.attenuation)[...] += (
+        bulge(inner * np.float32(1 / 0.07)) * top * np.float32(rng.uniform(0.1, 0.25))
+    )
 
 
 def draw_tubing(canvas: Canvas) -> None:
@@ -133,7 +135,7 @@ def draw_tubing(canvas: Canvas) -> None:
             path.append((sign * (0.3 - 0.2 * step) + rng.normal(0, 0.08), y + rng.normal(0.05, 0.14)))
         path.append((rng.uniform(-0.35, 0.35), 1.02 if rng.random() < 0.6 else -0.02))
         curve = spline(path, 90)
-        half, dense = rng.uniform(0.003, 0.0065), rng.uniform(0.03, 0.075)
+        half, dense = rng.uniform(0.003, 0.0065), rng.uniform(0.05, 0.13)
         shift = np.array([[half * 0.7, half * 0.7]])
         for wall in (-shift, shift):
             canvas.ink.curve(curve + wall, half * 0.45, dense)
@@ -151,7 +153,7 @@ def draw_cloth(canvas: Canvas) -> None:
     wave = np.abs(across * np.float32(rng.uniform(20, 45)))
     folds = np.abs(wave - np.floor(wave) - np.float32(0.5)) * 2
     fade = smooth(np.abs(across), 0.16, 0.05) * smooth(along, 0.22, 0.1)
-    part.of(canvas.attenuation)[...] += folds * fade * np.float32(rng.uniform(0.015, 0.05))
+    part.of(canvas.attenuation)[...] += folds * fade * np.float32(rng.uniform(0.03, 0.08))
 
 
 DECOYS: dict[str, Callable[[Canvas], None]] = {

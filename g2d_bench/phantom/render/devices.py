@@ -26,7 +26,7 @@ def _tube(ink: Ink, points: NDArray[np.float64], half: float, height: float, wal
     normal = np.gradient(points, axis=0)[:, ::-1] * np.array([1, -1])
     normal /= np.maximum(hypot(normal[:, :1], normal[:, 1:]), 1e-9)
     for sign, dense in ((-1, 0.6), (1, 0.6), (0.45, 1.0)):
-        ink.curve(points + sign * half * normal, 0.0013, height * wall * dense)
+        ink.curve(points + sign * half * normal, 0.0017, height * wall * dense)
 
 
 def _path(f: _Frame, *places: tuple[float, float], count: int = 70) -> NDArray[np.float64]:
@@ -56,7 +56,7 @@ def _airway(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     if draw < 0.125:
         places[-1:] = [(-0.004, f.carina - 0.01), (-0.04, f.carina + rng.uniform(0.025, 0.05))]
     curve = _path(f, *places, count=40)
-    _tube(ink, curve, rng.uniform(0.0085, 0.011), 0.17, 0.6)
+    _tube(ink, curve, rng.uniform(0.0085, 0.011), 0.24, 0.6)
     if rng.random() < 0.6:
         # The inflated cuff is air, its filling line runs along the tube.
         ink.curve(curve[:30] + np.array([0.012, 0.0]), 0.0009, 0.06)
@@ -81,7 +81,7 @@ def _enteric(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     if rng.random() < 0.35:
         ink.curve(curve, 0.0026, 0.2)
     else:
-        _tube(ink, curve, rng.uniform(0.005, 0.0068), 0.15, 0.7)
+        _tube(ink, curve, rng.uniform(0.005, 0.0068), 0.22, 0.7)
 
 
 def _central(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
@@ -175,7 +175,7 @@ def _leads(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     low = rng.random() < 0.5
     meet = f.at(rng.uniform(-0.5, 0.5), 1.03) if low else f.at(sign * 0.55, rng.uniform(0.0, 0.9))
     clips = rng.random() < 0.5
-    wire, dense = rng.uniform(0.0017, 0.003), rng.uniform(0.1, 0.2)
+    wire, dense = rng.uniform(0.0018, 0.0032), rng.uniform(0.12, 0.24)
     bow = 0.06 + 0.07 * rng.random()
     for lateral, y in spots[: int(rng.integers(2, 6))]:
         x, cy = f.at(lateral + rng.normal(0, 0.035), y + rng.normal(0, 0.04))
@@ -222,7 +222,7 @@ def _chest_tube(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
         curl = curve[-1] + 0.015 * np.stack([cos(turn) - 1, sin(turn)], 1)
         ink.curve(curl, 0.0026, 0.17)
         return
-    _tube(ink, curve, rng.uniform(0.0075, 0.011), 0.2, 0.6)
+    _tube(ink, curve, rng.uniform(0.0075, 0.011), 0.27, 0.6)
 
 
 _DEVICES: dict[str, Callable[[Canvas, Ink, Rng, float], None]] = {
