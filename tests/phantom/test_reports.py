@@ -97,7 +97,7 @@ def test_lengths_vary(written: list[tuple[Scene, Report]]) -> None:
     lengths = [
         len(report.sections["findings"].split()) for _, report in written if "findings" in report.sections
     ]
-    short, middle, long = np.percentile(lengths, [10, 50, 90])
+    short, middle, long = np.percentile(lengths, [10, 50, 90]).tolist()
     assert 10 < short < 25 < middle < 50 < long < 80
 
 
