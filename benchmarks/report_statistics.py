@@ -334,7 +334,8 @@ def main() -> None:
         columns = table
     print(f"| | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}")
     for row in table[NAMED[0]]:
-        shown = (f"{column[row]:,.1f}" if row in column else "–" for column in columns.values())
+        values = (column.get(row, float("nan")) for column in columns.values())
+        shown = ("–" if value != value else f"{value:,.1f}" for value in values)
         print(f"| {row} | {' | '.join(shown)} |")
     if given.out is not None:
         given.out.write_text(json.dumps(table, indent=1) + "\n")

@@ -10,8 +10,8 @@ from g2d_bench.phantom.scene import Scene
 from g2d_bench.phantom.words import WORDS
 
 RATES: Mapping[str, float] = {
-    "Pneumothorax": 0.84,
-    "Pleural Effusion": 0.88,
+    "Pneumothorax": 0.77,
+    "Pleural Effusion": 0.79,
     "Cardiomegaly": 0.78,
     "Enlarged Cardiomediastinum": 0.66,
     "Consolidation": 0.42,
@@ -103,7 +103,7 @@ def deny(names: Sequence[str], clear: bool, dice: Dice) -> list[tuple[str, str]]
     if all(name in left for name in _HEART) and dice.random() < 0.55:
         said.append(("heart", dice.one(WORDS.pairs[_HEART])))
         left = [name for name in left if name not in _HEART]
-    listed = [name for name in left if name in WORDS.denied and (name != "Fracture" or dice.random() < 0.15)]
+    listed = [name for name in left if name in WORDS.denied and (name != "Fracture" or dice.random() < 0.05)]
     for name in left:
         if name not in listed:
             said.append((ORGANS.get(name, "lungs"), dice.one(WORDS.negations[name])))

@@ -78,6 +78,7 @@ def test_an_exponential_that_numpy_chooses_would_be_found(tmp_path: Path) -> Non
 
 
 PIXELS = {
+<<<<<<< HEAD
     "siim": "b7d288cbf7777db6",
     "rsna": "9e115113b7fdbbe5",
     "object-cxr": "5d79e5819802a138",
@@ -94,6 +95,24 @@ PIXELS = {
     "montgomery": "792e0a6cd109d653",
     "shenzhen": "2ff1c3cc1056f779",
     "jsrt": "b39bfe3d81aa424f",
+=======
+    "siim": "18b0a176a5b34ccd",
+    "rsna": "d931daea5122f93d",
+    "object-cxr": "aabdaa362cad124c",
+    "chexpert": "f80e704d0d9b0192",
+    "cxr14": "e02856b3d2768b5b",
+    "covidx": "b1d93bd827576c25",
+    "mimic-cxr": "9ad1f14028f47d9f",
+    "ms-cxr": "afed966e62105c3e",
+    "covid-cxr": "308e1148734a6998",
+    "openi": "e69edfb8a1ce079a",
+    "folder": "39febe61900e68af",
+    "nih1k": "b29d88b5b3671f0f",
+    "chestxdet10": "b0bd8cc5bac018af",
+    "montgomery": "106087efc4a1c1b6",
+    "shenzhen": "913f8f8dd818cf15",
+    "jsrt": "cdd922adbcee3722",
+>>>>>>> texts
 }
 """Hash of three films, their masks and words.
 
