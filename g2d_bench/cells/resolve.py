@@ -128,10 +128,9 @@ class Resolved:
 
 
 def _trains(protocol: Protocol, kind: str) -> bool:
-    """Say whether a protocol moves anything of an encoder in a kind of task."""
-    rule = getattr(protocol, kind, None)
-    frozen = rule is None or (rule.tuning == "frozen" and getattr(rule, "batchnorm", "frozen") == "frozen")
-    return not frozen
+    """Say whether a protocol moves anything of an encoder in a kind of task; one that is silent does not."""
+    rule = protocol.says(kind)
+    return any(getattr(rule, name, "frozen") != "frozen" for name in ("tuning", "batchnorm"))
 
 
 def _copied(encoder: Encoder) -> Encoder:

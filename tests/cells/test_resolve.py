@@ -66,10 +66,12 @@ def test_a_resolved_cell_opens_its_data(tiny_root: Path, tmp_path: Path) -> None
     assert len(pixels.rows(parts["train"])) == len(parts["train"])
 
 
-def test_an_encoder_in_memory_is_taken_as_it_is(tiny_root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", ["clean", "clean-linear"])
+def test_an_encoder_in_memory_is_taken_as_it_is(protocol: str, tiny_root: Path, tmp_path: Path) -> None:
     model = resolve.Model(encoder=cast(Any, object()), digest="m" * 64)
     settings = Settings(data_root=tiny_root, results=tmp_path / "runs")
-    found = Bench(settings, models={"random": model}).resolve(CELL)
+    cell = replace(CELL, protocol=protocol)
+    found = Bench(settings, models={"random": model}).resolve(cell)
     assert found.load() is model.encoder
     assert found.weights == model.digest
-    assert found.key != Bench(settings).resolve(CELL).key
+    assert found.key != Bench(settings).resolve(cell).key
