@@ -66,7 +66,7 @@ class OneOf:
     rules: tuple[type[Card], ...]
 
     def meant(self, table: Any) -> type[Card]:
-        """Return the rule by which a table is read; the first, which refuses it, where its word is nobody's."""
+        """Return the rule by which a table is read; where its word is nobody's the first, which refuses."""
         said = table.get(self.key) if isinstance(table, dict) else getattr(table, self.key, None)
         words = ((rule, get_args(rule.model_fields[self.key].annotation)) for rule in self.rules)
         return next((rule for rule, known in words if said in known), self.rules[0])
