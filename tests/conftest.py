@@ -24,7 +24,8 @@ from g2d_bench.cards.task import TaskCard
 from g2d_bench.data.splits import write_id_list
 from g2d_bench.metrics.segmentation import all_empty, segmentation_metrics
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.record import DataPart, EncoderPart, Record, key_of
+from g2d_bench.records.identity import key_of
+from g2d_bench.records.record import DataPart, EncoderPart, Record
 from g2d_bench.records.selection import Found, select
 from g2d_bench.records.store import Store
 

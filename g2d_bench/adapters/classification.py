@@ -243,6 +243,7 @@ KIND = Kind(
     trivial=frozenset({"prevalence"}),
     arrays=scored.ARRAYS,
     truth=scored.TRUTH,
+    kept=scored.TRUTH,
     positives="equal",
     shown=scored.shown,
     expected=scored.expected,

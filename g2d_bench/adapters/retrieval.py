@@ -218,6 +218,8 @@ def _levels(name: str, both: TextImage, images: Tensor, queries: Tensor, wanted:
     return {f"{name}_level": levels(scores), f"{name}_label": np.array(wanted, np.int64)}
 
 
+_TRUTH = ("report", "seen", "targets", "label")
+
 KIND = Kind(
     "retrieval",
     heading="retrieval (no training)",
@@ -238,7 +240,8 @@ KIND = Kind(
         "image_level": Rule("iu", ("N", "I"), 0, "N"),
         "image_label": Rule("iu", ("I",), 0, "C"),
     },
-    truth=("report", "seen", "targets", "label"),
+    truth=_TRUTH,
+    kept=_TRUTH,
     expected=lambda data: (data.test, truth(data.task, data)),
     chance=without_looking,
     prompts=None,

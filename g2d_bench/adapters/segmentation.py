@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ModelWrapValidatorHandler, ValidationInfo, model_validator
+from pydantic import Field, model_validator
 
 from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled
 from g2d_bench.adapters.dense import DenseRule, Material
 from g2d_bench.adapters.mm.runner import Trained, quiet
 from g2d_bench.adapters.segmentation_linear import LinearSegmentation, run_linear
 from g2d_bench.cards.arrays import Rule
-from g2d_bench.cards.kind import Kind
+from g2d_bench.cards.kind import Kind, OneOf
 from g2d_bench.cards.protocol import VAL_LOSS, Protocol
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError
@@ -30,11 +30,7 @@ if TYPE_CHECKING:
 
 
 class SegmentationRule(DenseRule):
-    """How a decoder is trained and read in a segmentation task; ``select`` may be ``val_loss``.
-
-    A table with ``decoder = "linear"`` is read as a
-    :class:`~g2d_bench.adapters.segmentation_linear.LinearSegmentation`.
-    """
+    """How a decoder is trained and read in a segmentation task; ``select`` may be ``val_loss``."""
 
     decoder: Literal["unet"] = "unet"
     decoder_widths: dict[Literal["phantom", "published"], tuple[int, ...]]
@@ -51,16 +47,6 @@ class SegmentationRule(DenseRule):
         if self.drop_last and self.select != VAL_LOSS:
             raise ValueError(f"drop_last goes with select = {VAL_LOSS!r}")
         return self
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _of_a_decoder(
-        cls, value: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
-    ) -> Self:
-        # It stands last and so surrounds the other validators, which know nothing of linear heads.
-        if isinstance(value, dict) and value.get("decoder") == "linear":
-            return cast(Self, LinearSegmentation.model_validate(value, context=info.context))
-        return handler(value)
 
 
 def run(job: Job) -> Outcome:
@@ -297,7 +283,7 @@ KIND = Kind(
     masks=True,
     decoder=True,
     bare=together,
-    rule=SegmentationRule,
+    rule=OneOf("decoder", (SegmentationRule, LinearSegmentation)),
     imports=("g2d_bench.adapters.mm.segmentation", "g2d_bench.adapters.mm.train", "g2d_bench.adapters.warp"),
     run_many=run_many,
     together=together,

@@ -22,7 +22,6 @@ from g2d_bench.data.source import Source
 from g2d_bench.errors import InputError
 from g2d_bench.progress import silence
 from g2d_bench.records.record import Failure
-from g2d_bench.records.selection import Found
 
 if TYPE_CHECKING:
     from torch import nn
@@ -124,8 +123,7 @@ def evaluate(
             # What was missing may be there when it is tried again.
             _source.cache_clear()
             raise
-    found = [Found(record, bench.resolve(record.cell).path) for record in report.records]
-    finished = Results(found, bench.catalogue, kept)
+    finished = Results(report.found, bench.catalogue, kept)
     if report.failures:
         _source.cache_clear()
         raise EvaluationError(finished, report.failures)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from g2d_bench.cards.arrays import Rule
 from g2d_bench.cards.base import Card
@@ -52,6 +54,25 @@ class Reduced:
 
 
 @dataclass(frozen=True)
+class OneOf:
+    """Several rules of a kind; a key of its table in a protocol card says which of them is meant.
+
+    Attributes:
+        key: a field of every rule, whose type is the ``Literal`` of the words that mean this rule.
+        rules: the first is meant where a table does not give the key.
+    """
+
+    key: str
+    rules: tuple[type[Card], ...]
+
+    def meant(self, table: Any) -> type[Card]:
+        """Return the rule by which a table is read; where its word is nobody's the first, which refuses."""
+        said = table.get(self.key) if isinstance(table, dict) else getattr(table, self.key, None)
+        words = ((rule, get_args(rule.model_fields[self.key].annotation)) for rule in self.rules)
+        return next((rule for rule, known in words if said in known), self.rules[0])
+
+
+@dataclass(frozen=True)
 class Kind:
     """A kind of task.
 
@@ -69,6 +90,8 @@ class Kind:
         samples: what a line of predictions is: each of the test ``images``, each of the ``positives`` among
             them, or one of the ``pairs`` of an image and what it is asked for.
         truth: arrays among the predictions that hold what is true, whatever was predicted.
+        kept: arrays that a compact record holds though no metric of it reads them, beside ``id``, ``patient``
+            and groups: what intervals, paired tests and trivial predictors need.
         positives: whether as many test images as the data say are positive by the predictions: ``equal``, or
             ``fewer`` where a mask or a box may be too small to be seen; empty where predictions do not tell.
         shown: which lines of predictions show a label, bool [N]; None where all do.
@@ -88,8 +111,8 @@ class Kind:
         masks: whether masks of the images are read.
         decoder: whether a pre-trained decoder can be transferred.
         bare: whether it cannot for a task under a protocol all the same.
-        rule: what a protocol card says of the kind, in the table of its name; None for a kind that no
-            protocol need mention.
+        rule: what a protocol card says of the kind, in the table of its name: a card, or :class:`OneOf`
+            several; None for a kind that no protocol need mention.
         cost: in which order cells of a large plan are run: 0 without training, 1 for linear heads, 2 for
             what is trained step by step.
         early: place among the kinds that a run begins with, because they keep what a frozen encoder gives;
@@ -110,6 +133,7 @@ class Kind:
     arrays: Mapping[str, Rule] = field(default_factory=dict)
     samples: Literal["images", "positives", "pairs"] = "images"
     truth: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     positives: Literal["", "equal", "fewer"] = ""
     shown: Callable[[Predictions], NDArray[np.bool_]] | None = None
     expected: Callable[[Any], tuple[Sequence[str], Arrays]] | None = None
@@ -124,12 +148,21 @@ class Kind:
     masks: bool = False
     decoder: bool = False
     bare: Callable[[Any, Any], bool] = _never
-    rule: type[Card] | None = None
+    rule: type[Card] | OneOf | None = None
     cost: int = 2
     early: int | None = None
     imports: tuple[str, ...] = ()
     run_many: Callable[[Sequence[Any]], list[Any]] | None = None
     together: Callable[[Any, Any], bool] = _never
+
+    def rule_of(self, table: Any) -> type[Card] | None:
+        """Return the card as which a table of the kind's name in a protocol card is read."""
+        return self.rule.meant(table) if isinstance(self.rule, OneOf) else self.rule
+
+    @property
+    def rule_type(self) -> Any:
+        """What such a table may be: a card, a union of cards, or None."""
+        return reduce(or_, self.rule.rules) if isinstance(self.rule, OneOf) else self.rule
 
 
 KINDS: Registry[Kind] = Registry("kind", package="g2d_bench.adapters", mark="KIND", group="g2d_bench.kinds")

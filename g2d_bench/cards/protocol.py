@@ -126,7 +126,7 @@ class Protocol(Card):
             return value
         read, wrong = dict(value), list[InitErrorDetails]()
         for name in value.keys() - cls.model_fields.keys():
-            rule = KINDS[name].rule if name in KINDS else None
+            rule = KINDS[name].rule_of(value[name]) if name in KINDS else None
             if rule is None:
                 wrong.append({"type": "extra_forbidden", "loc": (name,), "input": value[name]})
                 continue
@@ -154,9 +154,9 @@ class Protocol(Card):
         return self
 
     @classmethod
-    def tables_of(cls) -> dict[str, type[Card]]:
-        """Return the tables that a card may have, and what may stand in them."""
-        return {name: rule for name in KINDS if (rule := KINDS[name].rule) is not None}
+    def tables_of(cls) -> dict[str, Any]:
+        """Return the tables that a card may have, and the types of what may stand in them."""
+        return {name: found for name in KINDS if (found := KINDS[name].rule_type) is not None}
 
     def says(self, kind: str) -> Any:
         """Return what the protocol says of a kind, as the kind's ``rule``; None if nothing."""

@@ -11,13 +11,14 @@ from typing import Any
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cells.repeat import call_of, command_of
-from g2d_bench.cells.resolve import Model, Resolved, identity
+from g2d_bench.cells.resolve import Model, Resolved, identity_of
 from g2d_bench.cells.settings import Settings
 from g2d_bench.data.source import Source
-from g2d_bench.encoders.weights import weights_digest, weights_state
+from g2d_bench.encoders.weights import weights_state
 from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.record import Record, key_of
+from g2d_bench.records.identity import key_of
+from g2d_bench.records.record import Record
 from g2d_bench.records.store import Store
 
 
@@ -56,18 +57,26 @@ class Bench:
         self.settings = settings
         self.options = options or Options()
         self.models = dict(models or {})
-        self.store = Store(settings.results)
-        self._given = catalogue
-        self.source = source or Source(settings.data_root, settings.phantom_root)
+        self._catalogue, self._source = catalogue, source
         self._resolved: dict[Cell, Resolved] = {}
 
     @cached_property
     def catalogue(self) -> Catalogue:
         """All cards."""
         settings = self.settings
-        return self._given or Catalogue.open(
+        return self._catalogue or Catalogue.open(
             settings.task_dirs, settings.encoder_dirs, settings.protocol_dirs
         )
+
+    @cached_property
+    def source(self) -> Source:
+        """Where data come from."""
+        return self._source or Source(self.settings.data_root, self.settings.phantom_root)
+
+    @cached_property
+    def store(self) -> Store:
+        """Where records go."""
+        return Store(self.settings.results)
 
     def weights(self, card: EncoderCard) -> tuple[bool, str]:
         """Say whether a card's weights can be loaded here, and if not, why."""
@@ -85,15 +94,15 @@ class Bench:
             task = self.catalogue.tasks[cell.task]
             rule = self.catalogue.protocols[cell.protocol]
             _, manifest = opened = self.source.of_task(task, rule.split)
-            found = self._identity(cell, manifest.content_hash)
+            checkpoint, model = self.settings.checkpoint(cell.card), self.models.get(cell.card)
+            found = self._identity(cell, manifest.content_hash, checkpoint)
             key = key_of(found)
-            model = self.models.get(cell.card)
             self._resolved[cell] = Resolved(
                 cell,
                 task,
                 rule,
                 self.catalogue.encoders[cell.card],
-                self.settings.checkpoint(cell.card),
+                checkpoint,
                 found["weights"],
                 *opened,
                 key,
@@ -105,21 +114,18 @@ class Bench:
 
     def key(self, cell: Cell, content: str) -> str:
         """Return a cell's key on data of a given content hash, without opening them."""
-        return key_of(self._identity(cell, content))
+        return key_of(self._identity(cell, content, self.settings.checkpoint(cell.card)))
 
-    def _identity(self, cell: Cell, content: str) -> dict[str, Any]:
-        card, checkpoint = self.catalogue.encoders[cell.card], self.settings.checkpoint(cell.card)
+    def _identity(self, cell: Cell, content: str, checkpoint: Path | None) -> dict[str, Any]:
         model = self.models.get(cell.card)
-        return identity(
+        return identity_of(
             cell,
             self.catalogue.tasks[cell.task],
             self.catalogue.protocols[cell.protocol],
-            card,
+            self.catalogue.encoders[cell.card],
             checkpoint=checkpoint,
-            weights=weights_digest(card, checkpoint, cell.seed, self.catalogue.tasks[cell.task].dataset)
-            if model is None
-            else model.digest,
             content=content,
+            weights=model.digest if model is not None else "",
         )
 
     def finished(self, cell: Cell) -> Record | None:

@@ -14,8 +14,9 @@ from g2d_bench.encoders.weights import weights_digest
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.spec import PER_LABEL
 from g2d_bench.records.cell import Cell
+from g2d_bench.records.identity import identity, key_of
 from g2d_bench.records.recompute import Facts
-from g2d_bench.records.record import Record, key_of
+from g2d_bench.records.record import Record
 from g2d_bench.records.signature import Parts, parse_signature
 
 
@@ -109,23 +110,23 @@ class CardCheck:
             # The files of its text encoder are part of the key, and of no record.
             name = _cell(record).card
             return [], [f"key: the text encoder of {name} is not at hand, or its card is another one here"]
-        identity = {
-            "cell": _cell(record).as_dict(),
-            "task": self.task_digest(task, parts.split),
-            "protocol": self.protocol_digest(protocol, task),
-            "encoder": record.encoder.card_hash,
-            "weights": record.encoder.weights,
-            "data": record.data.hash,
-            "numbers": int(parts.numbers),
-        }
-        scorer = record.notes.get("scorer")
+        taken, scorer = {"weights": record.encoder.weights}, record.notes.get("scorer")
         if "text" in KINDS[task.kind].asks and isinstance(scorer, dict):
-            identity["scorer"] = scorer.get("code")
-        if key_of(identity) == record.key:
+            taken["scorer"] = scorer.get("code")
+        found = identity(
+            _cell(record),
+            task=self.task_digest(task, parts.split),
+            protocol=self.protocol_digest(protocol, task),
+            encoder=record.encoder.card_hash,
+            taken=taken,
+            data=record.data.hash,
+            numbers=int(parts.numbers),
+        )
+        if key_of(found) == record.key:
             return [], []
         if encoder is not None and encoder.weights == "none":
             own = weights_digest(encoder, None, record.cell.seed)
-            if key_of(identity | {"weights": own}) == record.key:
+            if key_of(found | {"weights": own}) == record.key:
                 return [f"encoder.weights: says {record.encoder.weights!r}, the key is that of {own!r}"], []
         return ["key: is not that of the record's cell, cards, weights and data"], []
 

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.protocol import Protocol
-from g2d_bench.cards.scorer import SCORERS
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.task_data import TaskData
-from g2d_bench.encoders.text_folder import needs_folder, text_digest
+from g2d_bench.encoders.digests import digests
 from g2d_bench.encoders.weights import weights_file
 from g2d_bench.errors import InputError
-from g2d_bench.hashing import digest_code
 from g2d_bench.readers.base import Dataset
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.signature import NUMBERS
+from g2d_bench.records.identity import identity
 
 if TYPE_CHECKING:
     from g2d_bench.encoders.load import Encoder
@@ -128,10 +126,9 @@ class Resolved:
 
 
 def _trains(protocol: Protocol, kind: str) -> bool:
-    """Say whether a protocol moves anything of an encoder in a kind of task."""
-    rule = getattr(protocol, kind, None)
-    frozen = rule is None or (rule.tuning == "frozen" and getattr(rule, "batchnorm", "frozen") == "frozen")
-    return not frozen
+    """Say whether a protocol moves anything of an encoder in a kind of task; one that is silent does not."""
+    rule = protocol.says(kind)
+    return any(getattr(rule, name, "frozen") != "frozen" for name in ("tuning", "batchnorm"))
 
 
 def _copied(encoder: Encoder) -> Encoder:
@@ -145,17 +142,17 @@ def _copied(encoder: Encoder) -> Encoder:
     return replace(encoder, image=image)
 
 
-def identity(
+def identity_of(
     cell: Cell,
     task: TaskCard,
     protocol: Protocol,
     card: EncoderCard,
     *,
     checkpoint: Path | None,
-    weights: str,
     content: str,
+    weights: str = "",
 ) -> dict[str, Any]:
-    """Collect everything that moves a cell's number; its digest is the key.
+    """Collect everything that moves a cell's number, from its cards, weights and data.
 
     Args:
         cell: the cell.
@@ -163,22 +160,17 @@ def identity(
         protocol: its protocol's card.
         card: its encoder's card.
         checkpoint: the user's weights file.
-        weights: digest of the weights.
         content: hash of the data.
+        weights: names weights that lie in no file.
     """
-    asked: dict[str, str] = {}
-    if "text" in KINDS[task.kind].asks and needs_folder(card):
-        file = weights_file(card, checkpoint)
-        asked = {} if file is None else {"text": text_digest(card, file)}
-    if "text" in KINDS[task.kind].asks and card.scorer:
-        asked["scorer"] = digest_code(SCORERS.module(card.scorer))
-    return {
-        "cell": cell.as_dict(),
-        "task": task.digest(protocol.split),
-        "protocol": protocol.digest(task.kind),
-        "encoder": card.digest,
-        "weights": weights,
-        **asked,
-        "data": content,
-        "numbers": NUMBERS,
-    }
+    texts = "text" in KINDS[task.kind].asks
+    taken = digests(card, checkpoint, cell.seed, task.dataset, texts=texts, weights=weights)
+    asked, how = task.digest(protocol.split), protocol.digest(task.kind)
+    return identity(
+        cell,
+        task=asked,
+        protocol=how,
+        encoder=card.digest,
+        taken=taken,
+        data=content,
+    )

@@ -6,10 +6,16 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.sharing import Unit
+from g2d_bench.cells.units import units
 from g2d_bench.errors import InputError
+from g2d_bench.progress import tell
 from g2d_bench.records.cell import Cell
+from g2d_bench.records.forecast import Forecast, costs
+from g2d_bench.records.store import Store
 
 AUTO = "auto"
 MOST = 100_000
@@ -110,3 +116,26 @@ def shared_out(
         # A unit that takes no time takes a place all the same.
         load[share[place]] += max(work[place], 1e-9)
     return [[unit for unit, of in zip(units, share, strict=True) if of == one] for one in range(count)]
+
+
+def own_share(cells: Sequence[Cell], bench: Bench, text: str, timings: Path | None = None) -> list[Cell]:
+    """Return the cells of one share of a plan, in the order of the plan.
+
+    Args:
+        cells: the plan.
+        bench: opened settings.
+        text: which share; see :func:`parse_shard`.
+        timings: folder of records by whose times shares are balanced; by default by the size of the encoders,
+            and not by the records in the folder of results: each machine has others, and they grow.
+
+    Raises:
+        InputError: there is no such share, or no such folder.
+    """
+    shard = parse_shard(text)
+    if timings is not None and not timings.is_dir():
+        raise InputError("no such folder", file=timings, field="--timings")
+    known = Forecast((record for _, record in Store(timings)) if timings else (), costs(bench.catalogue))
+    shares = shared_out(units(cells, bench), shard.count, known.seconds if timings else known.size)
+    own = {cell for unit in shares[shard.index - 1] for cell in unit}
+    tell(f"shard {shard}: {len(own)} of {len(cells)} cells")
+    return [cell for cell in cells if cell in own]

@@ -11,12 +11,14 @@ from pydantic import ValidationError
 
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.resolve import Resolved
 from g2d_bench.errors import InputError
 from g2d_bench.files import read_regular
 from g2d_bench.locks import Lease, owner_of, pauses
 from g2d_bench.progress import tell
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Failure, Record
+from g2d_bench.records.store import Store
 
 Unit = tuple[Cell, ...]
 """Cells that one process runs together."""
@@ -48,33 +50,31 @@ class Standing:
     stamps: dict[Cell, tuple[Stamp | None, Stamp | None]]
 
     @classmethod
-    def of(cls, cells: Sequence[Cell], bench: Bench) -> Standing:
-        """Look at the places of some cells, the data of which can be read."""
-        return cls({cell: _stamps(bench.resolve(cell).path, bench) for cell in cells})
+    def of(cls, cells: Sequence[Resolved], store: Store) -> Standing:
+        """Look at the places of some cells."""
+        return cls({cell.cell: _stamps(cell.path, store) for cell in cells})
 
-    def since(self, cell: Cell, bench: Bench) -> Elsewhere | None:
+    def since(self, cell: Resolved, store: Store) -> Elsewhere | None:
         """Return what another run made of a cell since this one began, None if nothing."""
-        place = bench.resolve(cell)
-        key, path = place.key, place.path
-        before, now = self.stamps[cell], _stamps(path, bench)
+        before, now = self.stamps[cell.cell], _stamps(cell.path, store)
         if now[0] != before[0]:
             try:
-                record = bench.store.find(path, key)
+                record = store.find(cell.path, cell.key)
             except InputError:
                 record = None  # a file that is no record is made anew
             if record is not None:
                 return Elsewhere(record)
         if now[1] is not None and now[1] != before[1]:
             try:
-                failure = Failure.model_validate_json(read_regular(bench.store.failure_path(path)))
+                failure = Failure.model_validate_json(read_regular(store.failure_path(cell.path)))
             except (OSError, ValidationError):
                 return None
-            return Elsewhere(failure) if failure.key == key else None
+            return Elsewhere(failure) if failure.key == cell.key else None
         return None
 
 
-def _stamps(path: Path, bench: Bench) -> tuple[Stamp | None, Stamp | None]:
-    return _stamp(path), _stamp(bench.store.failure_path(path))
+def _stamps(path: Path, store: Store) -> tuple[Stamp | None, Stamp | None]:
+    return _stamp(path), _stamp(store.failure_path(path))
 
 
 def _stamp(path: Path) -> Stamp | None:
@@ -85,17 +85,15 @@ def _stamp(path: Path) -> Stamp | None:
     return state.st_ino, state.st_mtime_ns, state.st_size
 
 
-def lease_path(unit: Unit, bench: Bench) -> Path:
-    """Return the file that stands for a unit's work.
+def lease_path(first: Resolved) -> Path:
+    """Return the file that stands for the work of the unit that begins with a cell.
 
     Cells that are run together share it with all others of their folder: another run may have more or fewer
     of them in one unit.
     """
-    first = bench.resolve(unit[0])
-    path = first.path
     if KINDS[first.task.kind].together(first.task, first.protocol):
-        return path.with_name(".cells.lease")
-    return path.with_name(f".{path.stem}.lease")
+        return first.path.with_name(".cells.lease")
+    return first.path.with_name(f".{first.path.stem}.lease")
 
 
 def freed(
@@ -116,11 +114,11 @@ def freed(
     for pause in pauses():
         some = False
         for unit in busy:
-            lease = Lease.take(lease_path(unit, bench))
+            lease = Lease.take(lease_path(bench.resolve(unit[0])))
             if lease is None:
                 continue
             with lease:
-                found = [standing.since(cell, bench) for cell in unit]
+                found = [standing.since(bench.resolve(cell), bench.store) for cell in unit]
             some = True
             done = [outcome for outcome in found if outcome is not None]
             yield unit, done if len(done) == len(unit) else None
@@ -131,6 +129,6 @@ def freed(
             count = sum(map(len, busy))
             tell(
                 f"waiting for {count} cell{'s' if count > 1 else ''} that "
-                f"{owner_of(lease_path(busy[0], bench))} is at"
+                f"{owner_of(lease_path(bench.resolve(busy[0][0])))} is at"
             )
         time.sleep(pause)

@@ -50,11 +50,12 @@ def name_of(unit: Unit) -> str:
 
 def claimed(unit: Unit, bench: Bench, standing: Standing) -> Done:
     """Run what is left to do of a unit; None if another run is at it."""
-    lease = Lease.take(lease_path(unit, bench))
+    resolved = {cell: bench.resolve(cell) for cell in unit}
+    lease = Lease.take(lease_path(resolved[unit[0]]))
     if lease is None:
         return None
     with lease:
-        found = {cell: standing.since(cell, bench) for cell in unit}
+        found = {cell: standing.since(one, bench.store) for cell, one in resolved.items()}
         left = tuple(cell for cell, outcome in found.items() if outcome is None)
         made = dict(zip(left, attempt(left, bench), strict=True)) if left else {}
         return [found[cell] or made[cell] for cell in unit]

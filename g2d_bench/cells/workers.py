@@ -11,6 +11,8 @@ from typing import Any
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.executors import DEFAULT, EXECUTORS
 from g2d_bench.cells.executors.base import Executor, Wishes, Work
+from g2d_bench.cells.resolve import Resolved
+from g2d_bench.cells.rivals import rivals
 from g2d_bench.cells.run import record_failure
 from g2d_bench.cells.sharing import Elsewhere, Outcome, Standing, Unit, freed
 from g2d_bench.cells.units import units
@@ -19,6 +21,7 @@ from g2d_bench.progress import clock, tell
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.forecast import Forecast, costs
 from g2d_bench.records.record import Failure, Record
+from g2d_bench.records.selection import Found
 
 
 @dataclass
@@ -26,14 +29,19 @@ class Report:
     """What became of the cells.
 
     Attributes:
-        records: finished cells, in the order of the plan.
+        found: finished cells with their files, in the order of the plan.
         failures: cells that raised.
         reused: how many of the records were there before.
     """
 
-    records: list[Record] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     reused: int = 0
+
+    @property
+    def records(self) -> list[Record]:
+        """The records alone."""
+        return [one.record for one in self.found]
 
 
 class Stopped(InputError):
@@ -87,6 +95,9 @@ def execute(
             found[cell] = record_failure(cell, bench, reason)
             unreadable[str(reason)] += 1
     missing = [cell for cell, outcome in found.items() if outcome is None]
+    resolved = {cell: bench.resolve(cell) for cell, out in found.items() if not isinstance(out, Failure)}
+    for line in rivals(resolved.values(), bench.store.root):
+        tell(line)
     report = Report(reused=sum(isinstance(outcome, Record) for outcome in found.values()))
     if missing or report.reused or len(unreadable) > 1:
         for error, count in unreadable.items():
@@ -98,7 +109,7 @@ def execute(
     countdown = _Countdown(missing, forecast)
     stop: InputError | None = None
     try:
-        for cell, out in _outcomes(missing, bench, executor):
+        for cell, out in _outcomes([resolved[cell] for cell in missing], bench, executor):
             outcome = out.outcome if isinstance(out, Elsewhere) else out
             found[cell] = outcome
             countdown.take(cell, outcome)
@@ -109,9 +120,9 @@ def execute(
                 _say(cell, outcome, str(countdown), elsewhere=outcome is not out)
     except InputError as error:
         stop = error
-    for final in found.values():
+    for cell, final in found.items():
         if isinstance(final, Record):
-            report.records.append(final)
+            report.found.append(Found(final, resolved[cell].path))
         elif final is not None:
             report.failures.append(final)
     if stop is not None:
@@ -145,7 +156,7 @@ class _Countdown:
 def _raise_common_input_error(report: Report, bench: Bench) -> None:
     """Where nothing came out but bad input, that is the user's to mend, not a result."""
     failures = report.failures
-    if report.records or not failures or not all(failure.bad_input for failure in failures):
+    if report.found or not failures or not all(failure.bad_input for failure in failures):
         return
     for failure in failures:
         bench.forget(failure.cell)
@@ -154,9 +165,9 @@ def _raise_common_input_error(report: Report, bench: Bench) -> None:
     raise InputError(errors[0] + others)
 
 
-def _outcomes(cells: Sequence[Cell], bench: Bench, executor: Executor) -> Iterator[tuple[Cell, Outcome]]:
-    work = Work(bench, Standing.of(cells, bench))
-    waiting = units(cells, bench)
+def _outcomes(cells: Sequence[Resolved], bench: Bench, executor: Executor) -> Iterator[tuple[Cell, Outcome]]:
+    work = Work(bench, Standing.of(cells, bench.store))
+    waiting = units([cell.cell for cell in cells], bench)
     while waiting:
         busy: list[Unit] = []
         for unit, done in executor.run(waiting, work):

@@ -149,12 +149,9 @@ def _repeats(measured: Sequence[Found], reference: Sequence[Record]) -> list[Fou
 
 def _run(cells: Sequence[Any], given: dict[str, Any], jobs: int | None) -> list[Record]:
     """Run what is not finished; failures are named and leave their cells missing."""
-    from g2d_bench.cells.rivals import rivals
     from g2d_bench.cells.workers import execute
 
     opened = bench(given)
-    for line in rivals(cells, opened):
-        click.echo(line, err=True)
     report = execute(cells, opened, jobs)
     for failure in report.failures:
         click.echo(f"failed: {failure.cell.task} {failure.cell.encoder}: {failure.error}", err=True)

@@ -35,7 +35,7 @@ shard_options = options(
         "[default: by the size of the encoders]",
     ),
 )
-"""Options of :func:`own_share`."""
+"""Options of :func:`g2d_bench.cells.shards.own_share`."""
 
 
 executor_options = options(
@@ -92,30 +92,6 @@ def executor_of(given: dict[str, Any]) -> Executor:
     )
 
 
-def own_share(cells: Sequence[Cell], opened: Bench, given: dict[str, Any]) -> list[Cell]:
-    """Return the cells of the share that ``--shard`` names, all of them without it."""
-    if given["shard"] is None:
-        return list(cells)
-    from g2d_bench.cells.shards import parse_shard, shared_out
-    from g2d_bench.cells.units import units
-    from g2d_bench.records.forecast import Forecast, costs
-    from g2d_bench.records.store import Store
-
-    shard, cost, timings = parse_shard(given["shard"]), costs(opened.catalogue), given["timings"]
-    if timings is None:
-        # Not by the records in the folder of results: each machine has others, and they grow.
-        def seconds(cell: Cell) -> float | None:
-            return cost(cell.encoder)
-    else:
-        if not timings.is_dir():
-            raise InputError("no such folder", file=timings, field="--timings")
-        seconds = Forecast((record for _, record in Store(timings)), cost).seconds
-    shares = shared_out(units(cells, opened), shard.count, seconds)
-    own = {cell for unit in shares[shard.index - 1] for cell in unit}
-    click.echo(f"shard {shard}: {len(own)} of {len(cells)} cells", err=True)
-    return [cell for cell in cells if cell in own]
-
-
 def unit_command(unit: Unit, settings: Settings, allow_leaks: str = "") -> str:
     """Return the command that runs a unit whole, so that its cells share what they can."""
     from g2d_bench.cells.repeat import command_of
@@ -137,30 +113,26 @@ def unit_command(unit: Unit, settings: Settings, allow_leaks: str = "") -> str:
 
 def write_plan(opened: Bench, cells: Sequence[Cell], form: str) -> None:
     """Print a plan for programs: a command per unit that is not finished, or everything as JSON."""
+    from g2d_bench.cells.outlook import outlook
     from g2d_bench.cells.units import units
-    from g2d_bench.records.forecast import Forecast, costs
 
-    def finished(cell: Cell) -> bool:
-        there = opened.source.state_of(opened.catalogue.tasks[cell.task]) != "no"
-        return there and opened.finished(cell) is not None
-
-    of_plan = units(cells, opened)
-    done = {cell: finished(cell) for cell in cells}
-    commands = [unit_command(unit, opened.settings) for unit in of_plan]
+    found = {one.cell: one for one in outlook(cells, opened)[0]}
+    of_plan = [
+        (unit_command(unit, opened.settings), [found[cell] for cell in unit]) for unit in units(cells, opened)
+    ]
     if form == "commands":
-        for unit, command in zip(of_plan, commands, strict=True):
-            if not all(done[cell] for cell in unit):
+        for command, unit in of_plan:
+            if not all(one.finished for one in unit):
                 click.echo(command)
         return
-    forecast = Forecast((record for _, record in opened.store), costs(opened.catalogue))
     plan = [
         {
             "command": command,
             "cells": [
-                {**cell.as_dict(), "finished": done[cell], "seconds": forecast.seconds(cell)} for cell in unit
+                {**one.cell.as_dict(), "finished": one.finished, "seconds": one.seconds} for one in unit
             ],
         }
-        for unit, command in zip(of_plan, commands, strict=True)
+        for command, unit in of_plan
     ]
     click.echo(json.dumps({"units": plan}, indent=1, ensure_ascii=False))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.outlook import Expected
 from g2d_bench.cells.plan import Skipped
 from g2d_bench.cli.labels import label_rows
 from g2d_bench.data.cache import pixel_sizes
@@ -16,8 +17,6 @@ from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.progress import clock
 from g2d_bench.readers.registry import dataset_class, dataset_names
-from g2d_bench.records.cell import Cell
-from g2d_bench.records.forecast import Forecast
 
 Row = dict[str, Any]
 
@@ -186,30 +185,22 @@ def render_description(card: Mapping[str, Any], indent: str = "") -> str:
     return "\n".join(lines)
 
 
-def plan_lines(
-    bench: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped], forecast: Forecast
-) -> Iterator[str]:
+def plan_lines(plan: Sequence[Expected], skipped: Sequence[Skipped]) -> Iterator[str]:
     """Yield a line per cell with its state, and a summary with the time of work that is left to expect."""
-    todo, expected, unknown, rough = 0, 0.0, 0, 0
-    for cell in cells:
-        task = bench.catalogue.tasks[cell.task]
-        name, there = task.data_name, bench.source.state_of(task) != "no"
-        done = there and bench.finished(cell) is not None
-        seconds = forecast.seconds(cell)
-        scaled = seconds is not None and not forecast.timed(cell)
-        about = "to run" if seconds is None else f"{'roughly' if scaled else 'about'} {clock(seconds)}"
-        note = "finished" if done else about
-        if not done:
-            rough += scaled
-            todo += 1
-            expected += seconds or 0.0
-            unknown += seconds is None
-        yield f"{cell}: {note}" + ("" if there else f" (after {name} is generated)")
+    for one in plan:
+        about = "roughly" if one.scaled else "about"
+        note = "to run" if one.seconds is None else f"{about} {clock(one.seconds)}"
+        yield f"{one.cell}: {'finished' if one.finished else note}" + (
+            "" if one.there else f" (after {one.data} is generated)"
+        )
     for left in skipped:
         yield f"left out: {left.name}: {left.reason}"
+    open_ = [one for one in plan if not one.finished]
+    todo, unknown = len(open_), sum(one.seconds is None for one in open_)
+    rough, expected = sum(one.scaled for one in open_), sum(one.seconds or 0.0 for one in open_)
     eta = f"about {clock(expected)} of one process" if todo > unknown else "time unknown"
     more = f" for {todo - unknown} of them, {unknown} never timed" if 0 < unknown < todo else ""
-    yield f"{len(cells)} cells, {len(cells) - todo} finished, {todo} to run" + (
+    yield f"{len(plan)} cells, {len(plan) - todo} finished, {todo} to run" + (
         f": {eta}{more}" if todo else ""
     )
     if rough:

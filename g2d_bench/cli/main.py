@@ -37,9 +37,10 @@ from g2d_bench.cli.track import end_watch, track_options, watching
 
 if TYPE_CHECKING:
     from g2d_bench.cells.bench import Bench
+    from g2d_bench.cells.outlook import Expected
     from g2d_bench.cells.plan import Skipped
     from g2d_bench.records.cell import Cell
-    from g2d_bench.records.record import Record
+    from g2d_bench.records.selection import Found
     from g2d_bench.report.trackers.watch import Watch
 
 
@@ -96,8 +97,9 @@ _grid_options = options(
 
 def _cells(opened: Bench, given: dict[str, Any]) -> tuple[list[Cell], list[Skipped]]:
     from g2d_bench.cells.plan import make_cells
+    from g2d_bench.cells.shards import own_share
 
-    return make_cells(
+    cells, skipped = make_cells(
         opened.catalogue,
         tasks=given["tasks"],
         encoders=given["encoders"],
@@ -107,6 +109,9 @@ def _cells(opened: Bench, given: dict[str, Any]) -> tuple[list[Cell], list[Skipp
         protocol=given["protocol"],
         weights=opened.weights,
     )
+    if given["shard"] is not None:
+        cells = own_share(cells, opened, given["shard"], given["timings"])
+    return cells, skipped
 
 
 @main.command()
@@ -130,25 +135,24 @@ def run(force: bool, dry_run: bool, allow_leaks: str, **given: Any) -> None:
     """
     opened = bench(given, force=force, allow_leaks=allow_leaks)
     cells, skipped = _cells(opened, given)
-    cells = cli_grid.own_share(cells, opened, given)
     if dry_run:
-        _print_plan(opened, cells, skipped)
+        from g2d_bench.cells.outlook import outlook
+
+        expected, in_the_way = outlook(cells, opened)
+        _print_plan(expected, in_the_way, skipped)
         return
-    from g2d_bench.cells.rivals import rivals
     from g2d_bench.cells.workers import Stopped, execute
 
     where, watch = cli_grid.executor_of(given), watching(opened, given)
     for left in skipped:
         click.echo(f"left out: {left.name}: {left.reason}", err=True)
-    for line in rivals(cells, opened):
-        click.echo(line, err=True)
     try:
         report = execute(cells, opened, executor=where, watch=watch.cell)
     except Stopped as stop:
         # What is finished is shown all the same.
-        _print_tables(opened, stop.report.records, watch)
+        _print_tables(opened, stop.report.found, watch)
         raise
-    _print_tables(opened, report.records, watch)
+    _print_tables(opened, report.found, watch)
     if report.reused:
         click.echo(
             f"\n{report.reused} of {len(cells)} cells were finished before (run with --force to repeat them)."
@@ -181,9 +185,11 @@ def plan(form: str, **given: Any) -> None:
     """Show the cells that `run` would run, what is finished, and about how long the rest takes."""
     opened = bench(given)
     cells, skipped = _cells(opened, given)
-    cells = cli_grid.own_share(cells, opened, given)
     if form == "text":
-        _print_plan(opened, cells, skipped)
+        from g2d_bench.cells.outlook import outlook
+
+        expected, in_the_way = outlook(cells, opened)
+        _print_plan(expected, in_the_way, skipped)
     else:
         cli_grid.write_plan(opened, cells, form)
 
@@ -217,17 +223,15 @@ def show(name: str, as_json: bool, **given: Any) -> None:
     click.echo(json.dumps(card, indent=1, ensure_ascii=False) if as_json else render_description(card))
 
 
-def _print_tables(opened: Bench, records: Sequence[Record], watch: Watch) -> None:
-    from g2d_bench.records.selection import Found
+def _print_tables(opened: Bench, found: Sequence[Found], watch: Watch) -> None:
     from g2d_bench.report.drops import drop_tables
     from g2d_bench.report.formats.render import render
     from g2d_bench.report.table import blocks
 
-    found = [Found(record, opened.resolve(record.cell).path) for record in records]
     tasks, protocols = opened.catalogue.tasks, opened.catalogue.protocols
     metrics = {
         cell.task: protocols[cell.protocol].view(tasks[cell.task]).metrics
-        for cell in (record.cell for record in records)
+        for cell in (one.cell for one in found)
     }
     if found:
         order = row_order(found)
@@ -240,17 +244,12 @@ def _print_tables(opened: Bench, records: Sequence[Record], watch: Watch) -> Non
         end_watch(watch, opened, found, made)
 
 
-def _print_plan(opened: Bench, cells: Sequence[Cell], skipped: Sequence[Skipped]) -> None:
-    from g2d_bench.cells.rivals import rivals
+def _print_plan(expected: Sequence[Expected], in_the_way: Sequence[str], skipped: Sequence[Skipped]) -> None:
     from g2d_bench.cli.listing import plan_lines
-    from g2d_bench.records.forecast import Forecast, costs
 
-    forecast = Forecast((record for _, record in opened.store), costs(opened.catalogue))
-    for line in plan_lines(opened, cells, skipped, forecast):
+    for line in plan_lines(expected, skipped):
         click.echo(line)
-    # What is not generated yet has no key.
-    there = [c for c in cells if opened.source.state_of(opened.catalogue.tasks[c.task]) != "no"]
-    for line in rivals(there, opened):
+    for line in in_the_way:
         click.echo(line, err=True)
 
 

@@ -303,7 +303,8 @@ def bench(given: dict[str, Any], **run_options: Any) -> Bench:
     """Open what cells share, from the options of :data:`settings_options`."""
     from g2d_bench.cells.bench import Bench, Options
 
-    opened = Bench(settings(given), Options(**run_options))
+    found = settings(given)
+    opened = Bench(found, Options(**run_options))
     known = opened.catalogue.encoders.names if opened.settings.checkpoints else []
     for name in opened.settings.checkpoints:
         if name not in known:

@@ -35,6 +35,7 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
     Example: g2d-bench reference --task siim-seg --fraction 1%
     """
     from g2d_bench.cells.bench import Bench
+    from g2d_bench.cells.outlook import outlook
     from g2d_bench.cells.reference import finished, publish, published_before, reference_cells
     from g2d_bench.cells.settings import Settings
     from g2d_bench.cells.verify import verify
@@ -59,7 +60,7 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
     missing = [cell for cell in cells if cell not in before]
     forecast = Forecast([*kept, *(record for _, record in bench.store)], costs(bench.catalogue))
     if dry_run:
-        for line in plan_lines(bench, missing, skipped, forecast):
+        for line in plan_lines(outlook(missing, bench, forecast)[0], skipped):
             click.echo(line)
         data = {bench.catalogue.tasks[cell.task].dataset for cell in before}
         absent = sorted(name for name in data if bench.source.state(name) == "no")

@@ -97,11 +97,12 @@ class Source:
         Raises:
             InputError: the root lacks the data set.
         """
-        if self.root is not None:
-            return open_dataset(name, self.root)
-        from g2d_bench.phantom import ensure
+        if self.root is None:
+            from g2d_bench.phantom import ensure
 
-        return dataset_class(name)(ensure(name, root=self.phantom))
+            folder = ensure(name, root=self.phantom)
+            return dataset_class(name)(folder)
+        return open_dataset(name, self.root)
 
     def state(self, name: str) -> str:
         """Return ``real``, ``phantom`` or ``no``: what is there of a data set, without making it.

@@ -6,18 +6,20 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
 from g2d_bench.cards.encoder import HUB, LOCAL
 from g2d_bench.encoders.tokenizer import CONTINUES, PAD, PADS, load_tokenizer
 from g2d_bench.encoders.weights import WEIGHTS_FILES, first_line
 from g2d_bench.encoders.words import word_index
 from g2d_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import BertModel, RobertaModel
 
 _PAD_TO = 8
 _SIZES = {
@@ -97,7 +99,8 @@ class TextEncoder(nn.Module):
         self.source = source
         self.width = int(bert.config.hidden_size)
         # RoBERTa counts positions from the one after its padding's number.
-        unused = int(bert.config.pad_token_id) + 1 if isinstance(bert, RobertaModel) else 0
+        roberta = bert.config.model_type == "roberta"
+        unused = int(bert.config.pad_token_id) + 1 if roberta else 0
         self.longest = int(bert.config.max_position_embeddings) - unused
         vocabulary = tokenizer.get_vocab(with_added_tokens=True)
         if max(vocabulary.values()) >= bert.config.vocab_size:
@@ -144,6 +147,9 @@ class TextEncoder(nn.Module):
             if not any((path / name).is_file() for name in names):
                 raise InputError(f"text encoder folder without {' or '.join(names)}", file=path)
         tokenizer = load_tokenizer(path)
+        # Seconds, which whoever has no such encoder need not wait.
+        from transformers import BertConfig, BertModel
+
         try:
             config = BertConfig.from_pretrained(path)
         except Exception as error:  # each fault of a JSON file has its own class in the library
@@ -185,6 +191,8 @@ class TextEncoder(nn.Module):
         Raises:
             InputError: configuration or tokenizer is missing, wrong, or of another model.
         """
+        from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
+
         file = path / "config.json"
         tokenizer = load_tokenizer(path)
         try:
@@ -257,6 +265,8 @@ class TextEncoder(nn.Module):
             dropout: of hidden states and attention.
             reads: ``places`` and ``token_types`` of :class:`TextEncoder`.
         """
+        from transformers import BertConfig, BertModel
+
         if isinstance(tokenizer, Path):
             tokenizer = load_tokenizer(tokenizer)
         config = BertConfig(

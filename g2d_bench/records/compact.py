@@ -27,8 +27,8 @@ from g2d_bench.records.record import (
 )
 from g2d_bench.records.selection import Found
 
-ALWAYS = ("id", "patient", "label", "report", "seen", "targets", *(PREFIX + name for name in ATTRIBUTES))
-"""What is kept though no metric reads it: intervals, paired tests, trivial predictors and groups need it."""
+ALWAYS = ("id", "patient", *(PREFIX + name for name in ATTRIBUTES))
+"""What records of all kinds keep though no metric reads it: intervals, paired tests and groups need it."""
 
 
 class _Watched(Mapping[str, NDArray[Any]]):
@@ -55,8 +55,8 @@ class _Watched(Mapping[str, NDArray[Any]]):
 def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Keep what the record's metrics are computed from, in the smallest types that hold it exactly.
 
-    A kind may say how its predictions are reduced to what metrics can tell apart: detection by
-    :mod:`.compact_boxes`, kinds with scores by :mod:`.compact_scores`.
+    A kind names in ``kept`` what else stays. It may also say how its predictions are reduced to what metrics
+    can tell apart: detection by :mod:`.compact_boxes`, kinds with scores by :mod:`.compact_scores`.
 
     Args:
         record: of the cell.
@@ -71,13 +71,11 @@ def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str
     watched = _Watched(predictions)
     found = Found(record)
     _refuse(found, watched)
-    if (reduced := _reduced(record)) is not None:
-        predictions = reduced.make(predictions)
-    kept = {
-        name: _smallest(array)
-        for name, array in predictions.items()
-        if name in watched.read or name in ALWAYS
-    }
+    kind = known_kind(record.kind)
+    if kind is not None and kind.reduced is not None:
+        predictions = kind.reduced.make(predictions)
+    wanted = watched.read.union(ALWAYS, kind.kept if kind is not None else ())
+    kept = {name: _smallest(array) for name, array in predictions.items() if name in wanted}
     _refuse(found, kept)
     return kept
 

@@ -55,6 +55,10 @@ class Forecast:
         for record in records:
             self.learn(record)
 
+    def size(self, cell: Cell) -> float | None:
+        """Return the work that an image is for a cell's encoder, None where that is not known."""
+        return self._cost(cell.encoder)
+
     def learn(self, record: Record) -> None:
         """Note how long a cell took."""
         alike, encoder = _key(record.cell), record.cell.encoder

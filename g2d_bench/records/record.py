@@ -222,11 +222,6 @@ def to_json(part: BaseModel) -> bytes:
     return (in_json(text) + "\n").encode()
 
 
-def key_of(identity: dict[str, Any]) -> str:
-    """Return the key of a cell from everything that moves its number."""
-    return digest_json(identity)
-
-
 def read_record(path: Path) -> Record:
     """Read one record.
 

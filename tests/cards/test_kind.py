@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import MISSING, fields, replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from g2d_bench.cards.base import Card
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.io import load_card
-from g2d_bench.cards.kind import KINDS, untrained
+from g2d_bench.cards.kind import KINDS, Kind, OneOf, untrained
 from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings
@@ -52,6 +57,81 @@ def test_keys_of_committed_records() -> None:
     assert len(found) >= 20
     for path, record in found:
         assert bench.key(record.cell, record.data.hash) == record.key, path
+
+
+def test_what_compact_records_keep_is_what_records_hold() -> None:
+    for name in KINDS:
+        assert set(KINDS[name].kept) <= KINDS[name].arrays.keys()
+    assert {name for name in KINDS if KINDS[name].kept} == {"classification", "zero-shot", "retrieval"}
+
+
+def test_the_page_names_every_field_of_a_kind() -> None:
+    page = (ROOT / "docs" / "add-a-kind.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|", page, re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(field.name for field in fields(Kind))
+    needed = {field.name for field in fields(Kind) if field.default is field.default_factory is MISSING}
+    assert {name for name, default in rows if not default.strip()} == needed
+
+
+class Near(Card):
+    """A rule of a made-up kind."""
+
+    by: Literal["near", "nearest"] = "near"
+    count: int
+
+
+class Far(Card):
+    """Another rule of the same kind."""
+
+    by: Literal["far"]
+    share: float
+
+
+@pytest.fixture
+def two_rules(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A kind of somebody's own that may be done by either of two rules."""
+    kind = replace(KINDS["segmentation"], name="divination", rule=OneOf("by", (Near, Far)))
+    point = EntryPoint("divination", "oracle.kind", KINDS.group)
+    monkeypatch.setitem(KINDS.__dict__, "_foreign", {"divination": point})
+    monkeypatch.setitem(KINDS._found, "divination", kind)
+    return (ROOT / "tasks" / "protocols" / "clean.toml").read_text() + "\n[divination]\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "read"),
+    [
+        ("count = 3", Near(count=3)),
+        ('by = "nearest"\ncount = 3', Near(by="nearest", count=3)),
+        ('by = "far"\nshare = 0.5', Far(by="far", share=0.5)),
+    ],
+)
+def test_a_kind_may_have_two_rules(table: str, read: Card, two_rules: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(two_rules + table)
+    protocol = load_card(path, Protocol)
+    assert protocol.table("divination") == read
+    again = Protocol.model_validate(dict(protocol))
+    assert again.digest("divination") == protocol.digest("divination")
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ('by = "fra"\ncount = 3', "divination.by: 'fra' is not allowed; did you mean 'far'?"),
+        ('by = "far"\nshaer = 0.5', "divination.shaer: unknown key; did you mean 'share'?"),
+        ('by = "far"\ncount = 3', "divination.count: unknown key"),
+        ('by = ["far"]\ncount = 3', "divination.by: ['far'] is not allowed"),
+    ],
+)
+def test_a_wrong_table_of_two_rules_costs_one_line(
+    table: str, line: str, two_rules: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(two_rules + table)
+    with pytest.raises(InputError) as caught:
+        load_card(path, Protocol)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_looking_kinds_up_imports_nothing_slow() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cells.verify import Checked, verify
-from g2d_bench.records.record import key_of, read_predictions, read_record, sealed, to_json
+from g2d_bench.records.identity import key_of
+from g2d_bench.records.record import read_predictions, read_record, sealed, to_json
 from g2d_bench.records.signature import NUMBERS
 
 Change = Callable[[dict[str, Any]], None]

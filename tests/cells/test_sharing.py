@@ -32,38 +32,38 @@ def fail(bench: Bench, cell: Cell, key: str) -> Failure:
 def test_only_what_came_since_counts(bench: Bench) -> None:
     key = bench.resolve(CELL).key
     fail(bench, CELL, key)
-    standing = Standing.of([CELL], bench)
-    assert standing.since(CELL, bench) is None, "it stood there before"
+    standing = Standing.of([bench.resolve(CELL)], bench.store)
+    assert standing.since(bench.resolve(CELL), bench.store) is None, "it stood there before"
     failure = fail(bench, CELL, key)
-    assert standing.since(CELL, bench) == Elsewhere(failure)
+    assert standing.since(bench.resolve(CELL), bench.store) == Elsewhere(failure)
 
 
 def test_a_failure_of_other_cells_or_a_torn_one_is_none(bench: Bench) -> None:
-    standing = Standing.of([CELL], bench)
+    standing = Standing.of([bench.resolve(CELL)], bench.store)
     fail(bench, CELL, "another key")
-    assert standing.since(CELL, bench) is None
+    assert standing.since(bench.resolve(CELL), bench.store) is None
     bench.locate_failure(CELL)[1].write_text("{torn")
-    assert standing.since(CELL, bench) is None
+    assert standing.since(bench.resolve(CELL), bench.store) is None
 
 
 def test_a_file_that_is_no_record_is_made_anew(bench: Bench) -> None:
-    standing = Standing.of([CELL], bench)
+    standing = Standing.of([bench.resolve(CELL)], bench.store)
     path = bench.resolve(CELL).path
     path.parent.mkdir(parents=True)
     path.write_text("{}")
-    assert standing.since(CELL, bench) is None
+    assert standing.since(bench.resolve(CELL), bench.store) is None
 
 
 def test_cells_that_run_alone_have_a_lease_each(bench: Bench) -> None:
     other = replace(CELL, seed=1)
-    leases = {lease_path((cell,), bench) for cell in (CELL, other)}
+    leases = {lease_path(bench.resolve(cell)) for cell in (CELL, other)}
     assert len(leases) == 2
     assert all(path.name.startswith(".") for path in leases)
 
 
 def test_work_of_an_ended_run_is_left_to_do_and_finished_work_is_not(bench: Bench) -> None:
-    standing = Standing.of([CELL], bench)
-    lease_path((CELL,), bench).parent.mkdir(parents=True)
+    standing = Standing.of([bench.resolve(CELL)], bench.store)
+    lease_path(bench.resolve(CELL)).parent.mkdir(parents=True)
     assert list(freed([(CELL,)], bench, standing)) == [((CELL,), None)]
     failure = fail(bench, CELL, bench.resolve(CELL).key)
     assert list(freed([(CELL,)], bench, standing)) == [((CELL,), [Elsewhere(failure)])]

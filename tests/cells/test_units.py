@@ -43,8 +43,8 @@ def test_a_name_says_as_much_as_all_cells_of_a_unit_share() -> None:
 
 
 def test_what_another_run_is_at_is_left_alone(bench: Bench) -> None:
-    standing = Standing.of(CELLS, bench)
-    lease = Lease.take(lease_path(CELLS[:1], bench))
+    standing = Standing.of([bench.resolve(cell) for cell in CELLS], bench.store)
+    lease = Lease.take(lease_path(bench.resolve(CELLS[0])))
     assert lease is not None
     with lease:
         assert claimed(CELLS[:1], bench, standing) is None
@@ -61,7 +61,7 @@ def test_cells_that_fail_together_are_tried_alone(
 
     monkeypatch.setattr(module, "run_cells", together)
     monkeypatch.setattr(module, "run_cell", alone)
-    done = claimed(CELLS, bench, Standing.of(CELLS, bench))
+    done = claimed(CELLS, bench, Standing.of([bench.resolve(cell) for cell in CELLS], bench.store))
     assert done is not None
     assert [outcome.error for outcome in done if isinstance(outcome, Failure)] == ["ValueError: too odd"] * 2
     assert "2 cells together: ValueError: too many; tried one by one" in capsys.readouterr().err

@@ -128,7 +128,7 @@ def test_compare_runs_what_is_missing(
     def execute(cells: Any, bench: Any, jobs: Any) -> local.Report:
         asked.update(cells=list(cells), root=bench.settings.data_root, jobs=jobs)
         failure = type("F", (), {"cell": reference[1].cell, "error": "out of memory"})
-        return local.Report(records=[reference[0].record], failures=[failure])  # type: ignore[list-item]
+        return local.Report(found=[reference[0]], failures=[failure])  # type: ignore[list-item]
 
     monkeypatch.setattr(local, "execute", execute)
     monkeypatch.setenv("G2D_BENCH_DATA", str(folder.root))

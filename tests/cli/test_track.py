@@ -25,7 +25,6 @@ def test_bad_names_and_missing_libraries_are_one_line(
 
 def test_a_run_is_shown(folder: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """What is run is the business of `execute`; here: the trackers hear of it."""
-    from g2d_bench.cells.bench import Bench
     from g2d_bench.report.trackers import TRACKERS
 
     heard: list[object] = []
@@ -44,12 +43,10 @@ def test_a_run_is_shown(folder: Any, cli: Callable[..., Any], monkeypatch: pytes
 
     def execute(cells: Any, bench: Any, executor: Any, watch: Any) -> workers.Report:
         watch(found.record)
-        return workers.Report(records=[found.record])
+        return workers.Report(found=[found])
 
     monkeypatch.setitem(TRACKERS._found, "tensorboard", Spy)
     monkeypatch.setattr(workers, "execute", execute)
-    monkeypatch.setattr(Bench, "resolve", lambda *_: found)
-    monkeypatch.setattr("g2d_bench.cells.rivals.rivals", lambda *_: [])
     result = cli(*RUN, "--tracker", "tensorboard", "--tracker-project", "chest")
     assert result.exit_code == 0, result.output
     assert heard == ["chest", "random", True]

@@ -8,10 +8,11 @@ import struct
 import tarfile
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from checkpoints import state_of
 from refusing import refusal
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -21,12 +22,6 @@ from g2d_bench.encoders.checkpoint import (
 )
 
 MakeState = Callable[[str], "OrderedDict[str, Tensor]"]
-
-
-def state_of(path: Path) -> dict[str, Tensor]:
-    """The largest state dict of a file."""
-    largest: Mapping[str, Tensor] = max(open_checkpoint(path).states.values(), key=len)
-    return dict(largest)
 
 
 def refused(path: Path) -> str:

@@ -7,15 +7,16 @@ import os
 import pickle
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from checkpoints import state_of
 from refusing import refusal
-from torch import Tensor, nn
+from torch import nn
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.encoders.checkpoint import (
@@ -25,12 +26,6 @@ from g2d_bench.encoders.checkpoint import (
 from g2d_bench.encoders.load import build_image
 
 MakeCard = Callable[[str], EncoderCard]
-
-
-def state_of(path: Path) -> dict[str, Tensor]:
-    """The largest state dict of a file."""
-    largest: Mapping[str, Tensor] = max(open_checkpoint(path).states.values(), key=len)
-    return dict(largest)
 
 
 class _Config:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.record import DataPart, EncoderPart, Record, key_of
+from g2d_bench.records.identity import key_of
+from g2d_bench.records.record import DataPart, EncoderPart, Record
 
 
 @pytest.fixture(autouse=True)

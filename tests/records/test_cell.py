@@ -11,7 +11,8 @@ import pytest
 from g2d_bench.cells.repeat import call_of, command_of
 from g2d_bench.cells.settings import Settings
 from g2d_bench.records.cell import Cell, amount, percent
-from g2d_bench.records.record import key_of, read_record, sealed, to_json
+from g2d_bench.records.identity import key_of
+from g2d_bench.records.record import read_record, sealed, to_json
 
 CELL = Cell(task="siim-seg", fraction=1.0, protocol="clean", seed=2, encoder="g2d")
 FEW = Cell(task="siim-seg", fraction=1.0, protocol="clean", seed=2, encoder="g2d", shots=16)

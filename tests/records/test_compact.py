@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.cells.verify import verify
 from g2d_bench.errors import InputError
 from g2d_bench.records.compact import compact, write_compact
@@ -40,14 +42,23 @@ def test_compact_copies_verify_and_are_small(folder: Any, other: Any) -> None:
 def test_compact_keeps_every_value_exactly(folder: Any) -> None:
     found = folder.add("g2d")
     predictions = read_predictions(found.path, found.record)
-    predictions |= {"patient": predictions["patient"], "label": np.array(["x"])}
+    predictions |= {"group_sex": np.array(["F"] * len(predictions["id"])), "label": np.array(["x"])}
     predictions["true"] = predictions["true"].astype(np.float64)
     kept = compact(found.record, predictions)
     for name, array in kept.items():
         assert np.array_equal(array, predictions[name])
     assert kept["true"].dtype == np.float16 or kept["true"].dtype == np.float32
-    assert "label" in kept
+    assert "group_sex" in kept
+    assert "label" not in kept
     assert kept["intersection"].dtype.itemsize <= 2
+
+
+def test_a_kind_says_what_else_is_kept(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = folder.add("g2d")
+    predictions = read_predictions(found.path, found.record) | {"label": np.array(["x"])}
+    kind = replace(KINDS["segmentation"], kept=("label", "mask"))
+    monkeypatch.setitem(KINDS._found, "segmentation", kind)
+    assert compact(found.record, predictions).keys() >= {"label", "mask"}
 
 
 def test_what_cannot_be_verified_is_not_made_compact(folder: Any, other: Any, edit: Edit) -> None:

@@ -237,12 +237,17 @@ def run_away(
                 and (ready or len(out) <= window - max(1, window // 8))
             ):
                 unit = waiting.popleft()
-                lease = Lease.take(lease_path(unit, work.bench))
+                resolved = {cell: work.bench.resolve(cell) for cell in unit}
+                lease = Lease.take(lease_path(resolved[unit[0]]))
                 if lease is None:
                     yield unit, None
                     continue
                 leases.callback(lease.release)
-                one = _Out(unit, lease, {cell: work.standing.since(cell, work.bench) for cell in unit})
+                one = _Out(
+                    unit,
+                    lease,
+                    {cell: work.standing.since(one, work.bench.store) for cell, one in resolved.items()},
+                )
                 if one.left:
                     ready.append(one)
                 else:

@@ -120,7 +120,7 @@ def test_a_machine_without_data_is_one_line(bench: Bench) -> None:
 
 
 def test_what_another_run_is_at_is_left_to_it(bench: Bench) -> None:
-    lease = Lease.take(lease_path((CELLS[0],), bench))
+    lease = Lease.take(lease_path(bench.resolve(CELLS[0])))
     assert lease is not None
 
     def answer(unit: Unit, _: int) -> Parcel:

@@ -23,7 +23,7 @@ CELL = Cell("covid-cxr-seg", 1.0, "clean", 0, "random")
 def work(tiny_root: Path, tmp_path: Path) -> Work:
     settings = Settings(data_root=tiny_root, results=tmp_path / "runs")
     bench = Bench(settings, Options(allow_leaks="a trial"))
-    return Work(bench, Standing.of([CELL], bench))
+    return Work(bench, Standing.of([bench.resolve(CELL)], bench.store))
 
 
 def test_an_errand_travels_and_is_the_same_work(work: Work) -> None:

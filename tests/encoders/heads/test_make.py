@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from image_text import SHAPE
 
 from g2d_bench.encoders.heads.make import make_heads
 from g2d_bench.errors import InputError
-
-WIDTH, TEXT = (6, 8, 10), 12
-SHAPE: dict[str, Any] = {"channels": WIDTH, "strides": (8, 16, 32), "num_features": 10, "text_width": TEXT}
 
 
 def test_wrong_method_and_option() -> None:
