@@ -32,7 +32,10 @@ Prepare = Callable[[Film], Tensor]
 """From a film [H, W] to what a library gives its model, [C, S, S]."""
 
 WAYS = {
-    "transformers": ("rad-dino", "rad-dino.dinov2", "rad-dino-maira-2", "cxformer.b14", "medsiglip"),
+    "transformers": (
+        *("rad-dino", "rad-dino.dinov2", "rad-dino-maira-2", "cxformer.b14", "cxformer.s14", "medsiglip"),
+        *("medgemma", "xrayclip.b16-512", "xraysiglip.b16-512"),
+    ),
     "open_clip": ("biomedclip", "unimed-clip.b16"),
     "timm": ("dinov2.b14", "dinov3.b16", "eva-x.s16", "eva-x.b16", "chexfound"),
     "torchvision": (
@@ -44,7 +47,7 @@ WAYS = {
         *("torchxrayvision.densenet121", "torchxrayvision.r50"),
     ),
 }
-WAY = {name: way for way, names in WAYS.items() for name in names} | {"xraysiglip.b16-512": "transformers"}
+WAY = {name: way for way, names in WAYS.items() for name in names}
 """Against whose preprocessing a card's input is measured; others letterbox as GLoRIA's and MGCA's code do."""
 
 
@@ -66,8 +69,9 @@ tensor. Measured on a generated film and on real ones. `letterbox` stands for th
 GLoRIA's and MGCA's code, which is this package's own. What is left comes from rounding to whole grey values
 between the steps, from the borders of padding (`chexzero`, `medclip`), and for `rad-dino.dinov2` from the
 centre of an odd rest, which lies a pixel beside the one of transformers. `biovil.r50` is older than this
-table: it is given the whole film, where the publisher crops. Tasks that ask where something is show every
-encoder the whole film, letterboxed, whatever its card says.
+table, and its numbers are not to move: it is given the whole film, where the publisher scales to 512 and
+crops 480; with `fit = "crop"` and `resize = 512` on a card of one's own the difference is nought. Tasks that
+ask where something is show every encoder the whole film, letterboxed, whatever its card says.
 """.strip().split("\n")
 
 
@@ -98,7 +102,7 @@ def prepare_of(card: EncoderCard) -> Prepare:
         square = {"height": size, "width": size}
         processor: Any = (
             SiglipImageProcessor(size=square, resample=resample, **three)
-            if image.model == "siglip"
+            if image.fit == "stretch"
             else BitImageProcessor(
                 size={"shortest_edge": image.resize or size}, crop_size=square, resample=resample, **three
             )

@@ -19,6 +19,11 @@ def digest_json(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def digest_text(text: str) -> str:
+    """Name a text, a report say, without telling it: the first 16 digits of its sha256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def set_fields(model: BaseModel, exclude: Any = None) -> dict[str, Any]:
     """Return what a card says beyond its defaults, for its digest.
 

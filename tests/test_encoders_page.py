@@ -50,3 +50,11 @@ def test_no_input_of_a_real_film_differs_by_more(
             worst, mean = page.difference(card, films)
             assert page.rounded_up(worst) <= stated[card.name][0] + 1e-4, card.name
             assert page.rounded_up(mean) <= stated[card.name][1] + 1e-4, card.name
+
+
+def test_what_biovil_is_fed_differs_by_the_crop_alone() -> None:
+    card = next(card for card in page.published() if card.name == "biovil.r50")
+    films = [page.generated_film()]
+    assert page.difference(card, films)[0] > 0.5
+    crop = card.image.model_copy(update={"fit": "crop", "resize": 512, "interpolation": "bilinear"})
+    assert page.difference(card.model_copy(update={"image": crop}), films) == (0.0, 0.0)

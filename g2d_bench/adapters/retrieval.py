@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.adapters.base import Job, Outcome, settled_one
+from g2d_bench.adapters.base import Job, NotApplicable, Outcome, settled_one
 from g2d_bench.cards.arrays import MOST_SAMPLES, Rule
 from g2d_bench.cards.kind import Kind
 from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_text
 from g2d_bench.metrics.registry import measure
 from g2d_bench.metrics.retrieval import RANKS, WAYS, class_hits, classes, first_ranks, levels
 from g2d_bench.metrics.retrieval_chance import COMMONEST, RANDOM, without_looking
@@ -49,7 +50,7 @@ def run(job: Job) -> Outcome:
         reports; what :mod:`g2d_bench.metrics.retrieval` lists.
 
     Raises:
-        NotApplicable: the encoder has no text side.
+        NotApplicable: the encoder has no text side, or is embeddings without those of reports.
         InputError: an image shows none or several of the classes of a task by class.
     """
     from g2d_bench.adapters.text_image import TextImage
@@ -65,6 +66,8 @@ def run(job: Job) -> Outcome:
     notes: dict[str, Any] = {"similarity": "cosine of image and whole text", "encoder_state": both.state()}
     if asks_reports(task):
         texts, number = _different(data, data.test)
+        if hasattr(both.text, "known") and not both.text.known(texts):
+            raise NotApplicable("the embeddings give no vectors of reports")
         stored |= _ranked(both, task, images, _text_vectors(both, texts), number, stored)
         sizes = np.bincount(number)
         notes["reports"] = {
@@ -112,8 +115,8 @@ def truth(task: TaskCard, data: TaskData) -> Arrays:
     digests = [""] * len(data.test)
     seen: NDArray[Any] = np.zeros(len(data.test), np.int64)
     if asks_reports(task):
-        digests = [_digest(text) for text in _texts(data, data.test)]
-        counts = Counter(map(_digest, _texts(data, data.train)))
+        digests = [digest_text(text) for text in _texts(data, data.test)]
+        counts = Counter(map(digest_text, _texts(data, data.train)))
         seen = np.array([counts[digest] for digest in digests], np.int64)
     return {
         "report": np.array(digests),
@@ -142,10 +145,6 @@ def query_images(task: TaskCard, data: TaskData) -> list[tuple[str, int]]:
         names.sort(key=lambda name: hashlib.sha256(f"{task.name}:{name}".encode()).hexdigest())
         chosen += [(name, place) for name in names[:QUERIES]]
     return chosen
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _texts(data: TaskData, ids: Sequence[str]) -> Iterator[str]:

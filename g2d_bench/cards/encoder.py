@@ -155,7 +155,8 @@ class Text(_Table):
             model, with that one's tokenizer), or where configuration and tokenizer are:
             ``hf-hub:NAME`` (a folder of that name beside the weights file, or the hub's cache) or
             ``local-dir:PATH``.
-        model: what the configuration must say it is; a ``cxr-bert`` is a BERT with heads of its own.
+        model: what the configuration must say it is, its ``model_type``: any text model of transformers whose
+            states do not depend on the padding of a text; a ``cxr-bert`` is a BERT with heads of its own.
         layers: how many transformer layers are used; all where empty.
         aggregation: how a text becomes one vector.
         max_length: longest text in word pieces.
@@ -164,12 +165,19 @@ class Text(_Table):
     """
 
     source: str
-    model: Literal["bert", "cxr-bert", "roberta"] = "bert"
+    model: str = "bert"
     layers: int | None = Field(default=None, ge=1)
     aggregation: Literal["cls", "max", "mean", "pooler", "sum-last-4-mean"] = "cls"
     max_length: int = Field(default=112, ge=4)
     places: Literal["counted", "zero"] = "counted"
     token_types: bool = True
+
+    @field_validator("model")
+    @classmethod
+    def _model_type(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z0-9]+([-_][a-z0-9]+)*", value):
+            raise ValueError(f"must be the model_type of a configuration, such as 'bert', not {value!r}")
+        return value
 
     @field_validator("source")
     @classmethod

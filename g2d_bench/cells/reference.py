@@ -85,7 +85,13 @@ class Published:
     missing: tuple[Cell, ...]
 
 
-def publish(records: Iterable[Found], source: Path, target: Path, whole: Collection[Cell]) -> Published:
+def publish(
+    records: Iterable[Found],
+    source: Path,
+    target: Path,
+    whole: Collection[Cell],
+    cards: Catalogue | None = None,
+) -> Published:
     """Write compact copies of records; each cell has one record in the target afterwards.
 
     Args:
@@ -93,12 +99,13 @@ def publish(records: Iterable[Found], source: Path, target: Path, whole: Collect
         source: the folder of the records.
         target: the folder for git.
         whole: all cells of the reference.
+        cards: of their tasks and protocols.
 
     Raises:
         InputError: a record cannot be verified, or a file of the target is no record.
     """
     chosen = list(records)
-    written = write_compact(chosen, source, target)
+    written = write_compact(chosen, source, target, cards=cards)
     fresh, cells = set(written), {found.cell for found in chosen}
     replaced, strangers, there = [], [], set()
     for path, record in Store(target):

@@ -34,6 +34,7 @@ from g2d_bench.records.cell import Cell, percent
 from g2d_bench.records.compare import Line, Tolerance, compare
 from g2d_bench.records.record import digest_bytes, read_predictions, read_record
 from g2d_bench.records.selection import Found, read_folder
+from g2d_bench.records.shown import SHOWN
 from g2d_bench.records.store import DEPTH, Store
 from g2d_bench.safe_files import read_strangers
 
@@ -275,7 +276,9 @@ class _Look:
             raise InputError(
                 f"{record.kind!r} is no kind whose arrays are known here", file=one.path, field="kind"
             )
-        strange = set(read_predictions(one.path, record)) - {*NAMED, *kind.arrays}
+        # A few masks and maps of generated films are to be looked at; of real ones they might be pixels.
+        pictures = SHOWN if record.data.kind == "phantom" else ()
+        strange = set(read_predictions(one.path, record)) - {*NAMED, *kind.arrays, *pictures}
         if strange:
             raise InputError(
                 f"holds {', '.join(sorted(strange))}, which no metric reads; `submit` leaves it out",

@@ -33,6 +33,7 @@ from g2d_bench.provenance import (
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.groups import group_arrays
 from g2d_bench.records.record import (
+    IMAGES_PER_SECOND,
     NOT_APPLICABLE,
     SHARED,
     SPLIT_DEFECTS,
@@ -77,10 +78,12 @@ class Shared:
     Attributes:
         seconds: what each of them took, phase by phase.
         together: how many they are.
+        pace: how many images the encoder took in a second; None where all were in the cache.
     """
 
     seconds: dict[str, float]
     together: int
+    pace: float | None
 
 
 def run_cell(cell: Resolved, store: Store, options: Options) -> Record:
@@ -115,6 +118,8 @@ def run_cells(cells: Sequence[Resolved], store: Store, options: Options) -> list
         fix_threads(first.card)
         # Seeds of a trained encoder share its weights; each is loaded once.
         encoders = {digest: cell.load() for digest, cell in {cell.weights: cell for cell in cells}.items()}
+        for encoder in encoders.values():
+            encoder.pace.forget()
     with clock.phase("train and predict"):
         outcomes = run_jobs(
             [
@@ -134,7 +139,8 @@ def run_cells(cells: Sequence[Resolved], store: Store, options: Options) -> list
         # A trained model hangs in reference cycles of its loop, with its maps; the next cell needs the room.
         gc.collect()
     seconds = {phase: round(spent / len(cells), 3) for phase, spent in clock.seconds.items()}
-    shared = Shared(seconds, len(cells))
+    pace = next((rate for one in encoders.values() if (rate := one.pace.images_per_second)), None)
+    shared = Shared(seconds, len(cells), pace)
     measured = [
         Measured(data, *why, outcome) for data, why, outcome in zip(opened, leaks, outcomes, strict=True)
     ]
@@ -166,6 +172,7 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
     data, manifest, outcome = own.data, cell.manifest, own.outcome
     defects = cell.task.split[data.split_name].defects
     together = {"cells_together": shared.together} if shared.together > 1 else {}
+    pace = {IMAGES_PER_SECOND: shared.pace} if shared.pace else {}
     override = f" --allow-leaks {shlex.quote(own.leaks)}" if own.overridden else ""
     return Record(
         key=cell.key,
@@ -205,6 +212,7 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
         | (dict(cell.model.notes) if cell.model is not None else {})
         | form_notes(cell.card)
         | together
+        | pace
         | ({SPLIT_DEFECTS: list(defects)} if defects else {})
         | crossed_notes(data)
         | ({"fewer_than_shots": data.short} if data.short else {})

@@ -106,7 +106,7 @@ def submit(
     except OSError as error:
         raise machine_error(error, out) from error
     try:
-        made = _write(draft, new, claims, cards, wishes)
+        made = _write(draft, new, claims, cards, wishes, catalogue)
         if wrong := check(draft):
             raise InputError(
                 wrong[0].replace(f"{draft}/", "")
@@ -214,13 +214,16 @@ def _write(
     claims: dict[str, Claim],
     cards: dict[str, EncoderCard],
     wishes: Wishes,
+    catalogue: Catalogue,
 ) -> str:
     for one in new:
         assert one.path is not None
         parts = parse_signature(one.record.signature)
         root = one.path.parents[len(_place(one, parts.version if parts else "")) - 1]
         if wishes.predictions or one.record.data.kind == "phantom":
-            write_compact([one], root, draft / RECORDS)
+            # Of films that are not everybody's, nothing that can be looked at.
+            free = one.record.data.kind == "phantom"
+            write_compact([one], root, draft / RECORDS, cards=catalogue, pictures=free)
         else:
             bare = sealed(one.record.model_copy(update={"predictions": None}))
             write_atomically(draft / RECORDS / one.path.relative_to(root), to_json(bare))

@@ -173,9 +173,10 @@ def add_encoder(source: str, name: str, out: Path | None) -> None:
 @click.option("--protocol", default="clean", show_default=True, help="Protocol, which names the split.")
 @settings_options
 def export_images(task: str, out: Path, size: int | None, protocol: str, **given: Any) -> None:
-    """Write the images of a task as PNG, with their ids and the prompts, to embed them elsewhere.
+    """Write the images of a task as PNG, with ids, prompts and reports, to embed them elsewhere.
 
-    ids.csv says which file is which image and part; a file of embeddings holds these ids.
+    ids.csv says which file is which image and part; a file of embeddings holds these ids. reports.csv has
+    the reports that a retrieval task compares with, by name; the file of embeddings holds the names alone.
     Example: g2d-bench export-images rsna-zeroshot --out rsna
     """
     from g2d_bench.data.export_images import export_images as export
@@ -184,8 +185,8 @@ def export_images(task: str, out: Path, size: int | None, protocol: str, **given
     card = opened.catalogue.tasks[task]
     dataset, manifest = opened.source.opened(card.dataset)
     made = export(card, opened.catalogue.protocols[protocol], dataset, manifest, out, size=size)
-    texts = f", {made['texts']} texts" if made["texts"] else ""
-    click.echo(f"wrote {out}: {made['images']} images of {card.dataset} ({made['kind']}){texts}")
+    more = "".join(f", {made[what]} {what}" for what in ("texts", "reports") if made.get(what))
+    click.echo(f"wrote {out}: {made['images']} images of {card.dataset} ({made['kind']}){more}")
 
 
 def _changes(texts: tuple[str, ...]) -> dict[str, object]:

@@ -73,7 +73,7 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
         click.echo(f"left out: {left.name}: {left.reason}", err=True)
     report = execute(missing, bench, jobs, forecast)
     whole, _ = reference_cells(bench, Filter())
-    published = publish(finished(cells, bench), results / "phantom", out, whole)
+    published = publish(finished(cells, bench), results / "phantom", out, whole, bench.catalogue)
     for failure in report.failures:
         click.echo(f"failed: {failure.cell.task} {failure.cell.encoder}: {failure.error}", err=True)
     for path in published.strangers:

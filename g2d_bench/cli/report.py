@@ -194,14 +194,17 @@ def verify(folder: Sequence[Path], results: Sequence[Path], **given: Any) -> Non
 def compact(source: Path, target: Path, **given: Any) -> None:
     """Copy records small enough for git: predictions keep only what the metrics are computed from.
 
+    Of segmentation and grounding the best, median and worst case keep mask or map, small, for the pages.
     Every record is verified before and after; running it again changes nothing.
     """
+    from g2d_bench.cards.catalogue import Catalogue
     from g2d_bench.cells.verify import require_sound
     from g2d_bench.records.compact import write_compact
 
-    found = chosen([source], given)
-    require_sound(found, settings({}))
-    written = write_compact(found, source, target)
+    found, configured = chosen([source], given), settings({})
+    require_sound(found, configured)
+    cards = Catalogue.open(configured.task_dirs, protocol_dirs=configured.protocol_dirs)
+    written = write_compact(found, source, target, cards=cards)
     size = sum(file.stat().st_size for path in written for file in path.parent.glob(f"{path.stem}.*"))
     click.echo(f"wrote {len(written)} records to {target}, {size / len(written) / 1024:.1f} KiB per cell")
 

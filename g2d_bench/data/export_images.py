@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_text
 from g2d_bench.progress import track
 from g2d_bench.readers.images import Letterbox
+from g2d_bench.readers.reports import report_text
 
 if TYPE_CHECKING:
     from g2d_bench.cards.protocol import Protocol
     from g2d_bench.cards.task import TaskCard
     from g2d_bench.readers.base import Dataset
 
-IMAGES, IDS, TEXTS, ABOUT = "images", "ids.csv", "texts.txt", "export.json"
+IMAGES, IDS, TEXTS, REPORTS, ABOUT = "images", "ids.csv", "texts.txt", "reports.csv", "export.json"
 
 
 def export_images(
@@ -37,7 +40,7 @@ def export_images(
     size: int | None = None,
     method: str = "other",
 ) -> dict[str, Any]:
-    """Write the images of all parts of a task, losslessly, and the texts that it asks.
+    """Write the images of all parts of a task, losslessly, and the prompts and reports that it asks.
 
     Args:
         task: which.
@@ -78,16 +81,22 @@ def export_images(
         (draft / IMAGES).mkdir()
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["id", "file", "part"])
+        said = reports(task, data)
+        writer.writerow(["id", "file", "part", *(["report"] if said else [])])
         for n, (image, part) in enumerate(track(rows, f"images of {task.name}", unit="image")):
             name = f"{IMAGES}/{n:0{digits}}.png"
             Image.fromarray(_pixels(dataset, manifest, image, size)).save(draft / name)
-            writer.writerow([image, name, part])
+            report = [digest_text(said[image]) if image in said else ""] if said else []
+            writer.writerow([image, name, part, *report])
         (draft / IDS).write_text(table.getvalue(), encoding="utf-8")
         texts = asked(task, method)
         about["texts"] = len(texts)
         if texts:
             (draft / TEXTS).write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+        if said:
+            different = list(dict.fromkeys(said.values()))
+            about["reports"] = len(different)
+            (draft / REPORTS).write_text(_table(different), encoding="utf-8")
         (draft / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         draft.chmod(0o755)
         draft.rename(out)
@@ -104,6 +113,21 @@ def asked(task: TaskCard, method: str) -> list[str]:
         return []
     found = [task.prompts.of(label, method)[0] for label in task.labels]
     return list(dict.fromkeys(text for one in found for text in (*one.positive, *one.negative)))
+
+
+def reports(task: TaskCard, data: TaskData) -> dict[str, str]:
+    """Return the reports that a task compares images with, by image of its test set; else nothing."""
+    if not KINDS[task.kind].reports(task):
+        return {}
+    return {image: report_text(data.samples[image].report) for image in data.test}
+
+
+def _table(texts: list[str]) -> str:
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow(["report", "text"])
+    writer.writerows([digest_text(text), text] for text in texts)
+    return written.getvalue()
 
 
 def _pixels(dataset: Dataset, manifest: Manifest, image: str, size: int | None) -> NDArray[np.uint8]:

@@ -224,7 +224,8 @@ def forward(encoder: Encoder, pixels: NDArray[np.uint8], rows: Rows) -> Iterator
     shown = track(parts, f"features of {encoder.card.name}", unit="batch")
     for part, full in zip(shown, images, strict=True):
         device, precision = encoder.device, encoder.precision
-        with torch.inference_mode(), switched(device, precision), half(device, precision):
+        compute = torch.inference_mode(), switched(device, precision), half(device, precision)
+        with encoder.pace.timed(len(full), device), compute[0], compute[1], compute[2]:
             pyramid, pooled = model(encoder.preprocess(full))
         yield part, ImageFeatures(list(pyramid), pooled.float())
     image.train(training)

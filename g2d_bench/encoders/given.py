@@ -10,6 +10,9 @@ A file of one data set, ``.npz`` (without pickles) or ``.safetensors``, holds:
     images in the space of the texts; ``vectors`` where it is absent.
 ``texts`` (T texts) and ``text_vectors`` [T, d], optional
     prompts and what they became; ``texts`` in safetensors as ``ids``.
+``reports`` (R texts) and ``report_vectors`` [R, d], optional
+    the first column of the export's ``reports.csv``, and what those reports became: which ones, not what they
+    say; in safetensors as ``ids``.
 ``content``, optional
     of the export's ``export.json``: which pixels were embedded.
 
@@ -38,10 +41,13 @@ from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.text import TextEncoder
 from g2d_bench.encoders.weights import file_hash
 from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_text
 
 Values = NDArray[np.float32]
 
-ARRAYS = ("ids", "vectors", "joint", "texts", "text_vectors", "content")
+ARRAYS = ("ids", "vectors", "joint", "texts", "text_vectors", "reports", "report_vectors", "content")
+SAID = {"texts": "text_vectors", "reports": "report_vectors"}
+"""Names of texts to the array of their vectors."""
 WIDEST = 1 << 16
 
 
@@ -54,6 +60,8 @@ class Given(NamedTuple):
     texts: tuple[str, ...]
     text_vectors: Values | None
     content: str
+    reports: tuple[str, ...] = ()
+    report_vectors: Values | None = None
 
 
 def read_given(file: Path) -> Given:
@@ -72,20 +80,24 @@ def read_given(file: Path) -> Given:
     for name in ("ids", "vectors"):
         if name not in found:
             raise InputError("is missing", file=file, field=name)
-    if ("texts" in found) != ("text_vectors" in found):
-        raise InputError("texts and text_vectors go together", file=file, field="texts")
-    ids, texts = (_words(found.get(name, ()), file, name) for name in ("ids", "texts"))
+    for name, array in SAID.items():
+        if (name in found) != (array in found):
+            raise InputError(f"{name} and {array} go together", file=file, field=name)
+    ids, texts, reports = (_words(found.get(name, ()), file, name) for name in ("ids", *SAID))
     vectors = _numbers(found["vectors"], len(ids), file, "vectors")
     joint = _numbers(found["joint"], len(ids), file, "joint") if "joint" in found else vectors
-    said = _numbers(found["text_vectors"], len(texts), file, "text_vectors") if texts else None
-    if said is not None and said.shape[1] != joint.shape[1]:
-        where = "joint" if "joint" in found else "vectors"
-        raise InputError(
-            f"{said.shape[1]} values each, but {where} has {joint.shape[1]}: they share no space",
-            file=file,
-            field="text_vectors",
-        )
-    return Given(ids, vectors, joint, texts, said, str(found.get("content", "")))
+    said = {}
+    for names, array in ((texts, "text_vectors"), (reports, "report_vectors")):
+        said[array] = _numbers(found[array], len(names), file, array) if names else None
+        if (values := said[array]) is not None and values.shape[1] != joint.shape[1]:
+            where = "joint" if "joint" in found else "vectors"
+            raise InputError(
+                f"{values.shape[1]} values each, but {where} has {joint.shape[1]}: they share no space",
+                file=file,
+                field=array,
+            )
+    content = str(found.get("content", ""))
+    return Given(ids, vectors, joint, texts, said["text_vectors"], content, reports, said["report_vectors"])
 
 
 def require_ids(given: Given, file: Path, known: Iterable[str], needed: Iterable[str], dataset: str) -> None:
@@ -152,32 +164,47 @@ class _Vocabulary:
 
 
 class GivenText(nn.Module):
-    """Vectors of texts, where a text encoder would compute them."""
+    """Vectors of texts, where a text encoder would compute them; reports are known by their digest alone."""
 
     def __init__(self, given: Given, file: Path) -> None:
         super().__init__()
-        assert given.text_vectors is not None
-        vectors = torch.from_numpy(given.text_vectors)
+        found = [values for values in (given.text_vectors, given.report_vectors) if values is not None]
+        vectors = torch.from_numpy(np.concatenate(found))
+        names = (*given.texts, *given.reports)
         self.bert = nn.Embedding(len(vectors), vectors.shape[1]).requires_grad_(False)
         self.bert.weight.copy_(vectors)
-        self.tokenizer = _Vocabulary(given.texts)
-        self._places = {text: n for n, text in enumerate(given.texts)}
+        self.tokenizer = _Vocabulary(names)
+        self._texts = {text: n for n, text in enumerate(given.texts)}
+        self._reports = {name: len(self._texts) + n for n, name in enumerate(given.reports)}
         self._file = file
+
+    def _place(self, text: str) -> int | None:
+        place = self._texts.get(text)
+        return self._reports.get(digest_text(text)) if place is None and self._reports else place
+
+    def known(self, texts: Sequence[str]) -> int:
+        """Count the texts that have a vector."""
+        return sum(self._place(text) is not None for text in texts)
 
     def tokenize(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Tensor]:
         """Look texts up.
 
         Raises:
-            InputError: the file has no vector for one.
+            InputError: the file has no vector for one; what a report says is not repeated.
         """
+        places = []
         for text in texts:
-            if text not in self._places:
+            place = self._place(text)
+            if place is None:
+                name = f"{digest_text(text)}, a text or report of {len(text)} characters"
+                missing = name if self._reports else f"the text {text!r}"
                 raise InputError(
-                    f"no vector for the text {text!r}; `g2d-bench export-images` lists all that a task asks",
+                    f"no vector for {missing}; `g2d-bench export-images` lists all that a task asks",
                     file=self._file,
                     field="texts",
                 )
-        return {"rows": torch.tensor([self._places[text] for text in texts])}
+            places.append(place)
+        return {"rows": torch.tensor(places)}
 
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
         """Return the vectors: [B, d]."""
@@ -230,7 +257,7 @@ def load_given(
     require_ids(given, file, known, needed, dataset)
     image = GivenImage(given, known)
     encoder = Encoder(card, cast(ImageEncoder, image.eval()), file_hash(file))
-    if given.text_vectors is None:
+    if given.text_vectors is None and given.report_vectors is None:
         encoder.no_text = f"{file.name} has no text_vectors"
     else:
         encoder.text = cast(TextEncoder, GivenText(given, file).eval())
@@ -259,7 +286,7 @@ def _safetensors(file: Path) -> dict[str, Any]:
         raise InputError("no such file", file=file) from None
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise InputError(f"cannot be read: {str(error).splitlines()[0][:160]}", file=file) from None
-    for name in ("ids", "texts"):
+    for name in ("ids", *SAID):
         if name in said:
             try:
                 found[name] = json.loads(said[name])
@@ -284,7 +311,7 @@ def _numbers(values: Any, rows: int, file: Path, name: str) -> Values:
         kind = getattr(values, "dtype", type(values).__name__)
         raise InputError(f"must be floating point [N, D], not {kind} {list(shape)}", file=file, field=name)
     if len(values) != rows:
-        of = "texts" if name == "text_vectors" else "ids"
+        of = next((names for names, array in SAID.items() if array == name), "ids")
         raise InputError(f"{len(values)} lines for {rows} {of}", file=file, field=name)
     if not 1 <= values.shape[1] <= WIDEST:
         raise InputError(f"{values.shape[1]} values each, above {WIDEST} or none", file=file, field=name)

@@ -15,6 +15,7 @@ from g2d_bench.devices import Precision
 from g2d_bench.encoders.checkpoint import Checkpoint, LoadReport, load_into, match_any, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
 from g2d_bench.encoders.library import library_of
+from g2d_bench.encoders.pace import Pace
 from g2d_bench.encoders.weights import (
     check_hash,
     download_hub,
@@ -53,6 +54,7 @@ class Encoder:
         salt: keeps its features apart from those of an encoder with the same state but other code.
         folder: where its features are kept; the cache folder if None.
         others: the other members of an ensemble. What a probe reads is of this one alone.
+        pace: how many images it took in a second, where it computed some.
     """
 
     card: EncoderCard
@@ -69,6 +71,7 @@ class Encoder:
     salt: str = ""
     folder: Path | None = None
     others: tuple[Encoder, ...] = ()
+    pace: Pace = field(default_factory=Pace, init=False, repr=False, compare=False)
     _copied: dict[torch.device, tuple[Tensor, Tensor]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

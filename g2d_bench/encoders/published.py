@@ -115,7 +115,13 @@ def initial_text(card: EncoderCard, folder: Path, seed: int) -> TextEncoder:
     assert card.text is not None
     text = card.text
     return TextEncoder.untrained(
-        folder, text.model, layers=text.layers, seed=seed, places=text.places, token_types=text.token_types
+        folder,
+        text.model,
+        layers=text.layers,
+        seed=seed,
+        pooler=card.heads.options.get("pooling") == "pooler",
+        places=text.places,
+        token_types=text.token_types,
     ).eval()
 
 

@@ -1,38 +1,31 @@
-"""The text encoder: a BERT and its tokenizer, from a folder, from the hub, or small and new."""
+"""The text encoder: a text model and its tokenizer, from a folder, from the hub, or small and new."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from g2d_bench.cards.encoder import HUB, LOCAL
+from g2d_bench.encoders.text_models import (
+    PADDED,
+    folder_tokenizer,
+    longest_text,
+    make_model,
+    read_config,
+    require_unpadded,
+)
 from g2d_bench.encoders.tokenizer import CONTINUES, PAD, PADS, load_tokenizer
 from g2d_bench.encoders.weights import WEIGHTS_FILES, first_line
 from g2d_bench.encoders.words import word_index
 from g2d_bench.errors import InputError
 
-if TYPE_CHECKING:
-    from transformers import BertModel, RobertaModel
-
 _PAD_TO = 8
-_SIZES = {
-    "num_hidden_layers": 200,
-    "num_attention_heads": 1 << 10,
-    "hidden_size": 1 << 15,
-    "intermediate_size": 1 << 17,
-    "vocab_size": 1 << 22,
-    "max_position_embeddings": 1 << 17,
-    "type_vocab_size": 1 << 10,
-}
-"""Largest sizes that a configuration may ask for."""
-
 # A data loader's workers fork after the tokenizer was used; its threads would not be there, and it says so.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -52,22 +45,26 @@ class TextStates(NamedTuple):
     """What a text encoder gives.
 
     Attributes:
-        hidden: hidden states [B, T, D], the embeddings first, then those of each layer.
+        hidden: hidden states [B, T, D], the embeddings first, then those of each layer; the last as the model
+            gives them, normalised where it does so.
         attention: attention probabilities of the last layer, [B, H, T, T], from row to column.
         mask: bool [B, T], true for tokens ([CLS] and [SEP] included), false for padding.
+        pooled: the model's own vector [B, D], or None where it makes none.
     """
 
     hidden: tuple[Tensor, ...]
     attention: Tensor | None
     mask: Tensor
+    pooled: Tensor | None = None
 
 
 class TextEncoder(nn.Module):
-    """A BERT with its tokenizer.
+    """A BERT, or another text model of transformers, with its tokenizer.
 
     Args:
-        bert: the model, without pooling layer, with eager attention (so that attentions can be read).
-        tokenizer: its tokenizer; where that is of single bytes (RoBERTa), every piece counts as a word.
+        bert: the model, with eager attention (so that attentions can be read).
+        tokenizer: its tokenizer; where its pieces do not begin with ``##`` inside of words, as in BERT, every
+            piece counts as a word.
         source: where it comes from, for records and messages.
         places: ``counted`` from the first token on, or ``zero``: every token stands at position 0, as the
             released MGCA hands its BERT the token types (all 0) in the place of the positions.
@@ -77,31 +74,35 @@ class TextEncoder(nn.Module):
         bert: its state-dict keys are the canonical names of checkpoints.
         width: D.
         longest: how many tokens its positions suffice for.
+        padded: whether every text is padded to the longest and the padding read, as SigLIP does.
+
+    Raises:
+        InputError: tokenizer and model do not fit, or the model's states depend on the padding of a text.
     """
 
     _starts: Tensor
 
     def __init__(
         self,
-        bert: BertModel | RobertaModel,
+        bert: nn.Module,
         tokenizer: Tokenizer,
         *,
         source: str = "small",
         places: Places = "counted",
         token_types: bool = True,
     ) -> None:
+        from transformers import BertModel, RobertaModel
+
         super().__init__()
         self.bert: Any = bert
         self.places, self.token_types = places, token_types
-        if not token_types:
+        if not token_types and isinstance(bert, BertModel | RobertaModel):
             self.bert.embeddings.token_type_embeddings = _NoTokenTypes()
         self.tokenizer = tokenizer
         self.source = source
         self.width = int(bert.config.hidden_size)
-        # RoBERTa counts positions from the one after its padding's number.
-        roberta = bert.config.model_type == "roberta"
-        unused = int(bert.config.pad_token_id) + 1 if roberta else 0
-        self.longest = int(bert.config.max_position_embeddings) - unused
+        self.longest = longest_text(bert)
+        self.padded = str(bert.config.model_type).startswith(PADDED)
         vocabulary = tokenizer.get_vocab(with_added_tokens=True)
         if max(vocabulary.values()) >= bert.config.vocab_size:
             raise InputError(
@@ -110,13 +111,21 @@ class TextEncoder(nn.Module):
                 file=source,
                 field="tokenizer",
             )
-        self._pad = next(int(vocabulary[pad]) for pad in PADS if pad in vocabulary)
+        pads = [int(vocabulary[pad]) for pad in PADS if pad in vocabulary and not self.padded]
+        # Padding that is read is the configuration's; what is masked may be any token.
+        self._pad = pads[0] if pads else int(getattr(bert.config, "pad_token_id", None) or 0)
         starts = torch.ones(int(bert.config.vocab_size), dtype=torch.bool)
         starts[[number for piece, number in vocabulary.items() if piece.startswith(CONTINUES)]] = False
         self.register_buffer("_starts", starts, persistent=False)
         self._host_starts = starts
-        # The last layer's attention is read as the weights of words: dropout would set some of them to zero.
-        self.bert.encoder.layer[-1].attention.self.dropout.p = 0.0
+        if isinstance(bert, BertModel | RobertaModel):
+            # The last layer's attention is read as the weights of words: dropout would set some to zero.
+            self.bert.encoder.layer[-1].attention.self.dropout.p = 0.0
+            return
+        if places == "zero" or not token_types:
+            raise InputError(f"are for a 'bert', not a {bert.config.model_type!r}", field="text.places")
+        if not self.padded and not any(value.is_meta for value in bert.parameters()):
+            require_unpadded(bert, self._pad)
 
     @classmethod
     def open(cls, source: str, *, layers: int | None = None, **reads: Any) -> TextEncoder:
@@ -176,46 +185,36 @@ class TextEncoder(nn.Module):
 
     @classmethod
     def untrained(
-        cls, path: Path, model: str = "bert", *, layers: int | None = None, seed: int = 0, **reads: Any
+        cls,
+        path: Path,
+        model: str = "bert",
+        *,
+        layers: int | None = None,
+        seed: int = 0,
+        pooler: bool = False,
+        **reads: Any,
     ) -> TextEncoder:
         """Make a model with random weights after a folder's ``config.json``, with its tokenizer.
 
         Args:
             path: a folder in the hub's layout; weights in it are not read.
-            model: the ``model_type`` that the configuration must have: ``bert``, ``cxr-bert`` (a BERT with
-                heads of its own, which are left out) or ``roberta``.
+            model: the ``model_type`` that the configuration must have; see
+                :mod:`g2d_bench.encoders.text_models`.
             layers: use only the first so many layers; all if None.
             seed: of the weights; the caller's random state is left as it was.
+            pooler: keep the model's own pooling behind its last layer, where it has one.
             reads: ``places`` and ``token_types`` of :class:`TextEncoder`.
 
         Raises:
             InputError: configuration or tokenizer is missing, wrong, or of another model.
         """
-        from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
-
         file = path / "config.json"
-        tokenizer = load_tokenizer(path)
-        try:
-            said = json.loads(file.read_text(encoding="utf-8"))
-            kind = said.pop("model_type", "bert")
-            config = (RobertaConfig if kind == "roberta" else BertConfig).from_dict(said)
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", file=file) from None
-        except Exception as error:  # each fault of a JSON file has its own class in the libraries
-            raise InputError(f"cannot be read: {first_line(error)}", file=file) from None
-        if kind != model:
-            raise InputError(f"is a {kind!r}, not a {model!r}", file=file)
-        for key in _SIZES:
-            size = getattr(config, key)
-            if type(size) is not int or not 1 <= size <= _SIZES[key]:
-                raise InputError(
-                    f"must lie between 1 and {_SIZES[key]:,}, not {size!r}", file=file, field=key
-                )
+        tokenizer = folder_tokenizer(path, model)
+        config = read_config(file, model)
         _cut(config, layers, path)
-        config._attn_implementation = "eager"
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            bert = (RobertaModel if kind == "roberta" else BertModel)(config, add_pooling_layer=False)
+            bert = make_model(config, pooler=pooler, file=file)
         return cls(bert, tokenizer, source=f"{LOCAL}{path}", **reads)
 
     @classmethod
@@ -342,10 +341,11 @@ class TextEncoder(nn.Module):
         rows = _encoded(self.tokenizer, list(texts))
         longest = max(map(len, rows), default=2)
         # Few distinct lengths spare the allocator; never past the positions.
-        width = min(-(-longest // _PAD_TO) * _PAD_TO, limit)
+        width = limit if self.padded else min(-(-longest // _PAD_TO) * _PAD_TO, limit)
         ids = torch.tensor([row + [self._pad] * (width - len(row)) for row in rows], dtype=torch.long)
         ids = ids.reshape(len(rows), width)
-        mask = torch.arange(width) < torch.tensor([len(row) for row in rows], dtype=torch.long)[:, None]
+        lengths = [width if self.padded else len(row) for row in rows]
+        mask = torch.arange(width) < torch.tensor(lengths, dtype=torch.long)[:, None]
         starts = self._host_starts if host else self._starts
         ids, mask = ids.to(starts.device), mask.to(starts.device)
         return {"input_ids": ids, "attention_mask": mask, "word_index": word_index(starts[ids], mask)}
@@ -360,7 +360,12 @@ class TextEncoder(nn.Module):
             output_hidden_states=True,
             output_attentions=True,
         )
-        return TextStates(tuple(output.hidden_states), output.attentions[-1], tokens["attention_mask"].bool())
+        return TextStates(
+            (*output.hidden_states[:-1], output.last_hidden_state),
+            output.attentions[-1] if output.attentions else None,
+            tokens["attention_mask"].bool(),
+            output.get("pooler_output"),
+        )
 
 
 def _cut(config: Any, layers: int | None, path: Path) -> None:

@@ -1,11 +1,11 @@
-"""Records small enough for git: predictions without what no metric reads."""
+"""Records small enough for git: predictions without what no metric reads, but for what pages show."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,10 @@ from g2d_bench.records.record import (
     to_json,
 )
 from g2d_bench.records.selection import Found
+from g2d_bench.records.shown import SHOWN, shown
+
+if TYPE_CHECKING:
+    from g2d_bench.cards.catalogue import Catalogue
 
 ALWAYS = ("id", "patient", *(PREFIX + name for name in ATTRIBUTES))
 """What records of all kinds keep though no metric reads it: intervals, paired tests and groups need it."""
@@ -52,7 +56,9 @@ class _Watched(Mapping[str, NDArray[Any]]):
         return name in self._arrays
 
 
-def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def compact(
+    record: Record, predictions: Mapping[str, NDArray[Any]], metric: str = ""
+) -> dict[str, NDArray[Any]]:
     """Keep what the record's metrics are computed from, in the smallest types that hold it exactly.
 
     A kind names in ``kept`` what else stays. It may also say how its predictions are reduced to what metrics
@@ -61,6 +67,8 @@ def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str
     Args:
         record: of the cell.
         predictions: all its arrays.
+        metric: main metric of its task, by which cases are chosen whose masks or maps stay to be looked at,
+            see :mod:`.shown`; the record's first one if empty.
 
     Returns:
         The arrays to keep; `g2d-bench verify` finds the same metrics in them.
@@ -68,8 +76,8 @@ def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str
     Raises:
         InputError: the metrics do not follow from the predictions, before or after.
     """
-    watched = _Watched(predictions)
-    found = Found(record)
+    watched, found = _Watched(predictions), Found(record)
+    pictures = shown(record.kind, metric or next(iter(record.metrics), ""), predictions)
     _refuse(found, watched)
     kind = known_kind(record.kind)
     if kind is not None and kind.reduced is not None:
@@ -77,7 +85,7 @@ def compact(record: Record, predictions: Mapping[str, NDArray[Any]]) -> dict[str
     wanted = watched.read.union(ALWAYS, kind.kept if kind is not None else ())
     kept = {name: _smallest(array) for name, array in predictions.items() if name in wanted}
     _refuse(found, kept)
-    return kept
+    return kept | {name: _smallest(array) for name, array in pictures.items()}
 
 
 def _reduced(record: Record) -> Reduced | None:
@@ -112,13 +120,22 @@ def _smallest(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[Path]:
+def write_compact(
+    records: Iterable[Found],
+    source: Path,
+    target: Path,
+    *,
+    cards: Catalogue | None = None,
+    pictures: bool = True,
+) -> list[Path]:
     """Write compact copies of records into another folder, at the same places.
 
     Args:
         records: with their files below ``source``.
         source: the folder of the records.
         target: the folder to write; files that are there already with the same content stay untouched.
+        cards: of tasks and protocols, for main metrics; see :func:`compact`.
+        pictures: keep the few masks and maps that pages show.
 
     Returns:
         The written records.
@@ -142,9 +159,11 @@ def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[
             continue
         predictions = read_predictions(found.path, found.record)
         try:
-            kept = compact(found.record, predictions)
+            kept = compact(found.record, predictions, _main(found.record, cards))
         except InputError as error:
             raise InputError(str(error), file=found.path) from None
+        if not pictures:
+            kept = {name: array for name, array in kept.items() if name not in SHOWN}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **kept)
         arrays = path.with_suffix(".npz")
@@ -163,6 +182,14 @@ def write_compact(records: Iterable[Found], source: Path, target: Path) -> list[
         )
         write_atomically(path, to_json(sealed(record)))
     return written
+
+
+def _main(record: Record, cards: Catalogue | None) -> str:
+    """Return the main metric of a record's task, empty where its cards are not here."""
+    task, protocol = record.cell.task, record.cell.protocol
+    if cards is None or task not in cards.tasks.names or protocol not in cards.protocols.names:
+        return ""
+    return cards.protocols[protocol].view(cards.tasks[task]).main
 
 
 def _is_copy(record: Record, path: Path) -> bool:

@@ -153,6 +153,9 @@ TESTED_ON = "tested_on"
 """Note beside it: the data set of the test images."""
 SHARED = "left_out_of_test"
 """Note beside them: which test images were left out, since training has them, too."""
+IMAGES_PER_SECOND = "images_per_second"
+"""Note of a record whose cell computed images: how many its encoder took in a second, in the suite's batches,
+preprocessing included, on the record's ``hardware``. No number depends on it, and nothing compares it."""
 LEFT_OUT = "left_out_of_predictions"
 """Note of a compact record: which arrays it lacks."""
 

@@ -21,12 +21,14 @@ from g2d_bench.cards.arrays import (
 from g2d_bench.cards.kind import known_kind
 from g2d_bench.errors import InputError
 from g2d_bench.records.groups import ATTRIBUTES, PREFIX
+from g2d_bench.records.shown import LIMITS, RULES
 
 Arrays = Mapping[str, NDArray[Any]]
 
 _LIMITS = {
     **{"N": MOST_SAMPLES, "C": MOST_LABELS, "P": MOST_BOXES, "G": MOST_TRUE_BOXES},
     **{"T": MOST_QUERIES, "I": MOST_QUERIES},
+    **LIMITS,
 }
 
 
@@ -43,7 +45,7 @@ def require_shapes(kind: str, arrays: Arrays, path: Path) -> None:
     """
     names, known = Rule("U", ("N",)), known_kind(kind)
     groups = {PREFIX + name: names for name in ATTRIBUTES}
-    rules = {"id": names, "patient": names, **groups, **(known.arrays if known is not None else {})}
+    rules = {"id": names, "patient": names, **groups, **RULES, **(known.arrays if known is not None else {})}
     if "id" not in arrays:
         raise InputError("the array 'id' is missing", file=path, field="predictions")
     lengths: dict[str, int] = {}

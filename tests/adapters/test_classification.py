@@ -284,7 +284,8 @@ def of_the_cell(record: Record) -> dict[str, Any]:
     said = record.model_dump()
     for name in ("seconds", "peak_memory_mb", "created", "digest"):
         assert said.pop(name)
-    said["notes"].pop("cells_together", None)
+    for name in ("cells_together", "images_per_second"):
+        said["notes"].pop(name, None)
     return said
 
 

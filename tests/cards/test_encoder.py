@@ -181,7 +181,7 @@ names = { "proj." = "image." }
             '"shipped"',
             "a layout has a text encoder; [text] must say",
         ),
-        ("[text]\n", '[text]\nmodel = "gpt"\n', "text.model: 'gpt' is not allowed; allowed: "),
+        ("[text]\n", '[text]\nmodel = "no bert"\n', "text.model: must be the model_type"),
         (
             'scale = "pub',
             'no_text = "none"\nscale = "pub',

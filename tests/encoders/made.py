@@ -19,7 +19,14 @@ import torchvision
 import transformers
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, BertConfig, BertModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    BertConfig,
+    BertModel,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+)
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.io import load_card
@@ -51,6 +58,24 @@ HF: dict[str, dict[str, Any]] = {
     "dinov2": {**_TOWER, "num_hidden_layers": 12, "patch_size": 14, "image_size": 56},
     "dinov2_with_registers": {**_TOWER, "num_hidden_layers": 12, "patch_size": 14, "image_size": 56},
     "swin": {"embed_dim": 8, "num_heads": [1, 1, 2, 2], "image_size": 64, "window_size": 2},
+    "siglip_vision_model": {
+        **_TOWER,
+        "num_hidden_layers": 4,
+        "patch_size": 16,
+        "image_size": 64,
+        "vision_use_head": False,
+    },
+    "clip": {
+        "projection_dim": 16,
+        "vision_config": {**_TOWER, "num_hidden_layers": 4, "patch_size": 16, "image_size": 64},
+        "text_config": {
+            **_TOWER,
+            "num_hidden_layers": 2,
+            "vocab_size": 40,
+            "max_position_embeddings": 77,
+            "eos_token_id": 2,
+        },
+    },
     "siglip": {
         "vision_config": {**_TOWER, "num_hidden_layers": 4, "patch_size": 16, "image_size": 64},
         "text_config": {
@@ -167,12 +192,17 @@ def _transformers(model: str, folder: Path) -> tuple[Any, Any]:
 
 def _written(name: str, folder: Path) -> tuple[Any, Reference]:
     known, _, tag = name.partition(".")
-    if name in ("rad-dino", "rad-dino-maira-2", "cxformer.b14"):
+    if name in ("rad-dino", "rad-dino-maira-2", "cxformer.b14", "cxformer.s14"):
         _, tower = _transformers("dinov2" if "rad" in name else "dinov2_with_registers", folder)
         return None, lambda x: tower(pixel_values=x).pooler_output
     if known in ("medsiglip", "xraysiglip"):
         _, tower = _transformers("siglip", folder)
         return None, lambda x: tower(pixel_values=x).pooler_output
+    if known == "xrayclip":
+        _, tower = _transformers("clip", folder)
+        return None, lambda x: tower(pixel_values=x).pooler_output
+    if known == "medgemma":
+        return _medgemma(folder)
     if tag == "swin-t":
         _, tower = _transformers("swin", folder / "own")
         state = load_file(folder / "own" / "model.safetensors")
@@ -245,6 +275,26 @@ def _written(name: str, folder: Path) -> tuple[Any, Reference]:
     if known in ("medclip", "cxr-clip"):
         return _sides(known, entries, 32), body
     return {**entries, f"{prefix}fc.weight": torch.zeros(3, 32)}, body
+
+
+def _medgemma(folder: Path) -> tuple[Any, Reference]:
+    """Return what is in a file of Gemma 3 with its image tower, as it is saved, and that tower's mean."""
+    words = {"num_key_value_heads": 1, "head_dim": 12, "num_hidden_layers": 1, "vocab_size": 40}
+    config = Gemma3Config(
+        text_config={**_TOWER, **words},
+        vision_config={**HF["siglip_vision_model"], "model_type": "siglip_vision_model"},
+        mm_tokens_per_image=4,
+        image_token_index=39,
+        boi_token_index=38,
+        eoi_token_index=37,
+    )
+    whole: Any = stirred(Gemma3ForConditionalGeneration(config))
+    with _quiet():
+        whole.save_pretrained(folder / "own")
+    tower = whole.model.vision_tower
+    return load_file(folder / "own" / "model.safetensors"), lambda x: tower(
+        pixel_values=x
+    ).last_hidden_state.mean(1)
 
 
 def _sides(known: str, entries: dict[str, Tensor], width: int) -> Any:

@@ -77,6 +77,15 @@ def test_both_forms_say_the_same(tmp_path: Path) -> None:
         ({"vectors": np.zeros((3, 0))}, "0 values each"),
         ({"texts": None}, "texts and text_vectors go together"),
         ({"texts": np.array(["yes"])}, "text_vectors: 2 lines for 1 texts"),
+        ({"reports": np.array(["0a", "1b"])}, "reports and report_vectors go together"),
+        (
+            {"reports": np.array(["0a", "1b"]), "report_vectors": np.zeros((1, 4))},
+            "report_vectors: 1 lines for 2 reports",
+        ),
+        (
+            {"reports": np.array(["0a"]), "report_vectors": np.zeros((1, 9))},
+            "report_vectors: 9 values each, but joint has 4",
+        ),
         ({"text_vectors": np.zeros((2, 7))}, "7 values each, but joint has 4: they share no space"),
         ({"joint": None}, "4 values each, but vectors has 5: they share no space"),
         ({"labels": np.zeros(3)}, "labels: unknown array"),
@@ -259,3 +268,54 @@ def test_an_export_is_exact_and_whole(place: Path, cli: Callable[..., Any]) -> N
     assert "is there already; give a new folder" in again.stderr
     assert cli("export-images", "rsna-cls", "--out", "small", "--size", "48", *where).exit_code == 0
     assert Image.open(place / "small" / "images" / "00.png").size == (48, 48)
+
+
+def test_reports_by_name_are_found_by_their_images(
+    tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
+    ensure("openi", root=tmp_path / "data", count=60, size=64, workers=1)
+    cards = tmp_path / "cards"
+    cards.mkdir()
+    (cards / "mine.toml").write_text(CARD.replace("rsna", "openi"))
+    done = cli("export-images", "openi-retrieval", "--out", "openi", "--data-root", "data", "--size", "64")
+    assert done.exit_code == 0, done.output
+    assert " reports" in done.stdout
+    rows = list(csv.DictReader((tmp_path / "openi" / "ids.csv").open()))
+    told = {row["report"]: row["text"] for row in csv.DictReader((tmp_path / "openi" / "reports.csv").open())}
+    assert {row["report"] for row in rows if row["part"] == "test"} == set(told)
+    assert not any(row["report"] for row in rows if row["part"] != "test")
+    assert all(text.strip() for text in told.values())
+    rng = np.random.default_rng(2)
+    of_report = {name: rng.normal(size=32) for name in told}
+    vectors = [of_report[row["report"]] if row["report"] else rng.normal(size=32) for row in rows]
+    made: dict[str, Any] = {
+        "ids": np.array([row["id"] for row in rows]),
+        "vectors": np.array(vectors),
+        "reports": np.array(list(told)),
+        "report_vectors": np.array(list(of_report.values())),
+    }
+    run = ("run", "--encoder", "mine", "--task", "openi-retrieval", "--fraction", "1", "--results", "runs")
+    where = ("--data-root", "data", "--encoders-dir", "cards")
+
+    def ran(**changes: Any) -> Any:
+        np.savez(cards / "mine-openi.npz", **{k: v for k, v in (made | changes).items() if v is not None})
+        return cli(*run, *where)
+
+    assert ran().exit_code == 0
+    (record,) = [record for _, record in Store(tmp_path / "runs")]
+    assert record.metrics["i2t_r1"] == record.metrics["t2i_r1"] == 1.0
+    assert not any(text in json.dumps(record.model_dump()) for text in told.values())
+    # Another order of vectors finds other reports, so the names are read.
+    assert ran(reports=np.roll(made["reports"], 1)).exit_code == 0
+    worse = [record.metrics["i2t_r1"] for _, record in Store(tmp_path / "runs")]
+    assert min(value for value in worse if value is not None) < 0.5
+    missing = ran(reports=made["reports"][1:], report_vectors=made["report_vectors"][1:])
+    assert missing.exit_code == 2
+    name, text = next(iter(told.items()))
+    assert f"no vector for {name}, a text or report of {len(text)} characters" in missing.stderr
+    assert text not in missing.stderr
+    given = {"texts": np.array(["x"]), "text_vectors": np.ones((1, 32))}
+    assert ran(reports=None, report_vectors=None, **given).exit_code == 0
+    notes = [record.notes.get("n/a") for _, record in Store(tmp_path / "runs")]
+    assert "the embeddings give no vectors of reports" in notes

@@ -70,6 +70,25 @@ def test_a_published_file_loads_whole_and_gives_the_librarys_own_numbers(name: s
     assert all(bool(torch.isfinite(level).all()) for level in features.pyramid)
 
 
+def test_the_tower_of_medgemma_is_found_under_the_names_of_either_version(tmp_path: Path) -> None:
+    file, reference = made.write("medgemma", tmp_path)
+    now = torch.load(file, weights_only=True)
+    before = {
+        key.replace("vision_tower.", "vision_tower.vision_model.", 1): value for key, value in now.items()
+    }
+    assert now.keys() != before.keys()
+    torch.save(before, tmp_path / "before.pt")
+    card = made.tiny("medgemma")
+    card = card.model_copy(update={"checkpoint": [card.checkpoint[0].model_copy(update={"expect": 1})]})
+    for one in (file, tmp_path / "before.pt"):
+        encoder = load_encoder(card, checkpoint=one)
+        assert encoder.report is not None
+        assert not encoder.report.missing
+        with torch.inference_mode():
+            x = encoder.preprocess(images(card))
+            torch.testing.assert_close(encoder.image(x).pooled, reference(x), atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["rad-dino.dinov2", "kad.r50", "torchxrayvision.densenet121", "chexzero"])
 def test_a_file_that_lacks_an_entry_is_refused(name: str, tmp_path: Path) -> None:
     card = made.tiny(name).model_copy(update={"ensemble": 1})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from tex import faults
+
 from g2d_bench.report.checklist import AUTHORS, Answer, Item
 from g2d_bench.report.checklist_text import HEADS, render
 
@@ -29,5 +31,6 @@ def test_latex() -> None:
     text = render(ANSWERS, "latex", generated=True)
     cell = r"known\_1\newline 50 \% \textbar{} more\newline \emph{for the authors: the rest} \\"
     assert cell in text
+    assert faults(text) == []
     assert text.count(r"\begin{longtable}") == text.count(r"\end{longtable}") == 1
     assert text.count(r"\begingroup") == text.count(r"\endgroup") == 1

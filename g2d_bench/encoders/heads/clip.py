@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from g2d_bench.encoders.image import ImageFeatures
     from g2d_bench.encoders.text import TextStates
 
-POOLINGS = ("cls", "mean", "eos", "max")
+POOLINGS = ("cls", "mean", "eos", "max", "pooler")
 
 
 class ClipHeads(Heads):
@@ -42,7 +42,8 @@ class ClipHeads(Heads):
         norm: ``batch`` for batch normalisation behind each layer of an ``mlp``.
         transposed: linear maps are stored as [in, out], without offset.
         pooling: how a text becomes one vector: ``cls`` (the first token), ``eos`` (the last one), ``mean`` or
-            ``max`` over all tokens, the first and the last included.
+            ``max`` over all tokens, the first and the last included, or ``pooler``, the vector that the text
+            model makes itself.
         layers: of which layers of the text encoder; several are averaged (MedCLIP: 1, 2 and -1). 0 are the
             embeddings.
     """
@@ -62,7 +63,7 @@ class ClipHeads(Heads):
         activation: str = "relu",
         norm: str = "",
         transposed: bool = False,
-        pooling: Literal["cls", "mean", "eos", "max"] = "cls",
+        pooling: Literal["cls", "mean", "eos", "max", "pooler"] = "cls",
         layers: Sequence[int] = (-1,),
     ) -> None:
         super().__init__()
@@ -95,8 +96,12 @@ class ClipHeads(Heads):
         """Pool the chosen layers and project their mean.
 
         Raises:
-            InputError: the text encoder has no such layer.
+            InputError: the text encoder has no such layer, or makes no vector itself.
         """
+        if self.pooling == "pooler":
+            if states.pooled is None:
+                raise InputError("the text encoder makes no vector itself", field="heads.options.pooling")
+            return TextEmbedding(self.text(states.pooled))
         count = len(states.hidden)
         if not all(-count <= layer < count for layer in self.layers):
             raise InputError(f"the text encoder has layers up to {count - 1}", field="heads.options.layers")
@@ -110,7 +115,7 @@ def pooled(last: Tensor, mask: Tensor, how: str) -> Tensor:
     Args:
         last: [B, T, D].
         mask: bool [B, T], true for tokens.
-        how: one of :data:`POOLINGS`.
+        how: one of :data:`POOLINGS`, but ``pooler``, which is made of no tokens.
     """
     if how == "cls":
         return last[:, 0]

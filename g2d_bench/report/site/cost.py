@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from statistics import median
 
 from g2d_bench.cards.cost import gigamacs, parameters
+from g2d_bench.records.record import IMAGES_PER_SECOND
 from g2d_bench.report.site.board import Board
 from g2d_bench.report.site.charts import Chart, Look, scatter
 
 WORK = "train and predict"
 """Phase of a record in which the head is trained and the test set predicted."""
-SPEED = "images_per_second"
+SPEED = IMAGES_PER_SECOND
 """Note of a record that measured how many images the encoder takes in a second."""
 
 
@@ -26,7 +27,8 @@ class Cost:
         parameters: weights of the image encoder, in millions.
         gflops: billions of operations for one film: two per multiplication.
         side: of the input, in pixels.
-        speed: images per second, where records measured it: the median.
+        speed: images per second on the machine on which most encoders were measured: the median.
+        machine: which one that is; empty where none was measured.
         seconds: that a cell took, the median over its cells.
     """
 
@@ -36,15 +38,18 @@ class Cost:
     side: float | None
     speed: float | None
     seconds: float | None
+    machine: str = ""
 
 
 def costs(board: Board) -> list[Cost]:
     """Return the cost of every encoder, in the order of rows."""
     rows = []
+    speeds = _speeds(board)
+    machine = max(sorted(speeds), key=lambda place: len(speeds[place]), default="")
     for name in board.order:
         mine = [one.record for one in board.found if one.record.cell.encoder == name]
         took = [r.seconds[WORK] for r in mine if r.seconds.get(WORK) and set(r.metrics.values()) != {None}]
-        speeds = [float(n) for r in mine if isinstance(n := r.notes.get(SPEED), int | float) and n > 0]
+        measured = speeds.get(machine, {}).get(name)
         card = board.card(name)
         rows.append(
             Cost(
@@ -52,11 +57,25 @@ def costs(board: Board) -> list[Cost]:
                 parameters(card) if card else None,
                 2 * gigamacs(card) if card else None,
                 float(card.image.size) if card else None,
-                median(speeds) if speeds else None,
+                median(measured) if measured else None,
                 median(took) if took else None,
+                machine,
             )
         )
     return rows
+
+
+def _speeds(board: Board) -> dict[str, dict[str, list[float]]]:
+    """Return what records measured, by machine and encoder: speeds of unlike machines are not compared."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for one in board.found:
+        speed, said = one.record.notes.get(SPEED), one.record.hardware
+        if isinstance(speed, int | float) and speed > 0:
+            machine = str(said.get("accelerator", "none"))
+            if machine == "none":
+                machine = f"{said.get('machine', 'unknown')} processor, threads: {said.get('threads', '?')}"
+            found.setdefault(machine, {}).setdefault(one.record.cell.encoder, []).append(float(speed))
+    return found
 
 
 def cost_charts(board: Board, rows: list[Cost], looked: Mapping[str, Look]) -> list[Chart]:
@@ -69,7 +88,7 @@ def cost_charts(board: Board, rows: list[Cost], looked: Mapping[str, Look]) -> l
         for attribute, what in (
             ("parameters", "million parameters"),
             ("gflops", "GFLOPs per film"),
-            ("speed", "images per second"),
+            ("speed", f"images per second, {rows[0].machine}" if rows else ""),
             ("seconds", "median seconds of a cell"),
         ):
             by_name = {row.encoder: getattr(row, attribute) for row in rows}

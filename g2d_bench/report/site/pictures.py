@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,11 +18,12 @@ from g2d_bench.errors import InputError
 from g2d_bench.metrics.spec import Predictions
 from g2d_bench.plain import visible
 from g2d_bench.progress import track
+from g2d_bench.records.cases import Scored, extremes, scored, strongest
 from g2d_bench.records.record import read_predictions
 from g2d_bench.records.selection import Found
+from g2d_bench.records.shown import PLACES, map_of, mask_of
 from g2d_bench.report.sampled import Sampled
 from g2d_bench.report.site.board import Board
-from g2d_bench.report.site.cases import Scored, extremes, scored, strongest
 from g2d_bench.report.site.films import SIDE, Films, FilmSet, boxes_of
 
 FOLDER = "films"
@@ -113,7 +113,7 @@ class Gallery:
         chosen = extremes(opened.scores.values)
         drawn = [self._draw(opened, place, name) for name, place in chosen.items()]
         pictures = [picture for picture in drawn if picture is not None]
-        whole = "mask" in opened.predictions or "heat" in opened.predictions
+        whole = bool({"mask", "heat", PLACES} & set(opened.predictions))
         lacks = (
             ""
             if whole or found.record.kind not in ("segmentation", "grounding", "phrase")
@@ -258,8 +258,9 @@ def _panes(
     if kind == "segmentation":
         truth = opened.films.mask(image, opened.labels[0]) if opened.labels else np.zeros((SIDE, SIDE), bool)
         panes, words = [plain, outlined(plain, truth, TRUTH)], ["film", "truth"]
-        if "mask" in predictions and not truth_only:
-            panes.append(outlined(panes[1], _bits(predictions["mask"][place]), GUESS, fill=True))
+        mask = None if truth_only else mask_of(predictions, place)
+        if mask is not None:
+            panes.append(outlined(panes[1], _resized(mask), GUESS, fill=True))
             words.append("prediction")
         return panes, ", ".join(words)
     if kind == "detection":
@@ -273,8 +274,9 @@ def _panes(
     if kind in ("grounding", "phrase"):
         truth = _region(opened, image, place)
         panes, words = [plain, outlined(plain, truth, TRUTH)], ["film", "what was asked for"]
-        if "heat" in predictions and not truth_only:
-            panes.append(outlined(heated(plain, predictions["heat"][place]), truth, TRUTH))
+        heat = None if truth_only else map_of(predictions, place)
+        if heat is not None:
+            panes.append(outlined(heated(plain, heat), truth, TRUTH))
             words.append("heat map")
         return panes, ", ".join(words)
     return [plain], ""
@@ -315,20 +317,12 @@ def _facts(opened: Opened, place: int) -> Iterable[str]:
         yield f"asked: “{text[:120]}”"
 
 
-def _bits(packed: NDArray[Any]) -> NDArray[np.bool_]:
-    """Unpack a predicted mask and bring it to the size of the picture.
-
-    Raises:
-        ValueError: it is no square.
-    """
+def _resized(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Bring a predicted mask to the size of the picture."""
     import cv2
 
-    flat = np.unpackbits(np.asarray(packed, np.uint8).ravel())
-    side = math.isqrt(len(flat))
-    if side * side != len(flat) or not 8 <= side <= 2048:
-        raise ValueError("no square mask")
-    large = flat.reshape(side, side).astype(np.float32)
-    return np.asarray(cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA) >= 0.5, np.bool_)
+    large = cv2.resize(mask.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(large >= 0.5, np.bool_)
 
 
 def outlined(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tex import faults
 
+from g2d_bench.cli.report import PAPERS
 from g2d_bench.records.quoted import load_reported
 from g2d_bench.records.selection import select
 from g2d_bench.report.formats import latex
@@ -42,6 +45,44 @@ def test_latex_escapes_and_groups(folder: Any) -> None:
         r"a\_b \& \$c\$ \{d\} \textless{}script\textgreater{} \textbackslash{}x"
     )
     assert latex.escape("line\nbreak €") == "line break ?"
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        (r"\begin{tabular}{lr}a & b & c \\\end{tabular}", "3 cells in a row of 2 columns"),
+        (r"\begin{tabular}{lr}a \\\end{tabular}", "1 cells in a row of 2 columns"),
+        (r"\begin{tabular}{lr}\multicolumn{3}{c}{a} \\\end{tabular}", "3 cells in a row of 2"),
+        (r"\begin{table}\begin{tabular}{l}a\end{table}", r"\end{table} closes nothing"),
+        (r"\begin{table}", r"\begin{table} is not closed"),
+        (r"a_b", "_ is not escaped"),
+        (r"a & b", "& outside of a table"),
+        (r"50 % of {", ""),
+        (r"\textbf{a", "1 braces are open"),
+        (r"a}", "a brace too many"),
+        (r"$\pm", "$ is open"),
+        (r"\nonsense{a}", r"\nonsense is not known"),
+        ("a → b", "a letter that T1 fonts have not"),
+    ],
+)
+def test_the_reader_of_latex_finds_what_a_compiler_would(broken: str, fault: str) -> None:
+    found = faults(broken)
+    assert bool(found) == bool(fault)
+    assert not fault or fault in found[0]
+
+
+def test_every_table_can_be_set(folder: Any) -> None:
+    folder.grid({"random": 0.4, "a_b & $c$ {d} <script> \\x": 0.6}, (0.01, 0.1, 1.0), seeds=2)
+    found = select(folder.root)
+    quoted = load_reported()
+    papers = [paper_table(name, found, quoted=quoted) for name in PAPERS]
+    whole = [*blocks(found, metrics={}), nasty_table(), *papers]
+    for table in (*whole, *(replace(one, narrow=True) for one in whole)):
+        text = latex.render(table)
+        assert faults(text) == [], text
+        body = text.split(r"\begin{tabular}")[1:]
+        assert len(body) >= 1
+    assert faults(render(whole, "latex")) == []
 
 
 def compile_pdf(body: str, where: Path) -> Path:

@@ -24,3 +24,22 @@ def test_cost_is_what_cards_and_records_say(folder: Any, made: Callable[..., Any
     assert "median seconds of a cell" in text
     figures = text.split("<h2>Cost</h2>")[1]
     assert figures.count("<figure>") == 3, "weights, work and seconds differ; one speed makes no chart"
+
+
+def test_speeds_of_unlike_machines_are_not_laid_side_by_side(
+    folder: Any, made: Callable[..., Any], tmp_path: Path
+) -> None:
+    def on(threads: int, accelerator: str = "none") -> dict[str, Any]:
+        return {"machine": "x86_64", "threads": threads, "accelerator": accelerator}
+
+    folder.add("g2d", 0.6, notes={"images_per_second": 120.0}, hardware=on(1))
+    folder.add("g2d.r50", 0.6, notes={"images_per_second": 13.0}, hardware=on(1))
+    folder.add("random", 0.5, notes={"images_per_second": 7777.0}, hardware=on(8, "Some GPU"))
+    made()
+    text = (tmp_path / "site" / "curves.html").read_text()
+    figures = text.split("<h2>Cost</h2>")[1]
+    assert "made on x86_64 processor, threads: 1" in figures
+    assert "120</td>" in figures
+    assert "13</td>" in figures
+    assert "78e+03" not in figures
+    assert "images per second, x86_64 processor, threads: 1" in figures

@@ -16,6 +16,7 @@ from PIL import Image
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.readers.registry import open_dataset
 from g2d_bench.records.selection import Found
+from g2d_bench.records.shown import shown
 from g2d_bench.report.site.films import SIDE
 from g2d_bench.report.site.pictures import GUESS, TRUTH, Gallery, boxed, heated, outlined
 
@@ -32,7 +33,7 @@ def with_films(
     monkeypatch.setattr(type(dataset), "films_open", "CC BY, the authors")
     ids = np.array([sample.id for sample in manifest.samples])
 
-    def add(encoder: str, quality: float, *, whole: bool = True) -> Found:
+    def add(encoder: str, quality: float, *, whole: bool = True, small: bool = False) -> Found:
         content = f"real:covid-cxr#{manifest.content_hash[:8]}"
         signature = f"covid-cxr-seg@1.0#aaaa|{content}|split:clean#cccccccc|clean@1.0#dddd|n1"
         made = folder.add(
@@ -47,6 +48,9 @@ def with_films(
             square = np.zeros((len(ids), 32, 32), bool)
             square[:, 8:24, 8:24] = True
             arrays["mask"] = np.packbits(square.reshape(len(ids), -1), axis=1)
+        if small:
+            arrays |= shown("segmentation", "dice_positive", arrays)
+            arrays.pop("mask")
         data = found.record.data.model_copy(update={"dataset": "covid-cxr", "hash": manifest.content_hash})
         record = folder.store.save(found.path, found.record.model_copy(update={"data": data}), arrays)
         return replace(found, record=record)
@@ -59,10 +63,13 @@ def test_film_truth_and_prediction_stand_side_by_side(
 ) -> None:
     with_films("g2d", 0.6)
     with_films("mgca", 0.4, whole=False)
+    with_films("gloria", 0.5, small=True)
     made("--data-root", str(tiny_root))
     site = tmp_path / "site"
-    whole, compact = (next((site / "records").rglob(f"{name}/**/*.html")) for name in ("g2d", "mgca"))
-    for page, panes in ((whole, 3), (compact, 2)):
+    whole, compact, small = (
+        next((site / "records").rglob(f"{name}/**/*.html")) for name in ("g2d", "mgca", "gloria")
+    )
+    for page, panes in ((whole, 3), (compact, 2), (small, 3)):
         files = sorted({part.split('"')[0] for part in page.read_text().split("films/")[1:]})
         assert len(files) == 3
         for name in files:
@@ -73,6 +80,8 @@ def test_film_truth_and_prediction_stand_side_by_side(
     assert "Films: CC BY, the authors." in said
     assert "film, truth, prediction" in said
     assert "keeps no predicted masks" in words(compact)
+    assert "keeps no predicted masks" not in words(small)
+    assert "film, truth, prediction" in words(small)
     assert "films/" in (site / "tasks" / "covid-cxr-seg.html").read_text()
 
     # The cases in which two encoders differ most, seen from the first of the order.
@@ -80,7 +89,9 @@ def test_film_truth_and_prediction_stand_side_by_side(
     (world,) = json.loads(text.split('id="pairs">')[1].split("</script>")[0])["worlds"]
     cases = next(iter(world["cases"].values()))
     assert {one["task"] for one in cases} == {"covid-cxr-seg"}
-    assert all((site / picture["src"]).is_file() for one in cases for picture in one["pictures"])
+    shown_there = [picture["src"] for one in cases for picture in one["pictures"] if picture is not None]
+    assert shown_there
+    assert all((site / src).is_file() for src in shown_there)
 
     made("--no-pictures")
     assert not (site / "films").exists()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from g2d_bench.report.site.cases import extremes, overlaps, scored, strongest
+from g2d_bench.records.cases import extremes, overlaps, scored, strongest
 
 
 def test_segmentations_are_scored_by_dice_where_there_is_a_finding() -> None:
