@@ -124,6 +124,34 @@ def deaf_to_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextlib.contextmanager
+def patient_interrupts() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C within be noted only, so that what is begun can be ended well; the second acts.
+
+    Yields:
+        Says whether there was one; always False where Ctrl-C does something else than to interrupt, or
+        nothing at all.
+    """
+    noted = False
+    own = threading.current_thread() is threading.main_thread()
+    if not own or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: False
+        return
+
+    def note(*_: object) -> None:
+        nonlocal noted
+        noted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # A handler may come in the middle of another write to the same stream.
+        os.write(2, b"\ng2d-bench: saves and stops after this step; Ctrl-C again stops at once\n")
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: noted
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _start(initialise: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     make_neutral()

@@ -63,8 +63,6 @@ class NotApplicable(Exception):
     """
 
 
-PREDICTS_NOTHING = "predicts_nothing"
-"""Note of an outcome that stayed at the empty prediction, in a clause."""
 NOT_APPLICABLE = "n/a"
 """Note of a record that says why it has no numbers."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome
-from g2d_bench.adapters.heat import Blind, Heat, Pairs, judge, letterboxes, mean_region, region
+from g2d_bench.adapters.heat import (
+    Blind,
+    Heat,
+    Pairs,
+    image_blind,
+    judge,
+    letterboxes,
+    mean_region,
+    region,
+)
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.spec import PER_LABEL
 from g2d_bench.readers.base import Box, Sample
@@ -61,27 +70,15 @@ def run(job: Job) -> Outcome:
     both = TextImage.of(job.encoder)
     task, data = job.task, job.data
     assert task.prompts is not None
-    asked: dict[str, list[Asked]] = {}
-    for part, ids in data.split.parts.items():
-        asked[part] = [one for i in ids for one in findings(data.samples[i], task.labels)]
-        if not asked[part]:
+    parts = asked(data)
+    for part, found in parts.items():
+        if not found:
             message = f"no {part} image has a box of {', '.join(task.labels)}"
             raise InputError(message, file=f"{task.name}.toml", field="split")
     chosen = {label: task.prompts.of(label, both.method) for label in task.labels}
     texts = {label: both.embed_texts(prompts.positive) for label, (prompts, _) in chosen.items()}
-    val, test = (_pairs(job, asked[part], _maps(job, both, texts, asked[part])) for part in ("val", "test"))
-
-    def image_blind() -> Blind:
-        train = _pairs(job, asked["train"], [])
-        regions = [(one.finding, train.regions(n)) for n, one in enumerate(asked["train"])]
-        prior = {
-            label: mean_region((drawn for finding, drawn in regions if finding == label), task.eval_size)
-            for label in task.labels
-        }
-        first, second = ([prior[one.finding] for one in asked[part]] for part in ("val", "test"))
-        return {"centre-prior": (first, second)}
-
-    images = tuple(one.image for one in asked["test"])
+    val, test = (_pairs(data, parts[part], _maps(job, both, texts, parts[part])) for part in ("val", "test"))
+    images = tuple(one.image for one in parts["test"])
     return judge(
         job,
         val,
@@ -89,16 +86,16 @@ def run(job: Job) -> Outcome:
         {
             "id": np.array(images),
             "patient": np.array(data.patients(images)),
-            "category": np.array([one.finding for one in asked["test"]]),
+            **_category(parts["test"]),
         },
-        image_blind,
+        lambda: _blind(data, parts),
         {
             "prompts": {
                 "set": task.prompts.name,
                 "hash": task.prompts.digest(task.labels),
                 "of": {label: whose for label, (_, whose) in chosen.items()},
             },
-            "findings": {part: len(found) for part, found in asked.items()},
+            "findings": {part: len(found) for part, found in parts.items()},
             "encoder_state": both.state(),
         },
         names=(
@@ -113,30 +110,63 @@ def run(job: Job) -> Outcome:
     )
 
 
-def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
-    """Return the image of each finding that is asked for in the test set, and the pixels of its boxes."""
-    asked = [one for name in data.test for one in findings(data.samples[name], data.task.labels)]
-    ids = [one.image for one in asked]
-    sizes = data.manifest.sizes[data.manifest.rows(ids)].tolist()
-    frames = [Letterbox.of((rows, columns), data.task.eval_size) for rows, columns in sizes]
-    return ids, {
-        "true": np.array([region(one.boxes, frame).sum() for one, frame in zip(asked, frames, strict=True)])
+def asked(data: TaskData) -> dict[str, list[Asked]]:
+    """Return the findings that are asked for in each part."""
+    return {
+        part: [one for i in ids for one in findings(data.samples[i], data.task.labels)]
+        for part, ids in data.split.parts.items()
     }
 
 
-def _pairs(job: Job, asked: Sequence[Asked], heats: list[Heat]) -> Pairs:
-    boxes = letterboxes(job, [one.image for one in asked])
-    return Pairs(heats, lambda place: region(asked[place].boxes, boxes[place]), boxes)
+def _category(some: Sequence[Asked]) -> dict[str, NDArray[Any]]:
+    return {"category": np.array([one.finding for one in some])}
 
 
-def _maps(job: Job, both: TextImage, texts: dict[str, TextEmbedding], asked: Sequence[Asked]) -> list[Heat]:
+def _blind(data: TaskData, parts: Mapping[str, Sequence[Asked]]) -> Blind:
+    """Return the mean training region of its finding as the map of everything that is asked."""
+    train = _pairs(data, parts["train"], [])
+    regions = [(one.finding, train.regions(n)) for n, one in enumerate(parts["train"])]
+    prior = {
+        label: mean_region((drawn for finding, drawn in regions if finding == label), data.task.eval_size)
+        for label in data.task.labels
+    }
+    first, second = ([prior[one.finding] for one in parts[part]] for part in ("val", "test"))
+    return {"centre-prior": (first, second)}
+
+
+def learned(
+    data: TaskData, arrays: dict[str, NDArray[Any]], names: Sequence[str], _: int
+) -> dict[str, dict[str, float]]:
+    """Return the metrics of the mean training region of each finding."""
+    parts = asked(data)
+    val, test = (_pairs(data, parts[part], []) for part in ("val", "test"))
+    return image_blind(val, test, arrays | _category(parts["test"]), _blind(data, parts), names)
+
+
+def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
+    """Return the image of each finding that is asked for in the test set, and the pixels of its boxes."""
+    found = asked(data)["test"]
+    ids = [one.image for one in found]
+    sizes = data.manifest.sizes[data.manifest.rows(ids)].tolist()
+    frames = [Letterbox.of((rows, columns), data.task.eval_size) for rows, columns in sizes]
+    return ids, {
+        "true": np.array([region(one.boxes, frame).sum() for one, frame in zip(found, frames, strict=True)])
+    }
+
+
+def _pairs(data: TaskData, some: Sequence[Asked], heats: list[Heat]) -> Pairs:
+    boxes = letterboxes(data, [one.image for one in some])
+    return Pairs(heats, lambda place: region(some[place].boxes, boxes[place]), boxes)
+
+
+def _maps(job: Job, both: TextImage, texts: dict[str, TextEmbedding], some: Sequence[Asked]) -> list[Heat]:
     """Return the map of each finding on its image, [h, w] in cosines; every image is embedded once."""
     import torch
 
     from g2d_bench.adapters.text_image import chosen
 
     places: dict[str, list[int]] = {}
-    for n, one in enumerate(asked):
+    for n, one in enumerate(some):
         places.setdefault(one.image, []).append(n)
     images = list(places)
     heats: dict[int, Heat] = {}
@@ -145,7 +175,7 @@ def _maps(job: Job, both: TextImage, texts: dict[str, TextEmbedding], asked: Seq
         by_finding: dict[str, list[tuple[int, int]]] = {}
         for row, name in enumerate(images[part]):
             for n in places[name]:
-                by_finding.setdefault(asked[n].finding, []).append((row, n))
+                by_finding.setdefault(some[n].finding, []).append((row, n))
         for finding, pairs in by_finding.items():
             which = torch.tensor([row for row, _ in pairs])
             shown = image._replace(vector=image.vector[which], cells=image.cells[which])
@@ -157,4 +187,4 @@ def _maps(job: Job, both: TextImage, texts: dict[str, TextEmbedding], asked: Seq
                 ]
             mean = torch.stack(maps).mean(dim=0).cpu().numpy()
             heats |= {n: heat for (_, n), heat in zip(pairs, mean, strict=True)}
-    return [heats[n] for n in range(len(asked))]
+    return [heats[n] for n in range(len(some))]

@@ -13,7 +13,7 @@ from g2d_bench.adapters import scores as scored
 from g2d_bench.adapters.base import Job, Outcome, by_encoder, settled
 from g2d_bench.adapters.stepwise import ClassificationTraining
 from g2d_bench.cards.base import Card
-from g2d_bench.cards.kind import Kind
+from g2d_bench.cards.kind import Kind, Sources
 from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.data.legacy_splits import sample_fraction
@@ -200,15 +200,11 @@ def _outcome(job: Job, val: Values, test: Values, notes: dict[str, Any]) -> Outc
         names = (*names, *(f"{LABEL_METRIC}{PER_LABEL}{label}" for label in task.labels))
     stored = _stored(job, data.test, test, data.targets(data.test))
     stored["thresholds"] = choose_thresholds(val, data.targets(data.val))
-    thresholds = {
-        label: None if np.isnan(value) else float(value)
-        for label, value in zip(task.labels, stored["thresholds"].tolist(), strict=True)
-    }
     return Outcome(
         metrics=measure(stored, names),
         references={"prevalence": measure(prevalence(job.data.targets(job.data.train), stored), names)},
         predictions=stored,
-        notes={**notes, **({} if task.exclusive else {"thresholds": thresholds})},
+        notes={**notes, **({} if task.exclusive else scored.noted(stored))},
     )
 
 
@@ -233,6 +229,22 @@ def learned(data: TaskData, arrays: dict[str, Any], names: Sequence[str], _: int
     return {"prevalence": scored.learned(data, data.train, arrays, names)}
 
 
+def told(sources: Sources) -> dict[str, Any]:
+    """Return what the protocol says of the fit that a record notes."""
+    rule: ClassificationRule | None = sources.rule
+    if rule is None:
+        return {}
+    found: dict[str, Any] = {"encoder_frozen": rule.tuning == "frozen"}
+    if rule.penalties:
+        penalty = sources.notes.get("penalty")
+        edges = (rule.penalties[0], rule.penalties[-1])
+        found |= {
+            "penalty": penalty if penalty in rule.penalties else rule.penalties[0],
+            "penalty_at_edge": penalty in edges,
+        }
+    return found
+
+
 KIND = Kind(
     "classification",
     heading="classification",
@@ -249,6 +261,8 @@ KIND = Kind(
     expected=scored.expected,
     blind=scored.blind,
     learned=learned,
+    noted=scored.noted,
+    told=told,
     per_label=(LABEL_METRIC,),
     reduced=scored.REDUCED,
     drawn=lambda ordered, fraction, _: sample_fraction(ordered, fraction),

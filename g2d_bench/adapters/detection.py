@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled_one
+from g2d_bench.adapters.base import Job, Outcome, settled_one
 from g2d_bench.adapters.dense import DenseRule, Material
 from g2d_bench.adapters.mm.runner import quiet
 from g2d_bench.cards.arrays import MOST_LABELS, Rule
-from g2d_bench.cards.kind import Kind, Reduced
+from g2d_bench.cards.kind import Kind, Reduced, Sources
 from g2d_bench.cards.protocol import VAL_LOSS
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.detection import detection_metrics
 from g2d_bench.readers.images import Letterbox
 from g2d_bench.records.compact_boxes import reduce_boxes
+from g2d_bench.records.notes import PREDICTS_NOTHING
 
 if TYPE_CHECKING:
     # mmdet takes seconds to import; computing metrics again must not wait for it.
@@ -130,7 +131,6 @@ def run(job: Job) -> Outcome:
     trained, found = train(job, rule, select, _head(job, rule, select, material, truth))
     predictions = _stored(found, truth["test"], data.test)
     metrics = detection_metrics(predictions, names=task.metrics)
-    nothing = f"predicts no box on any of the {len(data.test)} test images"
     return Outcome(
         metrics={name: float(metrics[name]) for name in task.metrics},
         references={"mean-box": mean_box(truth["train"], truth["test"], names=task.metrics)},
@@ -138,7 +138,7 @@ def run(job: Job) -> Outcome:
         notes={
             **material.notes(encoder, trained, select),
             "training_boxes": len(truth["train"].box),
-            **({} if len(predictions["box"]) else {PREDICTS_NOTHING: nothing}),
+            **{name: text for name, text in noted(predictions).items() if text is not None},
         },
     )
 
@@ -263,6 +263,25 @@ def learned(
     return {"mean-box": mean_box(train, test, names=names)}
 
 
+def noted(predictions: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return whether a record notes that nothing is predicted."""
+    if "box_image" not in predictions:
+        return {}
+    nothing = f"predicts no box on any of the {len(predictions['id'])} test images"
+    return {PREDICTS_NOTHING: None if len(predictions["box_image"]) else nothing}
+
+
+def told(sources: Sources) -> dict[str, Any]:
+    """Return what protocol and training images say of the fit that a record notes."""
+    rule: DetectionRule | None = sources.rule
+    found: dict[str, Any] = {} if rule is None else {"encoder_frozen": rule.frozen}
+    data = sources.data
+    if data is not None:
+        boxes = Truth.of(data, data.train, sources.task.labels, sources.task.eval_size).box
+        found["training_boxes"] = len(boxes)
+    return found
+
+
 KIND = Kind(
     "detection",
     heading="detection",
@@ -285,6 +304,8 @@ KIND = Kind(
     shown=lambda predictions: np.isin(np.arange(len(predictions["id"])), predictions["true_image"]),
     expected=expected,
     learned=learned,
+    noted=noted,
+    told=told,
     reduced=Reduced(reduce_boxes, "box", "boxes that hit nothing: coordinates and exact scores"),
     rule=DetectionRule,
     imports=("g2d_bench.adapters.mm.detection", "g2d_bench.adapters.mm.train"),

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.adapters import by_finding
+from g2d_bench.adapters import by_finding, heat
 from g2d_bench.adapters.base import Job, Outcome, settled_one
-from g2d_bench.adapters.heat import ARRAYS, Blind, Heat, Mask, Pairs, judge, letterboxes, mean_region
+from g2d_bench.adapters.heat import (
+    ARRAYS,
+    Blind,
+    Heat,
+    Mask,
+    Pairs,
+    image_blind,
+    judge,
+    letterboxes,
+    mean_region,
+)
 from g2d_bench.cards.arrays import Rule
-from g2d_bench.cards.kind import Kind
+from g2d_bench.cards.kind import Kind, Sources
 from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,22 +55,19 @@ def run(job: Job) -> Outcome:
     assert task.prompts is not None
     prompts, whose = task.prompts.of(task.labels[0], job.encoder.card.objective)
     parts: dict[str, tuple[str, ...]] = {}
-    for part, ids in data.split.parts.items():
-        parts[part] = tuple(i for i in ids if data.samples[i].labels.get(task.labels[0]) == 1)
-        if not parts[part]:
+    for part, ids in asked(data).items():
+        parts[part] = ids
+        if not ids:
             raise InputError(f"no {part} image shows {task.labels[0]!r}", file=f"{task.name}.toml")
-    val, test = (_pairs(job, parts[part], _maps(job, both, prompts.positive, parts[part])) for part in _ASKED)
-
-    def image_blind() -> Blind:
-        prior = mean_region((_region(job, i) for i in parts["train"]), task.eval_size)
-        return {"centre-prior": ([prior] * len(val), [prior] * len(test))}
-
+    val, test = (
+        _pairs(data, parts[part], _maps(job, both, prompts.positive, parts[part])) for part in _ASKED
+    )
     return judge(
         job,
         val,
         test,
         {"id": np.array(parts["test"]), "patient": np.array(data.patients(parts["test"]))},
-        image_blind,
+        lambda: _blind(data, parts),
         {
             "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
             "images": {part: len(ids) for part, ids in parts.items()},
@@ -72,14 +79,29 @@ def run(job: Job) -> Outcome:
 _ASKED = ("val", "test")
 
 
-def _region(job: Job, image: str) -> Mask:
-    masks = job.data.masks
+def asked(data: TaskData) -> dict[str, tuple[str, ...]]:
+    """Return the images of each part that show the finding."""
+    label = data.task.labels[0]
+    return {
+        part: tuple(i for i in ids if data.samples[i].labels.get(label) == 1)
+        for part, ids in data.split.parts.items()
+    }
+
+
+def _blind(data: TaskData, parts: Mapping[str, tuple[str, ...]]) -> Blind:
+    """Return the mean training region as the map of every image."""
+    prior = mean_region((_region(data, i) for i in parts["train"]), data.task.eval_size)
+    return {"centre-prior": ([prior] * len(parts["val"]), [prior] * len(parts["test"]))}
+
+
+def _region(data: TaskData, image: str) -> Mask:
+    masks = data.masks
     mask: Mask = masks.read(masks.rows([image]))[0]
     return mask
 
 
-def _pairs(job: Job, ids: tuple[str, ...], heats: list[Heat]) -> Pairs:
-    return Pairs(heats, lambda place: _region(job, ids[place]), letterboxes(job, ids))
+def _pairs(data: TaskData, ids: tuple[str, ...], heats: list[Heat]) -> Pairs:
+    return Pairs(heats, lambda place: _region(data, ids[place]), letterboxes(data, ids))
 
 
 def _by_scorer() -> Any:
@@ -119,6 +141,33 @@ def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
     return ids, {"true": np.bitwise_count(masks.bits[masks.rows(ids)]).sum(axis=1, dtype=np.int64)}
 
 
+def learned(
+    data: TaskData, arrays: dict[str, NDArray[Any]], names: Sequence[str], size: int
+) -> dict[str, dict[str, float]]:
+    """Return the metrics of the mean training region."""
+    if not data.task.masked:
+        return by_finding.learned(data, arrays, names, size)
+    parts = asked(data)
+    val, test = (_pairs(data, parts[part], []) for part in _ASKED)
+    return image_blind(val, test, arrays, _blind(data, parts), names)
+
+
+def noted(predictions: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return what a record notes of its maps, and how many images or findings it asks for."""
+    counted = "findings.test" if "category" in predictions else "images.test"
+    return {**heat.noted(predictions), counted: len(predictions["id"])}
+
+
+def told(sources: Sources) -> dict[str, Any]:
+    """Return what a record notes of prompts and parts, as far as cards and images tell."""
+    found, data = heat.told(sources), sources.data
+    if data is None:
+        return found
+    if not sources.task.masked:
+        return {**found, "findings": {part: len(ones) for part, ones in by_finding.asked(data).items()}}
+    return {**found, "images": {part: len(ids) for part, ids in asked(data).items()}}
+
+
 KIND = Kind(
     "grounding",
     heading="grounding (no training)",
@@ -131,6 +180,9 @@ KIND = Kind(
     samples="positives",
     truth=("true",),
     expected=expected,
+    learned=learned,
+    noted=noted,
+    told=told,
     per_label=by_finding.LABEL_METRICS,
     prompts=True,
     masks=True,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, Outcome
 from g2d_bench.cards.arrays import REAL, Rule, count
+from g2d_bench.cards.kind import Sources
 from g2d_bench.metrics.grounding import (
     BELOW_ALL,
     THRESHOLDS,
@@ -23,6 +24,9 @@ from g2d_bench.metrics.grounding import (
 from g2d_bench.metrics.registry import measure
 from g2d_bench.readers.base import Box
 from g2d_bench.readers.images import Letterbox
+
+if TYPE_CHECKING:
+    from g2d_bench.data.task_data import TaskData
 
 Heat = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -86,10 +90,10 @@ class Pairs(Sequence[tuple[Heat, Mask]]):
         return Pairs(heats, self.regions, self.boxes)
 
 
-def letterboxes(job: Job, ids: Iterable[str]) -> list[Letterbox]:
+def letterboxes(data: TaskData, ids: Iterable[str]) -> list[Letterbox]:
     """Return where each image lies on the task's evaluation grid."""
-    sizes = job.data.manifest.sizes[job.data.manifest.rows(ids)]
-    return [Letterbox.of((int(rows), int(columns)), job.task.eval_size) for rows, columns in sizes]
+    sizes = data.manifest.sizes[data.manifest.rows(ids)]
+    return [Letterbox.of((int(rows), int(columns)), data.task.eval_size) for rows, columns in sizes]
 
 
 def region(boxes: Sequence[Box], box: Letterbox) -> Mask:
@@ -122,6 +126,48 @@ ARRAYS = {
 }
 """What records keep of maps."""
 
+
+def image_blind(
+    val: Pairs, test: Pairs, extra: Mapping[str, NDArray[Any]], blind: Blind, names: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Return the metrics of maps that look at no image, by the name of what made them.
+
+    Args:
+        val: regions of validation; its maps are not looked at.
+        test: of the test set, likewise.
+        extra: arrays beside the reduced maps that metrics read.
+        blind: the maps.
+        names: metrics.
+    """
+    found = {}
+    for name, (first, second) in blind.items():
+        threshold = choose_map_threshold(val.asked(first))
+        stored = {**extra, **read_maps(test.asked(second), threshold=threshold)}
+        found[name] = measure(stored, tuple(names))
+    return found
+
+
+def noted(predictions: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return what a record notes of its maps: that none of them reaches a threshold."""
+    if "cosine_predicted" not in predictions:
+        return {}
+    return {BELOW_ALL: below_all(predictions) or None}
+
+
+def told(sources: Sources) -> dict[str, Any]:
+    """Return what a record notes of its maps and prompts, as far as the cards tell."""
+    task, card = sources.task, sources.encoder
+    cells = str(sources.notes.get("map", "")).partition(" ")[0]
+    found: dict[str, Any] = {"map": f"{cells} cells, bilinear to {task.eval_size}"}
+    if task.prompts is None:
+        return found
+    found |= {"prompts.set": task.prompts.name, "prompts.hash": task.prompts.digest(task.labels)}
+    if card is not None:
+        whose = {label: task.prompts.of(label, card.objective)[1] for label in task.labels}
+        found["prompts.of"] = whose if len(whose) > 1 else whose[task.labels[0]]
+    return found
+
+
 _image_blind: dict[tuple[str, str, str], dict[str, dict[str, float]]] = {}
 """Metrics of the maps that look at no image, by task, data and split: they are the same for all encoders."""
 
@@ -147,18 +193,11 @@ def judge(
         names: metrics; those of the task's card if empty.
     """
     names = names or job.task.metrics
-
-    def reduced(val: Pairs, test: Pairs) -> tuple[dict[str, NDArray[Any]], float]:
-        threshold = choose_map_threshold(val)
-        return {**extra, **read_maps(test, threshold=threshold)}, threshold
-
-    stored, threshold = reduced(val, test)
+    threshold = choose_map_threshold(val)
+    stored = {**extra, **read_maps(test, threshold=threshold)}
     key = (job.task.digest(job.data.split_name), job.data.manifest.content_hash, job.data.split.hash)
     if key not in _image_blind:
-        _image_blind[key] = {
-            name: measure(reduced(val.asked(first), test.asked(second))[0], names)
-            for name, (first, second) in references().items()
-        }
+        _image_blind[key] = image_blind(val, test, extra, references(), names)
     return Outcome(
         metrics=measure(stored, names),
         references=copy.deepcopy(_image_blind[key]),
@@ -167,7 +206,7 @@ def judge(
         notes={
             **notes,
             "threshold": None if np.isnan(threshold) else threshold,
-            **({BELOW_ALL: why} if (why := below_all(stored)) else {}),
+            **{name: text for name, text in noted(stored).items() if text is not None},
             "map": f"{'x'.join(map(str, test.heats[0].shape))} cells, bilinear to {job.task.eval_size}",
         },
     )

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.adapters import heat
 from g2d_bench.adapters.base import Job, Outcome, settled_one
-from g2d_bench.adapters.heat import ARRAYS, Blind, Heat, Pairs, judge, letterboxes, mean_region, region
+from g2d_bench.adapters.heat import (
+    ARRAYS,
+    Blind,
+    Heat,
+    Pairs,
+    image_blind,
+    judge,
+    letterboxes,
+    mean_region,
+    region,
+)
 from g2d_bench.cards.arrays import Rule
-from g2d_bench.cards.kind import Kind
+from g2d_bench.cards.kind import Kind, Sources
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Box, Phrase, Sample
 from g2d_bench.readers.images import Letterbox
@@ -48,31 +59,13 @@ def run(job: Job) -> Outcome:
     from g2d_bench.adapters.text_image import TextImage
 
     both = None if job.encoder.scorer is not None else TextImage.of(job.encoder)
-    task, data, size = job.task, job.data, job.task.eval_size
-    asked: dict[str, list[Query]] = {}
-    for part, ids in data.split.parts.items():
-        asked[part] = [query for i in ids for query in queries(data.samples[i], task.labels)]
-        if not asked[part]:
+    task, data = job.task, job.data
+    parts = asked(data)
+    for part, found in parts.items():
+        if not found:
             raise InputError(f"no {part} image has a phrase", file=f"{task.name}.toml", field="split")
-    val, test = (_pairs(job, asked[part], _maps(job, both, asked[part])) for part in ("val", "test"))
-    images = tuple(query.image for query in asked["test"])
-
-    def image_blind() -> Blind:
-        train = _pairs(job, asked["train"], [])
-        regions = [(query.category, train.regions(n)) for n, query in enumerate(asked["train"])]
-        everywhere = mean_region((region for _, region in regions), size)
-        by_category = {
-            label: mean_region((region for category, region in regions if category == label), size)
-            for label in task.labels
-        }
-        return {
-            "centre-prior": ([everywhere] * len(val), [everywhere] * len(test)),
-            "category-prior": (
-                [by_category[query.category] for query in asked["val"]],
-                [by_category[query.category] for query in asked["test"]],
-            ),
-        }
-
+    val, test = (_pairs(data, parts[part], _maps(job, both, parts[part])) for part in ("val", "test"))
+    images = tuple(query.image for query in parts["test"])
     return judge(
         job,
         val,
@@ -80,12 +73,12 @@ def run(job: Job) -> Outcome:
         {
             "id": np.array(images),
             "patient": np.array(data.patients(images)),
-            "category": np.array([query.category for query in asked["test"]]),
-            "text": np.array([query.text for query in asked["test"]]),
+            **_category(parts["test"]),
+            "text": np.array([query.text for query in parts["test"]]),
         },
-        image_blind,
+        lambda: _blind(data, parts),
         {
-            "phrases": {part: len(found) for part, found in asked.items()},
+            "phrases": {part: len(found) for part, found in parts.items()},
             "encoder_state": both.state() if both is not None else _by_scorer().state(job),
         },
     )
@@ -108,9 +101,37 @@ def queries(sample: Sample, labels: Sequence[str]) -> list[Query]:
     ]
 
 
-def _pairs(job: Job, asked: Sequence[Query], heats: list[Heat]) -> Pairs:
-    boxes = letterboxes(job, [query.image for query in asked])
-    return Pairs(heats, lambda place: region(asked[place].boxes, boxes[place]), boxes)
+def asked(data: TaskData) -> dict[str, list[Query]]:
+    """Return the phrases that are asked for in each part."""
+    return {
+        part: [query for i in ids for query in queries(data.samples[i], data.task.labels)]
+        for part, ids in data.split.parts.items()
+    }
+
+
+def _category(some: Sequence[Query]) -> dict[str, NDArray[Any]]:
+    return {"category": np.array([query.category for query in some])}
+
+
+def _blind(data: TaskData, parts: Mapping[str, Sequence[Query]]) -> Blind:
+    """Return the mean training region, and that of its category, as the map of every phrase."""
+    task, train = data.task, _pairs(data, parts["train"], [])
+    regions = [(query.category, train.regions(n)) for n, query in enumerate(parts["train"])]
+    everywhere = mean_region((region for _, region in regions), task.eval_size)
+    by_category = {
+        label: mean_region((region for category, region in regions if category == label), task.eval_size)
+        for label in task.labels
+    }
+    first, second = ([by_category[query.category] for query in parts[part]] for part in ("val", "test"))
+    return {
+        "centre-prior": ([everywhere] * len(first), [everywhere] * len(second)),
+        "category-prior": (first, second),
+    }
+
+
+def _pairs(data: TaskData, some: Sequence[Query], heats: list[Heat]) -> Pairs:
+    boxes = letterboxes(data, [query.image for query in some])
+    return Pairs(heats, lambda place: region(some[place].boxes, boxes[place]), boxes)
 
 
 def _by_scorer() -> Any:
@@ -119,24 +140,24 @@ def _by_scorer() -> Any:
     return by_scorer
 
 
-def _maps(job: Job, both: TextImage | None, asked: Sequence[Query]) -> list[Heat]:
+def _maps(job: Job, both: TextImage | None, some: Sequence[Query]) -> list[Heat]:
     """Return the map of each phrase on its image, [h, w]: cosines, every image embedded once, or scores."""
     if both is None:
-        found: list[Heat] = _by_scorer().heats(job, [(query.image, (query.text,)) for query in asked])
+        found: list[Heat] = _by_scorer().heats(job, [(query.image, (query.text,)) for query in some])
         return found
     import torch
 
     from g2d_bench.adapters.text_image import chosen
 
     places: dict[str, list[int]] = {}
-    for n, query in enumerate(asked):
+    for n, query in enumerate(some):
         places.setdefault(query.image, []).append(n)
     images = list(places)
     heats: dict[int, Heat] = {}
     for part, image in both.embed_images(job, images, cells=True):
         pairs = [(row, n) for row, name in enumerate(images[part]) for n in places[name]]
-        texts = list(dict.fromkeys(asked[n].text for _, n in pairs))
-        text = chosen(both.embed_texts(texts), torch.tensor([texts.index(asked[n].text) for _, n in pairs]))
+        texts = list(dict.fromkeys(some[n].text for _, n in pairs))
+        text = chosen(both.embed_texts(texts), torch.tensor([texts.index(some[n].text) for _, n in pairs]))
         assert image.cells is not None
         which = torch.tensor([row for row, _ in pairs])
         with torch.inference_mode():
@@ -144,17 +165,39 @@ def _maps(job: Job, both: TextImage | None, asked: Sequence[Query]) -> list[Heat
                 image._replace(vector=image.vector[which], cells=image.cells[which]), text
             )
         heats |= {n: heat for (_, n), heat in zip(pairs, maps.float().cpu().numpy(), strict=True)}
-    return [heats[n] for n in range(len(asked))]
+    return [heats[n] for n in range(len(some))]
 
 
 def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
     """Return the image of each query of the test set, and the truth."""
-    asked = [query for name in data.test for query in queries(data.samples[name], data.task.labels)]
-    ids = [query.image for query in asked]
+    found = asked(data)["test"]
+    ids = [query.image for query in found]
     sizes = data.manifest.sizes[data.manifest.rows(ids)].tolist()
     boxes = [Letterbox.of((rows, columns), data.task.eval_size) for rows, columns in sizes]
-    areas = [region(query.boxes, box).sum() for query, box in zip(asked, boxes, strict=True)]
-    return ids, {"true": np.array(areas), "category": np.array([query.category for query in asked])}
+    areas = [region(query.boxes, box).sum() for query, box in zip(found, boxes, strict=True)]
+    return ids, {"true": np.array(areas), **_category(found)}
+
+
+def learned(
+    data: TaskData, arrays: dict[str, NDArray[Any]], names: Sequence[str], _: int
+) -> dict[str, dict[str, float]]:
+    """Return the metrics of the mean training regions."""
+    parts = asked(data)
+    val, test = (_pairs(data, parts[part], []) for part in ("val", "test"))
+    return image_blind(val, test, arrays, _blind(data, parts), names)
+
+
+def noted(predictions: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return what a record notes of its maps, and how many phrases it asks for."""
+    return {**heat.noted(predictions), "phrases.test": len(predictions["id"])}
+
+
+def told(sources: Sources) -> dict[str, Any]:
+    """Return what a record notes of maps and parts, as far as cards and images tell."""
+    found, data = heat.told(sources), sources.data
+    if data is None:
+        return found
+    return {**found, "phrases": {part: len(some) for part, some in asked(data).items()}}
 
 
 KIND = Kind(
@@ -169,6 +212,9 @@ KIND = Kind(
     samples="pairs",
     truth=("true", "category"),
     expected=expected,
+    learned=learned,
+    noted=noted,
+    told=told,
     cost=0,
     early=1,
     imports=("g2d_bench.adapters.text_image",),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from g2d_bench.adapters.base import Job, NotApplicable, Outcome, settled_one
 from g2d_bench.cards.arrays import MOST_SAMPLES, Rule
-from g2d_bench.cards.kind import Kind
+from g2d_bench.cards.kind import Kind, Sources
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_text
 from g2d_bench.metrics.registry import measure
@@ -63,19 +63,12 @@ def run(job: Job) -> Outcome:
         **truth(task, data),
     }
     images = _image_vectors(job, both, data.test)
-    notes: dict[str, Any] = {"similarity": "cosine of image and whole text", "encoder_state": both.state()}
+    notes: dict[str, Any] = {"encoder_state": both.state()}
     if asks_reports(task):
         texts, number = _different(data, data.test)
         if hasattr(both.text, "known") and not both.text.known(texts):
             raise NotApplicable("the embeddings give no vectors of reports")
         stored |= _ranked(both, task, images, _text_vectors(both, texts), number, stored)
-        sizes = np.bincount(number)
-        notes["reports"] = {
-            "images": len(number),
-            "different": len(texts),
-            "images_that_share_one": int(sizes[sizes > 1].sum()),
-            "most_common": int(sizes.max()),
-        }
     if _asks(task, "t2i_class"):
         assert task.prompts is not None
         asked = [task.prompts.of(label, both.method) for label in task.labels]
@@ -93,6 +86,7 @@ def run(job: Job) -> Outcome:
         vectors = _image_vectors(job, both, tuple(image for image, _ in queries))
         stored |= _levels("image", both, images, vectors, wanted)
         notes["query_images"] = [image for image, _ in queries]
+    notes |= noted(stored)
     return Outcome(
         metrics=measure(stored, task.metrics),
         references=without_looking(stored, task.metrics),
@@ -145,6 +139,32 @@ def query_images(task: TaskCard, data: TaskData) -> list[tuple[str, int]]:
         names.sort(key=lambda name: hashlib.sha256(f"{task.name}:{name}".encode()).hexdigest())
         chosen += [(name, place) for name in names[:QUERIES]]
     return chosen
+
+
+def noted(predictions: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return what a record notes of its scores and of the reports of its test images."""
+    found: dict[str, Any] = {"similarity": "cosine of image and whole text"}
+    if "report" in predictions and (predictions["report"] != "").any():
+        _, sizes = np.unique(predictions["report"], return_counts=True)
+        found["reports"] = {
+            "images": len(predictions["report"]),
+            "different": len(sizes),
+            "images_that_share_one": int(sizes[sizes > 1].sum()),
+            "most_common": int(sizes.max()),
+        }
+    return found
+
+
+def told(sources: Sources) -> dict[str, Any]:
+    """Return what a record notes of prompts and of the images that ask, as far as cards and images tell."""
+    task, card, found = sources.task, sources.encoder, dict[str, Any]()
+    if _asks(task, "t2i_class") and task.prompts is not None:
+        found |= {"prompts.set": task.prompts.name, "prompts.hash": task.prompts.digest(task.labels)}
+        if card is not None:
+            found["prompts.of"] = {n: task.prompts.of(n, card.objective)[1] for n in task.labels}
+    if _asks(task, "i2i_class") and sources.data is not None:
+        found["query_images"] = [image for image, _ in query_images(task, sources.data)]
+    return found
 
 
 def _texts(data: TaskData, ids: Sequence[str]) -> Iterator[str]:
@@ -243,6 +263,8 @@ KIND = Kind(
     kept=_TRUTH,
     expected=lambda data: (data.test, truth(data.task, data)),
     chance=without_looking,
+    noted=noted,
+    told=told,
     prompts=None,
     reports=asks_reports,
     cost=0,

@@ -53,6 +53,19 @@ def blind(predictions: Predictions, names: Sequence[str]) -> list[tuple[str, Pre
     return [("prevalence", prevalence(np.full((1, labels), 0.5), dict(predictions)), known)]
 
 
+def noted(predictions: Predictions) -> dict[str, Any]:
+    """Return what a record notes of its predictions: the threshold of each label, None where undefined."""
+    if not {"thresholds", "label"} <= set(predictions):
+        return {}
+    labels, values = predictions["label"].tolist(), predictions["thresholds"].tolist()
+    return {
+        "thresholds": {
+            label: None if np.isnan(value) else float(value)
+            for label, value in zip(labels, values, strict=True)
+        }
+    }
+
+
 def learned(data: TaskData, train: Sequence[str], arrays: Arrays, names: Sequence[str]) -> dict[str, float]:
     """Return the metrics of the prevalences among training images."""
     found = prevalence(data.targets(tuple(train)), {**arrays, "scores": arrays["targets"]})

@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from g2d_bench.adapters.base import PREDICTS_NOTHING, Job, Outcome, settled
+from g2d_bench.adapters.base import Job, Outcome, settled
 from g2d_bench.adapters.dense import DenseRule, Material
 from g2d_bench.adapters.mm.runner import Trained, quiet
 from g2d_bench.adapters.segmentation_linear import LinearSegmentation, run_linear
 from g2d_bench.cards.arrays import Rule
-from g2d_bench.cards.kind import Kind, OneOf
+from g2d_bench.cards.kind import Kind, OneOf, Sources
 from g2d_bench.cards.protocol import VAL_LOSS, Protocol
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.segmentation import BATCHED, all_empty, batch_numbers, counts, segmentation_metrics
+from g2d_bench.records.notes import CLAUSE, PREDICTS_NOTHING
 
 if TYPE_CHECKING:
     from mmseg.models.segmentors import EncoderDecoder
@@ -87,7 +88,7 @@ def _decoded(job: Job, rule: SegmentationRule) -> Outcome:
         )
     trained, bits = train(job, rule, rule.select, _head(job, rule, material, truth))
     notes = material.notes(job.encoder, trained, rule.select)
-    return _outcome(job, bits, truth["test"], rule, notes, _no_better(rule, trained, truth["val"]))
+    return _outcome(job, bits, truth["test"], rule, notes, _no_better(rule, trained.validation, truth["val"]))
 
 
 def _head(
@@ -158,8 +159,8 @@ def _outcome(
         doubts: what speaks against calling it one.
     """
     data, names = job.data, job.task.metrics
-    empty = [*_predicts_nothing(bits, truth), *doubts]
     common, predicted, true = counts(bits, truth)
+    empty = [*_predicts_nothing(predicted, true), *doubts]
     metrics = segmentation_metrics(common, predicted, true, names=names, batch=rule.batch_size)
     batches = {"batch": batch_numbers(len(true), rule.batch_size)} if BATCHED in names else {}
     return Outcome(
@@ -174,34 +175,32 @@ def _outcome(
             **batches,
             "mask": bits,
         },
-        notes={**notes, **({PREDICTS_NOTHING: "; ".join(empty)} if empty else {})},
+        notes={**notes, **({PREDICTS_NOTHING: CLAUSE.join(empty)} if empty else {})},
     )
 
 
-def _predicts_nothing(bits: NDArray[np.uint8], truth: NDArray[np.uint8]) -> list[str]:
-    """Say that all predicted masks [N, bits / 8] of the test set are empty, if they are."""
-    if bits.any() or not truth.any():
+def _predicts_nothing(predicted: NDArray[Any], true: NDArray[Any]) -> list[str]:
+    """Say that all predicted masks of the test set are empty, if they are; both are pixels, [N]."""
+    if predicted.any() or not true.any():
         return []
-    return [f"predicts nothing on any of the {len(bits)} test images: its numbers are those of all-empty"]
+    return [f"predicts nothing on any of the {len(true)} test images: its numbers are those of all-empty"]
 
 
-def _no_better(rule: SegmentationRule, trained: Trained, truth: NDArray[np.uint8]) -> list[str]:
+def _no_better(rule: SegmentationRule, validation: float, truth: NDArray[np.uint8]) -> list[str]:
     """Say that the chosen checkpoint scores on validation as an empty prediction does, if it does.
 
     Args:
         rule: by which metric the checkpoint was chosen; the loss tells nothing of the kind.
-        trained: with its score.
+        validation: its score.
         truth: masks of the validation images as bits.
     """
     if rule.select == VAL_LOSS:
         return []
     _, _, true = counts(truth, truth)
     nothing = all_empty(true, names=(rule.select,), batch=rule.batch_size)[rule.select]
-    if trained.validation > nothing:
+    if validation > nothing:
         return []
-    return [
-        f"best {rule.select} on validation ({trained.validation:.3g}) is no better than that of all-empty"
-    ]
+    return [f"best {rule.select} on validation ({validation:.3g}) is no better than that of all-empty"]
 
 
 def _model(job: Job, rule: SegmentationRule, material: Material) -> EncoderDecoder:
@@ -258,6 +257,41 @@ def blind(
     return [("all-empty", {**predictions, "intersection": nothing, "predicted": nothing}, list(names))]
 
 
+def noted(predictions: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return whether a record notes that nothing is predicted."""
+    if not {"predicted", "true"} <= set(predictions):
+        return {}
+    empty = _predicts_nothing(predictions["predicted"], predictions["true"])
+    return {f"{PREDICTS_NOTHING}{CLAUSE}predicts": empty[0] if empty else None}
+
+
+def told(sources: Sources) -> dict[str, Any]:
+    """Return what protocol and validation masks say of the fit that a record notes."""
+    rule: SegmentationRule | LinearSegmentation | None = sources.rule
+    if rule is None:
+        return {}
+    if isinstance(rule, LinearSegmentation):
+        return {"encoder_frozen": True, **_of_grids(rule, sources.notes)}
+    found: dict[str, Any] = {"encoder_frozen": rule.frozen}
+    scores = sources.notes.get("validation")
+    score = scores.get(rule.select) if isinstance(scores, Mapping) else None
+    if sources.data is not None and isinstance(score, float) and sources.encoder is not None:
+        rule = rule.of(sources.task.name, sources.data.fraction, sources.encoder.scale)
+        doubts = _no_better(rule, score, sources.data.mask_bits("val"))
+        found[f"{PREDICTS_NOTHING}{CLAUSE}best"] = doubts[0] if doubts else None
+    return found
+
+
+def _of_grids(rule: LinearSegmentation, notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return penalty and threshold if they are of the protocol's grids, and whether they lie at an edge."""
+    found: dict[str, Any] = {}
+    for name, grid in (("penalty", rule.penalties), ("threshold", rule.thresholds)):
+        chosen = notes.get(name)
+        found[name] = chosen if chosen in grid else grid[0]
+        found[f"{name}_at_edge"] = chosen in (grid[0], grid[-1])
+    return found
+
+
 def together(task: TaskCard, protocol: Protocol) -> bool:
     """Say whether linear heads are fitted at their optimum, which is cheaper for several cells at once."""
     return isinstance(protocol.says(task.kind), LinearSegmentation)
@@ -280,6 +314,8 @@ KIND = Kind(
     shown=lambda predictions: predictions["true"] > 0,
     expected=expected,
     blind=blind,
+    noted=noted,
+    told=told,
     masks=True,
     decoder=True,
     bare=together,

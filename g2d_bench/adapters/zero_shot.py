@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from g2d_bench.adapters import scores as scored
 from g2d_bench.adapters.base import Job, Outcome, settled_one
-from g2d_bench.cards.kind import Kind
+from g2d_bench.cards.kind import Kind, Sources
 from g2d_bench.metrics.classification import choose_thresholds, prevalence
 from g2d_bench.metrics.registry import measure
 from g2d_bench.metrics.spec import PER_LABEL
@@ -78,7 +78,6 @@ def run(job: Job) -> Outcome:
         "label": np.array(task.labels),
         "thresholds": choose_thresholds(val, data.targets(data.val)),
     }
-    thresholds = dict(zip(task.labels, stored["thresholds"].tolist(), strict=True))
     return Outcome(
         metrics=measure(stored, names),
         references={"prevalence": measure(prevalence(job.data.targets(job.data.split.train), stored), names)},
@@ -86,7 +85,7 @@ def run(job: Job) -> Outcome:
         notes={
             **said,
             "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
-            "thresholds": {name: None if np.isnan(value) else value for name, value in thresholds.items()},
+            **scored.noted(stored),
         },
     )
 
@@ -136,6 +135,20 @@ def learned(data: TaskData, arrays: dict[str, Any], names: Sequence[str], _: int
     return {"prevalence": scored.learned(data, data.split.train, arrays, names)}
 
 
+def told(sources: Sources) -> dict[str, Any]:
+    """Return what a record notes of its prompts and scores, as far as the cards tell."""
+    task, card = sources.task, sources.encoder
+    found: dict[str, Any] = {
+        "prompts.set": task.prompts.name,
+        "prompts.hash": task.prompts.digest(task.labels),
+    }
+    if card is not None:
+        found["prompts.of"] = {label: task.prompts.of(label, card.objective)[1] for label in task.labels}
+        if not card.scorer and card.ensemble == 1:
+            found["score"] = COSINES
+    return found
+
+
 KIND = Kind(
     "zero-shot",
     heading="zero-shot classification (no training)",
@@ -152,6 +165,8 @@ KIND = Kind(
     expected=scored.expected,
     blind=scored.blind,
     learned=learned,
+    noted=scored.noted,
+    told=told,
     per_label=(LABEL_METRIC,),
     reduced=scored.REDUCED,
     prompts=True,

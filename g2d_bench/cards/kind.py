@@ -73,6 +73,25 @@ class OneOf:
 
 
 @dataclass(frozen=True)
+class Sources:
+    """Of what notes of a record follow, beside its predictions.
+
+    Attributes:
+        task: the card of the task, as the protocol measures it.
+        rule: what the protocol says of the kind, None for nothing.
+        encoder: its card, None where that of the record is not at hand.
+        data: the :class:`~g2d_bench.data.task_data.TaskData` of the cell, None where they are not at hand.
+        notes: all that the record notes, for those that follow from another.
+    """
+
+    task: Any
+    rule: Any
+    encoder: Any
+    data: Any
+    notes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Kind:
     """A kind of task.
 
@@ -103,6 +122,8 @@ class Kind:
             from predictions and the names of metrics.
         learned: metrics of trivial predictors that need the training images, by name: from the data of a
             cell, what ``expected`` says, names of metrics, and the side of the encoder's input.
+        noted: notes that follow from predictions, as :mod:`g2d_bench.records.notes` reads them.
+        told: notes that follow from cards and images, likewise.
         per_label: metrics of which records of several labels hold the value of each label, too.
         reduced: predictions without what no metric can tell apart; see :class:`Reduced`.
         drawn: the fraction of a published protocol, from ids in their order, fraction and seed.
@@ -140,6 +161,8 @@ class Kind:
     blind: Callable[[Predictions, Sequence[str]], list[Blind]] | None = None
     chance: Callable[[Predictions, Sequence[str]], dict[str, dict[str, float]]] | None = None
     learned: Callable[[Any, Arrays, Sequence[str], int], dict[str, dict[str, float]]] | None = None
+    noted: Callable[[Predictions], dict[str, Any]] | None = None
+    told: Callable[[Sources], dict[str, Any]] | None = None
     per_label: tuple[str, ...] = ()
     reduced: Reduced | None = None
     drawn: Callable[[tuple[str, ...], float, int], tuple[str, ...]] | None = None

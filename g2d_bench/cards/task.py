@@ -17,6 +17,8 @@ from g2d_bench.paths import shipped
 
 Certain = Literal[0, 1, "ignore"]
 """Absent, present, or left out of training and of the metrics."""
+PUBLISHED = "published split, kept as it is: "
+"""How a record begins to say what the parts of a published split share."""
 
 
 def require_metric(name: str) -> None:

@@ -9,6 +9,7 @@ from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cards.task import TaskCard
+from g2d_bench.cells.checks_notes import check_notes
 from g2d_bench.encoders.text_folder import needs_folder
 from g2d_bench.encoders.weights import weights_digest
 from g2d_bench.errors import InputError
@@ -99,8 +100,13 @@ class CardCheck:
         encoder = self.encoder(record)
         if encoder is not None and _cell(record).with_decoder and not encoder.decoder:
             problems.append(f"cell.encoder: {encoder.name} has no pre-trained decoder")
+        problems += check_notes(record, task, protocol, encoder)
+        prose: list[str] = []
+        if encoder is not None:
+            problems += _of_encoder(record, encoder)
+            prose += _of_prose(record, encoder)
         wrong, undecided = self._key(record, parts, task, protocol, encoder)
-        return problems + wrong, undecided
+        return problems + wrong, undecided + prose
 
     def _key(
         self, record: Record, parts: Parts, task: TaskCard, protocol: Protocol, encoder: EncoderCard | None
@@ -129,6 +135,27 @@ class CardCheck:
             if key_of(found | {"weights": own}) == record.key:
                 return [f"encoder.weights: says {record.encoder.weights!r}, the key is that of {own!r}"], []
         return ["key: is not that of the record's cell, cards, weights and data"], []
+
+
+def _of_encoder(record: Record, card: EncoderCard) -> list[str]:
+    """Compare what a record says of its encoder with the card; older records say less."""
+    said = record.encoder
+    return [
+        f"encoder.{field}: says {stated!r}, the card says {there!r}"
+        for field, stated, there in (("scale", said.scale, card.scale), ("form", said.form, card.form))
+        if stated is not None and stated != there
+    ]
+
+
+def _of_prose(record: Record, card: EncoderCard) -> list[str]:
+    """Name what differs and moves no number, so that a card may have been amended since."""
+    said = record.encoder
+    pairs = (("title", said.title or None, card.title), ("pretraining", said.pretraining, card.seen))
+    return [
+        f"encoder.{field}: another one than on the card of {card.name}, which may have been amended since"
+        for field, stated, there in pairs
+        if stated is not None and stated != there
+    ]
 
 
 def _metrics(record: Record, task: TaskCard) -> list[str]:

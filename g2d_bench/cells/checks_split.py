@@ -5,7 +5,7 @@ Ids and patients decide intervals and tests, and truth decides every number; all
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +15,14 @@ from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.cells.checks_cards import CardCheck
+from g2d_bench.cells.checks_notes import check_notes
 from g2d_bench.cells.settings import Settings
+from g2d_bench.data.crossed import cross
+from g2d_bench.data.leaks import find_leaks, shared_in_words
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
+from g2d_bench.plain import visible
 from g2d_bench.readers.registry import dataset_class, open_dataset
 from g2d_bench.records.recompute import Facts, differences, order_of, truth_of
 from g2d_bench.records.record import Record
@@ -41,6 +45,8 @@ class Expected:
         order: digest of ids and patients, as :func:`~g2d_bench.records.recompute.order_of` makes it.
         truth: digest of what is true of them.
         arrays: ids, patients and truth.
+        learned: trivial predictors that need training images, by the encoder's input and names of metrics;
+            they are the same for all encoders of one input.
     """
 
     data: TaskData
@@ -49,6 +55,7 @@ class Expected:
     order: str
     truth: str
     arrays: Arrays
+    learned: dict[tuple[object, ...], dict[str, dict[str, float]]] = field(default_factory=dict)
 
 
 class SplitCheck:
@@ -82,18 +89,21 @@ class SplitCheck:
             self._expected[key] = self._open(record, task, protocol)
         expected = self._expected[key]
         if isinstance(expected, str):
-            return [], [f"ids, patients and truth: {expected}"]
+            return [], [f"ids, patients, truth, leaks and what training images tell: {expected}"]
         problems = _compare(record, facts, expected)
+        problems += check_notes(record, task, protocol, self._cards.encoder(record), expected.data)
+        wrong, undecided = leaks_again(record, expected.data)
+        problems += wrong
         if facts is not None and is_of_this_code(record.signature):
             problems += self._references(record, facts, expected)
-        prior = [name for name in record.references if name.endswith("-prior")]
-        undecided = [f"references.{name}: held against other records only" for name in prior]
         return problems, undecided
 
     def _open(self, record: Record, task: TaskCard, protocol: Protocol) -> Expected | str:
-        if task.test is not None:
-            return "trained and tested on two data sets, which are not joined for this"
-        found = self._dataset(record.data.dataset, record.data.kind)
+        found = (
+            self._dataset(task.dataset, record.data.kind)
+            if task.test is None
+            else self._joined(task, protocol, record.data.kind)
+        )
         if isinstance(found, str):
             return found
         dataset, manifest = found
@@ -114,6 +124,18 @@ class SplitCheck:
             truth=truth_of(task.kind, arrays),
             arrays=arrays,
         )
+
+    def _joined(self, task: TaskCard, protocol: Protocol, kind: str) -> tuple[Dataset, Manifest] | str:
+        """Join what a task trains on with what it is tested on, or say why that cannot be."""
+        assert task.test is not None
+        inside = self._dataset(task.dataset, "phantom" if task.test.training == "phantom" else kind)
+        outside = self._dataset(task.test.dataset, kind)
+        if isinstance(inside, str) or isinstance(outside, str):
+            return inside if isinstance(inside, str) else str(outside)
+        try:
+            return cross(task, protocol.split, inside, outside)
+        except InputError as error:
+            return str(error)
 
     def _dataset(self, name: str, kind: str) -> tuple[Dataset, Manifest] | str:
         """Open a data set whose files were hashed before, or say why there is none."""
@@ -148,7 +170,10 @@ class SplitCheck:
         if learned is not None and KINDS[record.kind].trivial & set(record.references):
             card = self._cards.encoder(record)
             size = card.image.size if card is not None else expected.data.task.eval_size
-            made = learned(expected.data, expected.arrays, names, size)
+            key = (size, *names)
+            if key not in expected.learned:
+                expected.learned[key] = learned(expected.data, expected.arrays, names, size)
+            made = expected.learned[key]
         return [
             f"references.{name}.{metric}: says {stated:.6g}, the training images give {again:.6g}"
             for name, values in made.items()
@@ -163,12 +188,12 @@ def _compare(record: Record, facts: Facts | None, expected: Expected) -> list[st
     split_hash = expected.data.split.hash
     if record.data.split_hash != split_hash:
         lines.append(f"data.split_hash: says {record.data.split_hash[:8]}, the split is {split_hash[:8]}")
-    for field, stated, there in (
+    for name, stated, there in (
         ("images", record.data.images, expected.images),
         ("positive", record.data.positive, expected.positive),
     ):
         lines += [
-            f"data.{field}.{part}: says {stated[part]}, the split has {count}"
+            f"data.{name}.{part}: says {stated[part]}, the split has {count}"
             for part, count in there.items()
             if stated[part] != count
         ]
@@ -179,6 +204,27 @@ def _compare(record: Record, facts: Facts | None, expected: Expected) -> list[st
     elif facts.truth and facts.truth != expected.truth:
         lines.append("predictions: the truth is not that of these images")
     return lines
+
+
+def leaks_again(record: Record, data: TaskData) -> tuple[list[str], list[str]]:
+    """Look again for what the parts of a split share, as far as that takes no pixels.
+
+    Returns:
+        A line per contradiction, and what could not be decided, in words.
+    """
+    said = record.data.leaks
+    if data.task.split[data.split_name].function:
+        wanted = visible(data.check_leaks())
+        return ([] if said == wanted else [f"data.leaks: says {said!r}, the split says {wanted!r}"]), []
+    leaks = find_leaks(data.split, data.manifest)
+    generated = data.manifest.kind == "phantom"
+    # Films of one grey value are alike and no leak, which only their pixels tell.
+    certain = [leak for leak in leaks if generated or leak.kind != "file"]
+    if certain and not said:
+        return [f"data.leaks: says nothing, but the parts share: {shared_in_words(certain)}"], []
+    if said and not leaks and generated:
+        return [f"data.leaks: says {said!r}, but the parts share nothing"], []
+    return [], [] if generated else ["data.leaks: films that are alike are not looked for again"]
 
 
 def _arrays(task: TaskCard, data: TaskData) -> Arrays:

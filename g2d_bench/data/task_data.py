@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.cards.kind import KINDS
+from g2d_bench.cards.task import PUBLISHED
 from g2d_bench.data.cache import MaskCache, PixelCache
 from g2d_bench.data.crossed import Joined
 from g2d_bench.data.divide import divide, leak_pixels, positive_ids, usable
@@ -200,7 +201,7 @@ class TaskData:
         if marker not in _checked:
             if self.task.split[self.split_name].function:
                 shared = shared_in_words(find_leaks(self.split, self.manifest))
-                _checked[marker] = f"published split, kept as it is: {shared} in common" if shared else ""
+                _checked[marker] = f"{PUBLISHED}{shared} in common" if shared else ""
             else:
                 require_no_leaks(self.split, self.manifest, self.leak_pixels())
                 _checked[marker] = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -96,7 +97,11 @@ def load_tokenizer(path: Path) -> Tokenizer:
     if path.is_dir():
         found = [path / name for name in TOKENIZER_FILES if (path / name).is_file()]
         if not found:
-            raise InputError("folder without tokenizer (neither tokenizer.json nor vocab.txt)", file=path)
+            code = (
+                "its tokenizer is code of its own (auto_map), which is never run; " if _is_code(path) else ""
+            )
+            message = f"{code}folder without tokenizer (neither tokenizer.json nor vocab.txt)"
+            raise InputError(message, file=path)
         file = found[0]
     if not file.is_file():
         raise InputError("no such tokenizer", file=file)
@@ -111,6 +116,18 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise InputError(str(error), file=file) from None
     except Exception as error:  # the library raises the bare class, and OSError and UnicodeError come too
         raise InputError(f"not a tokenizer: {error}", file=file) from None
+
+
+def _is_code(folder: Path) -> bool:
+    """Say whether a folder names Python code as its tokenizer."""
+    for name in ("tokenizer_config.json", "config.json"):
+        try:
+            said = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(said, dict) and said.get("auto_map"):
+            return True
+    return False
 
 
 def _byte_level(vocabulary: Path, merges: Path) -> Tokenizer:

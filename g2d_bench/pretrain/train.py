@@ -27,6 +27,7 @@ from g2d_bench.pretrain.distributed import World, parallel
 from g2d_bench.pretrain.objective import Batch, Objective
 from g2d_bench.pretrain.presets import Recipe
 from g2d_bench.pretrain.run_folder import RunFolder
+from g2d_bench.processes import patient_interrupts
 from g2d_bench.progress import track
 
 LOG_EVERY = 20
@@ -116,6 +117,7 @@ def fit(
 
     Raises:
         InputError: the loss is not finite (names step and pairs); see :func:`total_steps`.
+        KeyboardInterrupt: Ctrl-C; the first one saves a checkpoint after the step, so that nothing is lost.
     """
     recipe, here, seed = batches.recipe, batches.here, batches.seed
     steps, objective = total_steps(recipe, batches), model.objective
@@ -141,49 +143,55 @@ def fit(
     counter = range(start, steps)
     steady = track(counter, f"pretrain {recipe.method}", unit="step") if here.first else iter(counter)
     model.train()
-    for step, parts in zip(steady, batches.train(start, steps), strict=True):
-        if plateau.stopped:
-            break
-        epoch = step // batches.per_epoch
-        objective.at(step, epoch)
-        rate = learning_rate(recipe, step, steps, plateau)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        torch.manual_seed(mix("dropout", seed, step, here.rank))
-        sums: dict[str, Tensor] = {}
-        for grey, tokens, ids in parts:
-            with torch.autocast(here.device.type, amp, enabled=amp is not None):
-                losses = wrapped(grey, tokens, ids)
-            scaler.scale(losses["loss"] / len(parts)).backward()
-            for name, loss in losses.items():
-                sums[name] = sums.get(name, 0.0) + here.mean(loss) / len(parts)
-        if log.every == 1 and not math.isfinite(float(sums["loss"])):
-            raise log.diverged(step, float(sums["loss"]))
-        scaler.unscale_(optimiser)
-        norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip or math.inf)
-        scaler.step(optimiser)
-        scaler.update()
-        optimiser.zero_grad()
-        entry = {"step": step, "epoch": epoch, **sums, "lr": rate, "grad_norm": norm}
-        ends_epoch = (step + 1) % batches.per_epoch == 0
-        if step + 1 == steps or (ends_epoch and _watches(recipe)):
-            found = validate(model, batches)
-            entry |= found
-            plateau.update(found.get("val_loss", math.inf), recipe)
-        log.add(entry)
-        saves = (step + 1) % save_every == 0 or step + 1 == steps or plateau.stopped
-        if saves:
-            log.flush()
-        if here.first and saves:
-            folder.save(
-                {
-                    "step": step + 1,
-                    "model": model.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "scaler": scaler.state_dict(),
-                    "plateau": vars(plateau),
-                }
-            )
+    # Several processes must stop at one step, and a signal reaches each in its own.
+    alone = here.size == 1
+    with patient_interrupts() if alone else contextlib.nullcontext(lambda: False) as interrupted:
+        for step, parts in zip(steady, batches.train(start, steps), strict=True):
+            if plateau.stopped:
+                break
+            epoch = step // batches.per_epoch
+            objective.at(step, epoch)
+            rate = learning_rate(recipe, step, steps, plateau)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            torch.manual_seed(mix("dropout", seed, step, here.rank))
+            sums: dict[str, Tensor] = {}
+            for grey, tokens, ids in parts:
+                with torch.autocast(here.device.type, amp, enabled=amp is not None):
+                    losses = wrapped(grey, tokens, ids)
+                scaler.scale(losses["loss"] / len(parts)).backward()
+                for name, loss in losses.items():
+                    sums[name] = sums.get(name, 0.0) + here.mean(loss) / len(parts)
+            if log.every == 1 and not math.isfinite(float(sums["loss"])):
+                raise log.diverged(step, float(sums["loss"]))
+            scaler.unscale_(optimiser)
+            norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip or math.inf)
+            scaler.step(optimiser)
+            scaler.update()
+            optimiser.zero_grad()
+            entry = {"step": step, "epoch": epoch, **sums, "lr": rate, "grad_norm": norm}
+            ends_epoch = (step + 1) % batches.per_epoch == 0
+            if step + 1 == steps or (ends_epoch and _watches(recipe)):
+                found = validate(model, batches)
+                entry |= found
+                plateau.update(found.get("val_loss", math.inf), recipe)
+            log.add(entry)
+            stops = interrupted()
+            saves = (step + 1) % save_every == 0 or step + 1 == steps or plateau.stopped or stops
+            if saves:
+                log.flush()
+            if here.first and saves:
+                folder.save(
+                    {
+                        "step": step + 1,
+                        "model": model.state_dict(),
+                        "optimiser": optimiser.state_dict(),
+                        "scaler": scaler.state_dict(),
+                        "plateau": vars(plateau),
+                    }
+                )
+            if stops:
+                raise KeyboardInterrupt
     log.flush()
     if gpu:
         model.to(memory_format=torch.contiguous_format)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping
+from itertools import pairwise
 
 from g2d_bench.cards.kind import KINDS, known_kind, untrained
+from g2d_bench.cards.task import PUBLISHED
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.spec import PER_LABEL
+from g2d_bench.records.notes import differing
 from g2d_bench.records.recompute import EDITED, Facts, differences
-from g2d_bench.records.record import NOT_APPLICABLE, Record, sealed
+from g2d_bench.records.record import NOT_APPLICABLE, WHY_UNDEFINED, Record, sealed
 from g2d_bench.records.signature import is_of_this_code, parse_signature
 
 
@@ -47,6 +51,9 @@ def contradictions(record: Record) -> Iterator[str]:
     for name, values in record.references.items():
         yield from _impossible(f"references.{name}", values)
     yield from _trivial_predictors(record)
+    if is_of_this_code(record.signature):
+        yield from _notes(record)
+        yield from _command(record)
 
 
 def unsealed(record: Record) -> Iterator[str]:
@@ -84,6 +91,58 @@ def _trivial_predictors(record: Record) -> Iterator[str]:
             yield f"references.{name}.{one}: {'is no metric of the record' if one in more else 'is missing'}"
 
 
+def _notes(record: Record) -> Iterator[str]:
+    """Compare notes with each other and with the rest of the record."""
+    notes = record.notes
+    undefined = {name for name, value in record.metrics.items() if value is None}
+    reasons = notes.get(WHY_UNDEFINED)
+    if reasons is not None and (not isinstance(reasons, dict) or set(reasons) != undefined):
+        named = _words(reasons) if isinstance(reasons, dict) else repr(reasons)[:100]
+        yield f"notes.{WHY_UNDEFINED}: speaks of {named}; without a value are {_words(undefined)}"
+    if NOT_APPLICABLE in notes and (record.predictions is not None or record.references):
+        kept = "predictions" if record.predictions is not None else "references"
+        yield f"notes.{NOT_APPLICABLE}: says that there are no numbers, but the record has {kept}"
+    steps, chosen = notes.get("steps"), notes.get("chosen_step")
+    if isinstance(steps, int) and isinstance(chosen, int) and not 0 <= chosen <= steps:
+        yield f"notes.chosen_step: says {chosen}, but there were {steps} steps"
+    if isinstance(scores := notes.get("validation"), dict):
+        values = {str(name).partition(" ")[0]: value for name, value in scores.items()}
+        known = {n: v for n, v in values.items() if isinstance(v, int | float)}
+        yield from _impossible("notes.validation", known)
+
+
+def _command(record: Record) -> Iterator[str]:
+    """Ask whether the command measures this cell, and says why a leak was overridden if one was."""
+    if not record.command.startswith("g2d-bench "):
+        return  # A call from Python, which names the model as only its user can.
+    try:
+        words = shlex.split(record.command)
+    except ValueError:
+        yield "command: cannot be read: a quotation mark has no partner"
+        return
+    cell = record.cell
+    wanted = dict(zip(cell.options[::2], cell.options[1::2], strict=True))
+    for option, value in pairwise(words):
+        # Older records name all cells that were asked for together.
+        if option in wanted and value not in (wanted[option], "all") and not set(value) & set(",-%"):
+            if option == "--fraction" and _number(value) == cell.fraction:
+                continue
+            yield f"command: measures {option} {value[:100]}, the record is of {wanted[option]}"
+    leaks = record.data.leaks
+    reason = words[words.index("--allow-leaks") + 1 :][:1] if "--allow-leaks" in words else []
+    if reason and reason[0] != leaks:
+        yield f"data.leaks: says {leaks[:100]!r}, the command allows leaks for {reason[0][:100]!r}"
+    elif leaks and not reason and not leaks.startswith(PUBLISHED):
+        yield f"data.leaks: says {leaks[:100]!r}, but the command allows no leaks"
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def _words(names: Collection[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
@@ -116,6 +175,8 @@ def against_predictions(record: Record, facts: Facts) -> tuple[list[str], list[s
             line = f"references.{name}.{metric}: says {stated:.6g}, the predictions give {again:.6g}"
             if is_of_this_code(record.signature):
                 problems.append(line)
+    if is_of_this_code(record.signature):
+        problems += differing(record.notes, facts.notes, "the predictions")
     return problems, undecided
 
 

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Facts:
         order: digest of ids and patients, in their order.
         truth: digest of what is true of them; "" where a compact record lacks a part of it.
         faults: what contradicts itself, a line each.
+        notes: what a record should note of them; see :mod:`g2d_bench.records.notes`.
     """
 
     metrics: dict[str, float]
@@ -63,6 +64,7 @@ class Facts:
     order: str
     truth: str
     faults: tuple[str, ...] = ()
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def recompute(metric: str, predictions: Predictions) -> float:
@@ -134,6 +136,7 @@ def derive(kind: str, predictions: Predictions, names: Sequence[str]) -> Facts:
         order=order_of(predictions),
         truth=truth_of(kind, predictions),
         faults=tuple(_faults(kind, predictions, len(unique))),
+        notes=_noted(kind, predictions),
     )
 
 
@@ -192,6 +195,12 @@ def _chance(kind: str, predictions: Predictions, names: Sequence[str]) -> dict[s
     with suppress(KeyError):
         return known.chance(predictions, names)
     return {}
+
+
+def _noted(kind: str, predictions: Predictions) -> dict[str, Any]:
+    """Return what a record should note; nothing where a compact record lacks an array."""
+    known = known_kind(kind)
+    return {} if known is None or known.noted is None else known.noted(predictions)
 
 
 def _positive(kind: str, predictions: Predictions) -> int:

@@ -149,7 +149,7 @@ def test_its_record_is_verified_against_the_data(
     assert result.exit_code == 0, result.output
     assert "all as recorded" in result.stdout
     # The truth of each finding of each image has been derived from the boxes again.
-    assert "ids, patients and truth" not in result.output
+    assert "ids, patients, truth" not in result.output
     (path,) = Path("runs").rglob("1-s0-*.json")
     edit(path, lambda raw: raw["metrics"].pop("pointing/Mass"))
     result = cli("verify", "--results", "runs", "--data-root", tmp_path)

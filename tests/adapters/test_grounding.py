@@ -192,4 +192,4 @@ def test_without_a_text_side_it_is_not_applicable(bench: Bench) -> None:
 def test_the_caches_are_filled_before_workers_start(bench: Bench, told: Callable[..., Encoder]) -> None:
     bench.resolve(CELL).fill_caches()
     assert list((Path(os.environ["G2D_BENCH_CACHE"]) / "masks").glob("rsna-*.npy"))
-    assert [box.size for box in letterboxes(make_job(bench, told(SIDE)), ["p000"])] == [256]
+    assert [box.size for box in letterboxes(make_job(bench, told(SIDE)).data, ["p000"])] == [256]

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from g2d_bench.adapters.base import PREDICTS_NOTHING, Job
+from g2d_bench.adapters.base import Job
 from g2d_bench.adapters.mm.runner import import_quietly
 from g2d_bench.errors import InputError
+from g2d_bench.records.notes import PREDICTS_NOTHING
 from g2d_bench.records.recompute import recompute
 
 segmentation: Any = import_quietly("g2d_bench.adapters.segmentation")

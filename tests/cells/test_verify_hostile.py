@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -193,6 +194,7 @@ def test_escape_sequences_are_shown_and_not_obeyed(folder: Any, cli: Cli, tmp_pa
     folder.store.save(found.path, record, {})
     leaky = folder.add("gloria").path
     field("data/leaks", ESCAPES)(leaky)
+    field("command", f"g2d-bench run --allow-leaks {shlex.quote(ESCAPES)}")(leaky)
     for style in FORMATS:
         result = answers(cli, "table", "--format", style)
         assert result.exit_code == 0

@@ -89,6 +89,24 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
 
 
+def test_code_beside_a_vocabulary_is_never_run(tmp_path: Path) -> None:
+    """Where code is all that there is, one line says so; where it is not, the files are read."""
+    ran = tmp_path / "ran"
+    (tmp_path / "evil.py").write_text(f"open({str(ran)!r}, 'w')\nclass Evil: pass\n")
+    mapped = '{"auto_map": {"AutoTokenizer": ["evil.Evil", null]}, "tokenizer_class": "Evil"}'
+    for name in ("tokenizer_config.json", "config.json"):
+        (tmp_path / name).write_text(mapped)
+        with pytest.raises(InputError, match=r"code of its own \(auto_map\), which is never run; ") as caught:
+            load_tokenizer(tmp_path)
+        assert len(str(caught.value).splitlines()) == 1
+        (tmp_path / name).unlink()
+    (tmp_path / "tokenizer_config.json").write_text(mapped)
+    save_tokenizer(train_tokenizer(TEXTS, vocabulary=160), tmp_path / "tokenizer.json")
+    assert load_tokenizer(tmp_path).encode("heart").ids
+    assert not ran.exists()
+    assert "evil" not in sys.modules
+
+
 def test_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written: a file is where a folder should be"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import resource
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -275,3 +277,96 @@ def test_few_open_files(what: str, start: Start, grid: Grid, warm: tuple[Path, P
     code, out, err = end(start(*arguments, cache=warm[0], results=results, preexec_fn=limit))
     assert code == 0 or (code == 2 and "Too many open files" in err.splitlines()[-1]), err
     assert code == 2 or "dice_positive" in out
+
+
+def another(path: Path) -> None:
+    """Give a file or folder to another user, who lets nobody in; who is not root shuts out himself."""
+    if os.getuid() == 0:
+        os.chown(path, 65534, 65534)
+    path.chmod(0o700 if path.is_dir() else 0o600) if os.getuid() == 0 else path.chmod(0)
+
+
+def as_any_user() -> None:
+    """Take from this process root's right to pass over permissions; it stays away in what it starts."""
+    if os.getuid() == 0:
+        for right in (1, 2, 3):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
+            assert ctypes.CDLL(None).prctl(24, right, 0, 0, 0) == 0  # PR_CAPBSET_DROP
+
+
+@pytest.mark.parametrize(
+    ("whose", "words"),
+    [
+        ("cache", ("Permission denied", "/c")),
+        ("results", ("Permission denied", "/r")),
+        ("data", ("--data-root", "/root", "is not readable")),
+        ("film", ("Permission denied",)),
+        ("card", ("Permission denied", "quick.toml")),
+        ("checkpoint", ("--checkpoint", "weights.pt", "is not readable")),
+    ],
+)
+def test_files_of_another_user(
+    whose: str,
+    words: tuple[str, ...],
+    start: Start,
+    grid: Grid,
+    tiny_root: Path,
+    quick_protocols: Path,
+    tmp_path: Path,
+) -> None:
+    root, cards = tmp_path / "root", tmp_path / "cards"
+    shutil.copytree(tiny_root, root)
+    shutil.copytree(quick_protocols, cards)
+    for name in ("c", "r"):
+        (tmp_path / name).mkdir()
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(b"x" * 100)
+    place = {
+        "cache": tmp_path / "c",
+        "results": tmp_path / "r",
+        "data": root,
+        "film": sorted((root / "covid-cxr").rglob("*.png"))[0],
+        "card": cards / "quick.toml",
+        "checkpoint": weights,
+    }[whose]
+    another(place)
+    moved = {str(tiny_root): str(root), str(quick_protocols): str(cards)}
+    arguments = [moved.get(word, word) for word in grid("0", "--jobs", "1")]
+    if whose == "checkpoint":
+        arguments += ["--encoder", "mgca.r50", "--checkpoint", f"mgca.r50={weights}"]
+    try:
+        process = start(*arguments, cache=tmp_path / "c", results=tmp_path / "r", preexec_fn=as_any_user)
+        one_line(process, *words)
+    finally:
+        if os.getuid() != 0:
+            place.chmod(0o700)
+    assert whose == "results" or not list((tmp_path / "r").rglob("*.json"))
+
+
+@pytest.mark.parametrize("what", ["record", "predictions"])
+@pytest.mark.parametrize("command", ["verify", "table", "run"])
+def test_records_of_another_user(
+    what: str, command: str, start: Start, grid: Grid, warm: tuple[Path, Path], tmp_path: Path
+) -> None:
+    results = tmp_path / "r"
+    shutil.copytree(warm[1], results)
+    (path,) = results.rglob("*.json")
+    place = path if what == "record" else path.with_suffix(".npz")
+    before = place.read_bytes()
+    another(place)
+    arguments = {"verify": ["verify", str(results)], "table": ["table"], "run": grid()}[command]
+    process = start(*arguments, cache=warm[0], results=results, preexec_fn=as_any_user)
+    code, out, err = end(process)
+    if os.getuid() != 0:
+        for one in (place, place.with_name(f"{place.name}.damaged")):
+            with suppress(FileNotFoundError):
+                one.chmod(0o600)
+    if command == "run" and what == "record":
+        # The folder is the user's own: what is in the way is said, kept, and measured again.
+        assert code == 0, err
+        assert f"{place.name}.damaged" in err
+        place = place.with_name(f"{place.name}.damaged")
+    else:
+        assert code == (1 if command == "verify" else 2), err
+        assert place.name in out + err
+    assert "Permission denied" in out + err
+    assert place.read_bytes() == before

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol, cast
@@ -82,6 +83,34 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     losses = [line["loss"] for line in log(tmp_path / "cut")]
     assert all(map(math.isfinite, losses))
     assert len(set(losses)) == len(losses)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_saves_after_the_step_and_a_second_one_does_not_wait(
+    go: Go, tmp_path: Path, times: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    go(tmp_path / "whole")
+    saved = RunFolder.log
+
+    def press(folder: RunFolder, entry: dict[str, Any]) -> None:
+        saved(folder, entry)
+        if entry["step"] == 4:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "log", press)
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path / "cut", save_every=3)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert capfd.readouterr().err.count("saves and stops after this step; Ctrl-C again stops at once") == 1
+    done = torch.load(tmp_path / "cut" / "checkpoint.pt", weights_only=True)["step"]
+    assert done == {1: 5, 2: 3}[times], "the first loses nothing, the second what was not saved"
+    go(tmp_path / "cut", save_every=3)
+    assert log(tmp_path / "cut") == log(tmp_path / "whole")
+    first, second = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_training_learns(go: Go, tmp_path: Path) -> None:
