@@ -8,7 +8,6 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/.installed
 	$(BIN)/g2d-bench run --task siim-seg --fraction 0.01
-	$(BIN)/g2d-bench run --task siim-seg --fraction 0.01 --protocol clean-linear
 
 test: check
 	$(BIN)/pytest -n auto --cov --cov-report=term --cov-fail-under=90
