@@ -14,6 +14,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.records import evidence
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found, select
+from g2d_bench.report.table import paper_metrics, paper_table
 
 
 def drawn(found: Sequence[Found]) -> list[Any]:
@@ -100,6 +101,22 @@ def test_metrics_that_records_do_not_state_are_drawn_ahead(
     monkeypatch.setattr(evidence, "draw", lambda *_: pytest.fail("is in the cache"))
     source = Evidence(more=names)
     assert all(source.mean([one], names[0]) is not None for one in found)
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_papers_table_finds_what_it_shows_and_nothing_else_is_drawn(
+    folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6}, (0.01, 0.1), seeds=1)
+    folder.grid({"random": 0.4, "g2d": 0.6}, seeds=1, protocol="clean-finetune")
+    found = select(folder.root)
+    work = ahead.undrawn(found, lambda record: paper_metrics("g2d-table1", record))
+    assert {names for _, names in work} == {("dice_positive",)}
+    assert len(work) == 4
+    ahead.draw_ahead(work)
+    monkeypatch.setattr(evidence, "draw", lambda *_: pytest.fail("is in the cache"))
+    table = paper_table("g2d-table1", found)
+    assert all(row.values[0].limits for row in table.rows if row.sort == "measured")
 
 
 @pytest.mark.parametrize(
