@@ -9,10 +9,11 @@ group of the registry; the value names a module with the same declaration, or th
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -63,7 +64,7 @@ class Registry(Generic[T]):
             InputError: two packages, or one and this one, take the same name.
         """
         found: dict[str, EntryPoint] = {}
-        for point in entry_points(group=self.group):
+        for point in points(self.group):
             taken = found.get(point.name)
             if point.name in self._own or (taken is not None and taken.value != point.value):
                 other = taken.value if taken is not None else self._own[point.name]
@@ -105,6 +106,17 @@ class Registry(Generic[T]):
         if name in self._own:
             return cast(T, getattr(self._load(self._own[name]), self.mark))
         return cast(T, declared(self._foreign[name], self.mark))
+
+
+def points(group: str) -> EntryPoints:
+    """Return the entry points of a group."""
+    return _points(tuple(sys.path)).select(group=group)
+
+
+@cache
+def _points(_: tuple[str, ...]) -> EntryPoints:
+    # The metadata of all packages are read for this, whatever group is asked for.
+    return entry_points()
 
 
 def declared(point: EntryPoint, mark: str) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -16,6 +15,7 @@ from g2d_bench.cards.protocol import Protocol
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.paths import shipped
+from g2d_bench.registry import points
 
 C = TypeVar("C", TaskCard, Protocol, EncoderCard)
 
@@ -23,7 +23,7 @@ C = TypeVar("C", TaskCard, Protocol, EncoderCard)
 def _folders(what: str, extra: tuple[Path, ...]) -> Iterator[Path]:
     """Shipped cards first, then those of installed packages, then the user's own folders."""
     yield shipped("tasks") / "protocols" if what == "protocols" else shipped(_SHIPPED.get(what, what))
-    for point in entry_points(group=f"g2d_bench.{what}"):
+    for point in points(f"g2d_bench.{what}"):
         yield Path(str(files(point.value)))
     for folder in extra:
         if not folder.is_dir():

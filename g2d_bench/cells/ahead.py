@@ -37,9 +37,10 @@ def drawn_ahead(
     settings: Settings | None = None,
     more: Sequence[str] = (),
 ) -> T:
-    """Make tables twice: first without draws, so that what is refused is refused at once.
+    """Make tables from records with which nothing is wrong, their draws made by all processors.
 
-    So are records with which something is wrong: a bootstrap takes minutes.
+    Where draws are lacking, tables are first made without any, so that what is refused is refused at once: a
+    bootstrap takes minutes.
 
     Args:
         make: makes the tables from where draws come from.
@@ -51,31 +52,42 @@ def drawn_ahead(
     Raises:
         InputError: see :func:`g2d_bench.cells.verify.require_sound`, and whatever ``make`` refuses.
     """
-    make(Evidence(0, more=more))
+    lacking = undrawn(found, metrics)
+    if lacking:
+        make(Evidence(0, more=more))
     require_sound(found, settings)
-    draw_ahead(found, metrics)
+    draw_ahead(lacking)
     return make(Evidence(more=more))
 
 
-def draw_ahead(found: Sequence[Found], metrics: Callable[[Record], Sequence[str]] = all_metrics) -> None:
+def undrawn(
+    found: Sequence[Found], metrics: Callable[[Record], Sequence[str]] = all_metrics
+) -> list[tuple[Path, Sequence[str]]]:
+    """Return the files of records of which draws are not kept, with the metrics that will be asked for.
+
+    Args:
+        found: records, with their files.
+        metrics: which of a record's metrics will be asked for.
+    """
+    cache = DrawCache()
+    asked = [(one.path, one.record.predictions, tuple(metrics(one.record))) for one in found]
+    return [
+        (path, names)
+        for path, kept, names in asked
+        if path is not None and kept is not None and not cache.holds(kept.sha256, REPLICATES, names)
+    ]
+
+
+def draw_ahead(work: Sequence[tuple[Path, Sequence[str]]]) -> None:
     """Fill the cache of draws, a record per task of a worker process.
 
     It changes how long a table takes and nothing else: what a record lacks or hides is left to the table to
     say, and draws that could not be kept are made again there.
 
     Args:
-        found: records, with their files.
-        metrics: which of a record's metrics will be asked for.
+        work: see :func:`undrawn`.
     """
-    if len(found) <= FEW or cores() == 1:
-        return
-    cache = DrawCache()
-    work: list[tuple[Path, Sequence[str]]] = []
-    for one in found:
-        kept, names = one.record.predictions, metrics(one.record)
-        if one.path is not None and kept is not None and not cache.holds(kept.sha256, REPLICATES, names):
-            work.append((one.path, names))
-    if len(work) <= FEW:
+    if len(work) <= FEW or cores() == 1:
         return
     with worker_pool(min(cores(), len(work))) as pool:
         with deaf_to_interrupts():
@@ -87,6 +99,6 @@ def draw_ahead(found: Sequence[Found], metrics: Callable[[Record], Sequence[str]
 def _draw(path: Path, names: Sequence[str]) -> None:
     """Draw the metrics of one record; runs in a worker."""
     with suppress(InputError):
-        found, evidence = Found(read_record(path), path), Evidence()
+        found, evidence = Found(read_record(path), path), Evidence(more=names)
         for name in names:
             evidence.mean([found], name)

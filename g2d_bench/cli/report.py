@@ -70,7 +70,6 @@ def table(
     Example: g2d-bench table --paper g2d-table1 --format latex
     """
     from g2d_bench.cells.ahead import all_metrics, drawn_ahead
-    from g2d_bench.cells.verify import require_sound
     from g2d_bench.cli.tell import asked_metrics
     from g2d_bench.records.quoted import load_reported
     from g2d_bench.report import table as tables
@@ -93,13 +92,25 @@ def table(
     found = [] if printed_only else select(roots, wanted, hide=given["hide"])
     order = row_order(found)
     if paper is not None:
-        require_sound(found, configured)
-        protocols = wanted.protocol
-        one = tables.paper_table(
-            paper, found, order, protocols=protocols, allow_mixed=allow_mixed, quoted=quoted
-        )
-        made = [one]
-        tell_other_protocols(found, paper, protocols)
+        named: str = paper
+        made = [
+            drawn_ahead(
+                lambda evidence: tables.paper_table(
+                    named,
+                    found,
+                    order,
+                    protocols=wanted.protocol,
+                    allow_mixed=allow_mixed,
+                    evidence=evidence,
+                    quoted=quoted,
+                ),
+                found,
+                lambda record: tables.paper_metrics(named, record, wanted.protocol),
+                settings=configured,
+                more=tables.paper_more(named),
+            )
+        ]
+        tell_other_protocols(found, paper, wanted.protocol)
     elif by:
         made = _by_group(found, by, names, order, configured)
     elif summary:

@@ -57,6 +57,24 @@ def unpack(data: bytes, path: Path) -> dict[str, NDArray[Any]]:
         raise InputError(f"cannot be unpacked ({type(error).__name__}: {error})", file=path) from None
 
 
+def array_names(data: bytes, path: Path) -> tuple[str, ...]:
+    """Return the names of the arrays in an archive, none of which is unpacked.
+
+    Args:
+        data: the archive.
+        path: its file, for complaints.
+
+    Raises:
+        InputError: it is no archive of numpy.
+    """
+    _require_small_directory(data, path)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return tuple(name.removesuffix(".npy") for name in archive.namelist())
+    except Exception as error:
+        raise InputError(f"cannot be unpacked ({type(error).__name__}: {error})", file=path) from None
+
+
 def _require_small_directory(data: bytes, path: Path) -> None:
     """Look at the last bytes, in which an archive says how many files it holds, before all are listed."""
     end = data[-22:]

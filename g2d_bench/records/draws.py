@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import io
+import json
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.kept import read_kept, write_kept
@@ -53,8 +56,23 @@ def draw(metric: str, predictions: Predictions, count: int = REPLICATES) -> Valu
     return drawn.astype(np.float32).astype(np.float64)
 
 
+class Entry(NamedTuple):
+    """What is kept of one metric.
+
+    Attributes:
+        point: its value on the samples as they are, for which the draws hold.
+        drawn: its draws [R], none where it cannot be drawn.
+    """
+
+    point: float
+    drawn: NDArray[np.float32]
+
+
 class DrawCache:
     """Draws by predictions file; an entry holds as long as the metric's value is still the same.
+
+    A file is a line of JSON, ``[metric, value, number of draws]`` each, and the draws in single precision,
+    which is what :func:`draw` gives.
 
     Args:
         folder: where to keep them; by default in the user's cache.
@@ -62,15 +80,20 @@ class DrawCache:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or cache_dir() / "draws"
-        # Read once: the draws that are given out are parts of these arrays.
-        self._loaded: dict[Path, dict[str, Values]] = {}
+        # Read once.
+        self._loaded: dict[Path, dict[str, Entry]] = {}
 
     def holds(self, digest: str, count: int, metrics: Sequence[str]) -> bool:
-        """Say whether draws of these metrics are kept, be they of today's values or not; see :meth:`get`."""
-        return set(metrics) <= self._load(self._path(digest, count), say=False).keys()
+        """Say whether draws of these metrics are kept, be they of today's values and whole or not.
+
+        Only the head of the file is read; see :meth:`get`.
+        """
+        with suppress(Exception), self._path(digest, count).open("rb") as stream:
+            return set(metrics) <= {name for name, _, _ in json.loads(stream.readline())}
+        return not metrics
 
     def _path(self, digest: str, count: int) -> Path:
-        return self._folder / f"{digest[:32]}-{count}-n{NUMBERS}.npz"
+        return self._folder / f"{digest[:32]}-{count}-n{NUMBERS}.draws"
 
     def get(
         self, digest: str, count: int, points: dict[str, float], make: Callable[[str], Values | None]
@@ -92,42 +115,45 @@ class DrawCache:
                 self._loaded[path] |= self._load(path, say=False)
                 self._complete(path, points, make)
         kept = self._loaded[path]
-        return {metric: kept[metric][1:] if len(kept[metric]) > 1 else None for metric in points}
+        return {
+            metric: kept[metric].drawn.astype(np.float64) if len(kept[metric].drawn) else None
+            for metric in points
+        }
 
     def _complete(self, path: Path, points: dict[str, float], make: Callable[[str], Values | None]) -> None:
         kept, fresh = self._loaded[path], False
         for metric, point in points.items():
             if not _holds(kept.get(metric), point):
                 drawn = make(metric)
-                kept[metric] = np.array([point]) if drawn is None else np.concatenate([[point], drawn])
+                kept[metric] = Entry(point, np.asarray(() if drawn is None else drawn, np.float32))
                 fresh = True
         if fresh:
             self._save(path, kept)
 
-    def _load(self, path: Path, *, say: bool = True) -> dict[str, Values]:
+    def _load(self, path: Path, *, say: bool = True) -> dict[str, Entry]:
         content = read_kept(path, say=say)
         if content is None:
             return {}
         # Whatever is wrong with a cache file, the draws can be made again.
-        with suppress(Exception), np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {name.replace("\\", "/"): arrays[name] for name in arrays.files}
+        with suppress(Exception):
+            head, _, body = content.partition(b"\n")
+            parts = json.loads(head)
+            drawn = np.frombuffer(body, "<f4")
+            ends = np.cumsum([length for *_, length in parts])[:-1]
+            pieces = np.split(drawn, ends)
+            return {name: Entry(point, piece) for (name, point, _), piece in zip(parts, pieces, strict=True)}
         return {}
 
-    def _save(self, path: Path, kept: dict[str, Values]) -> None:
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **{_stored(name): part for name, part in kept.items()})
+    def _save(self, path: Path, kept: dict[str, Entry]) -> None:
+        head = json.dumps([[name, float(entry.point), len(entry.drawn)] for name, entry in kept.items()])
+        body = b"".join(entry.drawn.astype("<f4").tobytes() for entry in kept.values())
         try:
-            write_kept(path, buffer.getvalue())
+            write_kept(path, head.encode() + b"\n" + body)
         except InputError as error:
             # A table must not fail for want of room in the cache.
             tell_once(f"bootstrap draws are not kept: {error}")
 
 
-def _holds(entry: Values | None, point: float) -> bool:
-    """Say whether draws are those of a metric's value; it stands before them."""
-    return entry is not None and (entry[0] == point or bool(np.isnan(entry[0]) and np.isnan(point)))
-
-
-def _stored(metric: str) -> str:
-    """Name an array of the archive; a slash ("auroc/Edema") would become a folder there."""
-    return metric.replace("/", "\\")
+def _holds(entry: Entry | None, point: float) -> bool:
+    """Say whether draws are those of a metric's value."""
+    return entry is not None and (entry.point == point or (math.isnan(entry.point) and math.isnan(point)))

@@ -44,7 +44,6 @@ class Evidence:
         self._count = count
         self._more = tuple(more)
         self._values: dict[int, Mapping[str, float]] = {}
-        self._draws: dict[tuple[int, str], Values | None] = {}
         self._open: tuple[int, Predictions] = (0, {})
         self._samples: dict[int, str] = {}
         self._errors: dict[int, Mapping[str, str]] = {}
@@ -88,7 +87,7 @@ class Evidence:
         Raises:
             InputError: predictions were changed, or do not give the recorded metric.
         """
-        parts = [self._of(found, metric) for found in seeds]
+        parts = [self._draw(found, metric) for found in seeds]
         samples = {self._samples.get(id(found.record)) for found in seeds}
         known = [part for part in parts if part is not None]
         if len(known) < len(seeds) or len(samples) != 1:
@@ -96,12 +95,6 @@ class Evidence:
         (sample,) = samples
         assert sample is not None
         return Drawn(np.mean(known, axis=0), sample)
-
-    def _of(self, found: Found, metric: str) -> Values | None:
-        key = (id(found.record), metric)
-        if key not in self._draws:
-            self._draws[key] = self._draw(found, metric)
-        return self._draws[key]
 
     def _draw(self, found: Found, metric: str) -> Values | None:
         kept = found.record.predictions

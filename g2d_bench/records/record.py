@@ -21,7 +21,7 @@ from pydantic import (
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_json, set_fields
 from g2d_bench.plain import in_json
-from g2d_bench.records.archives import PACKED, unpack
+from g2d_bench.records.archives import PACKED, array_names, unpack
 from g2d_bench.records.cell import Cell, Count, Name
 from g2d_bench.records.shapes import require_shapes
 from g2d_bench.safe_files import parse_json, read_strangers
@@ -260,6 +260,15 @@ def read_predictions(path: Path, record: Record) -> dict[str, NDArray[Any]]:
     predictions = unpack(data, arrays)
     require_shapes(record.kind, predictions, arrays)
     return predictions
+
+
+def prediction_names(path: Path, record: Record) -> tuple[str, ...]:
+    """Return the names of the arrays beside a record, which are not unpacked.
+
+    Raises:
+        InputError: the file is missing, is not the one that the record hashed, or is no archive.
+    """
+    return array_names(prediction_bytes(path, record), path.with_name(_beside(path, record)))
 
 
 def prediction_bytes(path: Path, record: Record) -> bytes:

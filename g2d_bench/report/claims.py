@@ -18,7 +18,7 @@ from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import ALPHA, holm
 from g2d_bench.records.cell import DECODER, percent
 from g2d_bench.records.quoted import UNITS, Quoted
-from g2d_bench.report.paired import difference
+from g2d_bench.report.paired import differences
 from g2d_bench.report.quoted_rows import fraction_of
 from g2d_bench.report.reasons import listed
 from g2d_bench.report.sampled import Sampled
@@ -193,14 +193,22 @@ def _in_task(
     mine = few.values.get(form)
     if mine is None or mine.missing:
         return replace(verdict, reason=f"{form}: {mine.reason or mine.missing}" if mine else f"no {form}")
-    rivals, left = [], []
+    there, left = [], []
     for name in claim._rivals(many.values):
         value = many.values[name]
         if value.missing or form not in few.draws or name not in many.draws:
             left.append(f"{name} ({value.reason or value.missing or 'no predictions'})")
-            continue
-        low, high, p = difference(few.sign * few.draws[form], many.sign * many.draws[name])
-        rivals.append(Rival(name, value.mean, few.sign * (mine.mean - value.mean), low, high, p))
+        else:
+            there.append(name)
+    limits = (
+        differences(few.sign * few.draws[form], [many.sign * many.draws[name] for name in there])
+        if there
+        else []
+    )
+    rivals = [
+        Rival(name, many.values[name].mean, few.sign * (mine.mean - many.values[name].mean), *rest)
+        for name, rest in zip(there, limits, strict=True)
+    ]
     remark = f"not compared: {'; '.join(left)}" if left else ""
     return replace(verdict, mean=mine.mean, rivals=tuple(rivals), remark=remark)
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from g2d_bench.metrics.resample import ALPHA, Values, holm, interval, paired_p
+import numpy as np
+
+from g2d_bench.metrics.resample import ALPHA, LEVEL, Values, holm, interval, paired_p
 from g2d_bench.report.sampled import Sampled
 
 
@@ -54,6 +56,24 @@ def difference(first: Values, second: Values) -> tuple[float, float, float]:
     return low, high, paired_p(first[:count], second[:count])
 
 
+def differences(first: Values, others: Sequence[Values]) -> list[tuple[float, float, float]]:
+    """Return what :func:`difference` says of one encoder and each of several others, all at once.
+
+    Args:
+        first: draws [R].
+        others: draws of each, likewise.
+    """
+    if len({len(first), *map(len, others)}) > 1 or len(first) < 2 or not len(others):
+        return [difference(first, other) for other in others]
+    table = first - np.asarray(others)
+    if np.isnan(table).any():
+        return [difference(first, other) for other in others]
+    below, above = (table <= 0).sum(axis=1), (table >= 0).sum(axis=1)
+    p = np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (len(first) + 1))
+    low, high = np.quantile(table, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, overwrite_input=True)
+    return list(zip(low.tolist(), high.tolist(), p.tolist(), strict=True))
+
+
 def compare_pair(columns: Sequence[Sampled], first: str, second: str) -> list[Difference]:
     """Compare two encoders wherever both have a number on the same test images.
 
@@ -62,19 +82,28 @@ def compare_pair(columns: Sequence[Sampled], first: str, second: str) -> list[Di
         first: encoder name.
         second: encoder name.
     """
-    found: list[tuple[int, float, float, float, float]] = []
-    for n, one in enumerate(columns):
-        if first in one.draws and second in one.draws and one.ranked:
-            mean = one.sign * (one.values[first].mean - one.values[second].mean)
-            low, high, p = difference(one.sign * one.draws[first], one.sign * one.draws[second])
-            if not math.isnan(low):
-                found.append((n, mean, low, high, p))
-    adjusted = holm([p for *_, p in found])
-    return [Difference(*row, corrected) for row, corrected in zip(found, adjusted, strict=True)]
+    return _all_pairs(columns, (first, second)).get((first, second), [])
 
 
 def compare_all(columns: Sequence[Sampled]) -> dict[tuple[str, str], list[Difference]]:
     """Compare every two encoders; pairs that share no column are left out."""
-    names = list(dict.fromkeys(name for one in columns for name in one.values))
-    pairs = {pair: compare_pair(columns, *pair) for pair in combinations(names, 2)}
-    return {pair: found for pair, found in pairs.items() if found}
+    return _all_pairs(columns, tuple(dict.fromkeys(name for one in columns for name in one.values)))
+
+
+def _all_pairs(columns: Sequence[Sampled], names: Sequence[str]) -> dict[tuple[str, str], list[Difference]]:
+    found: dict[tuple[str, str], list[tuple[int, float, float, float, float]]] = {}
+    for n, one in enumerate(columns):
+        drawn = [name for name in names if name in one.draws] if one.ranked else []
+        draws = [one.sign * one.draws[name] for name in drawn]
+        for k, first in enumerate(drawn):
+            limits = differences(draws[k], draws[k + 1 :])
+            for second, (low, high, p) in zip(drawn[k + 1 :], limits, strict=True):
+                if not math.isnan(low):
+                    mean = one.sign * (one.values[first].mean - one.values[second].mean)
+                    found.setdefault((first, second), []).append((n, mean, low, high, p))
+    return {pair: _corrected(found[pair]) for pair in combinations(names, 2) if pair in found}
+
+
+def _corrected(rows: Sequence[tuple[int, float, float, float, float]]) -> list[Difference]:
+    adjusted = holm([p for *_, p in rows])
+    return [Difference(*row, corrected) for row, corrected in zip(rows, adjusted, strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from g2d_bench.cards.kind import KINDS, untrained
@@ -175,6 +175,7 @@ def paper_table(
     *,
     protocols: Sequence[str] = (),
     allow_mixed: bool = False,
+    evidence: Evidence | None = None,
     quoted: Sequence[Quoted] = (),
 ) -> Table:
     """Fill a table of the paper with measured cells.
@@ -185,6 +186,7 @@ def paper_table(
         order: encoder names in the order of rows.
         protocols: whose cells are shown; by default the layout's.
         allow_mixed: see :func:`blocks`.
+        evidence: see :func:`blocks`; it computes :func:`paper_more`.
         quoted: numbers of papers; those of this very table get rows of their own.
 
     Raises:
@@ -194,8 +196,7 @@ def paper_table(
     wanted = tuple(protocols) or (layout.protocol,)
     found = [one for one in records if one.record.cell.protocol in wanted]
     printed = [cell for cell in quoted if (cell.paper, cell.table) == (PAPER, layout.table)]
-    everything = {metric for c in layout.columns for metric in (*c.metrics, *c.legacy) if "/" in metric}
-    evidence = Evidence(more=sorted(everything))
+    evidence = evidence or Evidence(more=paper_more(name))
     panels = []
     for fraction in layout.panels or (None,):
         pairs = [_paper_column(one, found, fraction, "+".join(wanted)) for one in layout.columns]
@@ -228,11 +229,30 @@ def _paper_column(
         # Zero-shot needs no labels; whatever fraction its cells bear, one is shown.
         fraction = max((one.record.cell.fraction for one in mine), default=1.0)
     mine = [one for one in mine if one.record.cell.fraction == fraction]
-    choices = printed.legacy if protocol.startswith("legacy") and printed.legacy else printed.metrics
-    there = {metric for one in mine for metric in one.record.metrics}
-    metric = next((name for name in choices if name.split("/")[0] in there or name in there), choices[0])
+    metric = _preferred(printed, {metric for one in mine for metric in one.record.metrics}, protocol)
     heads = tuple(head.format(metric=metric) for head in printed.heads)
     return Column(printed.task, fraction, metric, protocol, heads), mine
+
+
+def _preferred(printed: PaperColumn, there: Collection[str], protocol: str) -> str:
+    """Choose the metric of a printed column among those that records have."""
+    choices = printed.legacy if protocol.startswith("legacy") and printed.legacy else printed.metrics
+    return next((name for name in choices if name.split("/")[0] in there or name in there), choices[0])
+
+
+def paper_more(name: str) -> list[str]:
+    """Return the metrics of a paper's table that records need not state, sorted."""
+    columns = LAYOUTS[name].columns
+    return sorted({metric for c in columns for metric in (*c.metrics, *c.legacy) if "/" in metric})
+
+
+def paper_metrics(name: str, record: Record, protocols: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the metrics that a paper's table asks of a record; see :func:`paper_table`."""
+    cell, layout = record.cell, LAYOUTS[name]
+    if cell.shots or cell.protocol not in (tuple(protocols) or (layout.protocol,)):
+        return ()
+    mine = [printed for printed in layout.columns if printed.task == cell.task]
+    return tuple(dict.fromkeys(_preferred(one, record.metrics, cell.protocol) for one in mine))
 
 
 def _same_place(where: Mapping[Column, PaperColumn]) -> Callable[[Column, Quoted], bool]:

@@ -13,6 +13,7 @@ import torch
 from mmengine.registry import DefaultScope
 from PIL import Image
 
+from g2d_bench import progress
 from g2d_bench.adapters import detection
 from g2d_bench.adapters.base import Job, Outcome, adapter
 from g2d_bench.adapters.detection import Truth, mean_box
@@ -149,6 +150,20 @@ def test_same_seed_same_boxes_and_no_cache_no_difference(job: Job) -> None:
     assert tight.predictions["box_score"].max() == pytest.approx(
         first.predictions["box_score"].max(), abs=1e-3
     )
+
+
+@pytest.mark.parametrize("steps", [False, True], ids=["by mmengine", "by steps"])
+def test_training_says_how_far_it_is(
+    job: Job, steps: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The libraries are kept from printing while it trains; that must not swallow our own line."""
+    monkeypatch.setattr(progress, "FIRST", 0.0)
+    monkeypatch.setattr(training, "stays", lambda *_: steps)
+    detection.run(changed(job))
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training: ")]
+    assert said[0].startswith("training: 1/4 steps, about ")
+    assert said[0].endswith(" left")
+    assert said[-1].startswith("training: 4/4 steps, in ")
 
 
 @pytest.mark.parametrize("budget", [1 << 30, 1])

@@ -14,6 +14,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.records import evidence
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found, select
+from g2d_bench.report.table import paper_metrics, paper_table
 
 
 def drawn(found: Sequence[Found]) -> list[Any]:
@@ -35,7 +36,7 @@ def test_the_table_finds_them(folder: Any, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "other"))
     expected = drawn(found)
     monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
-    ahead.draw_ahead(found)
+    ahead.draw_ahead(ahead.undrawn(found))
     assert len(list((tmp_path / "cache" / "draws").iterdir())) == 4
 
     def never(*_: Any) -> None:
@@ -47,7 +48,7 @@ def test_the_table_finds_them(folder: Any, tmp_path: Path, monkeypatch: pytest.M
         assert one.sample == other.sample
     # And there is nothing to do the next time.
     monkeypatch.setattr(ahead, "worker_pool", never)
-    ahead.draw_ahead(found)
+    ahead.draw_ahead(ahead.undrawn(found))
 
 
 @pytest.mark.usefixtures("processes")
@@ -58,7 +59,7 @@ def test_what_is_wrong_with_a_record_is_left_to_the_table(
         path = folder.add(encoder).path
     edit(path, lambda raw: raw["metrics"].update(dice_positive=0.9))
     found = select(folder.root)
-    ahead.draw_ahead(found)
+    ahead.draw_ahead(ahead.undrawn(found))
     assert len(list((tmp_path / "cache" / "draws").iterdir())) == 2
     with pytest.raises(InputError, match=r"metrics\.dice_positive"):
         drawn(found)
@@ -71,10 +72,62 @@ def test_few_records_start_no_process(folder: Any, monkeypatch: pytest.MonkeyPat
         pytest.fail("too few")
 
     monkeypatch.setattr(ahead, "worker_pool", never)
-    ahead.draw_ahead(select(folder.root))
+    ahead.draw_ahead(ahead.undrawn(select(folder.root)))
 
 
-@pytest.mark.parametrize("command", [("table",), ("table", "--summary"), ("leaderboard", "--out", "site")])
+def test_where_all_is_drawn_tables_are_made_once(folder: Any) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6}, seeds=2)
+    found, made = select(folder.root), list[bool]()
+
+    def make(source: Evidence) -> list[Any]:
+        made.append(source.draws)
+        return [source.mean([one], metric) for one in found for metric in one.record.metrics]
+
+    ahead.drawn_ahead(make, found)
+    assert made == [False, True]
+    ahead.drawn_ahead(make, found)
+    assert made == [False, True, True]
+
+
+@pytest.mark.usefixtures("processes")
+def test_metrics_that_records_do_not_state_are_drawn_ahead(
+    folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6}, seeds=2)
+    names = ["dice_pooled"]
+    found = select(folder.root)
+    assert not any(set(names) & set(one.record.metrics) for one in found)
+    ahead.draw_ahead(ahead.undrawn(found, lambda _: names))
+    monkeypatch.setattr(evidence, "draw", lambda *_: pytest.fail("is in the cache"))
+    source = Evidence(more=names)
+    assert all(source.mean([one], names[0]) is not None for one in found)
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_papers_table_finds_what_it_shows_and_nothing_else_is_drawn(
+    folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6}, (0.01, 0.1), seeds=1)
+    folder.grid({"random": 0.4, "g2d": 0.6}, seeds=1, protocol="clean-finetune")
+    found = select(folder.root)
+    work = ahead.undrawn(found, lambda record: paper_metrics("g2d-table1", record))
+    assert {names for _, names in work} == {("dice_positive",)}
+    assert len(work) == 4
+    ahead.draw_ahead(work)
+    monkeypatch.setattr(evidence, "draw", lambda *_: pytest.fail("is in the cache"))
+    table = paper_table("g2d-table1", found)
+    assert all(row.values[0].limits for row in table.rows if row.sort == "measured")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("table",),
+        ("table", "--summary"),
+        ("table", "--paper", "g2d-table1"),
+        ("leaderboard", "--out", "site"),
+    ],
+)
 def test_nothing_is_drawn_for_what_is_refused(
     folder: Any, cli: Callable[..., Any], command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tracemalloc
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 from forging import packed, replace_predictions
 
 from g2d_bench.cells.verify import verify
+from g2d_bench.errors import InputError
+from g2d_bench.records.archives import array_names
 
 
 def zipped(*members: tuple[str, bytes]) -> bytes:
@@ -65,3 +68,13 @@ def test_archives(folder: Any, data: bytes, said: str) -> None:
     tracemalloc.stop()
     assert said in problem
     assert peak < 100 << 20
+
+
+def test_names_are_read_without_unpacking(tmp_path: Path) -> None:
+    assert array_names(zipped(("id.npy", b"no array"), ("group_sex.npy", b"")), tmp_path) == (
+        "id",
+        "group_sex",
+    )
+    for data in (b"", b"PK\x05\x06" + bytes(18) + b"more", BOMB[:-4]):
+        with pytest.raises(InputError):
+            array_names(data, tmp_path)

@@ -21,7 +21,7 @@ def test_a_changed_metric_and_a_broken_cache_are_drawn_again(tmp_path: Path) -> 
 
     assert [get(0.5, 1.0), get(0.5, 2.0), get(0.6, 3.0), get(0.6, 4.0)] == [1.0, 1.0, 3.0, 3.0]
     assert [get(math.nan, 5.0), get(math.nan, 6.0)] == [5.0, 5.0]
-    (file,) = tmp_path.glob("*.npz")
+    (file,) = tmp_path.glob("*.draws")
     file.write_bytes(b"broken")
     assert get(0.6, 7.0) == 7.0
     assert cache.get("1" * 64, 2, {"x": 0.5}, lambda _: None) == {"x": None}

@@ -7,7 +7,7 @@ import pytest
 
 from g2d_bench.metrics.resample import holm, paired_p
 from g2d_bench.report.model import Column, Value
-from g2d_bench.report.paired import compare_all, compare_pair, difference
+from g2d_bench.report.paired import compare_all, compare_pair, difference, differences
 from g2d_bench.report.sampled import Sampled
 
 COMMON = np.random.default_rng(0).normal(0, 5, 2000)
@@ -52,3 +52,21 @@ def test_unlike_numbers_of_draws_are_compared_as_far_as_they_go() -> None:
     low, high, p = difference(COMMON + 1, COMMON[:500])
     assert (low, high) == pytest.approx((1, 1))
     assert p == pytest.approx(2 / 501)
+
+
+@pytest.mark.parametrize("what", ["plain", "undefined", "equal", "unlike", "one draw", "none"])
+def test_several_at_once_are_as_one_by_one(what: str) -> None:
+    rng = np.random.default_rng(1)
+    first, others = rng.normal(0, 1, 1000), [rng.normal(0.1 * n, 1, 1000) for n in range(5)]
+    if what == "undefined":
+        others[2][::7] = np.nan
+    elif what == "equal":
+        others[3] = first.copy()
+    elif what == "unlike":
+        others[1] = others[1][:250]
+    elif what == "one draw":
+        first, others = first[:1], [other[:1] for other in others]
+    elif what == "none":
+        others = []
+    alone = [difference(first, other) for other in others]
+    np.testing.assert_array_equal(differences(first, others), alone)

@@ -130,13 +130,12 @@ def _strengths(ranks: list[Any], numbers: list[Context]) -> str:
 def _duels(board: Board, name: str) -> list[tuple[str, int, int, int]]:
     counts: dict[str, list[int]] = {}
     for pairs in board.pairs.values():
-        for (a, b), found in pairs.items():
-            if name not in (a, b):
-                continue
-            other, turn = (b, 1) if a == name else (a, -1)
-            row = counts.setdefault(other, [0, 0, 0])
-            for one in found:
-                row[2 if not one.certain else 0 if turn * one.mean > 0 else 1] += 1
+        for other in board.order:
+            for pair, turn in (((name, other), 1), ((other, name), -1)):
+                if pair in pairs:
+                    row = counts.setdefault(other, [0, 0, 0])
+                    for one in pairs[pair]:
+                        row[2 if not one.certain else 0 if turn * one.mean > 0 else 1] += 1
     return [(other, *counts[other]) for other in board.order if other in counts]  # type: ignore[misc]
 
 
