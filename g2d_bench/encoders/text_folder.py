@@ -17,8 +17,11 @@ from g2d_bench.hashing import digest_json
 
 CONFIG = "config.json"
 _REPOSITORY = re.compile(r"((\w[\w.-]*/)?\w[\w.-]{0,95})(@[\w.-]+)?")
-_SMALL = (CONFIG, "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
-_PAIRS = (*_SMALL, "special_tokens_map.json", "spiece.model", "tokenizer.model", "open_clip_config.json")
+_SMALL = (
+    *(CONFIG, "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt"),
+    *("spiece.model", "tokenizer.model", "sentencepiece.bpe.model"),
+)
+_PAIRS = (*_SMALL, "special_tokens_map.json", "open_clip_config.json")
 """What the towers of one model may read beside its weights."""
 
 

@@ -28,7 +28,7 @@ def test_who_needs_a_folder(cards: dict[str, EncoderCard]) -> None:
         *("biovil.r50", "convirt.benchx-r50", "g2d.r50", "gloria.chexpert-r50", "gloria.mimic-r50"),
         *("mgca.r50", "mgca.vit-b16", "biovil-t.r50", "medclip.r50", "medclip.swin-t", "cxr-clip.r50"),
         *("cxr-clip.swin-t", "biomedclip", "unimed-clip.b16", "chexzero", "medsiglip", "xraysiglip.b16-512"),
-        "mflag.r50",
+        *("mflag.r50", "xrayclip.b16-512"),
     }
 
 
