@@ -110,11 +110,12 @@ class Registry(Generic[T]):
 
 def points(group: str) -> EntryPoints:
     """Return the entry points of a group."""
-    return _points(tuple(sys.path)).select(group=group)
+    chosen: EntryPoints = _points(tuple(sys.path)).select(group=group)
+    return chosen
 
 
 @cache
-def _points(_: tuple[str, ...]) -> EntryPoints:
+def _points(_: tuple[str, ...]) -> Any:
     # The metadata of all packages are read for this, whatever group is asked for.
     return entry_points()
 

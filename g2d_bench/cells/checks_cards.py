@@ -116,7 +116,8 @@ class CardCheck:
             # The files of its text encoder are part of the key, and of no record.
             name = _cell(record).card
             return [], [f"key: the text encoder of {name} is not at hand, or its card is another one here"]
-        taken, scorer = {"weights": record.encoder.weights}, record.notes.get("scorer")
+        taken: dict[str, Any] = {"weights": record.encoder.weights}
+        scorer = record.notes.get("scorer")
         if "text" in KINDS[task.kind].asks and isinstance(scorer, dict):
             taken["scorer"] = scorer.get("code")
         found = identity(

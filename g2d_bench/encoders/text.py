@@ -84,7 +84,7 @@ class TextEncoder(nn.Module):
 
     def __init__(
         self,
-        bert: nn.Module,
+        bert: Any,
         tokenizer: Tokenizer,
         *,
         source: str = "small",
@@ -94,7 +94,7 @@ class TextEncoder(nn.Module):
         from transformers import BertModel, RobertaModel
 
         super().__init__()
-        self.bert: Any = bert
+        self.bert = bert
         self.places, self.token_types = places, token_types
         if not token_types and isinstance(bert, BertModel | RobertaModel):
             self.bert.embeddings.token_type_embeddings = _NoTokenTypes()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from g2d_bench.phantom.arithmetic import exp
 from g2d_bench.phantom.seeds import Stream
@@ -79,7 +80,7 @@ def make_look(rng: Stream, view: str) -> Look:
     )
 
 
-def _captions(rng: Stream, view: str, draw: np.ndarray) -> tuple[str, ...]:
+def _captions(rng: Stream, view: str, draw: NDArray[np.float64]) -> tuple[str, ...]:
     """Words that tell the view, or something else; the view is burned in more often on bedside films."""
     if draw[4] > (0.35 if view != "PA" else 0.12):
         return ()

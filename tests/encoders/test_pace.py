@@ -20,8 +20,8 @@ CPU = torch.device("cpu")
 def test_the_first_batch_is_left_out_where_there_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 9.0, 10.0, 10.5, 20.0, 20.3])
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    assert Pace().images_per_second is None
     pace = Pace()
-    assert pace.images_per_second is None
     with pace.timed(32, CPU):
         pass
     assert pace.images_per_second == 3.56

@@ -73,7 +73,7 @@ def _coarse(image: Array) -> Array:
     edges = np.rint(np.arange(CELLS + 1) * (size / CELLS)).astype(np.int64)
     counts = np.diff(edges).astype(np.float64)
     middles = (edges[:-1] + edges[1:]) / 2 - 0.5
-    small = image
+    small = image.astype(np.float64)
     for _ in range(2):
         # Sums that run from first to last, so that they round alike everywhere.
         run = np.zeros((size + 1, small.shape[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def test_view_decides_collimation_marker_and_noise(healthy: Scene, draw: Callabl
 
 
 def test_looks_change_greys_as_they_say(healthy: Scene, draw: Callable[..., Phantom]) -> None:
-    def mean_of(**look: object) -> tuple[float, float]:
+    def mean_of(**look: Any) -> tuple[float, float]:
         technique = replace(healthy.technique, look=replace(healthy.technique.look, **look))
         picture = draw(replace(healthy, technique=technique))
         lungs = picture.lungs["right"] | picture.lungs["left"]

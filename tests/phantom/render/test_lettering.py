@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from g2d_bench.phantom.render.lettering import LETTERS, WIDTH, write
-from g2d_bench.phantom.render.raster import Grid, Ink
+from g2d_bench.phantom.render.raster import Array, Grid, Ink
 
 
-def _drawn(text: str, size: int = 128) -> np.ndarray:
+def _drawn(text: str, size: int = 128) -> Array:
     ink = Ink(size)
     write(ink, text, -0.3, 0.2, 0.4)
     return ink.draw(Grid.full(size))

@@ -18,7 +18,8 @@ def test_covid_cxr_layout(make: Any, rows: Callable[[Path], list[list[str]]]) ->
     samples = dataset.samples()
     masked = [sample for sample in samples if sample.annotation]
     assert 0 < len(masked) < len(samples)
-    mask = dataset.read_mask(masked[0], dataset.read_image(masked[0]).shape, "Lung")
+    height, width = dataset.read_image(masked[0]).shape
+    mask = dataset.read_mask(masked[0], (height, width), "Lung")
     assert 0.1 < mask.mean() < 0.5
     boxed = [sample for sample in samples if sample.boxes]
     assert boxed
