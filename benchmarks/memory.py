@@ -5,8 +5,8 @@
 Generated data, five encoders: segmentation, detection, segmentation by linear heads and classification, each
 at 10 and 100 % of the labels. The sweep runs twice, each time in a process of its own: as it is, and with
 trained models left to Python's own collector, as before. The largest cell of each kind then runs alone in a
-process of its own: the sweep may not need more than a tenth more than the largest of these. Prints a table, writes memory.md and memory.json,
-and draws the curve into FOLDER/memory.png.
+process of its own: the sweep may not need more than a tenth more than the largest of these. Prints a table,
+writes memory.md and memory.json, and draws the curve into FOLDER/memory.png.
 """
 
 from __future__ import annotations
