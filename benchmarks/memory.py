@@ -4,9 +4,9 @@
 
 Generated data, five encoders: segmentation, detection, segmentation by linear heads and classification, each
 at 10 and 100 % of the labels. The sweep runs twice, each time in a process of its own: as it is, and with
-trained models left to Python's own collector, as before. Its largest cell then runs alone in a third process:
-the sweep may not need more than a tenth more than that one. Prints a table, writes memory.md and memory.json,
-and draws the curve into FOLDER/memory.png.
+trained models left to Python's own collector, as before. The largest cell of each kind then runs alone in a
+process of its own: the sweep may not need more than a tenth more than the largest of these. Prints a table,
+writes memory.md and memory.json, and draws the curve into FOLDER/memory.png.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,7 +38,7 @@ def resident() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / MIB
 
 
-def sweep(folder: Path, results: Path, keep: bool, only: int | None) -> None:
+def sweep(folder: Path, results: Path, encoders: Sequence[str], keep: bool, only: int | None) -> None:
     """Run the cells one after another and print a line of JSON for each."""
     from g2d_bench.cells import run
     from g2d_bench.cells.bench import Bench
@@ -52,7 +53,7 @@ def sweep(folder: Path, results: Path, keep: bool, only: int | None) -> None:
         Cell(task=task, fraction=fraction, protocol=protocol, seed=0, encoder=encoder)
         for task, protocol in GRID
         for fraction in FRACTIONS
-        for encoder in ENCODERS
+        for encoder in encoders
     ]
     for number, cell in enumerate(cells):
         if only in (None, number):
@@ -87,7 +88,7 @@ def draw(curves: dict[str, list[list[Any]]], limit: float, path: Path) -> None:
         after = [left for *_, left in curve]
         axes.plot(places, after, color=colour, ls=":", label=f"{name}: left after it")
     axes.axhline(limit, color="0.5", lw=0.8, label="largest cell alone + 10 %")
-    axes.set(xlabel="cell of the sweep", ylabel="MiB", ylim=(0, None), xlim=(1, len(GRID) * 10))
+    axes.set(xlabel="cell of the sweep", ylabel="MiB", ylim=(0, None), xlim=(1, None))
     axes.legend(fontsize=7, ncols=2, loc="lower right")
     figure.savefig(path, dpi=110)
 
@@ -98,14 +99,16 @@ def main() -> int:
     )
     options.add_argument("--images", type=int, default=160, help="of each of the two data sets")
     options.add_argument("--steps", type=int, default=12, help="of the training of a decoder or detector")
+    options.add_argument("--quick", action="store_true", help="one encoder: does it run?")
     options.add_argument("--out", type=Path)
     options.add_argument("--sweep", type=Path, help=argparse.SUPPRESS)
     options.add_argument("--results", type=Path, help=argparse.SUPPRESS)
     options.add_argument("--keep", action="store_true", help=argparse.SUPPRESS)
     options.add_argument("--only", type=int, help=argparse.SUPPRESS)
     given = options.parse_args()
+    encoders = ENCODERS[:1] if given.quick else ENCODERS
     if given.sweep:
-        sweep(given.sweep, given.results, given.keep, given.only)
+        sweep(given.sweep, given.results, encoders, given.keep, given.only)
         return 0
 
     from g2d_bench.phantom import ensure
@@ -119,10 +122,15 @@ def main() -> int:
         for path in (folder / "protocols").iterdir():
             steps = re.sub(r"(?m)^(min|max)_steps = .*$", rf"\1_steps = {given.steps}", path.read_text())
             path.write_text(steps)
-        now = measured(folder, "now")
-        before = measured(folder, "before", "--keep")
-        largest = max(now, key=lambda cell: cell[2])
-        (alone,) = measured(folder, "alone", "--only", str(largest[0]))
+        quick = ["--quick"] if given.quick else []
+        now = measured(folder, "now", *quick)
+        before = measured(folder, "before", "--keep", *quick)
+        # By kind, as a cell late in the sweep bears the libraries of those before it.
+        share = len(now) // len(GRID)
+        kinds = [now[start : start + share] for start in range(0, len(now), share)]
+        largest = [max(kind, key=lambda cell: cell[2])[0] for kind in kinds]
+        each = [measured(folder, f"alone{n}", "--only", str(n), *quick)[0] for n in largest]
+        alone = max(each, key=lambda cell: cell[2])
     curves = {"before": before, "now": now}
     peaks = {name: max(peak for *_, peak, _ in curve) for name, curve in curves.items()}
     rows = [

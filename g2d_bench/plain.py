@@ -58,13 +58,20 @@ def visible_parts(thing: T) -> T:
     Args:
         thing: texts, dataclasses, lists, tuples and dicts of such; whatever else is in it stays as it is.
     """
-    made: Any = thing
+    return cast(T, _visible(thing, {}))
+
+
+def _visible(thing: Any, seen: dict[int, Any]) -> Any:
     if isinstance(thing, str):
-        made = visible(thing)
-    elif isinstance(thing, (list, tuple)):
-        made = type(thing)(map(visible_parts, thing))
-    elif isinstance(thing, dict):
-        made = {visible_parts(key): visible_parts(value) for key, value in thing.items()}
-    elif is_dataclass(thing) and not isinstance(thing, type):
-        made = replace(thing, **{f.name: visible_parts(getattr(thing, f.name)) for f in fields(thing)})
-    return cast(T, made)
+        return visible(thing)
+    if isinstance(thing, (list, tuple)):
+        return type(thing)([_visible(part, seen) for part in thing])
+    if isinstance(thing, dict):
+        return {_visible(key, seen): _visible(value, seen) for key, value in thing.items()}
+    if is_dataclass(thing) and not isinstance(thing, type):
+        # All values of a column hold the column.
+        if id(thing) not in seen:
+            parts = {f.name: _visible(getattr(thing, f.name), seen) for f in fields(thing)}
+            seen[id(thing)] = replace(thing, **parts)
+        return seen[id(thing)]
+    return thing

@@ -110,13 +110,13 @@ class Registry(Generic[T]):
 
 def points(group: str) -> EntryPoints:
     """Return the entry points of a group."""
-    chosen: EntryPoints = _points(tuple(sys.path)).select(group=group)
-    return chosen
+    return cast(EntryPoints, _points(tuple(sys.path)).select(group=group))
 
 
 @cache
 def _points(_: tuple[str, ...]) -> Any:
-    # The metadata of all packages are read for this, whatever group is asked for.
+    # The metadata of all packages are read for this, whatever group is asked for. Python 3.11 returns
+    # another type than later ones, with the same method.
     return entry_points()
 
 

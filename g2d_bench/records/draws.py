@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
+from g2d_bench.files import read_regular
 from g2d_bench.kept import read_kept, write_kept
 from g2d_bench.locks import alone
 from g2d_bench.metrics.registry import metric_spec
@@ -86,10 +87,11 @@ class DrawCache:
     def holds(self, digest: str, count: int, metrics: Sequence[str]) -> bool:
         """Say whether draws of these metrics are kept, be they of today's values and whole or not.
 
-        Only the head of the file is read; see :meth:`get`.
+        Only the head of the file is looked at; see :meth:`get`.
         """
-        with suppress(Exception), self._path(digest, count).open("rb") as stream:
-            return set(metrics) <= {name for name, _, _ in json.loads(stream.readline())}
+        with suppress(Exception):
+            head, _, _ = read_regular(self._path(digest, count)).partition(b"\n")
+            return set(metrics) <= {name for name, _, _ in json.loads(head)}
         return not metrics
 
     def _path(self, digest: str, count: int) -> Path:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -278,9 +279,13 @@ def facts_of(found: Found, names: Sequence[str], *, fresh: bool = False) -> Fact
 
 def _place(kind: str, sha256: str) -> Path:
     """Name the file of a record's facts by the predictions, the kind and the code that reads them."""
-    source = [digest_package(PACKAGE / name) for name in READ_BY]
-    code = digest_json([FORMAT, kind, np.__version__, *source])
-    return cache_dir() / "facts" / f"{sha256[:32]}-{code[:16]}.json"
+    return cache_dir() / "facts" / f"{sha256[:32]}-{_code(kind)[:16]}.json"
+
+
+@cache
+def _code(kind: str) -> str:
+    """Return a digest of what reads the predictions of a kind."""
+    return digest_json([FORMAT, kind, np.__version__, *(digest_package(PACKAGE / name) for name in READ_BY)])
 
 
 def _load(path: Path) -> Facts | None:

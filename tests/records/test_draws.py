@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,20 @@ def test_a_changed_metric_and_a_broken_cache_are_drawn_again(tmp_path: Path) -> 
     assert get(0.6, 7.0) == 7.0
     assert cache.get("1" * 64, 2, {"x": 0.5}, lambda _: None) == {"x": None}
     assert cache.get("1" * 64, 2, {"x": 0.5}, lambda _: pytest.fail("drawn again")) == {"x": None}
+
+
+def test_what_is_kept_is_known_without_reading_draws(tmp_path: Path) -> None:
+    cache, digest = DrawCache(tmp_path), "0" * 64
+    assert cache.holds(digest, 2, ())
+    assert not cache.holds(digest, 2, ["auroc"])
+    cache.get(digest, 2, {"auroc": 0.5, "x": math.nan}, lambda name: None if name == "x" else np.ones(2))
+    assert cache.holds(digest, 2, ["x", "auroc"])
+    assert not cache.holds(digest, 2, ["auroc", "f1"])
+    assert not cache.holds(digest, 3, ["auroc"])
+    (file,) = tmp_path.glob("*.draws")
+    file.unlink()
+    os.mkfifo(file)
+    assert not DrawCache(tmp_path).holds(digest, 2, ["auroc"])
 
 
 def test_a_large_test_set_gets_fewer_draws_where_each_is_costly() -> None:
