@@ -66,7 +66,8 @@ def run(job: Job) -> Outcome:
     notes: dict[str, Any] = {"similarity": "cosine of image and whole text", "encoder_state": both.state()}
     if asks_reports(task):
         texts, number = _different(data, data.test)
-        if hasattr(both.text, "known") and not both.text.known(texts):
+        known = getattr(both.text, "known", None)
+        if known is not None and not known(texts):
             raise NotApplicable("the embeddings give no vectors of reports")
         stored |= _ranked(both, task, images, _text_vectors(both, texts), number, stored)
         sizes = np.bincount(number)
