@@ -86,7 +86,7 @@ def read_given(file: Path) -> Given:
     ids, texts, reports = (_words(found.get(name, ()), file, name) for name in ("ids", *SAID))
     vectors = _numbers(found["vectors"], len(ids), file, "vectors")
     joint = _numbers(found["joint"], len(ids), file, "joint") if "joint" in found else vectors
-    said = {}
+    said: dict[str, Values | None] = {}
     for names, array in ((texts, "text_vectors"), (reports, "report_vectors")):
         said[array] = _numbers(found[array], len(names), file, array) if names else None
         if (values := said[array]) is not None and values.shape[1] != joint.shape[1]:

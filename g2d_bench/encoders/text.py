@@ -100,21 +100,21 @@ class TextEncoder(nn.Module):
             self.bert.embeddings.token_type_embeddings = _NoTokenTypes()
         self.tokenizer = tokenizer
         self.source = source
-        self.width = int(bert.config.hidden_size)
-        self.longest = longest_text(bert)
-        self.padded = str(bert.config.model_type).startswith(PADDED)
+        self.width = int(self.bert.config.hidden_size)
+        self.longest = longest_text(self.bert)
+        self.padded = str(self.bert.config.model_type).startswith(PADDED)
         vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-        if max(vocabulary.values()) >= bert.config.vocab_size:
+        if max(vocabulary.values()) >= self.bert.config.vocab_size:
             raise InputError(
                 f"the tokenizer knows {max(vocabulary.values()) + 1} pieces, "
-                f"the model only {bert.config.vocab_size}",
+                f"the model only {self.bert.config.vocab_size}",
                 file=source,
                 field="tokenizer",
             )
         pads = [int(vocabulary[pad]) for pad in PADS if pad in vocabulary and not self.padded]
         # Padding that is read is the configuration's; what is masked may be any token.
-        self._pad = pads[0] if pads else int(getattr(bert.config, "pad_token_id", None) or 0)
-        starts = torch.ones(int(bert.config.vocab_size), dtype=torch.bool)
+        self._pad = pads[0] if pads else int(getattr(self.bert.config, "pad_token_id", None) or 0)
+        starts = torch.ones(int(self.bert.config.vocab_size), dtype=torch.bool)
         starts[[number for piece, number in vocabulary.items() if piece.startswith(CONTINUES)]] = False
         self.register_buffer("_starts", starts, persistent=False)
         self._host_starts = starts
@@ -123,7 +123,7 @@ class TextEncoder(nn.Module):
             self.bert.encoder.layer[-1].attention.self.dropout.p = 0.0
             return
         if places == "zero" or not token_types:
-            raise InputError(f"are for a 'bert', not a {bert.config.model_type!r}", field="text.places")
+            raise InputError(f"are for a 'bert', not a {self.bert.config.model_type!r}", field="text.places")
         if not self.padded and not any(value.is_meta for value in bert.parameters()):
             require_unpadded(bert, self._pad)
 

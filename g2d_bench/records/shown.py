@@ -76,7 +76,7 @@ def mask_of(predictions: Arrays, place: int) -> NDArray[np.bool_] | None:
 
 def map_of(predictions: Arrays, place: int) -> NDArray[Any] | None:
     """Return the map of a test case [h, w], in whatever unit; None where the record does not keep it."""
-    return predictions["heat"][place] if "heat" in predictions else _row(predictions, place, MAPS)
+    return np.asarray(predictions["heat"][place]) if "heat" in predictions else _row(predictions, place, MAPS)
 
 
 def unpacked(packed: NDArray[Any]) -> NDArray[np.bool_]:

@@ -29,6 +29,19 @@ _SPEC.loader.exec_module(made)
 NAMES = ("rad-dino", "biomedclip", "chexzero", "medsiglip", "torchxrayvision.densenet121")
 
 
+FILMS = {"cxr14": 500, "chexpert": 300, "mimic-cxr": 300}
+"""How many films sets have in which a task asks for a rare finding, a box, or a finding alone."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every data set of the suite in miniature, made once for all encoders."""
+    root = tmp_path_factory.mktemp("data")
+    for dataset in sorted({task.dataset for task in Catalogue.open().tasks}):
+        ensure(dataset, root=root, count=FILMS.get(dataset, 60), size=64, workers=1)
+    return root
+
+
 def toml(value: Any) -> str:
     """Write a JSON value as an inline value of TOML."""
     if isinstance(value, dict):
@@ -51,13 +64,11 @@ def card_text(card: EncoderCard) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_cell_ends_with_a_number_or_a_reason(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     tasks = list(Catalogue.open().tasks)
-    for dataset in sorted({task.dataset for task in tasks}):
-        ensure(dataset, root=tmp_path / "data", count=60, size=64, workers=1)
     file, _ = made.write(name, tmp_path / "weights")
     card = made.tiny(name).model_copy(update={"ensemble": 1, "scale": "phantom", "weights": ""})
     layouts = [one.model_copy(update={"expect": 1}) for one in card.checkpoint]
@@ -65,7 +76,7 @@ def test_every_cell_ends_with_a_number_or_a_reason(
     (tmp_path / "cards").mkdir()
     (tmp_path / "cards" / "tiny.toml").write_text(card_text(card))
     call = ["run", "--task", "all", "--fraction", "100%", "--seed", "0", "--encoder", "tiny", "--jobs", "1"]
-    call += ["--data-root", str(tmp_path / "data"), "--encoders-dir", str(tmp_path / "cards")]
+    call += ["--data-root", str(data), "--encoders-dir", str(tmp_path / "cards")]
     result = CliRunner().invoke(main, [*call, "--checkpoint", f"tiny={file}"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     records = {record.cell.task: record for _, record in Store(Path("runs"))}
