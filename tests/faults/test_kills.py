@@ -301,6 +301,36 @@ def test_signals(
 
 
 @pytest.mark.campaign
+@pytest.mark.parametrize("count", [6])
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_in_pretrain(
+    times: int, count: int, base: Path, run: Run, tmp_path: Path, tally: Tally
+) -> None:
+    """Once or twice, beside checkpoints or before the first: the same command ends with the same weights."""
+    command, chance = PHASES["pretrain"].command, random.Random(f"{times} {count}")
+    place = tmp_path / "place"
+    shutil.copytree(base, place)
+    whole = run(command, place)
+    assert whole["code"] == 0, whole
+    wanted = content(place)
+    for _ in range(count):
+        shutil.rmtree(place)
+        shutil.copytree(base, place)
+        moment = chance.uniform(0.2, 0.95) * whole["seconds"]
+        signals = [(moment + 0.02 * n, int(signal.SIGINT)) for n in range(times)]
+        ended = run(command, place, signals=signals)
+        again = run(command, place, limit=60 + 20 * whole["seconds"])
+        spoke = "Traceback" in ended["stderr"] + again["stderr"]
+        hangs = ended["code"] is None or again["code"] is None
+        lost = again["code"] != 0 or content(place) != wanted
+        tally(f"SIGINT, {times} in pretrain", lost=int(lost), tracebacks=int(spoke), hangs=int(hangs))
+        assert ended["code"] in (0, 130), ended
+        assert not spoke, (ended, again)
+        assert not hangs, (ended, again)
+        assert not lost, (ended, again)
+
+
+@pytest.mark.campaign
 def test_a_clock_set_back(base: Path, run: Run, tmp_path: Path, tally: Tally) -> None:
     """Files from the future and from 1970, as after a wrong clock: nothing is made again, nothing waits."""
     place = tmp_path / "place"
