@@ -1,8 +1,8 @@
 """Do records agree with each other in what must be the same for all of them?
 
 One signature means one test set: the same images, patients and truth, in one order. One fraction and seed
-beside it mean the same training images. So what was changed in one record stands out among the others,
-although the data are not at hand.
+beside it mean the same training images. One card and one weights file mean one encoder. So what was changed
+in one record stands out among the others, although the data are not at hand.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from g2d_bench.records.recompute import Facts
 from g2d_bench.records.record import Record
 from g2d_bench.records.selection import Found
+from g2d_bench.records.signature import is_of_this_code
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,18 @@ def disagreements(peers: Sequence[Peer]) -> Iterator[tuple[Found, str]]:
     """
     tests: dict[object, list[Peer]] = defaultdict(list)
     trainings: dict[object, list[Peer]] = defaultdict(list)
+    encoders: dict[object, list[Peer]] = defaultdict(list)
     for peer in peers:
         record = peer.found.record
         tests[record.signature].append(peer)
         trainings[record.signature, record.cell.drawn, record.cell.seed].append(peer)
+        if is_of_this_code(record.signature):
+            encoders[record.encoder.card_hash, record.encoder.weights].append(peer)
     for group in tests.values():
         for field, read in _ONE_TEST.items():
             yield from _minority(group, field, read, "signature")
+    for group in encoders.values():
+        yield from _minority(group, "notes.encoder_state", _state, "card and weights")
     for group in trainings.values():
         for field, read in _ONE_TRAINING.items():
             yield from _minority(group, field, read, "signature, fraction and seed")
@@ -84,6 +90,13 @@ def disagreements(peers: Sequence[Peer]) -> Iterator[tuple[Found, str]]:
                 _reference(predictor, metric),
                 "signature, fraction and seed",
             )
+
+
+def _state(record: Record, _: Facts | None) -> object:
+    """Read the state of the image encoder, as it was loaded; None where a record does not say."""
+    said = record.notes.get("encoder_state")
+    found = said.get("image") if isinstance(said, dict) else said
+    return found if isinstance(found, str) else None
 
 
 def _reference(predictor: str, metric: str) -> Read:

@@ -65,10 +65,15 @@ def bench(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Bench
 @pytest.fixture
 def job(bench: Bench) -> Callable[..., Job]:
     def make(encoder: Encoder, **changes: object) -> Job:
+        task, data = (
+            bench.catalogue.tasks["cxr14-ground"].model_copy(update=changes),
+            bench.resolve(CELL).data(),
+        )
+        data.task = task
         return Job(
-            task=bench.catalogue.tasks["cxr14-ground"].model_copy(update=changes),
+            task=task,
             protocol=bench.catalogue.protocols["clean"],
-            data=bench.resolve(CELL).data(),
+            data=data,
             encoder=encoder,
             seed=0,
             with_decoder=False,

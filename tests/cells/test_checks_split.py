@@ -30,18 +30,20 @@ CELLS = {
     "classification": ("rsna-cls", "random"),
     "zero-shot": ("rsna-zeroshot", "convirt"),
     "grounding": ("rsna-ground", "convirt"),
+    "tested elsewhere": ("rsna-to-cxr14-cls", "random"),
 }
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a cache in which generated data sets are small."""
-    from g2d_bench.phantom.writers import covid_cxr, rsna
+    from g2d_bench.phantom.writers import covid_cxr, cxr14, rsna
 
     folder = tmp_path_factory.mktemp("small")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(covid_cxr, "COUNT", 60)
         patch.setattr(rsna, "COUNT", 60)
+        patch.setattr(cxr14, "COUNT", 60)
         patch.setenv("G2D_BENCH_CACHE", str(folder / "cache"))
         yield folder
 
@@ -66,7 +68,8 @@ def measured(
     arguments = ["run", "--task", task, "--encoder", encoder, "--fraction", "1", "--jobs", "1", *options]
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    (path,) = root.rglob("*.json")
+    # A task that is tested elsewhere brings the one along that measures its inside score.
+    (path,) = (path for path in root.rglob("*.json") if f"/{task}@" in str(path.relative_to(root)))
     return path, Settings(protocol_dirs=(quick_protocols,))
 
 
@@ -128,8 +131,10 @@ def test_a_record_is_held_against_its_data(measured: tuple[Path, Settings]) -> N
     else:
         order = np.argsort(arrays["true"], kind="stable")
         other |= {n: a[order] for n, a in arrays.items() if n not in ("id", "patient")}
+    # Where no test image shows the label, there are no two to swap.
+    alike = "targets" in arrays and not (arrays["targets"] == 1).any()
     forge(path, lambda raw: None, other)
-    assert [line.removeprefix(f"{path}: ") for line in verify(root, settings).problems] == [
+    assert alike or [line.removeprefix(f"{path}: ") for line in verify(root, settings).problems] == [
         "predictions: the truth is not that of these images"
     ]
     for one, data in before.items():

@@ -204,6 +204,21 @@ def torn(place: Path) -> list[str]:
     return found
 
 
+def half(place: Path, start: Path, wanted: dict[str, str]) -> list[str]:
+    """Say what is wrong with a leaderboard right after a kill: it must be that of before, or the new one."""
+    site = place / "site"
+    if not site.exists():
+        return [] if not (start / "site").exists() else ["the earlier leaderboard is gone"]
+    there, before = (
+        {path for path in content(folder) if path.startswith("site/")} for folder in (place, start)
+    )
+    after = {path for path in wanted if path.startswith("site/")}
+    if there not in ([before, after] if before else [after]):
+        return ["files of half a leaderboard"]
+    anew = {"Anew" in page.read_text() for page in sorted(site.rglob("*.html"))}
+    return ["pages of two leaderboards"] if before and len(anew) != 1 else []
+
+
 def survives(name: str, kills: int, seed: int, base: Path, run: Run, tmp_path: Path, tally: Tally) -> None:
     phase, chance = PHASES[name], random.Random(f"{name} {seed}")
     place, start = tmp_path / "place", tmp_path / "start"
@@ -225,7 +240,7 @@ def survives(name: str, kills: int, seed: int, base: Path, run: Run, tmp_path: P
         moment = chance.uniform(0.02, 1.0) * whole["seconds"]
         killed = run(phase.command, place, kill=moment)
         where = f"{name}, kill {number} after {moment:.2f} of {whole['seconds']:.2f} s"
-        broken = torn(place)
+        broken = torn(place) + half(place, start, wanted)
         again = run(phase.command, place, limit=60 + 20 * whole["seconds"])
         found = content(place)
         lost = sorted(set(wanted) - set(found)) + [one for one in wanted if found.get(one, "") != wanted[one]]
@@ -250,7 +265,9 @@ def test_kills_at_random_moments(name: str, base: Path, run: Run, tmp_path: Path
     survives(name, PHASES[name].kills, 0, base, run, tmp_path, tally)
 
 
-@pytest.mark.parametrize("name", ["manifest, pixels, features, frozen cells", "generation"])
+@pytest.mark.parametrize(
+    "name", ["manifest, pixels, features, frozen cells", "generation", "leaderboard over an old one"]
+)
 def test_a_kill(name: str, base: Path, run: Run, tmp_path: Path, tally: Tally) -> None:
     survives(name, 2, 1, base, run, tmp_path, tally)
 
@@ -282,6 +299,36 @@ def test_signals(
         tally(name, torn=len(torn(place)), lost=int(lost), tracebacks=int(spoke), hangs=int(hangs))
         faults = [spoke, hangs, lost]
         assert not any(faults), (ended, again)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("count", [6])
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_in_pretrain(
+    times: int, count: int, base: Path, run: Run, tmp_path: Path, tally: Tally
+) -> None:
+    """Once or twice, beside checkpoints or before the first: the same command ends with the same weights."""
+    command, chance = PHASES["pretrain"].command, random.Random(f"{times} {count}")
+    place = tmp_path / "place"
+    shutil.copytree(base, place)
+    whole = run(command, place)
+    assert whole["code"] == 0, whole
+    wanted = content(place)
+    for _ in range(count):
+        shutil.rmtree(place)
+        shutil.copytree(base, place)
+        moment = chance.uniform(0.2, 0.95) * whole["seconds"]
+        signals = [(moment + 0.02 * n, int(signal.SIGINT)) for n in range(times)]
+        ended = run(command, place, signals=signals)
+        again = run(command, place, limit=60 + 20 * whole["seconds"])
+        spoke = "Traceback" in ended["stderr"] + again["stderr"]
+        hangs = ended["code"] is None or again["code"] is None
+        lost = again["code"] != 0 or content(place) != wanted
+        tally(f"SIGINT, {times} in pretrain", lost=int(lost), tracebacks=int(spoke), hangs=int(hangs))
+        assert ended["code"] in (0, 130), ended
+        assert not spoke, (ended, again)
+        assert not hangs, (ended, again)
+        assert not lost, (ended, again)
 
 
 @pytest.mark.campaign

@@ -60,3 +60,14 @@ def test_where_two_disagree_both_are_named(folder: Any) -> None:
     problems = verify(folder.root).problems
     assert [problem.split(": ")[0] for problem in problems] == [str(path) for path in paths]
     assert all("data.images.val: says 4" in problem for problem in problems)
+
+
+def test_one_card_and_weights_are_one_encoder(folder: Any) -> None:
+    """Kinds note its state otherwise: as a text, or beside those of text side and heads."""
+    states = ("a" * 64, {"image": "a" * 64, "text": "b"}, "a" * 64)
+    paths = [folder.add("g2d", seed=n, notes={"encoder_state": state}).path for n, state in enumerate(states)]
+    assert verify(folder.root).problems == ()
+    forge(paths[2], lambda raw: raw["notes"].update(encoder_state="c" * 64))
+    assert said(paths[2], verify(folder.root)) == [
+        "notes.encoder_state: 2 other records of the same card and weights differ"
+    ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -76,8 +78,10 @@ def _require_free(out: Path) -> None:
 def replace_folder(out: Path, files: Mapping[str, bytes | Path]) -> None:
     """Write a leaderboard; of an earlier one there, what is no longer part of it goes.
 
-    All is written beside its place first, so that a full disk changes nothing; then every file takes its
-    place at once, the page last. Files that no leaderboard made are never touched.
+    All is written beside its place first, so that a full disk changes nothing. Where the folder holds nothing
+    else, the new one then takes its place in one step: whoever looks, or kills the process, finds the old or
+    the new one whole. Beside files that no leaderboard made, which are never touched, and where the system
+    cannot exchange folders, each file takes its place by itself, the page last.
 
     Args:
         out: the folder.
@@ -94,6 +98,12 @@ def replace_folder(out: Path, files: Mapping[str, bytes | Path]) -> None:
             with _draft(out.parent, _prefix(out), files) as draft:
                 draft.rename(out)
             return
+        if _is_all_ours(out) and os.access(out.parent, os.W_OK | os.X_OK):
+            with _draft(out.parent, _prefix(out), files) as draft:
+                draft.chmod(stat.S_IMODE(out.stat().st_mode))
+                # Anything may have been put there meanwhile.
+                if _is_all_ours(out) and _exchange(draft, out):
+                    return
         stale = (_earlier(out) or set()) - set(files)
         for name in files:
             _require_way(out, name)
@@ -128,6 +138,29 @@ def _earlier(out: Path) -> set[str] | None:
     if not {"title", "version", "made"} <= set(data):
         return None
     return {DATA, PAGE, *(name for name in named if _is_ours(name))}
+
+
+def _is_all_ours(out: Path) -> bool:
+    """Say whether a folder is this user's and holds an earlier leaderboard and nothing else."""
+    earlier = _earlier(out)
+    if earlier is None or out.stat().st_uid != os.geteuid() or os.path.ismount(out):
+        return False
+    for path in out.rglob("*"):
+        name = path.relative_to(out)
+        ours = name.parts[0] in FOLDERS if path.is_dir() else name.as_posix() in earlier
+        if path.is_symlink() or not ours:
+            return False
+    return True
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step, as Linux can; False where that cannot be done."""
+    try:
+        swap = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(swap(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
 
 
 def _is_ours(name: object) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from g2d_bench.report.site import folder as site_folder
 from g2d_bench.report.site.folder import _locked
 
 
@@ -133,6 +134,51 @@ def test_drafts_of_killed_runs_are_swept_and_those_at_work_are_not(
     assert not list(site.glob(".draft-*"))
     made()
     assert not busy.exists()
+
+
+def test_the_new_page_takes_the_place_of_the_old_one_in_one_step(
+    folder: Any, made: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.add("g2d")
+    made()
+    site = tmp_path / "site"
+    site.chmod(0o750)
+    before = everything(site)
+    folder.add("mgca")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: Any) -> bool:
+        raise Killed
+
+    # Up to the step, all is as it was; after it, all is new, and nothing is moved file by file.
+    with monkeypatch.context() as patch:
+        patch.setattr(site_folder, "_exchange", kill)
+        with pytest.raises(Killed):
+            made()
+    assert everything(site) == before
+    real = Path.replace
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", lambda path, to: real(path, to) if site not in to.parents else kill())
+        made()
+    assert everything(site).keys() > before.keys()
+    assert site.stat().st_mode & 0o777 == 0o750
+    assert not list(tmp_path.glob(".site-*"))
+
+
+def test_where_folders_cannot_change_places_files_do(
+    folder: Any, made: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.add("g2d")
+    made()
+    folder.add("mgca")
+    monkeypatch.setattr(site_folder, "_exchange", lambda *_: False)
+    assert "mgca" in made("--encoder", "mgca").rows("siim-seg-0.01-clean-generated")
+    site = tmp_path / "site"
+    assert {path.relative_to(site).parts[2] for path in site.glob("records/phantom/**/*.json")} == {"mgca"}
+    assert not list(tmp_path.glob(".site-*"))
+    assert not list(site.glob(".draft-*"))
 
 
 def test_a_full_disk_leaves_the_earlier_page(
