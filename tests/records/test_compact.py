@@ -75,6 +75,7 @@ def test_compact_keeps_records_without_numbers(folder: Any, other: Any) -> None:
         update={
             "metrics": dict.fromkeys(found.record.metrics),
             "predictions": None,
+            "references": {},
             "notes": {"n/a": "no text"},
         }
     )
