@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from g2d_bench import processes
-from g2d_bench.processes import cores, deaf_to_interrupts, free_memory, worker_pool
+from g2d_bench.processes import cores, deaf_to_interrupts, free_memory, patient_interrupts, worker_pool
 
 
 def square(number: int) -> int:
@@ -141,3 +141,26 @@ def test_free_memory_is_that_of_the_narrowest_room(tmp_path: Path, monkeypatch: 
     assert free_memory() == 999_995
     use.write_text("2000000\n")
     assert free_memory() == 0
+
+
+def test_the_first_ctrl_c_is_noted_and_the_second_acts(capfd: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with patient_interrupts() as interrupted:
+        assert not interrupted()
+        signal.raise_signal(signal.SIGINT)
+        assert interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert capfd.readouterr().err.count("Ctrl-C again stops at once") == 1
+
+
+def test_whoever_ignores_ctrl_c_goes_on_ignoring_it() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with patient_interrupts() as interrupted:
+            signal.raise_signal(signal.SIGINT)
+            assert not interrupted()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

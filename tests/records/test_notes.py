@@ -46,7 +46,7 @@ def test_what_follows_is_there(derived: dict[str, Any]) -> None:
         ({"asks": ["b", "a"]}, "notes.asks: says ['a', 'b'], the cards say ['b', 'a']"),
         (
             {"predicts_nothing; best": None},
-            "notes.predicts_nothing: says 'best dice on validation (0) is b",
+            "notes.predicts_nothing: says 'best dice on validation (0) is bad', the",
         ),
         ({"predicts_nothing; worst": "worst"}, "notes.predicts_nothing: is missing, the cards say 'worst'"),
         ({"split_defects": ["x"]}, "notes.split_defects: is missing, the cards say ['x']"),
