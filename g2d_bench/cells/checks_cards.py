@@ -112,7 +112,7 @@ class CardCheck:
             return [], [f"key: the text encoder of {name} is not at hand, or its card is another one here"]
         taken, scorer = {"weights": record.encoder.weights}, record.notes.get("scorer")
         if "text" in KINDS[task.kind].asks and isinstance(scorer, dict):
-            taken["scorer"] = scorer.get("code")
+            taken["scorer"] = scorer.get("code", "")
         found = identity(
             _cell(record),
             task=self.task_digest(task, parts.split),

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from g2d_bench.records.cell import Cell
+from g2d_bench.records.identity import key_of
 from g2d_bench.records.record import (
     Record,
     changes,
-    key_of,
     read_record,
     sealed,
     to_json,
