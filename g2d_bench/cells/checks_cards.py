@@ -119,7 +119,7 @@ class CardCheck:
         taken: dict[str, Any] = {"weights": record.encoder.weights}
         scorer = record.notes.get("scorer")
         if "text" in KINDS[task.kind].asks and isinstance(scorer, dict):
-            taken["scorer"] = scorer.get("code")
+            taken["scorer"] = scorer.get("code", "")
         found = identity(
             _cell(record),
             task=self.task_digest(task, parts.split),
