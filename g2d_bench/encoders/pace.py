@@ -24,7 +24,8 @@ class Pace:
     def timed(self, images: int, device: torch.device) -> Iterator[None]:
         """Time the block, in which ``images`` images are computed."""
         if device.type == "cuda":
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            event: Any = torch.cuda.Event
+            start, end = (event(enable_timing=True) for _ in range(2))
             start.record()
             yield
             end.record()

@@ -85,7 +85,7 @@ class TextEncoder(nn.Module):
 
     def __init__(
         self,
-        bert: nn.Module,
+        bert: Any,
         tokenizer: Tokenizer,
         *,
         source: str = "small",
