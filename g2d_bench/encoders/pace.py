@@ -25,7 +25,7 @@ class Pace:
         """Time the block, in which ``images`` images are computed."""
         if device.type == "cuda":
             event: Any = torch.cuda.Event
-            start, end = event(enable_timing=True), event(enable_timing=True)
+            start, end = (event(enable_timing=True) for _ in range(2))
             start.record()
             yield
             end.record()

@@ -29,7 +29,7 @@ _SPEC.loader.exec_module(made)
 NAMES = ("rad-dino", "biomedclip", "chexzero", "medsiglip", "torchxrayvision.densenet121")
 
 
-FILMS = {"cxr14": 500, "chexpert": 300, "mimic-cxr": 300}
+FILMS = {"cxr14": 1000, "chexpert": 800, "mimic-cxr": 300}
 """How many films sets have in which a task asks for a rare finding, a box, or a finding alone."""
 
 
