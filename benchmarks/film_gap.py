@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from film_statistics import (
     MASKED,
-    SIDE,
     WORDS,
     Grey,
     Mask,
@@ -26,10 +25,10 @@ from film_statistics import (
 )
 from numpy.typing import NDArray
 
+from g2d_bench.readers.base import Dataset
+
 QUANTILES = tuple(range(0, 101, 5))
 """In percent: what is kept of a distribution, for the plot."""
-CHUNK = 12
-"""Generated films per task of a worker process."""
 
 
 @dataclass(frozen=True)
@@ -49,41 +48,21 @@ class Film:
     numbers: Mapping[str, float]
 
 
-def generated_films(dataset: str, count: int, workers: int | None = None) -> list[Film]:
-    """Generate the first films of a data set, with the code as it is now; nothing is kept.
+def generated_films(dataset: str, count: int) -> list[Film]:
+    """Generate the first films of a data set with the code as it is now, and read them; nothing is kept.
+
+    They go through files as any generated data set does: which films have masks, what these take in and what
+    JPEG does to a film are then those of the data set.
 
     Args:
-        dataset: whose profile.
+        dataset: which.
         count: how many.
-        workers: processes; as many as this process may use if None.
     """
-    from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
-    from g2d_bench.progress import track
+    from g2d_bench.phantom import ensure
+    from g2d_bench.readers.registry import dataset_class
 
-    parts = [(dataset, start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
-    workers = min(workers or cores(), len(parts))
-    if workers == 1:
-        done = [_generated(*part) for part in track(parts, f"generating {dataset}")]
-        return [film for films in done for film in films]
-    found: dict[int, list[Film]] = {}
-    with worker_pool(workers) as pool:
-        with deaf_to_interrupts():
-            tasks = {pool.submit(_generated, *part): part[1] for part in parts}
-        for task in track(as_completed(tasks), f"generating {dataset}", total=len(tasks), unit="dozen"):
-            found[tasks[task]] = task.result()
-    return [film for start in sorted(found) for film in found[start]]
-
-
-def _generated(dataset: str, start: int, stop: int) -> list[Film]:
-    from g2d_bench.phantom import generate, profile_of
-
-    films = []
-    for index in range(start, stop):
-        made = generate(dataset, index, seed=0, size=SIDE, profile=profile_of(dataset))
-        lungs = np.logical_or(made.lungs["right"], made.lungs["left"])
-        patient = f"generated {made.scene.patient.uid}"
-        films.append(Film(made.image, lungs, patient, statistics(made.image, lungs)))
-    return films
+    with TemporaryDirectory() as folder:
+        return _films(dataset_class(dataset)(ensure(dataset, root=Path(folder), count=count)), "generated")
 
 
 def real_films(dataset: str, root: Path) -> list[Film]:
@@ -93,17 +72,23 @@ def real_films(dataset: str, root: Path) -> list[Film]:
         InputError: they are not there, or generated ones.
     """
     from g2d_bench.errors import InputError
-    from g2d_bench.progress import track
     from g2d_bench.readers.registry import open_dataset
 
     reader = open_dataset(dataset, root)
     if reader.kind != "real":
         raise InputError("these films are generated", file=reader.root, field="--real")
+    return _films(reader, "real")
+
+
+def _films(reader: Dataset, side: str) -> list[Film]:
+    from g2d_bench.progress import track
+
     films = []
-    for sample in track(reader.samples(), f"reading {dataset}", unit="film"):
+    for sample in track(reader.samples(), f"measuring {side} {reader.name}", unit="film"):
         grey = reader.read_image(sample)
-        lungs = reader.read_mask(sample, grey.shape, "Lung") if sample.labels.get("Lung") == 1 else None
-        films.append(Film(grey, lungs, f"real {sample.patient}", statistics(grey, lungs)))
+        shape = (grey.shape[0], grey.shape[1])
+        lungs = reader.read_mask(sample, shape, "Lung") if sample.labels.get("Lung") == 1 else None
+        films.append(Film(grey, lungs, f"{side} {sample.patient}", statistics(grey, lungs)))
     return films
 
 
