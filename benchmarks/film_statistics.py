@@ -93,7 +93,7 @@ def statistics(grey: Grey, lungs: Mask | None = None) -> dict[str, float]:
         "corners above": float(np.mean([film[:corner, :corner], film[:corner, -corner:]])),
         "corners below": float(np.mean([film[-corner:, :corner], film[-corner:, -corner:]])),
         "sides": float(
-            np.mean([film[height // 3 : -height // 3, s] for s in (slice(edge), slice(-edge, None))])
+            np.mean([film[height // 3 : 2 * height // 3, s] for s in (slice(edge), slice(-edge, None))])
         ),
         "margin": max(black),
         "margins": float(sum(share > 0.01 for share in black)),
@@ -179,7 +179,7 @@ def _marks(grey: Grey) -> float:
     marks = (hat > 60) & (grey > 150)
     frame = np.ones(grey.shape, np.bool_)
     height, width = grey.shape
-    frame[height // 5 : -height // 5, width // 5 : -width // 5] = False
+    frame[height // 5 : height - height // 5, width // 5 : width - width // 5] = False
     return float(marks[frame].mean())
 
 
@@ -193,32 +193,53 @@ class Chest:
     """The outer walls of the lungs, row by row; how much of the heart a mask leaves out does not matter.
 
     Attributes:
-        rows: the rows of the lungs' box.
+        rows: the rows that both lungs have.
         left: leftmost pixel of the mask per row.
         right: rightmost one.
-        middle: midline per row, a straight line.
+        slope: of the midline, columns per row.
+        start: the midline's column in row 0.
         width: of the chest, the widest two percent of rows left out.
-        tilt: slope of the midline.
     """
 
     rows: NDArray[np.intp]
     left: Real
     right: Real
-    middle: Real
+    slope: float
+    start: float
     width: float
-    tilt: float
+
+    def midline(self, rows: NDArray[np.intp]) -> Real:
+        """Return the column of the midline per row."""
+        found: Real = self.start + self.slope * rows
+        return found
 
 
 def chest_of(lungs: Mask) -> Chest:
     """Return the outer walls of a mask that is not empty."""
-    rows = np.flatnonzero(lungs.any(1))
-    left = np.argmax(lungs[rows], 1).astype(np.float64)
-    right = lungs.shape[1] - 1 - np.argmax(lungs[rows, ::-1], 1).astype(np.float64)
+    both = _two_lungs(lungs)
+    rows = np.flatnonzero(both[0].any(1) & both[1].any(1))
+    whole = both[0] | both[1]
+    left = np.argmax(whole[rows], 1).astype(np.float64)
+    right = lungs.shape[1] - 1 - np.argmax(whole[rows, ::-1], 1).astype(np.float64)
     inner = slice(len(rows) // 5, max(len(rows) * 4 // 5, len(rows) // 5 + 2))
     centre = (left + right) / 2
-    tilt, start = np.polyfit(rows[inner], centre[inner], 1) if len(rows) > 4 else (0.0, centre.mean())
+    slope, start = np.polyfit(rows[inner], centre[inner], 1) if len(rows) > 4 else (0.0, centre.mean())
     width = float(np.percentile(right - left + 1, 98))
-    return Chest(rows, left, right, start + tilt * rows, width, float(tilt))
+    return Chest(rows, left, right, float(slope), float(start), width)
+
+
+def _two_lungs(lungs: Mask) -> tuple[Mask, Mask]:
+    """Return the two largest pieces of a mask; all of it twice where there are no two that share a row."""
+    from scipy.ndimage import label
+
+    pieces, count = label(lungs)
+    if count > 1:
+        sizes = np.bincount(pieces.ravel())[1:]
+        first, second = (np.argsort(-sizes)[:2] + 1).tolist()
+        both = pieces == first, pieces == second
+        if sizes[second - 1] > 0.1 * sizes[first - 1] and (both[0].any(1) & both[1].any(1)).any():
+            return both
+    return lungs, lungs
 
 
 def heart_borders(film: Real, chest: Chest) -> tuple[float, float, float]:
@@ -238,11 +259,12 @@ def heart_borders(film: Real, chest: Chest) -> tuple[float, float, float]:
     extents: tuple[list[float], list[float]] = ([], [])
     steps = []
     count = len(chest.rows)
+    midline = chest.midline(chest.rows)
     for place in range(int(count * 0.45), int(count * 0.8)):
         row = gaussian_filter1d(film[chest.rows[place]], 2.0)
         slope = np.gradient(row)
         first, last = int(chest.left[place]), int(chest.right[place])
-        middle = int(np.clip(round(chest.middle[place]), first, last))
+        middle = int(np.clip(round(midline[place]), first, last))
         near = max(round(0.04 * chest.width), 1)
         bright = float(np.median(row[max(middle - near, 0) : middle + near + 1]))
         level = (bright + float(np.percentile(row[first : last + 1], 25))) / 2
@@ -257,36 +279,32 @@ def heart_borders(film: Real, chest: Chest) -> tuple[float, float, float]:
 
 
 def _of_lungs(film: Real, spread: float, lungs: Mask) -> dict[str, float]:
-    from scipy.ndimage import binary_erosion, gaussian_filter, gaussian_filter1d
+    from scipy.ndimage import binary_erosion
 
     height, width = film.shape
     chest = chest_of(lungs)
-    columns = np.flatnonzero(lungs.any(0))
+    columns, rows = np.flatnonzero(lungs.any(0)), np.flatnonzero(lungs.any(1))
     left, right = int(columns[0]), int(columns[-1]) + 1
-    top, bottom = int(chest.rows[0]), int(chest.rows[-1]) + 1
-    across = np.arange(width)
-    line = np.zeros(height)
-    line[chest.rows] = chest.middle
-    on_left = lungs & (across < line[:, None])
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    on_left = lungs & (np.arange(width) < chest.midline(np.arange(height))[:, None])
     on_right = lungs & ~on_left
     heart_left, heart_right, step = heart_borders(film, chest)
-    low = max((bottom - top) // 2, 1)
     centre = [
         film[row, max(round(m) - 3, 0) : round(m) + 4].mean()
-        for row, m in zip(chest.rows, chest.middle, strict=True)
+        for row, m in zip(chest.rows, chest.midline(chest.rows), strict=True)
         if 0 <= m < width
     ]
     inside = binary_erosion(lungs, iterations=4)
     inside = inside if inside.any() else lungs
     tall = bottom - top
     # Ribs lie nearly level, some ten to a lung: smooth along them, and take what varies across.
-    along = gaussian_filter1d(film, tall / 25, axis=1)
-    ribs = gaussian_filter1d(along, tall / 70, axis=0) - gaussian_filter1d(along, tall / 22, axis=0)
-    fine = film - gaussian_filter(film, 2.0)
+    along = _within(film, lungs, (0, tall / 25))
+    ribs = _within(along, lungs, (tall / 70, 0)) - _within(along, lungs, (tall / 22, 0))
+    fine = film - _within(film, lungs, (2, 2))
     return {
         "lung area": float(lungs.mean()),
         "chest area": float((chest.right - chest.left + 1).sum()) / lungs.size,
-        "between": _gap(lungs, chest, low),
+        "between": _gap(lungs, chest),
         "sides' ratio": float(np.log(max(on_left.sum(), 1) / max(on_right.sum(), 1))),
         "box x": (left + right) / 2 / width,
         "box y": (top + bottom) / 2 / height,
@@ -297,7 +315,7 @@ def _of_lungs(film: Real, spread: float, lungs: Mask) -> dict[str, float]:
         "box top": top / height,
         "box bottom": 1 - bottom / height,
         "box shape": tall / (right - left),
-        "tilt": chest.tilt,
+        "tilt": chest.slope,
         "cardiothoracic": (heart_left + heart_right) / chest.width,
         "lung grey": float(np.median(film[lungs]) - film.mean()) / spread,
         "depth": float(np.median(centre) - np.median(film[lungs])) / spread if centre else 0.0,
@@ -308,10 +326,20 @@ def _of_lungs(film: Real, spread: float, lungs: Mask) -> dict[str, float]:
     }
 
 
-def _gap(lungs: Mask, chest: Chest, low: int) -> float:
+def _within(film: Real, lungs: Mask, sigma: tuple[float, float]) -> Real:
+    """Smooth along columns and rows within the lungs alone, so that nothing of their borders leaks in."""
+    from scipy.ndimage import gaussian_filter
+
+    weight = gaussian_filter(lungs.astype(np.float64), sigma)
+    found: Real = gaussian_filter(np.where(lungs, film, 0.0), sigma) / np.maximum(weight, 1e-6)
+    return found
+
+
+def _gap(lungs: Mask, chest: Chest) -> float:
     """Median gap between both lungs in the lower half of their height, share of the chest's width."""
     gaps = []
-    for row, middle in zip(chest.rows[low:], chest.middle[low:], strict=True):
+    lower = chest.rows[len(chest.rows) // 2 :]
+    for row, middle in zip(lower, chest.midline(lower), strict=True):
         found = np.flatnonzero(lungs[row])
         before, after = found[found < middle], found[found >= middle]
         if before.size and after.size:
@@ -367,7 +395,9 @@ def distance(generated: Sequence[float], real: Sequence[float]) -> Distance:
 
 def histogram(films: Sequence[Grey]) -> Real:
     """Return the mean of the films' grey histograms, shape [256]: each film counts alike."""
-    return np.mean([np.bincount(film.ravel(), minlength=256) / film.size for film in films], axis=0)
+    shares = [np.bincount(film.ravel(), minlength=256) / film.size for film in films]
+    found: Real = np.mean(shares, axis=0)
+    return found
 
 
 def histogram_distance(generated: Real, real: Real) -> Distance:
