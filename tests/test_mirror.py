@@ -11,8 +11,8 @@ PACKAGE, TESTS = ROOT / "g2d_bench", ROOT / "tests"
 LONGEST = 400
 """Lines of a module; a longer one wants splitting."""
 
-ELSEWHERE = ("e2e", "parity", "faults")
-"""Folders of tests that go through many modules, and so mirror none."""
+ELSEWHERE = ("e2e", "parity", "faults", "benchmarks")
+"""Folders of tests that go through many modules, and so mirror none; or are of scripts beside the package."""
 
 OF_NO_MODULE = {
     "test_docs.py": "holds the pages against the commands",

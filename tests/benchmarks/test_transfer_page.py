@@ -1,0 +1,122 @@
+"""The page of the yardstick, from numbers that are made up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drawn_chest import chest
+from film_gap import Film, gap
+from film_statistics import statistics
+from PIL import Image
+from transfer import PAGE, RECORD
+from transfer_page import ENCODERS, differences, goals, orders, page, plot, readings, summary
+
+
+def score(encoder: str, value: float, training: int = 0, **more: Any) -> dict[str, Any]:
+    return {"encoder": encoder, "training": training, "fraction": 1.0, "value": value, **more}
+
+
+def run(gain: float = 0.02, zero: float = 0.55, dice: float = 0.8, told: float = 0.99) -> dict[str, Any]:
+    """What one state of the films has measured.
+
+    Args:
+        gain: of the methods over random in the linear probe.
+        zero: their zero-shot AUROC.
+        dice: of the lungs.
+        told: AUROC between generated and real.
+    """
+    methods = ENCODERS[1:]
+    linear = [
+        score(name, 0.7 + (0 if name == "random" else gain), fraction=fraction)
+        for name in ENCODERS
+        for fraction in (0.1, 1.0)
+    ]
+    details: dict[str, Any] = {
+        "interval": [zero - 0.05, zero + 0.05],
+        "views": {"AP": 0.4, "PA": 0.6},
+        "bedside": 0.75,
+    }
+    sides = {
+        side: [Film(*chest(shift=shift), "", statistics(*chest(shift=shift))) for shift in range(start, 9)]
+        for side, start in (("generated", 0), ("real", 4))
+    }
+    apart = [{"encoder": f"random {seed}", "saw": "film", "auroc": told, "sd": 0.01} for seed in (0, 1)]
+    order = {"count": 9, "spearman": 0.5, "spearman_interval": [-0.2, 0.9], "kendall": None}
+    return {
+        "numbers": 1,
+        "generator": "0123456789",
+        "trainings": 1,
+        "seeds": 2,
+        "parts": {
+            "a": {"linear": linear, "zero-shot": [score(name, zero, **details) for name in methods]},
+            "b": {"head": [score(name, dice) for name in ENCODERS], "decoder": [score("g2d", dice)]},
+            "c": {"covid-cxr": {**gap(sides["generated"], sides["real"]), "apart": apart}},
+            "d": [{"kind": "zero-shot", "encoders": "all", **order, "kendall_interval": None}],
+        },
+    }
+
+
+def test_one_table_with_all_states() -> None:
+    lines = summary({"before": run(), "now": run(gain=0.1)})
+    assert lines[0] == "| measure | films | random | convirt | gloria | mgca | g2d |"
+    assert (
+        "| pneumonia, linear head, 10 % of the labels | before | 70.0 | 72.0 | 72.0 | 72.0 | 72.0 |" in lines
+    )
+    assert "| pneumonia, linear head, 10 % of the labels | now | 70.0 | 80.0 | 80.0 | 80.0 | 80.0 |" in lines
+    assert "| pneumonia, zero-shot | now | – | 55.0 | 55.0 | 55.0 | 55.0 |" in lines
+    assert "| generated told from covid-cxr | now | 99.0 ± 0.0 | – | – | – | – |" in lines
+
+
+@pytest.mark.parametrize(
+    ("better", "reached"),
+    [
+        ({}, [False, False, False, False]),
+        ({"zero": 0.72}, [True, False, False, False]),
+        ({"gain": 0.07}, [False, True, False, False]),
+        ({"dice": 0.91}, [False, False, True, False]),
+        ({"told": 0.9}, [False, False, False, True]),
+    ],
+)
+def test_goals(better: dict[str, float], reached: list[bool]) -> None:
+    assert [yes for _, yes in goals(run(**better))] == reached
+
+
+def test_parts_that_were_not_measured_are_passed_over() -> None:
+    bare = {**run(), "parts": {}}
+    assert goals(bare) == []
+    assert "Not measured yet." in page({"now": bare})
+
+
+def test_zero_shot_says_what_the_view_does() -> None:
+    assert "| mgca 0 | now | 55.0 (50.0 to 60.0) | 40.0 / 60.0 | 75.0 |" in readings({"now": run()})
+
+
+def test_orders_have_intervals_or_none() -> None:
+    assert orders({"now": run()})[-1] == "| zero-shot | all | now | 9 | 0.50 (−0.20 to 0.90) | no order |"
+
+
+def test_differences_begin_with_the_greatest() -> None:
+    rows = differences({"before": run(), "now": run()}, "covid-cxr")[2:]
+    told = [float(row.split("|")[-2]) for row in rows[:-1]]
+    assert told == sorted(told, reverse=True)
+    assert rows[-1].startswith("| grey histogram of all pixels")
+    assert all(row.count("|") == rows[0].count("|") for row in rows)
+
+
+def test_page_and_plot(tmp_path: Path) -> None:
+    runs = {"before": run(), "now": run(zero=0.72)}
+    text = page(runs)
+    assert "| zero-shot at least 70 for three of the four methods and 60 for all | yes |" in text
+    assert "### `covid-cxr`: 5 real films, 9 generated ones" in text
+    plot(runs, "covid-cxr", tmp_path / "img" / "transfer.png")
+    with Image.open(tmp_path / "img" / "transfer.png") as picture:
+        assert picture.width > 600
+    plot(runs, "nih1k", tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_the_committed_page_is_made_from_the_committed_record() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(json.loads(RECORD.read_text(encoding="utf-8")))
