@@ -31,7 +31,7 @@ from g2d_bench.readers.registry import open_dataset
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("films")
     for name in ("nih1k", "covid-cxr"):
-        ensure(name, root=root, count=120, size=64)
+        ensure(name, root=root, count=200, size=64)
     return root
 
 
