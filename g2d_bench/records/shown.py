@@ -19,7 +19,7 @@ from g2d_bench.records.cases import extremes, scored
 
 Arrays = Mapping[str, NDArray[Any]]
 
-PLACES, MASKS, MAPS = SHOWN = ("shown", "shown_mask", "shown_heat")
+PLACES, MASKS, MAPS = SHOWN = ("shown_place", "shown_mask", "shown_heat")
 MOST = 3
 SIDE = 128
 """Of a mask."""

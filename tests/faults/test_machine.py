@@ -297,7 +297,7 @@ def as_any_user() -> None:
     ("whose", "words"),
     [
         ("cache", ("Permission denied", "/c")),
-        ("results", ("Permission denied", "/r")),
+        ("results", ("cannot be written to", "/r")),
         ("data", ("--data-root", "/root", "is not readable")),
         ("film", ("Permission denied",)),
         ("card", ("Permission denied", "quick.toml")),

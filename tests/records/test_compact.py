@@ -32,7 +32,15 @@ def test_compact_copies_verify_and_are_small(folder: Any, other: Any) -> None:
         assert kept.notes["left_out_of_predictions"] == ["mask"]
         assert path.stat().st_size + path.with_suffix(".npz").stat().st_size < 20_000
         arrays = read_predictions(path, kept)
-        assert set(arrays) == {"id", "patient", "intersection", "predicted", "true", "shown", "shown_mask"}
+        assert set(arrays) == {
+            "id",
+            "patient",
+            "intersection",
+            "predicted",
+            "true",
+            "shown_place",
+            "shown_mask",
+        }
         assert arrays["true"].dtype == np.uint16
     contents = [path.read_bytes() + path.with_suffix(".npz").read_bytes() for path in written]
     write_compact(before, folder.root, other.root)

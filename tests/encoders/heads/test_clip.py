@@ -24,7 +24,8 @@ def test_poolings_are_those_of_a_loop() -> None:
             "mean": sum(tokens, torch.zeros(5)) / count,
             "max": torch.stack(tokens).max(dim=0).values,
         }
-        for how in POOLINGS:
+        # The pooler's vector is the model's own and made of no tokens.
+        for how in (name for name in POOLINGS if name != "pooler"):
             torch.testing.assert_close(pooled(last, MASK, how)[row], wanted[how])
 
 

@@ -84,7 +84,7 @@ def test_generated_data_says_so_at_every_table_and_real_data_does_not(
 
 def test_names_and_titles_are_text(folder: Any, made: Callable[..., Any], tmp_path: Path) -> None:
     name = "<script>alert('&')</script>"
-    folder.grid({"g2d": 0.6}, command=f"g2d-bench run --encoder '\"><b>{name}'")
+    folder.grid({"g2d": 0.6}, command=f"g2d-bench run --data-root '\"><b>{name}'")
     folder.add("odd name+x", 0.4)
     page = made("--title", name)
     text = (tmp_path / "site" / "index.html").read_text()
