@@ -90,7 +90,7 @@ def test_kinds_without_masks_and_masks_of_another_form_keep_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({PLACES: np.array([0, 1, 9])}, "shown: 9 lies outside 0 to 8"),
+        ({PLACES: np.array([0, 1, 9])}, "shown_place: 9 lies outside 0 to 8"),
         ({MASKS: np.zeros((3, 9), np.uint8)}, "shown_mask: is"),
         ({PLACES: np.arange(4), MASKS: np.zeros((4, SIDE * SIDE // 8), np.uint8)}, "more than 3"),
         ({MAPS: np.zeros((3, 33, 8), np.uint8)}, "shown_heat: has 33 entries, more than 32"),
