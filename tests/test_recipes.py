@@ -100,6 +100,7 @@ def follow(page: str, folder: Path, given: Mapping[str, str], but: tuple[str, ..
     return steps
 
 
+@pytest.mark.slow
 def test_encoder_pages_are_followed(tmp_path: Path, films: Path) -> None:
     """All but what needs published weights or MIMIC-CXR; the user's own checkpoint is made here."""
     pytest.importorskip("setuptools", reason="builds the package of the page")

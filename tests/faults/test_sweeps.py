@@ -60,6 +60,7 @@ def test_runs_share_the_work(runs: int, start: Start, grid: Grid, measured: Meas
     clean(cache)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_its_part_to_the_others(
     start: Start, grid: Grid, measured: Measured, tmp_path: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_killed_run_leaves_its_part_to_the_others(
     clean(results)
 
 
+@pytest.mark.slow
 def test_a_forced_run_repeats_what_is_there_and_not_what_another_forced_run_has_just_repeated(
     start: Start, grid: Grid, measured: Measured, tmp_path: Path
 ) -> None:
