@@ -123,7 +123,7 @@ def test_encoder_pages_are_followed(tmp_path: Path, films: Path) -> None:
         ("add-a-metric.md", 5, True),
         ("add-a-task.md", 3, True),
         ("add-a-kind.md", 5, True),
-        ("add-an-objective.md", 6, True),
+        pytest.param("add-an-objective.md", 6, True, marks=pytest.mark.slow),
     ],
 )
 def test_followed_literally(page: str, steps: int, real: bool, tmp_path: Path, films: Path) -> None:

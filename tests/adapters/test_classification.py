@@ -360,6 +360,7 @@ def test_a_wrong_task_card_is_refused(bench: Bench) -> None:
         TaskCard.model_validate({**card, "split": {"clean": {"ratios": [0.5, 0.2, 0.3], "val_share": 0.1}}})
 
 
+@pytest.mark.slow
 def test_features_are_computed_once_for_all_that_ask(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from g2d_bench.records.recompute import recompute
 segmentation: Any = import_quietly("g2d_bench.adapters.segmentation")
 
 
+@pytest.mark.slow
 def test_fast_has_about_the_same_result(job_of: Callable[..., Job]) -> None:
     long = {"min_steps": 60, "max_steps": 60, "validate_every": 20}
     first, second, again = (

@@ -116,6 +116,7 @@ def test_a_disk_that_is_full_at_any_moment(
         assert "No space left on device" in err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_results_ends_the_run_and_shows_what_is_finished(
     warm: tuple[Path, Path], start: Start, grid: Grid, disk: Callable[[str], Path], measured: Measured
 ) -> None:
