@@ -313,7 +313,11 @@ def render(differences: dict[str, tuple[float, float]]) -> str:
 
 
 def main(folders: Sequence[str]) -> None:
-    """Measure, and write the page."""
+    """Measure, and write the page; a word that is no folder ends it with 2 and leaves the page alone."""
+    for folder in folders:
+        if not Path(folder).is_dir():
+            print(f"encoders.py: {folder}: no folder of films", file=sys.stderr)
+            sys.exit(2)
     films = [generated_film(), *(film for folder in folders for film in films_in(Path(folder)))]
     before = stated(PAGE.read_text(encoding="utf-8")) if PAGE.is_file() else {}
     differences = {}

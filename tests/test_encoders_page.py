@@ -58,3 +58,12 @@ def test_what_biovil_is_fed_differs_by_the_crop_alone() -> None:
     assert page.difference(card, films)[0] > 0.5
     crop = card.image.model_copy(update={"fit": "crop", "resize": 512, "interpolation": "bilinear"})
     assert page.difference(card.model_copy(update={"image": crop}), films) == (0.0, 0.0)
+
+
+def test_a_word_that_is_no_folder_leaves_the_page_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    before = page.PAGE.read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        page.main(["--help"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "encoders.py: --help: no folder of films\n"
+    assert page.PAGE.read_bytes() == before
