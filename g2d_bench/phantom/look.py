@@ -47,22 +47,18 @@ class Look:
     captions: tuple[str, ...]
 
 
-PLAIN, PROCESSED, PRINT = "plain", "processed", "print"
-
-
 def make_look(rng: Stream, view: str) -> Look:
     """Draw the look of a film: three families of devices, each with its spread."""
     bedside = view != "PA"
     draw = rng.random(8)
     normal = rng.normal(size=9)
-    family = PLAIN if draw[0] < 0.34 else PROCESSED if draw[0] < 0.8 else PRINT
-    if family == PLAIN:
+    if draw[0] < 0.34:  # shown as the detector gives it
         equal, detail = 0.3 + 0.15 * normal[0], 1.0 + 0.15 * normal[1]
         black, white = 0.05 + 0.22 * draw[1] * draw[1], 0.68 + 0.1 * normal[2]
-    elif family == PROCESSED:
+    elif draw[0] < 0.8:  # processed for the screen
         equal, detail = 0.55 + 0.12 * normal[0], 1.25 + 0.25 * normal[1]
         black, white = 0.0, 0.86 + 0.07 * normal[2]
-    else:
+    else:  # printed on film
         equal, detail = 0.05 + 0.2 * normal[0], 1.0 + 0.15 * normal[1]
         black, white = 0.03 * draw[1], 0.93 + 0.06 * normal[2]
     return Look(

@@ -65,16 +65,15 @@ def render(scene: Scene, size: int) -> Rendered:
         if finding.label in devices.PAINTERS:
             devices.PAINTERS[finding.label](canvas, number, finding)
     left, top, right, bottom = (round(share * size) for share in scene.technique.cut)
-    rows, columns = slice(top, size - bottom), slice(left, size - right)
+    film_part = (slice(top, size - bottom), slice(left, size - right))
     empty = np.zeros(canvas.grid.shape, np.bool_)
-    masks = (canvas.masks.get(number, empty) for number in range(len(scene.findings)))
     beside, whole = _lung_masks(canvas)
     return Rendered(
-        image=film.expose(canvas)[rows, columns],
-        masks=tuple(mask[rows, columns] for mask in masks),
-        lungs={side: mask[rows, columns] for side, mask in beside.items()},
-        whole_lungs={side: mask[rows, columns] for side, mask in whole.items()},
-        heart=(canvas.heart > 0.5)[rows, columns],
+        image=film.expose(canvas)[film_part],
+        masks=tuple(canvas.masks.get(number, empty)[film_part] for number in range(len(scene.findings))),
+        lungs={side: mask[film_part] for side, mask in beside.items()},
+        whole_lungs={side: mask[film_part] for side, mask in whole.items()},
+        heart=(canvas.heart > 0.5)[film_part],
         middle=round((canvas.anatomy.middle + 0.5) * size) - left,
         anatomy=canvas.anatomy,
     )

@@ -100,6 +100,8 @@ def _collimate(canvas: Canvas, grey: Array) -> None:
 def _letters(canvas: Canvas, grey: Array) -> None:
     """Burn in the side marker and the captions; a marker may stand in a ring."""
     technique = canvas.scene.technique
+    if not technique.marker and not technique.look.captions:
+        return
     rng = canvas.rng("marker")
     ink = Ink(canvas.grid.size)
     draw = rng.random(8)
