@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def draw_airspace(canvas: Canvas, number: int, finding: Finding) -> None:
         extent = 0.052 + 0.12 * severity + 0.12 * severity * severity
         v = min(max(HEIGHT[finding.zone] + rng.uniform(-0.09, 0.09), 0.08), 0.93)
         centre = field.point(canvas.anatomy, rng.uniform(0.2, 0.78), v)
-        area = _FORMS.get(finding.pattern, _patchy)(canvas, field, rng, centre, extent, finding)
+        area = _FORMS.get(finding.pattern, _patchy)(_Place(canvas, field, rng, centre, extent, finding))
         if finding.pattern == "interstitial":
             # Septa and cuffs of bronchi more than filled air spaces; the vessels look thicker.
             field.added += area * lesion.net(canvas, field, rng) * np.float32(0.04 + 0.09 * density)
@@ -67,90 +68,78 @@ def draw_airspace(canvas: Canvas, number: int, finding: Finding) -> None:
         lesion.outline(canvas, number, field, area)
 
 
-def _patchy(
-    canvas: Canvas,
-    field: LungField,
-    rng: Stream,
-    centre: tuple[float, float],
-    extent: float,
-    finding: Finding,
-) -> Array:
+@dataclass(frozen=True)
+class _Place:
+    """Where a form is drawn: the lung, the middle of the opacity on the image, its extent in image sides."""
+
+    canvas: Canvas
+    field: LungField
+    rng: Stream
+    centre: tuple[float, float]
+    extent: float
+    finding: Finding
+
+
+def _patchy(place: _Place) -> Array:
     """A cloud with satellites."""
-    x, y = centre
-    area = patch(field, rng, x, y, extent * 1.1, extent, rng.uniform(-0.8, 0.8), 0.3)
-    for _ in range(int(rng.integers(1, 5))):
-        bx, by = x + rng.normal(0, extent * 0.9), y + rng.normal(0, extent * 0.9)
-        size = extent * rng.uniform(0.35, 0.75)
-        lay(field, (area,), rng, bx, by, size, size * 0.85, 0.0, 0.35)
+    x, y = place.centre
+    area = patch(
+        place.field, place.rng, x, y, place.extent * 1.1, place.extent, place.rng.uniform(-0.8, 0.8), 0.3
+    )
+    for _ in range(int(place.rng.integers(1, 5))):
+        bx, by = x + place.rng.normal(0, place.extent * 0.9), y + place.rng.normal(0, place.extent * 0.9)
+        size = place.extent * place.rng.uniform(0.35, 0.75)
+        lay(place.field, (area,), place.rng, bx, by, size, size * 0.85, 0.0, 0.35)
     return area
 
 
-def _round(
-    canvas: Canvas,
-    field: LungField,
-    rng: Stream,
-    centre: tuple[float, float],
-    extent: float,
-    finding: Finding,
-) -> Array:
+def _round(place: _Place) -> Array:
     """One cloud."""
-    return patch(field, rng, *centre, extent * 1.1, extent, rng.uniform(-0.8, 0.8), 0.22)
+    return patch(
+        place.field,
+        place.rng,
+        *place.centre,
+        place.extent * 1.1,
+        place.extent,
+        place.rng.uniform(-0.8, 0.8),
+        0.22,
+    )
 
 
-def _lobar(
-    canvas: Canvas,
-    field: LungField,
-    rng: Stream,
-    centre: tuple[float, float],
-    extent: float,
-    finding: Finding,
-) -> Array:
+def _lobar(place: _Place) -> Array:
     """A segment of a lobe up to the whole of it, cut off at its fissure."""
     # The lingula begins where the heart ends, the middle lobe nearer to the spine.
-    mid = rng.uniform(0.1, 0.3) + (0.25 if field.lung.sign > 0 else 0.0)
-    u = {"mid": mid, "upper": rng.uniform(0.25, 0.75)}.get(finding.zone, rng.uniform(0.25, 0.7))
-    v = {"mid": 0.68, "upper": rng.uniform(0.25, 0.45)}.get(finding.zone, 0.88)
-    x, y = field.point(canvas.anatomy, u, v)
-    size = 1.3 * extent
-    whole = patch(field, rng, x, y, size * 1.2, size, 0.0, 0.2)
-    return whole * lesion.lobe(field, rng, finding.zone)
+    mid = place.rng.uniform(0.1, 0.3) + (0.25 if place.field.lung.sign > 0 else 0.0)
+    u = {"mid": mid, "upper": place.rng.uniform(0.25, 0.75)}.get(
+        place.finding.zone, place.rng.uniform(0.25, 0.7)
+    )
+    v = {"mid": 0.68, "upper": place.rng.uniform(0.25, 0.45)}.get(place.finding.zone, 0.88)
+    x, y = place.field.point(place.canvas.anatomy, u, v)
+    size = 1.3 * place.extent
+    whole = patch(place.field, place.rng, x, y, size * 1.2, size, 0.0, 0.2)
+    return whole * lesion.lobe(place.field, place.rng, place.finding.zone)
 
 
-def _bronchial(
-    canvas: Canvas,
-    field: LungField,
-    rng: Stream,
-    centre: tuple[float, float],
-    extent: float,
-    finding: Finding,
-) -> Array:
+def _bronchial(place: _Place) -> Array:
     """Many small clouds along the bronchi, mostly low, that run together where they are dense."""
-    area: Array = np.zeros(field.grid.shape, np.float32)
-    for _ in range(4 + int(7 * finding.severity)):
-        u = 0.08 + 0.75 * rng.random()
-        v = min(max(HEIGHT[finding.zone] + rng.normal(0, 0.16), 0.1), 0.97)
-        x, y = field.point(canvas.anatomy, u, v)
-        size = rng.uniform(0.022, 0.032 + 0.3 * extent)
-        lay(field, (area,), rng, x, y, size, size * 1.1, 0.0, 0.35)
-    field.vessels *= 1 + np.float32(0.35) * area
+    area: Array = np.zeros(place.field.grid.shape, np.float32)
+    for _ in range(4 + int(7 * place.finding.severity)):
+        u = 0.08 + 0.75 * place.rng.random()
+        v = min(max(HEIGHT[place.finding.zone] + place.rng.normal(0, 0.16), 0.1), 0.97)
+        x, y = place.field.point(place.canvas.anatomy, u, v)
+        size = place.rng.uniform(0.022, 0.032 + 0.3 * place.extent)
+        lay(place.field, (area,), place.rng, x, y, size, size * 1.1, 0.0, 0.35)
+    place.field.vessels *= 1 + np.float32(0.35) * area
     return area
 
 
-def _interstitial(
-    canvas: Canvas,
-    field: LungField,
-    rng: Stream,
-    centre: tuple[float, float],
-    extent: float,
-    finding: Finding,
-) -> Array:
+def _interstitial(place: _Place) -> Array:
     """A wide part of the lung, without a border."""
-    x, y = centre
-    return patch(field, rng, x, y, 0.12 + 0.9 * extent, 0.14 + 1.1 * extent, 0.0, 0.3)
+    x, y = place.centre
+    return patch(place.field, place.rng, x, y, 0.12 + 0.9 * place.extent, 0.14 + 1.1 * place.extent, 0.0, 0.3)
 
 
-_Form = Callable[[Canvas, LungField, Stream, tuple[float, float], float, Finding], Array]
-_FORMS: dict[str, _Form] = {
+_FORMS: dict[str, Callable[[_Place], Array]] = {
     "patchy": _patchy,
     "round": _round,
     "lobar": _lobar,
