@@ -131,7 +131,8 @@ class Scene:
         order: number of this image among the patient's, from 0.
         technique: how.
         findings: what is to be seen (devices and objects included), in the order of drawing.
-        decoys: look-alikes that are no finding, named in :data:`render.decoys.DECOYS`.
+        decoys: look-alikes that are no finding, named in :data:`render.decoys.DECOYS`, or
+            healed ribs.
         resolved: labels of the prior study that are gone.
         notes: further free facts for the writers.
     """

@@ -78,22 +78,22 @@ def test_an_exponential_that_numpy_chooses_would_be_found(tmp_path: Path) -> Non
 
 
 PIXELS = {
-    "siim": "a1e65de92cdd8c9f",
-    "rsna": "3dc7113c32491463",
-    "object-cxr": "45114ffa035c229c",
-    "chexpert": "32a7bc18d3878e4c",
-    "cxr14": "e6e7250c756b27ed",
-    "covidx": "988f613db3dd99b0",
-    "mimic-cxr": "630e4a4be87456ac",
-    "ms-cxr": "bf5e2fae5369a37a",
-    "covid-cxr": "323c95e94fab1942",
-    "openi": "9a186712bc5287d9",
-    "folder": "63c0f41339a3b45d",
-    "nih1k": "afd6c900ede58fcd",
-    "chestxdet10": "e44b6ed3c26c9993",
-    "montgomery": "a3adcf9b09f7f9ca",
-    "shenzhen": "b48c47c9381914b3",
-    "jsrt": "8a8a119b69a16025",
+    "siim": "c5091d17aabd9f2f",
+    "rsna": "ee55d30d9a64eb6e",
+    "object-cxr": "737612549625c1f5",
+    "chexpert": "24843691c8e19257",
+    "cxr14": "cea403c34d7a9edf",
+    "covidx": "1e228ce0663f8f4d",
+    "mimic-cxr": "b83a799dec3bdf92",
+    "ms-cxr": "31c0de65fbfe229e",
+    "covid-cxr": "571fc3e401a35d64",
+    "openi": "9399edbe6db424f7",
+    "folder": "b6de403e90522409",
+    "nih1k": "882b448e624663fc",
+    "chestxdet10": "1d32db9aab8f5a30",
+    "montgomery": "b9fa05afb5e8660d",
+    "shenzhen": "f56ab7bf183f537f",
+    "jsrt": "3bd5590eec7aa735",
 }
 """Hash of three films, their masks and words.
 

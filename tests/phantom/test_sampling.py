@@ -10,6 +10,7 @@ import pytest
 
 from g2d_bench.phantom.labels import CXR14, DRAWN, OBJECT
 from g2d_bench.phantom.profile import PROFILES
+from g2d_bench.phantom.render.bones import HEALED
 from g2d_bench.phantom.render.decoys import DECOYS
 from g2d_bench.phantom.render.marks import MARKS
 from g2d_bench.phantom.sampling import sample_scene
@@ -135,16 +136,17 @@ def test_tubes_go_with_the_bed_and_with_how_ill_the_patient_is() -> None:
 
 def test_old_marks_stay_with_the_patient_and_come_with_age() -> None:
     found = scenes("cxr14", 1500)
+    old_marks = {*MARKS, HEALED}
     marks: dict[str, set[frozenset[str]]] = {}
     for scene in found:
-        old = frozenset(scene.decoys) & frozenset(MARKS)
+        old = frozenset(scene.decoys) & old_marks
         marks.setdefault(scene.patient.uid, set()).add(old)
     assert all(len(sets) == 1 for sets in marks.values())
     with_marks = {
-        old_age: np.mean([bool(set(s.decoys) & set(MARKS)) for s in found if (s.patient.age > 65) == old_age])
+        old_age: np.mean([bool(set(s.decoys) & old_marks) for s in found if (s.patient.age > 65) == old_age])
         for old_age in (False, True)
     }
     assert with_marks[True] > 1.5 * with_marks[False] > 0
-    assert {name for scene in found for name in scene.decoys} <= set(DECOYS)
+    assert {name for scene in found for name in scene.decoys} <= {*DECOYS, HEALED}
     # Where calcifications are targets, none is drawn that is not labelled.
-    assert not any(set(scene.decoys) & set(MARKS) for scene in scenes("chestxdet10", 300))
+    assert not any(set(scene.decoys) & old_marks for scene in scenes("chestxdet10", 300))

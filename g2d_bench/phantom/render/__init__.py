@@ -58,7 +58,8 @@ def render(scene: Scene, size: int) -> Rendered:
     lungs.draw_vessels(canvas)
     _draw_findings(canvas)
     for decoy in scene.decoys:
-        decoys.DECOYS[decoy](canvas)
+        if decoy != bones.HEALED:
+            decoys.DECOYS[decoy](canvas)
     lungs.compose_lungs(canvas)
     canvas.attenuation += canvas.ink.draw(canvas.grid)
     for number, finding in enumerate(scene.findings):

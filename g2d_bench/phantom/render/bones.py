@@ -137,9 +137,31 @@ def _bands(canvas: Canvas) -> _Bands:
     return _Bands(columns.astype(np.float32), yc, half, weight, rims[:, 0])
 
 
+HEALED = "healed ribs"
+"""The old mark that is drawn with the ribs: healed fractures."""
+
+
+def _heal(canvas: Canvas, bands: _Bands) -> None:
+    """Healed fractures: spindles of callus on neighbouring ribs of one side; they stay with the patient."""
+    scene = canvas.scene
+    rng = stream("mark", scene.namespace, scene.seed, scene.patient.number, "healed")
+    left = rng.random() < 0.5
+    outer, first = rng.uniform(0.6, 0.95), int(rng.integers(2, 6))
+    for rib in range(first, first + int(rng.integers(1, 4))):
+        row = (len(bands.yc) // 2 if left else 0) + rib
+        live = np.flatnonzero(bands.weight[row] > 0)
+        if live.size:
+            at = live[int((outer if left else 1 - outer) * len(live))]
+            callus = exp(-square((bands.x - bands.x[at]) / 0.018))
+            bands.half[row] += 0.005 * callus
+            bands.weight[row] *= 1 + rng.uniform(0.4, 1.1) * callus
+
+
 def draw_ribs(canvas: Canvas) -> None:
     """Ribs and clavicles; a fracture is a step with a gap in one of them."""
     bands = _bands(canvas)
+    if HEALED in canvas.scene.decoys:
+        _heal(canvas, bands)
     for number, finding in enumerate(canvas.scene.findings):
         if finding.label != "Fracture":
             continue

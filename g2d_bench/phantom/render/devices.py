@@ -35,16 +35,22 @@ def _path(f: _Frame, *places: tuple[float, float], count: int = 70) -> NDArray[n
 
 
 class _Frame:
-    """Places on this chest: lateral distance from the midline (left positive) and y relative to landmarks."""
+    """Places on this chest: lateral distance from the midline (left positive) and y relative to landmarks.
+
+    In lengths of a chest of size 1: a device keeps its place on a chest that is larger on the film.
+    """
 
     def __init__(self, canvas: Canvas) -> None:
         self.a = canvas.anatomy
-        self.apex = self.a.lungs["left"].apex
-        self.carina = self.a.carina
-        self.dome = self.a.lungs["left"].dome
+        self.zoom = self.a.zoom
+        self.apex = self.a.lungs["left"].apex / self.zoom
+        self.carina = self.a.carina / self.zoom
+        self.dome = self.a.lungs["left"].dome / self.zoom
 
     def at(self, lateral: float, y: float) -> Point:
-        return float(self.a.midline(np.array(y))) + lateral, y
+        """Map a place to x and y on the image."""
+        y *= self.zoom
+        return float(self.a.midline(np.array(y))) + lateral * self.zoom, y
 
 
 def _airway(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
@@ -134,7 +140,7 @@ def _pacemaker(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     part = canvas.grid.part(x - 0.08, y - 0.08, x + 0.08, y + 0.08)
     q = disc(part, x, y, size, size * 0.85, rng.uniform(-0.5, 0.5))
     part.of(canvas.attenuation)[...] += cover(1 - cube(q), 0.2) * np.float32(dense)
-    hx, hy, long, *_ = canvas.anatomy.heart
+    hx, hy, long = (length / f.zoom for length in canvas.anatomy.heart[:3])
     start = [(x - sign * 0.03, y - 0.03), f.at(sign * 0.16, f.apex + 0.045), f.at(-0.03, f.carina - 0.07)]
     ink.curve(
         spline([*start, f.at(-0.045, hy), f.at(hx, hy + 0.07), f.at(hx + 0.55 * long, hy + 0.085)], 110),
@@ -173,7 +179,8 @@ def _leads(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     ]
     rng.shuffle(spots)
     low = rng.random() < 0.5
-    meet = f.at(rng.uniform(-0.5, 0.5), 1.03) if low else f.at(sign * 0.55, rng.uniform(0.0, 0.9))
+    beyond = (rng.uniform(-0.5, 0.5), 1.03) if low else (sign * 0.55, rng.uniform(0.0, 0.9))
+    meet = f.at(beyond[0] / f.zoom, beyond[1] / f.zoom)
     clips = rng.random() < 0.5
     wire, dense = rng.uniform(0.0018, 0.0032), rng.uniform(0.12, 0.24)
     bow = 0.06 + 0.07 * rng.random()

@@ -15,6 +15,8 @@ CELLS = 24
 """Cells across the coarse picture that processing and scatter work on."""
 DENSE = 1.25
 """Attenuation that is shown in the film's white."""
+WALL = 0.06
+"""Attenuation of the chest wall, which is left however much air lies behind it."""
 
 
 def expose(canvas: Canvas) -> NDArray[np.uint8]:
@@ -36,7 +38,7 @@ def expose(canvas: Canvas) -> NDArray[np.uint8]:
     slant = np.float32(look.slant[0]) * canvas.grid.x + np.float32(look.slant[1]) * (
         canvas.grid.y - np.float32(0.5)
     )
-    dark = np.maximum(dense + slant * canvas.body, 0)
+    dark = np.maximum(_walled(dense, canvas.body) + slant * canvas.body, 0)
     # Per pixel, noise falls with the pixel's area; below 256 px it would otherwise vanish.
     grain = technique.noise * power(size / 256, 0.6)
     noisy = rng.normal_singles(canvas.grid.shape)
@@ -46,7 +48,7 @@ def expose(canvas: Canvas) -> NDArray[np.uint8]:
     # Air keeps its black: what processing lifts there is cut off on a print.
     base = np.float32(1 - look.equal) * coarse + level * smooth(coarse, 0.0, 0.35)
     shown = np.maximum(base + np.float32(look.detail) * (dark + noisy - coarse), 0)
-    shown *= smooth(dark, 0.0, 0.12)
+    shown *= smooth(dark, 0.0, WALL)
     grey = _curve(shown.astype(np.float32, copy=False), look)
     if look.lines:
         grey += np.float32(look.lines) * sin((np.float32(2 * np.pi * 83) * canvas.grid.y).astype(np.float32))
@@ -54,6 +56,14 @@ def expose(canvas: Canvas) -> NDArray[np.uint8]:
     _letters(canvas, grey)
     film: NDArray[np.uint8] = np.clip(np.rint(grey * np.float32(255)), 0, 255).astype(np.uint8)
     return film
+
+
+def _walled(dense: Array, body: Array) -> Array:
+    """No beam that meets the body comes out as bright as one beside it: a soft floor under ``dense``."""
+    floor = np.float32(WALL) * body
+    above = dense - floor
+    walled: Array = floor + np.float32(0.5) * (above + np.sqrt(above * above + floor * floor))
+    return walled
 
 
 def _curve(shown: Array, look: Look) -> Array:

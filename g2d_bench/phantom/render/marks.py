@@ -49,18 +49,6 @@ def draw_scar(canvas: Canvas) -> None:
         field.added += haze * field.cov * np.float32(rng.uniform(0.02, 0.08))
 
 
-def draw_healed_ribs(canvas: Canvas) -> None:
-    """Healed fractures: spindles of callus on neighbouring ribs of one side."""
-    rng = _rng(canvas, "healed")
-    field = canvas.lungs[_side(canvas, rng)]
-    u, v = rng.uniform(0.8, 0.97), rng.uniform(0.3, 0.6)
-    for step in range(int(rng.integers(1, 4))):
-        x, y = field.point(canvas.anatomy, u, v + 0.095 * step)
-        way = np.array([field.lung.sign * 0.016, 0.013])
-        ends = np.array([x, y]) + np.array([[-1.0], [0.0], [1.0]]) * way
-        canvas.ink.curve(ends, np.array([0.004, 0.0085, 0.004]), np.array([0.03, 0.1, 0.03]))
-
-
 def draw_plaques(canvas: Canvas) -> None:
     """Calcified pleural plaques: sharp, irregular, map-like, along the wall and on the diaphragm."""
     rng = _rng(canvas, "plaque")
@@ -84,8 +72,8 @@ def draw_calcified_aorta(canvas: Canvas) -> None:
     a = canvas.anatomy
     y, wide = a.knob[0], a.mediastinum * 0.9 + a.knob[1]
     angle = np.linspace(-1.2, rng.uniform(0.3, 1.1), 30)
-    x = float(a.midline(np.array(y))) + wide - 0.034 + 0.026 * cos(angle)
-    canvas.ink.curve(np.stack([x, y + 0.032 * sin(angle)], 1), 0.0017, rng.uniform(0.08, 0.2))
+    x = float(a.midline(np.array(y))) + wide + a.zoom * (0.026 * cos(angle) - 0.034)
+    canvas.ink.curve(np.stack([x, y + a.zoom * 0.032 * sin(angle)], 1), 0.0017, rng.uniform(0.08, 0.2))
 
 
 def draw_hilar_nodes(canvas: Canvas) -> None:
@@ -95,22 +83,25 @@ def draw_hilar_nodes(canvas: Canvas) -> None:
     x, y = field.point(canvas.anatomy, 0.12, rng.uniform(0.42, 0.52))
     count = int(rng.integers(3, 9))
     field.ink.dots(
-        x + 0.018 * rng.normal(size=count),
-        y + 0.022 * rng.normal(size=count),
+        x + canvas.anatomy.zoom * 0.018 * rng.normal(size=count),
+        y + canvas.anatomy.zoom * 0.022 * rng.normal(size=count),
         rng.uniform(0.0025, 0.006, count),
         rng.uniform(0.1, 0.28, count),
     )
+
+
+_BEAK = ((0.037, -0.008), (0.051, 0.0), (0.037, 0.008))
 
 
 def draw_spurs(canvas: Canvas) -> None:
     """Spurs of an old spine: bright beaks beside the discs."""
     rng = _rng(canvas, "spurs")
     a = canvas.anatomy
-    for y in np.linspace(a.carina, a.carina + 0.5, 9):
+    for y in np.linspace(a.carina, a.carina + 0.5 * a.zoom, 9):
         if rng.random() < 0.5:
             sign = 1.0 if rng.random() < 0.35 else -1.0
-            x = float(a.midline(np.array(y))) + sign * 0.034
-            ends = [(x - sign * 0.008, y - 0.008), (x + sign * 0.006, y), (x - sign * 0.008, y + 0.008)]
+            x = float(a.midline(np.array(y)))
+            ends = [(x + sign * a.zoom * across, y + a.zoom * down) for across, down in _BEAK]
             canvas.ink.curve(spline(ends, 12), 0.0026, rng.uniform(0.06, 0.14))
 
 
@@ -135,11 +126,12 @@ def draw_rods(canvas: Canvas) -> None:
     top, bottom = rng.uniform(0.2, 0.5), rng.uniform(0.75, 1.05)
     y = even(top, bottom, 30)
     for sign in (-1.0, 1.0):
-        x = a.midline(y) + sign * 0.017
+        x = a.midline(y) + sign * a.zoom * 0.017
         canvas.ink.curve(np.stack([x, y], 1), 0.0032, 0.5)
-        for place in np.arange(top + 0.01, bottom, 0.07):
-            cx = float(a.midline(np.array(place))) + sign * 0.019
-            canvas.ink.curve(np.array([[cx, place], [cx - sign * 0.013, place + 0.004]]), 0.0034, 0.4)
+        for place in np.arange(top + 0.01, bottom, 0.07 * a.zoom):
+            cx = float(a.midline(np.array(place))) + sign * a.zoom * 0.019
+            screw = [[cx, place], [cx - sign * a.zoom * 0.013, place + 0.004]]
+            canvas.ink.curve(np.array(screw), 0.0034, 0.4)
 
 
 def draw_prosthesis(canvas: Canvas) -> None:
@@ -147,18 +139,19 @@ def draw_prosthesis(canvas: Canvas) -> None:
     rng = _rng(canvas, "prosthesis")
     a = canvas.anatomy
     lung = a.lungs[_side(canvas, rng)]
-    x, y = a.middle + lung.sign * (lung.width + 0.085), lung.apex + 0.11
+    # Where the head of the humerus is drawn.
+    lateral = lung.width + a.zoom * (-0.05 if a.bedside else 0.01) + 0.1
+    x, y = a.middle + lung.sign * lateral, lung.apex + 0.115
     part = canvas.grid.part(x - 0.06, y - 0.06, x + 0.06, y + 0.06)
     ball = cover((1 - disc(part, x, y, 0.045, 0.048)) * np.float32(0.045), 0.006)
     part.of(canvas.attenuation)[...] += limit(ball) * np.float32(0.7)
-    stem = [(x, y), (x + lung.sign * 0.04, y + 0.09), (x + lung.sign * 0.055, y + 0.24)]
+    stem = [(x, y), (x + lung.sign * 0.025, y + 0.09), (x + lung.sign * 0.04, y + 0.24)]
     canvas.ink.curve(spline(stem, 30), np.linspace(0.011, 0.005, 30), 0.6)
 
 
 MARKS: dict[str, Callable[[Canvas], None]] = {
     "granuloma": draw_granulomas,
     "apical scar": draw_scar,
-    "healed ribs": draw_healed_ribs,
     "plaques": draw_plaques,
     "calcified aorta": draw_calcified_aorta,
     "hilar nodes": draw_hilar_nodes,

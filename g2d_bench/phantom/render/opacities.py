@@ -159,16 +159,16 @@ def draw_hernia(canvas: Canvas, number: int, finding: Finding) -> None:
     y = a.lungs["left"].dome - radius * 0.45 + 0.01
     part = canvas.grid.part(x - radius * 1.6, y - radius * 1.4, x + radius * 1.6, y + radius * 1.4)
     q = disc(part, x, y, radius * 1.2, radius)
-    area = cover((1 - q) * np.float32(radius), 0.007)
+    area = cover((1 - q) * np.float32(radius), 0.012)
     part.of(canvas.attenuation)[...] += (
-        area * np.float32(0.18) * (np.float32(0.5) + np.float32(0.5) * np.sqrt(limit(1 - q * q)))
+        area * np.float32(0.16) * (np.float32(0.35) + np.float32(0.65) * np.sqrt(limit(1 - q * q)))
     )
-    wall = exp(-square((q - 0.97) * np.float32(radius / 0.005)))
-    part.of(canvas.attenuation)[...] += wall * np.float32(0.07)
+    wall = exp(-square((q - 0.95) * np.float32(radius / 0.008)))
+    part.of(canvas.attenuation)[...] += wall * np.float32(0.025)
     if rng.random() < 0.75:
         level = y + radius * rng.uniform(-0.3, 0.25)
-        gas = cover((0.86 - q) * np.float32(radius), 0.008) * cover(np.float32(level) - part.y, 0.006)
-        part.of(canvas.attenuation)[...] -= gas * np.float32(0.3)
+        gas = cover((0.86 - q) * np.float32(radius), 0.014) * cover(np.float32(level) - part.y, 0.006)
+        part.of(canvas.attenuation)[...] -= gas * np.float32(0.2)
     canvas.mark(number, part, area)
 
 

@@ -86,6 +86,13 @@ def pneumothorax_gap(field: LungField, finding: Finding) -> Array:
     return gap
 
 
+def _nearer(one: Array, other: Array, width: float) -> Array:
+    """The smaller of two distances, rounded where they are alike: a collapsed lung has no corners."""
+    apart = one - other
+    nearer: Array = np.float32(0.5) * (one + other - np.sqrt(apart * apart + np.float32(width * width)))
+    return nearer
+
+
 def draw_pneumothorax(canvas: Canvas, number: int, finding: Finding) -> None:
     """Air between lung and wall: no vessels, darker, bounded by the hair line of the visceral pleura."""
     for field in canvas.sides(finding):
@@ -93,9 +100,9 @@ def draw_pneumothorax(canvas: Canvas, number: int, finding: Finding) -> None:
         # At the apex the lung sinks as well as shrinking sideways.
         distance = field.to_wall
         if finding.pattern == "basal":
-            distance = np.minimum(distance, field.to_floor * np.float32(1.4))
+            distance = _nearer(distance, field.to_floor * np.float32(1.4), 0.03)
         elif finding.pattern == "tension":
-            distance = np.minimum(distance, field.to_floor * np.float32(1.3) + np.float32(0.02))
+            distance = _nearer(distance, field.to_floor * np.float32(1.3) + np.float32(0.02), 0.14)
         beyond = gap - distance
         # Nothing of it is seen through the mediastinum.
         seen = field.cov * (1 - field.grid.of(canvas.shadow)) * cover(gap - np.float32(0.006), 0.004)
