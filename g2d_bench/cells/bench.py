@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,9 +93,11 @@ class Bench:
         if cell not in self._resolved:
             task = self.catalogue.tasks[cell.task]
             rule = self.catalogue.protocols[cell.protocol]
-            _, manifest = opened = self.source.of_task(task, rule.split)
             checkpoint, model = self.settings.checkpoint(cell.card), self.models.get(cell.card)
-            found = self._identity(cell, manifest.content_hash, checkpoint)
+            # Before the data are opened, or generated: weights that cannot be read are said at once.
+            on = self._identity(cell, checkpoint)
+            _, manifest = opened = self.source.of_task(task, rule.split)
+            found = on(manifest.content_hash)
             key = key_of(found)
             self._resolved[cell] = Resolved(
                 cell,
@@ -114,9 +116,9 @@ class Bench:
 
     def key(self, cell: Cell, content: str) -> str:
         """Return a cell's key on data of a given content hash, without opening them."""
-        return key_of(self._identity(cell, content, self.settings.checkpoint(cell.card)))
+        return key_of(self._identity(cell, self.settings.checkpoint(cell.card))(content))
 
-    def _identity(self, cell: Cell, content: str, checkpoint: Path | None) -> dict[str, Any]:
+    def _identity(self, cell: Cell, checkpoint: Path | None) -> Callable[[str], dict[str, Any]]:
         model = self.models.get(cell.card)
         return identity_of(
             cell,
@@ -124,14 +126,12 @@ class Bench:
             self.catalogue.protocols[cell.protocol],
             self.catalogue.encoders[cell.card],
             checkpoint=checkpoint,
-            content=content,
             weights=model.digest if model is not None else "",
         )
 
-    def finished(self, cell: Cell) -> Record | None:
+    def finished(self, cell: Resolved) -> Record | None:
         """Return the record of a cell that needs no more work."""
-        found = self.resolve(cell)
-        return None if self.options.force else self.store.find(found.path, found.key)
+        return None if self.options.force else self.store.find(cell.path, cell.key)
 
     def locate_failure(self, cell: Cell) -> tuple[str, Path]:
         """Return a cell's key and the path of its failure record, also where the data cannot be read."""

@@ -50,7 +50,7 @@ def outlook(
     there = [cell for cell in cells if bench.source.state_of(tasks[cell]) != "no"]
     present = set(there)
     resolved = [bench.resolve(cell) for cell in there]
-    finished = {cell for cell in there if bench.finished(cell) is not None}
+    finished = {one.cell for one in resolved if bench.finished(one) is not None}
     in_the_way = rivals(resolved, bench.store.root)
     known = forecast or Forecast((record for _, record in bench.store), costs(bench.catalogue))
     expected = []

@@ -58,15 +58,15 @@ def make_cells(
     rule = catalogue.protocols[protocol]
     if shots and rule.draw == "published":
         raise InputError(f"protocol {protocol!r} draws images as published, by fractions", field="--shots")
-    cards = [
+    asked = [
         catalogue.tasks[name] for name in (catalogue.tasks.names if "all" in tasks else dict.fromkeys(tasks))
     ]
+    cards = [*asked, *_insides(catalogue, asked)]
     refused = {card.name: reason for card in cards if (reason := rule.refusal(card))}
-    for name, reason in refused.items():
-        if "all" not in tasks:
-            raise InputError(reason, file=f"{name}.toml", field="--protocol")
+    for task in asked:
+        if task.name in refused and "all" not in tasks:
+            raise InputError(refused[task.name], file=f"{task.name}.toml", field="--protocol")
     cards = [card for card in cards if card.name not in refused]
-    cards += [card for card in _insides(catalogue, cards) if rule.refusal(card) == ""]
     named = list(dict.fromkeys(encoders))
     for name in named:
         card = catalogue.encoders[name.removesuffix(DECODER)]

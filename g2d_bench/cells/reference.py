@@ -134,8 +134,8 @@ def _remove(path: Path, root: Path) -> None:
 
 def finished(cells: Sequence[Cell], bench: Bench) -> list[Found]:
     """Return the records of those cells that are finished, in the same order."""
-    found = ((bench.finished(cell), bench.resolve(cell).path) for cell in cells)
-    return [Found(record, path) for record, path in found if record is not None]
+    resolved = [bench.resolve(cell) for cell in cells]
+    return [Found(record, one.path) for one in resolved if (record := bench.finished(one)) is not None]
 
 
 def published_before(

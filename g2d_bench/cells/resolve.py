@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,10 +149,9 @@ def identity_of(
     card: EncoderCard,
     *,
     checkpoint: Path | None,
-    content: str,
     weights: str = "",
-) -> dict[str, Any]:
-    """Collect everything that moves a cell's number, from its cards, weights and data.
+) -> Callable[[str], dict[str, Any]]:
+    """Collect everything that moves a cell's number, from its cards and weights; all but its data.
 
     Args:
         cell: the cell.
@@ -160,17 +159,17 @@ def identity_of(
         protocol: its protocol's card.
         card: its encoder's card.
         checkpoint: the user's weights file.
-        content: hash of the data.
         weights: names weights that lie in no file.
+
+    Returns:
+        What gives the whole for the content hash of the data.
+
+    Raises:
+        InputError: a file of the encoder cannot be read.
     """
     texts = "text" in KINDS[task.kind].asks
     taken = digests(card, checkpoint, cell.seed, task.dataset, texts=texts, weights=weights)
     asked, how = task.digest(protocol.split), protocol.digest(task.kind)
-    return identity(
-        cell,
-        task=asked,
-        protocol=how,
-        encoder=card.digest,
-        taken=taken,
-        data=content,
+    return lambda content: identity(
+        cell, task=asked, protocol=how, encoder=card.digest, taken=taken, data=content
     )

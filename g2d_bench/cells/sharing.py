@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from g2d_bench.cards.kind import KINDS
-from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.resolve import Resolved
 from g2d_bench.errors import InputError
 from g2d_bench.files import read_regular
@@ -97,28 +96,29 @@ def lease_path(first: Resolved) -> Path:
 
 
 def freed(
-    busy: list[Unit], bench: Bench, standing: Standing
+    busy: list[Unit], resolved: Mapping[Cell, Resolved], store: Store, standing: Standing
 ) -> Iterator[tuple[Unit, Sequence[Outcome] | None]]:
     """Wait until other runs are through with some of the units that they are at.
 
     Args:
         busy: the units.
-        bench: opened settings.
+        resolved: their cells.
+        store: where records go.
         standing: what was there when this run began.
 
     Yields:
         Units that no other run holds any more, and what became of their cells; None where one of them is
         left to do, as its owner was ended. At least one unit is yielded.
     """
-    said = -SAY_AGAIN
+    said, leases = -SAY_AGAIN, {unit: lease_path(resolved[unit[0]]) for unit in busy}
     for pause in pauses():
         some = False
         for unit in busy:
-            lease = Lease.take(lease_path(bench.resolve(unit[0])))
+            lease = Lease.take(leases[unit])
             if lease is None:
                 continue
             with lease:
-                found = [standing.since(bench.resolve(cell), bench.store) for cell in unit]
+                found = [standing.since(resolved[cell], store) for cell in unit]
             some = True
             done = [outcome for outcome in found if outcome is not None]
             yield unit, done if len(done) == len(unit) else None
@@ -127,8 +127,5 @@ def freed(
         if time.monotonic() - said > SAY_AGAIN:
             said = time.monotonic()
             count = sum(map(len, busy))
-            tell(
-                f"waiting for {count} cell{'s' if count > 1 else ''} that "
-                f"{owner_of(lease_path(bench.resolve(busy[0][0])))} is at"
-            )
+            tell(f"waiting for {count} cell{'s' if count > 1 else ''} that {owner_of(leases[busy[0]])} is at")
         time.sleep(pause)

@@ -86,16 +86,18 @@ def execute(
     bench.store.require_writable()
     bench.store.sweep()
     found: dict[Cell, Record | Failure | None] = {}
+    resolved: dict[Cell, Resolved] = {}
     unreadable: Counter[str] = Counter()
     for cell in cells:
         try:
-            found[cell] = bench.finished(cell)
+            here = bench.resolve(cell)
+            found[cell] = bench.finished(here)
+            resolved[cell] = here
         except InputError as reason:
             # Its data or weights cannot be read, so there is nothing to start.
             found[cell] = record_failure(cell, bench, reason)
             unreadable[str(reason)] += 1
     missing = [cell for cell, outcome in found.items() if outcome is None]
-    resolved = {cell: bench.resolve(cell) for cell, out in found.items() if not isinstance(out, Failure)}
     for line in rivals(resolved.values(), bench.store.root):
         tell(line)
     report = Report(reused=sum(isinstance(outcome, Record) for outcome in found.values()))
@@ -167,7 +169,8 @@ def _raise_common_input_error(report: Report, bench: Bench) -> None:
 
 def _outcomes(cells: Sequence[Resolved], bench: Bench, executor: Executor) -> Iterator[tuple[Cell, Outcome]]:
     work = Work(bench, Standing.of(cells, bench.store))
-    waiting = units([cell.cell for cell in cells], bench)
+    resolved = {cell.cell: cell for cell in cells}
+    waiting = units(list(resolved), bench)
     while waiting:
         busy: list[Unit] = []
         for unit, done in executor.run(waiting, work):
@@ -178,7 +181,7 @@ def _outcomes(cells: Sequence[Resolved], bench: Bench, executor: Executor) -> It
         waiting = []
         # What other runs are at is left to the end, and taken over if they end without having done it.
         while busy and not waiting:
-            for unit, done in list(freed(busy, bench, work.standing)):
+            for unit, done in list(freed(busy, resolved, bench.store, work.standing)):
                 busy.remove(unit)
                 if done is None:
                     waiting.append(unit)

@@ -95,10 +95,12 @@ _grid_options = options(
 )
 
 
-def _cells(opened: Bench, given: dict[str, Any]) -> tuple[list[Cell], list[Skipped]]:
+def _planned(given: dict[str, Any], **allowed: Any) -> tuple[Bench, list[Cell], list[Skipped]]:
+    """Open the settings and lay out the cells that are asked for."""
     from g2d_bench.cells.plan import make_cells
     from g2d_bench.cells.shards import own_share
 
+    opened = bench(given, **allowed)
     cells, skipped = make_cells(
         opened.catalogue,
         tasks=given["tasks"],
@@ -111,7 +113,7 @@ def _cells(opened: Bench, given: dict[str, Any]) -> tuple[list[Cell], list[Skipp
     )
     if given["shard"] is not None:
         cells = own_share(cells, opened, given["shard"], given["timings"])
-    return cells, skipped
+    return opened, cells, skipped
 
 
 @main.command()
@@ -133,8 +135,7 @@ def run(force: bool, dry_run: bool, allow_leaks: str, **given: Any) -> None:
 
     Finished cells are not run again. Example: g2d-bench run --task siim-seg --fraction 0.01
     """
-    opened = bench(given, force=force, allow_leaks=allow_leaks)
-    cells, skipped = _cells(opened, given)
+    opened, cells, skipped = _planned(given, force=force, allow_leaks=allow_leaks)
     if dry_run:
         from g2d_bench.cells.outlook import outlook
 
@@ -183,8 +184,7 @@ def run(force: bool, dry_run: bool, allow_leaks: str, **given: Any) -> None:
 )
 def plan(form: str, **given: Any) -> None:
     """Show the cells that `run` would run, what is finished, and about how long the rest takes."""
-    opened = bench(given)
-    cells, skipped = _cells(opened, given)
+    opened, cells, skipped = _planned(given)
     if form == "text":
         from g2d_bench.cells.outlook import outlook
 

@@ -64,6 +64,6 @@ def test_forgetting_leaves_other_failures_and_no_empty_folders(bench: Bench) -> 
 def test_forced_runs_find_nothing_finished(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.store, "find", lambda path, key: f"{path} {key}")
     found = bench.resolve(CELL)
-    assert str(bench.finished(CELL)) == f"{found.path} {found.key}"
+    assert str(bench.finished(found)) == f"{found.path} {found.key}"
     bench.options = Options(force=True)
-    assert bench.finished(CELL) is None
+    assert bench.finished(found) is None

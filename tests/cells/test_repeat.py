@@ -31,13 +31,13 @@ def test_it_asks_for_this_cell_and_no_other(
     (tmp_path / "my data").mkdir()
     asked: dict[str, Any] = {}
 
-    def seen(opened: Any, given: dict[str, Any]) -> Any:
-        cells, _ = real(opened, given)
+    def seen(given: dict[str, Any], **allowed: Any) -> Any:
+        opened, cells, _ = real(given, **allowed)
         asked.update(cells=cells, settings=opened.settings, leaks=opened.options.allow_leaks)
-        return cells, []
+        return opened, cells, []
 
-    real = cli._cells
-    monkeypatch.setattr(cli, "_cells", seen)
+    real = cli._planned
+    monkeypatch.setattr(cli, "_planned", seen)
     monkeypatch.setattr(cli, "_print_plan", lambda *_: None)
     program, *words = shlex.split(command_of(cell, settings, leaks))
     assert program == "g2d-bench"

@@ -28,9 +28,9 @@ def of(cell: Cell, **changes: Any) -> str:
         "card": CARDS.encoders[cell.encoder],
         "checkpoint": None,
         "weights": "w",
-        "content": "c",
-    }
-    return key_of(identity_of(cell, **(given | changes)))
+    } | changes
+    content = given.pop("content", "c")
+    return key_of(identity_of(cell, **given)(content))
 
 
 def test_key_moves_with_all_that_moves_a_number() -> None:

@@ -62,9 +62,10 @@ def test_cells_that_run_alone_have_a_lease_each(bench: Bench) -> None:
 
 
 def test_work_of_an_ended_run_is_left_to_do_and_finished_work_is_not(bench: Bench) -> None:
-    standing = Standing.of([bench.resolve(CELL)], bench.store)
-    lease_path(bench.resolve(CELL)).parent.mkdir(parents=True)
-    assert list(freed([(CELL,)], bench, standing)) == [((CELL,), None)]
-    failure = fail(bench, CELL, bench.resolve(CELL).key)
-    assert list(freed([(CELL,)], bench, standing)) == [((CELL,), [Elsewhere(failure)])]
-    assert list(freed([], bench, standing)) == []
+    resolved = {CELL: bench.resolve(CELL)}
+    standing = Standing.of(list(resolved.values()), bench.store)
+    lease_path(resolved[CELL]).parent.mkdir(parents=True)
+    assert list(freed([(CELL,)], resolved, bench.store, standing)) == [((CELL,), None)]
+    failure = fail(bench, CELL, resolved[CELL].key)
+    assert list(freed([(CELL,)], resolved, bench.store, standing)) == [((CELL,), [Elsewhere(failure)])]
+    assert list(freed([], resolved, bench.store, standing)) == []
