@@ -326,7 +326,7 @@ ITEMS = (
     ),
     Item("sources of data", "7", "5a-b", _sources, "dates and places of the examinations"),
     Item("who and what is included", "8", "6a-c", _criteria, "as the releases describe it"),
-    Item("preparation of data", "9", "7", _preparation),
+    Item("preparation of data", "9", "7, 12b", _preparation),
     Item("subsets of data", "10", "12a", _subsets),
     Item("de-identification", "11", "", None, "as the releases describe it"),
     Item("missing and uncertain labels", "12", "11", _missing),
@@ -349,7 +349,7 @@ ITEMS = (
     Item("at which level these are disjoint", "20", "12a", _disjoint),
     Item("size of the test set", "21", "10", _sample),
     Item("model", "22", "12c, 22", _model),
-    Item("software", "23", "12c", _software),
+    Item("software that makes the predictions", "23", "12g", _software),
     Item("initialisation and pre-training", "24", "12c", _initial),
     Item("training", "25", "12c", _training),
     Item("choice of the final model, thresholds", "26", "12c, 15", _selection),
@@ -366,10 +366,11 @@ ITEMS = (
         "numbers included, characteristics of each part", "35-36", "20a-c, 21", _sample, "age, sex, severity"
     ),
     Item("performance with its uncertainty", "37-38", "23a-b", _performance),
-    Item("analysis of failures", "39", "23b"),
+    Item("updating of models after the test", "", "12f, 24", lambda _: ["none"]),
+    Item("analysis of failures", "39", ""),
     Item("limitations, implications, use", "40-41", "25-27"),
     Item("availability of code, weights, data", "43", "18e-f", _available),
-    Item("machines and time", "", "27c", _hardware),
+    Item("machines and time", "", "", _hardware),
     Item("funding, conflicts, involvement of patients", "44", "18a-b, 19"),
 )
 """All items of both guidelines, in the order of CLAIM."""
