@@ -15,9 +15,10 @@ from g2d_bench.adapters.heat import (
     Heat,
     Pairs,
     image_blind,
+    in_parts,
     judge,
     letterboxes,
-    mean_region,
+    mean_regions,
     region,
 )
 from g2d_bench.errors import InputError
@@ -112,10 +113,7 @@ def run(job: Job) -> Outcome:
 
 def asked(data: TaskData) -> dict[str, list[Asked]]:
     """Return the findings that are asked for in each part."""
-    return {
-        part: [one for i in ids for one in findings(data.samples[i], data.task.labels)]
-        for part, ids in data.split.parts.items()
-    }
+    return in_parts(data, findings)
 
 
 def _category(some: Sequence[Asked]) -> dict[str, NDArray[Any]]:
@@ -126,10 +124,7 @@ def _blind(data: TaskData, parts: Mapping[str, Sequence[Asked]]) -> Blind:
     """Return the mean training region of its finding as the map of everything that is asked."""
     train = _pairs(data, parts["train"], [])
     regions = [(one.finding, train.regions(n)) for n, one in enumerate(parts["train"])]
-    prior = {
-        label: mean_region((drawn for finding, drawn in regions if finding == label), data.task.eval_size)
-        for label in data.task.labels
-    }
+    prior = mean_regions(regions, data.task.labels, data.task.eval_size)
     first, second = ([prior[one.finding] for one in parts[part]] for part in ("val", "test"))
     return {"centre-prior": (first, second)}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,13 @@ from g2d_bench.metrics.grounding import (
     union_mask,
 )
 from g2d_bench.metrics.registry import measure
-from g2d_bench.readers.base import Box
+from g2d_bench.readers.base import Box, Sample
 from g2d_bench.readers.images import Letterbox
 
 if TYPE_CHECKING:
     from g2d_bench.data.task_data import TaskData
 
+T = TypeVar("T")
 Heat = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Blind = dict[str, tuple[Sequence[Heat], Sequence[Heat]]]
@@ -125,6 +126,21 @@ ARRAYS = {
     "hit": Rule("biuf", ("N",), 0, 1, nan=True),
 }
 """What records keep of maps."""
+
+
+def mean_regions(regions: Sequence[tuple[str, Mask]], labels: Sequence[str], size: int) -> dict[str, Heat]:
+    """Return the mean region of each label; ``regions`` name theirs."""
+    return {
+        label: mean_region((drawn for found, drawn in regions if found == label), size) for label in labels
+    }
+
+
+def in_parts(data: TaskData, found: Callable[[Sample, Sequence[str]], Sequence[T]]) -> dict[str, list[T]]:
+    """Return what is asked for in each part: what ``found`` finds of the task's labels in each image."""
+    return {
+        part: [one for i in ids for one in found(data.samples[i], data.task.labels)]
+        for part, ids in data.split.parts.items()
+    }
 
 
 def image_blind(

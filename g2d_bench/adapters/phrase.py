@@ -17,9 +17,11 @@ from g2d_bench.adapters.heat import (
     Heat,
     Pairs,
     image_blind,
+    in_parts,
     judge,
     letterboxes,
     mean_region,
+    mean_regions,
     region,
 )
 from g2d_bench.cards.arrays import Rule
@@ -103,10 +105,7 @@ def queries(sample: Sample, labels: Sequence[str]) -> list[Query]:
 
 def asked(data: TaskData) -> dict[str, list[Query]]:
     """Return the phrases that are asked for in each part."""
-    return {
-        part: [query for i in ids for query in queries(data.samples[i], data.task.labels)]
-        for part, ids in data.split.parts.items()
-    }
+    return in_parts(data, queries)
 
 
 def _category(some: Sequence[Query]) -> dict[str, NDArray[Any]]:
@@ -118,10 +117,7 @@ def _blind(data: TaskData, parts: Mapping[str, Sequence[Query]]) -> Blind:
     task, train = data.task, _pairs(data, parts["train"], [])
     regions = [(query.category, train.regions(n)) for n, query in enumerate(parts["train"])]
     everywhere = mean_region((region for _, region in regions), task.eval_size)
-    by_category = {
-        label: mean_region((region for category, region in regions if category == label), task.eval_size)
-        for label in task.labels
-    }
+    by_category = mean_regions(regions, task.labels, task.eval_size)
     first, second = ([by_category[query.category] for query in parts[part]] for part in ("val", "test"))
     return {
         "centre-prior": ([everywhere] * len(first), [everywhere] * len(second)),
