@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 Pool = Literal["token", "mean", "map", "library"]
 
-_ADDED = ("library", "pool", "fit", "interpolation", "resize", "channels", "range")
+_ADDED = ("library", "pool", "fit", "interpolation", "resize", "channels", "range", "standardise")
 """Keys that are left out of what a card is written as where they say what held before there were such keys,
 so that nothing that was derived from older cards moves."""
 
@@ -47,6 +47,8 @@ class ImageInput(BaseModel):
         range: what black and white become before mean and standard deviation.
         mean: subtracted from grey values in ``range``; one number or one per channel.
         std: then divided by; one number or one per channel.
+        standardise: each image less its own mean, over its own standard deviation, in the place of the three
+            above: how bright and how contrasted a film was shown does not reach the encoder.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
@@ -64,6 +66,7 @@ class ImageInput(BaseModel):
     range: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(default=[0.0, 1.0])
     mean: float | Channels = 0.5
     std: float | Channels = 0.5
+    standardise: bool = False
 
     @field_validator("library")
     @classmethod
@@ -90,6 +93,8 @@ class ImageInput(BaseModel):
     def _agreed(self) -> ImageInput:
         if self.channels == 1 and (isinstance(self.mean, list) or isinstance(self.std, list)):
             raise ValueError("one channel takes one mean and one std")
+        if self.standardise and (self.range, self.mean, self.std) != ([0.0, 1.0], 0.5, 0.5):
+            raise ValueError("'standardise' stands in the place of 'range', 'mean' and 'std'")
         if self.fit == "crop" and self.resize is not None and self.resize < self.size:
             raise ValueError("a crop of 'size' needs a shortest side ('resize') that is as large")
         return self

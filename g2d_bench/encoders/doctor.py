@@ -153,7 +153,8 @@ def render(report: DoctorReport) -> str:
         elif load.outside:
             lines.append(f"            outside of the image encoder: {len(load.outside)}")
     inside = f", upsampled inside to {image.resize_inside}" if image.resize_inside else ""
-    lines.append(f"input       {image.size} px{inside}, (grey / 255 - {image.mean}) / {image.std}")
+    how = "each over its own deviation" if image.standardise else f"(grey / 255 - {image.mean}) / {image.std}"
+    lines.append(f"input       {image.size} px{inside}, {how}")
     lines.append(f"model       {image.model}, {report.parameters:,} parameters")
     for shape, stride in report.shapes:
         lines.append(f"features    {' x '.join(str(n) for n in shape)} at stride {stride}")

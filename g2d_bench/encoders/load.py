@@ -16,6 +16,7 @@ from g2d_bench.encoders.checkpoint import Checkpoint, LoadReport, load_into, mat
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
 from g2d_bench.encoders.library import library_of
 from g2d_bench.encoders.pace import Pace
+from g2d_bench.encoders.tone import standardised
 from g2d_bench.encoders.weights import (
     check_hash,
     download_hub,
@@ -121,6 +122,8 @@ class Encoder:
         if images.dtype != torch.uint8 or images.ndim != 3 or images.shape[1:] != (size, size):
             raise ValueError(f"expected uint8 [B, {size}, {size}], got {images.dtype} {tuple(images.shape)}")
         grey = images.to(torch.float32).div_(255.0).unsqueeze(1)
+        if self.card.image.standardise:
+            return standardised(grey).repeat(1, self.card.image.channels, 1, 1)
         black, white = self.card.image.range
         if (black, white) != (0.0, 1.0):
             grey = grey.mul_(white - black).add_(black)

@@ -135,8 +135,11 @@ def export(
             "options": dict(recipe.options),
             "size": recipe.size,
             "resize_inside": recipe.resize_inside,
-            "mean": list(recipe.mean),
-            "std": list(recipe.std),
+            **(
+                {"standardise": True}
+                if recipe.standardise
+                else {"mean": list(recipe.mean), "std": list(recipe.std)}
+            ),
         },
         "text": {
             "source": recipe.text,

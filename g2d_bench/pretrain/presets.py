@@ -36,6 +36,7 @@ class Recipe:
         resize_inside: upsampling inside of the image encoder.
         mean: subtracted from grey values in [0, 1], per channel.
         std: then divided by, per channel.
+        standardise: each image less its own mean, over its own deviation, in the place of both.
         text: ``small`` (a new BERT and a tokenizer trained on the reports), ``hf-hub:NAME`` or
             ``local-dir:PATH``.
         text_options: of the small BERT.
@@ -76,6 +77,7 @@ class Recipe:
     resize_inside: int | None = None
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    standardise: bool = False
     text: str = "hf-hub:emilyalsentzer/Bio_ClinicalBERT"
     text_options: Mapping[str, Any] = field(default_factory=dict)
     text_layers: int | None = None
@@ -103,9 +105,9 @@ class Recipe:
     augment: Augment = field(default_factory=Augment)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the recipe as JSON values."""
+        """Return the recipe as JSON values; what came later is left out where it says what held before."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return values
+        return {name: value for name, value in values.items() if name != "standardise" or value}
 
 
 # The backbone of the shipped cards; see baselines/*.toml.

@@ -78,6 +78,7 @@ class _Limits(_Fields):
     store: Annotated[int, Field(ge=32, le=4096)]
     resize_inside: Side | None
     mean: tuple[float, float, float]
+    standardise: bool
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
     text: Annotated[str, Field(pattern=r"^(small|hf-hub:.+|local-dir:.+)$")]
     text_options: dict[str, Any]

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.text import TextEncoder
+from g2d_bench.encoders.tone import standardised
 from g2d_bench.errors import InputError
 from g2d_bench.pretrain.augment import mix
 from g2d_bench.pretrain.batches import Batches
@@ -40,11 +41,14 @@ class Model(nn.Module):
     def __init__(self, image: ImageEncoder, text: TextEncoder, objective: Objective, recipe: Recipe) -> None:
         super().__init__()
         self.image, self.text, self.objective = image, text, objective
+        self._standardise = recipe.standardise
         self.register_buffer("mean", torch.tensor(recipe.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(recipe.std).view(1, 3, 1, 1), persistent=False)
 
     def normalise(self, grey: Tensor) -> Tensor:
         """Grey values [B, 1, S, S] in [0, 1] to encoder input [B, 3, S, S]."""
+        if self._standardise:
+            return standardised(grey).repeat(1, 3, 1, 1)
         mean: Tensor = self.mean  # type: ignore[assignment]
         std: Tensor = self.std  # type: ignore[assignment]
         return (grey - mean) / std

@@ -41,6 +41,20 @@ def test_a_run_leaves_a_card_that_loads_its_weights(go: Any, tmp_path: Path) -> 
     assert encoder.image(encoder.preprocess(image)).pooled.shape == (1, 16)
 
 
+def test_a_run_that_standardises_images_says_so_on_its_card(go: Any, tmp_path: Path) -> None:
+    made = go(tmp_path / "even", standardise=True)
+    card = load_card(made.encoder, EncoderCard)
+    assert card.image.standardise
+    encoder = load_encoder(card)
+    image = torch.randint(0, 120, (2, 32, 32), dtype=torch.uint8)
+    shown = encoder.image(encoder.preprocess(image)).pooled
+    # Twice as bright and contrasted, it is the same to the encoder.
+    torch.testing.assert_close(
+        encoder.image(encoder.preprocess(2 * image + 5)).pooled, shown, rtol=1e-3, atol=1e-4
+    )
+    assert go(tmp_path / "as-it-is").card["recipe"].get("standardise") is None
+
+
 def test_a_finished_run_keeps_its_card_and_a_lost_one_is_written_again(go: Any, tmp_path: Path) -> None:
     made = go(tmp_path / "run")
     text, card = made.encoder.read_text(), load_card(made.encoder, EncoderCard)
