@@ -47,6 +47,18 @@ def test_what_is_not_there_is_said_each_time(bench: Bench) -> None:
     assert bench.locate_failure(CELL)[0] == bench.resolve(CELL).key
 
 
+def test_weights_that_cannot_be_read_are_said_before_data_are_opened(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = tmp_path / "absent.safetensors"
+    here = Bench(replace(bench.settings, checkpoints={"g2d": absent}), source=bench.source)
+    opened: list[str] = []
+    monkeypatch.setattr(bench.source, "of_task", lambda task, split: opened.append(task.name))
+    with pytest.raises(InputError, match="absent"):
+        here.resolve(replace(CELL, encoder="g2d"))
+    assert opened == []
+
+
 def test_forgetting_leaves_other_failures_and_no_empty_folders(bench: Bench) -> None:
     other = replace(CELL, seed=1)
     for cell in (CELL, other):
