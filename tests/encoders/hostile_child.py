@@ -50,7 +50,8 @@ def main() -> None:
     socket.getaddrinfo = _refuse
     for job in jobs:
         file = Path(job["file"])
-        start = time.perf_counter()
+        # Of the processor: how busy the machine is says nothing of a file.
+        start = time.process_time()
         signal.alarm(SECONDS)
         try:
             if job["card"] is None:
@@ -65,7 +66,7 @@ def main() -> None:
         signal.alarm(0)
         if ATTEMPTS:
             found = f"!! network: {ATTEMPTS.pop()}"
-        print(json.dumps([found, round(time.perf_counter() - start, 3)]), flush=True)
+        print(json.dumps([found, round(time.process_time() - start, 3)]), flush=True)
 
 
 if __name__ == "__main__":
