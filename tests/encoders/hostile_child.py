@@ -13,7 +13,7 @@ from typing import Any
 
 SPARE = 1 << 30
 """Bytes of address space beyond what the libraries take."""
-SECONDS = 20
+SECONDS = 60
 
 
 ATTEMPTS: list[str] = []
