@@ -143,8 +143,7 @@ HEALED = "healed ribs"
 
 def _heal(canvas: Canvas, bands: _Bands) -> None:
     """Healed fractures: spindles of callus on neighbouring ribs of one side; they stay with the patient."""
-    scene = canvas.scene
-    rng = stream("mark", scene.namespace, scene.seed, scene.patient.number, "healed")
+    rng = canvas.mark_rng("healed")
     left = rng.random() < 0.5
     outer, first = rng.uniform(0.6, 0.95), int(rng.integers(2, 6))
     for rib in range(first, first + int(rng.integers(1, 4))):

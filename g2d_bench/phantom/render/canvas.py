@@ -92,6 +92,11 @@ class Canvas:
         """A stream of this image's own."""
         return stream("render", self.scene.namespace, self.scene.seed, self.scene.index, *parts)
 
+    def mark_rng(self, kind: str) -> Stream:
+        """A stream of an old mark of the patient's: the same on all their films."""
+        scene = self.scene
+        return stream("mark", scene.namespace, scene.seed, scene.patient.number, kind)
+
     def sides(self, finding: Finding) -> list[LungField]:
         """The lungs that a finding lies in."""
         return [self.lungs[side] for side in SIGNS if finding.side in (side, "bilateral")]

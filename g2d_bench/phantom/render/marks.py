@@ -12,12 +12,7 @@ import numpy as np
 from g2d_bench.phantom.arithmetic import cos, even, sin
 from g2d_bench.phantom.render.canvas import Canvas
 from g2d_bench.phantom.render.raster import cover, disc, limit, noise, smooth, spline
-from g2d_bench.phantom.seeds import Stream, stream
-
-
-def _rng(canvas: Canvas, kind: str) -> Stream:
-    scene = canvas.scene
-    return stream("mark", scene.namespace, scene.seed, scene.patient.number, kind)
+from g2d_bench.phantom.seeds import Stream
 
 
 def _side(canvas: Canvas, rng: Stream) -> str:
@@ -26,7 +21,7 @@ def _side(canvas: Canvas, rng: Stream) -> str:
 
 def draw_granulomas(canvas: Canvas) -> None:
     """Calcified granulomas: small, dense, sharp."""
-    rng = _rng(canvas, "granuloma")
+    rng = canvas.mark_rng("granuloma")
     for _ in range(int(rng.integers(1, 5))):
         field = canvas.lungs[_side(canvas, rng)]
         x, y = field.point(canvas.anatomy, rng.uniform(0.15, 0.9), rng.uniform(0.1, 0.9))
@@ -36,7 +31,7 @@ def draw_granulomas(canvas: Canvas) -> None:
 
 def draw_scar(canvas: Canvas) -> None:
     """Scars of an apex: strands that run up to it, and a hilum drawn up."""
-    rng = _rng(canvas, "scar")
+    rng = canvas.mark_rng("scar")
     for field in [*canvas.lungs.values()] if rng.random() < 0.4 else [canvas.lungs[_side(canvas, rng)]]:
         for _ in range(int(rng.integers(3, 8))):
             u, v = rng.uniform(0.1, 0.8), rng.uniform(0.08, 0.3)
@@ -51,7 +46,7 @@ def draw_scar(canvas: Canvas) -> None:
 
 def draw_plaques(canvas: Canvas) -> None:
     """Calcified pleural plaques: sharp, irregular, map-like, along the wall and on the diaphragm."""
-    rng = _rng(canvas, "plaque")
+    rng = canvas.mark_rng("plaque")
     for field in canvas.lungs.values():
         rough = noise(field.grid, "mottle", rng)
         v = np.float32(rng.uniform(0.35, 0.8))
@@ -68,7 +63,7 @@ def draw_plaques(canvas: Canvas) -> None:
 
 def draw_calcified_aorta(canvas: Canvas) -> None:
     """A calcified arch: a thin bright rim within the aortic knob."""
-    rng = _rng(canvas, "aorta")
+    rng = canvas.mark_rng("aorta")
     a = canvas.anatomy
     y, wide = a.knob[0], a.mediastinum * 0.9 + a.knob[1]
     angle = np.linspace(-1.2, rng.uniform(0.3, 1.1), 30)
@@ -78,7 +73,7 @@ def draw_calcified_aorta(canvas: Canvas) -> None:
 
 def draw_hilar_nodes(canvas: Canvas) -> None:
     """Calcified lymph nodes at a hilum: a bunch of dense crumbs."""
-    rng = _rng(canvas, "nodes")
+    rng = canvas.mark_rng("nodes")
     field = canvas.lungs[_side(canvas, rng)]
     x, y = field.point(canvas.anatomy, 0.12, rng.uniform(0.42, 0.52))
     count = int(rng.integers(3, 9))
@@ -95,7 +90,7 @@ _BEAK = ((0.037, -0.008), (0.051, 0.0), (0.037, 0.008))
 
 def draw_spurs(canvas: Canvas) -> None:
     """Spurs of an old spine: bright beaks beside the discs."""
-    rng = _rng(canvas, "spurs")
+    rng = canvas.mark_rng("spurs")
     a = canvas.anatomy
     for y in np.linspace(a.carina, a.carina + 0.5 * a.zoom, 9):
         if rng.random() < 0.5:
@@ -107,7 +102,7 @@ def draw_spurs(canvas: Canvas) -> None:
 
 def draw_clips(canvas: Canvas) -> None:
     """Surgical clips: in an armpit, at a hilum, or below the diaphragm."""
-    rng = _rng(canvas, "clips")
+    rng = canvas.mark_rng("clips")
     field = canvas.lungs[_side(canvas, rng)]
     u, v = ((1.12, 0.3), (0.12, 0.5), (0.2, 1.12))[int(rng.integers(0, 3))]
     x, y = field.point(canvas.anatomy, min(u, 1.0), min(v, 1.0))
@@ -121,7 +116,7 @@ def draw_clips(canvas: Canvas) -> None:
 
 def draw_rods(canvas: Canvas) -> None:
     """Rods and screws in the spine."""
-    rng = _rng(canvas, "rods")
+    rng = canvas.mark_rng("rods")
     a = canvas.anatomy
     top, bottom = rng.uniform(0.2, 0.5), rng.uniform(0.75, 1.05)
     y = even(top, bottom, 30)
@@ -136,7 +131,7 @@ def draw_rods(canvas: Canvas) -> None:
 
 def draw_prosthesis(canvas: Canvas) -> None:
     """A prosthesis of a shoulder: a metal ball on a stem."""
-    rng = _rng(canvas, "prosthesis")
+    rng = canvas.mark_rng("prosthesis")
     a = canvas.anatomy
     lung = a.lungs[_side(canvas, rng)]
     # Where the head of the humerus is drawn.
