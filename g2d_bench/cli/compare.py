@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from g2d_bench.cli.options import JOBS, bench, filter_options, reading_options, settings
+from g2d_bench.cli.grid import executor_of, executor_options
+from g2d_bench.cli.options import bench, filter_options, reading_options, settings
 from g2d_bench.cli.records import filter_of, named, roots_of, select
 from g2d_bench.errors import InputError
 
@@ -41,7 +42,7 @@ COMPARE_FORMATS = ("text", "github", "junit")
 @click.option("--format", "style", type=click.Choice(COMPARE_FORMATS), default="text", show_default=True)
 @click.option("--run", "run_missing", is_flag=True, help="Run the cells that are missing.")
 @click.option("--allow-missing", is_flag=True, help="Cells that were not measured are no failure.")
-@click.option("--jobs", type=JOBS, help="Processes of --run.  [default: as the cores allow]")
+@executor_options
 @reading_options
 def compare(
     to: str,
@@ -49,7 +50,6 @@ def compare(
     style: str,
     run_missing: bool,
     allow_missing: bool,
-    jobs: int | None,
     **given: Any,
 ) -> None:
     """Say which numbers moved, by how much and since which versions; exit 1 if one did.
@@ -65,7 +65,7 @@ def compare(
             raise InputError("quoted numbers are no cells to run", field="--run")
         lines = _against_papers(wanted, allowed, roots_of(given))
     else:
-        lines = _against_folder(_folder(to), wanted, allowed, run_missing, jobs, given)
+        lines = _against_folder(_folder(to), wanted, allowed, run_missing, given)
     left = [line for line in lines if line.state == "missing"]
     if allow_missing:
         lines = [line for line in lines if line.state != "missing"]
@@ -91,7 +91,7 @@ def _against_papers(wanted: Filter, allowed: Any, roots: Sequence[Path]) -> list
 
 
 def _against_folder(
-    folder: Path, wanted: Filter, allowed: Any, run_missing: bool, jobs: int | None, given: dict[str, Any]
+    folder: Path, wanted: Filter, allowed: Any, run_missing: bool, given: dict[str, Any]
 ) -> list[Line]:
     from g2d_bench.cells.verify import require_sound
     from g2d_bench.records.compare import compare as compare_cells
@@ -117,7 +117,7 @@ def _against_folder(
     roots = roots_of(given)
     if run_missing:
         phantom = all(one.record.data.kind == "phantom" for one in chosen)
-        ran = _run(cells, given | ({"phantom": True} if phantom else {}), jobs)
+        ran = _run(cells, given | ({"phantom": True} if phantom else {}))
         measured = by_cell(located(ran, configured.results))
     else:
         here = read_folders(roots)
@@ -147,12 +147,11 @@ def _repeats(measured: Sequence[Found], reference: Sequence[Record]) -> list[Fou
     return [*alike, *(one for one in mine if one.record.cell not in served)]
 
 
-def _run(cells: Sequence[Any], given: dict[str, Any], jobs: int | None) -> list[Record]:
+def _run(cells: Sequence[Any], given: dict[str, Any]) -> list[Record]:
     """Run what is not finished; failures are named and leave their cells missing."""
     from g2d_bench.cells.workers import execute
 
-    opened = bench(given)
-    report = execute(cells, opened, jobs)
+    report = execute(cells, bench(given), executor=executor_of(given))
     for failure in report.failures:
         click.echo(f"failed: {failure.cell.task} {failure.cell.encoder}: {failure.error}", err=True)
     return list(report.records)

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from g2d_bench.cli.options import JOBS, PATH, filter_options
+from g2d_bench.cli.grid import executor_of, executor_options
+from g2d_bench.cli.options import PATH, filter_options
 
 
 @click.command()
@@ -23,9 +24,9 @@ from g2d_bench.cli.options import JOBS, PATH, filter_options
 @click.option(
     "--out", type=PATH, default="results/phantom", show_default=True, help="Compact records, for git."
 )
-@click.option("--jobs", type=JOBS, help="Processes.  [default: as the cores allow]")
+@executor_options
 @click.option("--dry-run", is_flag=True, help="Only show the plan.")
-def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given: Any) -> None:
+def reference(results: Path, out: Path, dry_run: bool, **given: Any) -> None:
     """Run what is missing of the phantom benchmark's reference and keep compact records of it.
 
     All tasks, all small encoders, the tasks' fractions, seeds 0 to 2, protocol clean, and cxr14-cls under
@@ -52,6 +53,7 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
         protocol=given["protocols"],
         seed=given["seeds"],
     )
+    where = executor_of(given)
     # No user's data, cards or checkpoints: the same cells for everybody.
     bench = Bench(Settings(results=results))
     cells, skipped = reference_cells(bench, wanted)
@@ -71,7 +73,7 @@ def reference(results: Path, out: Path, jobs: int | None, dry_run: bool, **given
         return
     for left in skipped:
         click.echo(f"left out: {left.name}: {left.reason}", err=True)
-    report = execute(missing, bench, jobs, forecast)
+    report = execute(missing, bench, forecast=forecast, executor=where)
     whole, _ = reference_cells(bench, Filter())
     published = publish(finished(cells, bench), results / "phantom", out, whole, bench.catalogue)
     for failure in report.failures:

@@ -188,3 +188,13 @@ def test_a_failure_is_named_and_the_rest_is_kept(
     assert result.exit_code == 1
     assert "failed: covid-cxr-phrase mgca: RuntimeError: out of luck" in result.stderr
     assert "results/phantom: 1 of " in result.stdout
+
+
+def test_a_wrong_option_of_an_executor_is_refused_before_anything_is_made(
+    cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    result = cli("reference", "--executor", "slurm", "--executor-option", "partitoin=gpu")
+    assert result.exit_code == 2
+    assert "--executor-option: slurm knows no 'partitoin'; did you mean 'partition'?" in result.stderr
+    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "runs").exists()

@@ -120,20 +120,22 @@ def test_compare_runs_what_is_missing(
 ) -> None:
     """What runs is the business of `execute`; here: it is asked for the right cells, on generated data."""
     from g2d_bench.cells import workers as local
+    from g2d_bench.cells.executors.slurm import Slurm
 
     reference = [folder.add("g2d", seed=seed, quality=0.6) for seed in range(2)]
     folder.add("random", 0.4)
     asked: dict[str, Any] = {}
 
-    def execute(cells: Any, bench: Any, jobs: Any) -> local.Report:
-        asked.update(cells=list(cells), root=bench.settings.data_root, jobs=jobs)
+    def execute(cells: Any, bench: Any, executor: Any) -> local.Report:
+        asked.update(cells=list(cells), root=bench.settings.data_root, executor=executor)
         failure = type("F", (), {"cell": reference[1].cell, "error": "out of memory"})
         return local.Report(found=[reference[0]], failures=[failure])  # type: ignore[list-item]
 
     monkeypatch.setattr(local, "execute", execute)
     monkeypatch.setenv("G2D_BENCH_DATA", str(folder.root))
-    result = cli("compare", "--to", folder.root, "--encoder", "g2d", "--run", "--jobs", "1")
-    assert asked == {"cells": [found.cell for found in reference], "root": None, "jobs": 1}
+    result = cli("compare", "--to", folder.root, "--encoder", "g2d", "--run", "--executor", "slurm")
+    assert asked.pop("executor").__class__ is Slurm
+    assert asked == {"cells": [found.cell for found in reference], "root": None}
     assert result.exit_code == 1
     assert "failed: siim-seg g2d: out of memory" in result.stderr
     assert "4 numbers compared: 1 cell not measured" in result.stdout
