@@ -27,6 +27,7 @@ from g2d_bench.records.cell import Cell
 from g2d_bench.records.identity import key_of
 from g2d_bench.records.record import DataPart, EncoderPart, Record
 from g2d_bench.records.selection import Found, select
+from g2d_bench.records.signature import NUMBERS
 from g2d_bench.records.store import Store
 
 # No test may reach a model hub; this must stand before transformers is first imported.
@@ -180,7 +181,7 @@ def make_record(cell: Cell, predictions: dict[str, np.ndarray[Any, Any]], **chan
     fields: dict[str, Any] = {
         "key": key_of({"cell": cell.as_dict(), "data": data_kind, "version": version}),
         "signature": f"{cell.task}@{version}#aaaa|{data_kind}:siim#bbbbbbbb|split:clean#cccccccc"
-        f"|{cell.protocol}@1.0#dddd|n1",
+        f"|{cell.protocol}@1.0#dddd|n{NUMBERS}",
         "kind": "segmentation",
         "cell": cell,
         "data": DataPart(
