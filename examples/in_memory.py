@@ -4,7 +4,7 @@ Both have random weights: they show how a model is handed over, not how good one
 
     python examples/in_memory.py
 
-The first run generates the radiographs (minutes); after that it takes a minute and a quarter on two cores.
+The first run generates the radiographs (minutes); after that it takes less than a minute on two cores.
 Tasks that need what a model lacks are n/a and say why.
 """
 
