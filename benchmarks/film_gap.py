@@ -25,6 +25,7 @@ from film_statistics import (
 )
 from numpy.typing import NDArray
 
+from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.readers.base import Dataset
 
 QUANTILES = tuple(range(0, 101, 5))
@@ -46,6 +47,11 @@ class Film:
     lungs: Mask | None
     patient: str
     numbers: Mapping[str, float]
+
+
+def as_shown(card: EncoderCard) -> EncoderCard:
+    """Return a card whose encoder sees grey values as they are, exposure included."""
+    return card.model_copy(update={"image": card.image.model_copy(update={"standardise": False})})
 
 
 def generated_films(dataset: str, count: int) -> list[Film]:

@@ -33,13 +33,15 @@ PAGE, PICTURE = ROOT / "docs" / "transfer.md", ROOT / "docs" / "img" / "transfer
 
 
 def encoders_for_gap(seeds: int) -> dict[str, Any]:
-    """Load random encoders and the shipped ones."""
+    """Load random encoders, which see grey values as they are, and the shipped ones as they are used."""
+    from film_gap import as_shown
+
     from g2d_bench.cards.catalogue import Catalogue
     from g2d_bench.encoders.load import load_encoder
     from g2d_bench.pretrain.pretrain import shipped_methods
 
     cards = Catalogue.open().encoders
-    found = {f"random {seed}": load_encoder(cards["random"], seed=seed) for seed in range(seeds)}
+    found = {f"random {seed}": load_encoder(as_shown(cards["random"]), seed=seed) for seed in range(seeds)}
     return found | {name: load_encoder(cards[name], text=False) for name in shipped_methods()}
 
 

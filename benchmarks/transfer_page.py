@@ -237,7 +237,8 @@ def page(runs: Mapping[str, Run]) -> str:
         "* **Lungs**: mean Dice on all real masks of `covid-cxr`; training and validation see generated "
         "films alone ([trained here, tested there](harder-questions.md)).",
         "* **Told apart**: AUROC of a linear probe on frozen features, cross-validated by patient; 50 is not "
-        "at all. Random: mean over initialisations.",
+        "at all. Random: mean over initialisations, which see grey values as they are; the others "
+        "as they are used.",
         "",
         *_readings_text(runs),
         *_goals_text(last),

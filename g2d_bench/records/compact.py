@@ -27,6 +27,7 @@ from g2d_bench.records.record import (
 )
 from g2d_bench.records.selection import Found
 from g2d_bench.records.shown import SHOWN, shown
+from g2d_bench.records.signature import is_of_this_code
 
 if TYPE_CHECKING:
     from g2d_bench.cards.catalogue import Catalogue
@@ -74,17 +75,20 @@ def compact(
         The arrays to keep; `g2d-bench verify` finds the same metrics in them.
 
     Raises:
-        InputError: the metrics do not follow from the predictions, before or after.
+        InputError: the metrics do not follow from the predictions, or not any more from what is kept. Of a
+            record of other code, which may compute them in another way, only the latter is asked.
     """
     watched, found = _Watched(predictions), Found(record)
     pictures = shown(record.kind, metric or next(iter(record.metrics), ""), predictions)
-    _refuse(found, watched)
+    whole = recomputed(found, watched)
+    if is_of_this_code(record.signature):
+        _refuse(found, record.metrics, whole)
     kind = known_kind(record.kind)
     if kind is not None and kind.reduced is not None:
         predictions = kind.reduced.make(predictions)
     wanted = watched.read.union(ALWAYS, kind.kept if kind is not None else ())
     kept = {name: _smallest(array) for name, array in predictions.items() if name in wanted}
-    _refuse(found, kept)
+    _refuse(found, whole, recomputed(found, kept))
     return kept | {name: _smallest(array) for name, array in pictures.items()}
 
 
@@ -93,8 +97,8 @@ def _reduced(record: Record) -> Reduced | None:
     return kind.reduced if kind is not None else None
 
 
-def _refuse(found: Found, predictions: Mapping[str, NDArray[Any]]) -> None:
-    for metric, stated, again in differences(found.record.metrics, recomputed(found, predictions)):
+def _refuse(found: Found, metrics: Mapping[str, float | None], computed: Mapping[str, float]) -> None:
+    for metric, stated, again in differences(metrics, computed):
         raise InputError(
             f"says {stated:.6g}, its predictions give {again:.6g}; only what can be verified is made compact",
             file=found.where,

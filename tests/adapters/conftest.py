@@ -115,7 +115,8 @@ def told() -> TextEncoderOf:
 
     def make(size: int = 32, wrong: bool = False) -> Encoder:
         card = Catalogue.open().encoders["convirt"]
-        card = card.model_copy(update={"image": card.image.model_copy(update={"size": size})})
+        image = card.image.model_copy(update={"size": size, "standardise": False})
+        card = card.model_copy(update={"image": image})
         text = small_text()
         return Encoder(card, cast(Any, Look()), "told", text, Told(text, wrong))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from film_gap import QUANTILES, Film, boxed, features, gap, generated_films, probed, real_films
+from film_gap import QUANTILES, Film, as_shown, boxed, features, gap, generated_films, probed, real_films
 from film_statistics import statistics
 
 from g2d_bench import Catalogue, load_encoder
@@ -71,7 +71,7 @@ def test_features_are_those_of_the_letterboxed_film() -> None:
 
 
 def test_a_probe_per_encoder_and_view_of_the_film() -> None:
-    encoders = {"random 0": load_encoder(Catalogue.open().encoders["random"])}
+    encoders = {"random 0": load_encoder(as_shown(Catalogue.open().encoders["random"]))}
     found = list(probed(films("generated", 30, 80), films("real", 30, 200), encoders))
     assert [(name, saw) for name, saw, _ in found] == [
         ("–", "numbers"),

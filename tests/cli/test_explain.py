@@ -13,14 +13,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_signature_is_taken_apart(cli: Callable[..., Any]) -> None:
-    found = select(ROOT / "results" / "phantom" / "g2d" / "siim-seg@1.0")[0]
+    found = select(ROOT / "results" / "phantom" / "g2d" / "rsna-seg@1.0" / "clean-linear")[0]
     result = cli("explain", found.record.signature)
     assert result.exit_code == 0, result.output
     for part in found.record.signature.split("|"):
         assert f"  {part} " in result.stdout
     assert result.stdout.count("the card here is the same") == 2
     assert "as here" in result.stdout
-    assert "g2d-bench run --task siim-seg --protocol clean --phantom --encoder NAME" in result.stdout
+    assert "g2d-bench run --task rsna-seg --protocol clean-linear --phantom --encoder NAME" in result.stdout
     with_metric = cli("explain", f"{found.record.signature}|dice_positive").stdout
     assert "mean Dice over the images that show the finding" in with_metric
 

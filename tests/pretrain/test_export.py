@@ -14,6 +14,7 @@ from g2d_bench.cards.objective import OBJECTIVES
 from g2d_bench.encoders.checkpoint import METADATA_KEY, open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.own import load_companions
+from g2d_bench.encoders.tone import standardised
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
 from g2d_bench.pretrain import export as module
@@ -112,7 +113,7 @@ def test_the_file_loads_and_gives_the_run_s_features(
     words = [module._whole(method, pairs.sentences[k]) for k in chosen]
     with torch.no_grad():
         tokens = parts.text.tokenize(words, 48)
-        vectors = parts.heads.embed_image(image(((grey - 0.5) / 0.5).expand(-1, 3, -1, -1))).vector
+        vectors = parts.heads.embed_image(image(standardised(grey).expand(-1, 3, -1, -1))).vector
         texts = parts.heads.embed_text(parts.text(tokens), tokens).vector
     found = parts.heads.global_similarity(vectors, texts)
     assert wanted.shape == (12, 12)

@@ -52,7 +52,7 @@ def test_a_run_that_standardises_images_says_so_on_its_card(go: Any, tmp_path: P
     torch.testing.assert_close(
         encoder.image(encoder.preprocess(2 * image + 5)).pooled, shown, rtol=1e-3, atol=1e-4
     )
-    assert go(tmp_path / "as-it-is").card["recipe"].get("standardise") is None
+    assert go(tmp_path / "as-it-is", standardise=False).card["recipe"].get("standardise") is None
 
 
 def test_a_finished_run_keeps_its_card_and_a_lost_one_is_written_again(go: Any, tmp_path: Path) -> None:
