@@ -88,7 +88,8 @@ def replace_folder(out: Path, files: Mapping[str, bytes | Path]) -> None:
         files: path in the folder to its content, or to the file to copy.
 
     Raises:
-        InputError: see :func:`require_free`, or something of the user's is where a file belongs.
+        InputError: see :func:`require_free`, something of the user's is where a file belongs, or a file to
+            copy is gone.
     """
     require_free(out)
     try:
@@ -209,10 +210,19 @@ def _draft(where: Path, prefix: str, files: Mapping[str, bytes | Path]) -> Itera
                 if isinstance(content, bytes):
                     path.write_bytes(content)
                 else:
-                    shutil.copyfile(content, path)
+                    _copy(content, path)
             yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _copy(content: Path, path: Path) -> None:
+    try:
+        shutil.copyfile(content, path)
+    except FileNotFoundError as error:
+        if content.exists():
+            raise
+        raise InputError("went away after it was read; run the command again", file=content) from error
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from g2d_bench.errors import InputError
 from g2d_bench.report.site import folder as site_folder
 from g2d_bench.report.site.folder import _locked
 
@@ -197,3 +198,13 @@ def test_a_full_disk_leaves_the_earlier_page(
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "g2d-bench: site: --out: cannot be written: No space left on device\n"
     assert everything(tmp_path / "site") == before
+
+
+def test_a_record_that_goes_away_while_the_page_is_made_is_named(tmp_path: Path) -> None:
+    """As where another run replaces records meanwhile; it is not the folder that cannot be written."""
+    gone = tmp_path / "runs" / "0.01-s0-abc.json"
+    files: dict[str, bytes | Path] = {"index.html": b"<p>", "records/one.json": gone}
+    with pytest.raises(InputError, match=r"0\.01-s0-abc\.json: went away after it was read") as refused:
+        site_folder.replace_folder(tmp_path / "site", files)
+    assert "cannot be written" not in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == []
