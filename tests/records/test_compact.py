@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from g2d_bench.cards.kind import KINDS
+from g2d_bench.cards.kind import KINDS, Reduced
 from g2d_bench.cells.verify import verify
 from g2d_bench.errors import InputError
 from g2d_bench.records.compact import compact, write_compact
@@ -75,6 +75,25 @@ def test_what_cannot_be_verified_is_not_made_compact(folder: Any, other: Any, ed
     with pytest.raises(InputError, match="only what can be verified"):
         write_compact(select(folder.root), folder.root, other.root)
     assert not other.root.exists() or not list(other.root.rglob("*.json"))
+
+
+def test_of_a_record_of_other_code_what_is_kept_must_say_the_same(
+    folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other code may have computed its metrics in another way; `verify` passes such a record."""
+    found = folder.add("g2d")
+    predictions = read_predictions(found.path, found.record)
+    metrics = found.record.metrics | {"dice_positive": 0.123}
+    record = found.record.model_copy(update={"metrics": metrics})
+    with pytest.raises(InputError, match=r"metrics\.dice_positive: says 0\.123"):
+        compact(record, predictions)
+    record = record.model_copy(update={"signature": f"{record.signature.rpartition('|')[0]}|n1"})
+    kept = compact(record, predictions)
+    assert all(np.array_equal(kept[name], predictions[name]) for name in ("intersection", "predicted", "true"))
+    reduced = Reduced(lambda arrays: {**arrays, "intersection": arrays["true"] * 0}, "intersection", "all")
+    monkeypatch.setitem(KINDS._found, "segmentation", replace(KINDS["segmentation"], reduced=reduced))
+    with pytest.raises(InputError, match="only what can be verified is made compact"):
+        compact(record, predictions)
 
 
 def test_compact_keeps_records_without_numbers(folder: Any, other: Any) -> None:
