@@ -89,7 +89,9 @@ def test_of_a_record_of_other_code_what_is_kept_must_say_the_same(
         compact(record, predictions)
     record = record.model_copy(update={"signature": f"{record.signature.rpartition('|')[0]}|n1"})
     kept = compact(record, predictions)
-    assert all(np.array_equal(kept[name], predictions[name]) for name in ("intersection", "predicted", "true"))
+    assert all(
+        np.array_equal(kept[name], predictions[name]) for name in ("intersection", "predicted", "true")
+    )
     reduced = Reduced(lambda arrays: {**arrays, "intersection": arrays["true"] * 0}, "intersection", "all")
     monkeypatch.setitem(KINDS._found, "segmentation", replace(KINDS["segmentation"], reduced=reduced))
     with pytest.raises(InputError, match="only what can be verified is made compact"):
