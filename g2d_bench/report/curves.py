@@ -64,7 +64,8 @@ def curves(
         One filled column per fraction, ascending.
 
     Raises:
-        InputError: several tasks or protocols, or no record has the metric; see also ``fill``.
+        InputError: several tasks, protocols or signatures, for a line joins what was measured alike; or no
+            record has the metric; see also ``fill``.
     """
     for field in ("task", "protocol"):
         there = sorted({getattr(one.record.cell, field) for one in records})
@@ -84,6 +85,13 @@ def curves(
     records = [one for one in records if not one.record.cell.shots]
     if not records:
         raise InputError("all records are of shots, which are no share of the labels", field="--shots")
+    signatures = sorted({one.record.signature for one in records})
+    if len(signatures) > 1 and not allow_mixed:
+        raise InputError(
+            f"one line joins numbers of one signature, here are {len(signatures)}: {', '.join(signatures)}; "
+            "choose one with --signature",
+            file=next(one.where for one in records if one.record.signature == signatures[1]),
+        )
     for fraction in sorted({one.record.cell.fraction for one in records}):
         mine = [one for one in records if one.record.cell.fraction == fraction]
         cell = mine[0].record.cell

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from g2d_bench.errors import InputError
 from g2d_bench.records.record import EncoderPart
 from g2d_bench.records.selection import select
 from g2d_bench.report.curves import SUFFIXES, curves, draw, remarks, write
@@ -155,3 +156,12 @@ def test_many_remarks_are_cut_short_in_the_figure_only(folder: Any) -> None:
     assert "late05" in below(draw(points))
     assert "late19 in" not in below(draw(points))
     assert "and 14 more remarks, see the table" in below(draw(points))
+
+
+def test_a_line_joins_only_what_was_measured_alike(folder: Any) -> None:
+    """Shares of the labels are no part of a signature: two of them are two sets of films, or two codes."""
+    few = folder.add("g2d", 0.5, fraction=0.1)
+    folder.add("g2d", 0.7, fraction=1.0, signature=few.record.signature.replace("#bbbbbbbb|", "#dddddddd|"))
+    with pytest.raises(InputError, match="one line joins numbers of one signature, here are 2: siim-seg@"):
+        curves(select(folder.root), "dice_positive")
+    assert len(curves(select(folder.root), "dice_positive", allow_mixed=True)) == 2
