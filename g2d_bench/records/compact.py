@@ -86,7 +86,7 @@ def compact(
         if is_of_this_code(record.signature):
             raise
         # Other code computed them from other arrays, so nothing can be left out.
-        return {name: _smallest(array) for name, array in predictions.items()} | pictures
+        return {name: _smallest(array) for name, array in (dict(predictions) | pictures).items()}
     if is_of_this_code(record.signature):
         _refuse(found, record.metrics, whole)
     kind = known_kind(record.kind)
