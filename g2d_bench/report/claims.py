@@ -190,6 +190,9 @@ def _in_task(
     if few is None or many is None:
         lacking = percent(claim.at if few is None else claim.at_peers)
         return replace(verdict, reason=f"nothing was measured with {lacking} of the labels")
+    if not few.alike(many):
+        shares = f"{percent(claim.at)} and {percent(claim.at_peers)}"
+        return replace(verdict, reason=f"{shares} of the labels have different signatures")
     mine = few.values.get(form)
     if mine is None or mine.missing:
         return replace(verdict, reason=f"{form}: {mine.reason or mine.missing}" if mine else f"no {form}")

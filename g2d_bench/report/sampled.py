@@ -52,6 +52,10 @@ class Sampled:
         """1 where higher is better, -1 where lower is."""
         return 1.0 if self.column.spec.higher_is_better else -1.0
 
+    def alike(self, other: Sampled) -> bool:
+        """Whether both were measured under the same signatures; shares of labels are no part of one."""
+        return self.filled.signatures == other.filled.signatures
+
     @property
     def ranked(self) -> bool:
         """Whether encoders may be put in an order by the metric; see :func:`g2d_bench.report.fill.fill`."""

@@ -120,3 +120,13 @@ def test_rivals_may_be_chosen() -> None:
     assert (
         Claim("g2d", 0.01, ("mgca",)).sentence == "g2d with 1 % of the labels is better than mgca with 100 %"
     )
+
+
+def test_shares_of_the_labels_of_two_signatures_are_not_compared() -> None:
+    few, many = column("wins", 0.01, g2d=60), column("wins", 1.0, g2d=80, mgca=50)
+    few.filled.signatures.append("wins@1.0#aaaa|phantom:siim#bbbbbbbb|split:clean#cccccccc|clean@1.0#dddd|n1")
+    (found,) = measured(Claim("g2d", 0.01), [few, many])
+    assert found.outcome == "untold"
+    assert found.words == "1 % and 100 % of the labels have different signatures"
+    many.filled.signatures.extend(few.filled.signatures)
+    assert measured(Claim("g2d", 0.01), [few, many])[0].outcome == "holds"

@@ -43,6 +43,7 @@ class Point:
         high: where it ends above.
         told: what it is.
         path: outline of its mark.
+        joined: whether a line leads here from the point before it; numbers of another signature are apart.
     """
 
     x: float
@@ -51,6 +52,7 @@ class Point:
     high: float
     told: str
     path: str
+    joined: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class Line:
     @property
     def path(self) -> str:
         """The line through its points."""
-        return "M" + "L".join(f"{point.x} {point.y}" for point in self.points)
+        return "".join(
+            f"{'L' if n and point.joined else 'M'}{point.x} {point.y}" for n, point in enumerate(self.points)
+        )
 
 
 @dataclass(frozen=True)
@@ -118,11 +122,11 @@ def curve(columns: Sequence[Sampled], looked: Mapping[str, Look]) -> Chart:
     columns = sorted((one for one in columns if not one.column.shots), key=lambda one: one.column.fraction)
     first = columns[0].column
     xs = {one.column.fraction: x for one, x in zip(columns, _spread(columns), strict=True)}
-    shown: dict[str, list[tuple[float, Value]]] = {}
+    shown: dict[str, list[tuple[Sampled, Value]]] = {}
     for one in columns:
         for name, value in one.values.items():
             if not value.missing:
-                shown.setdefault(name, []).append((xs[one.column.fraction], value))
+                shown.setdefault(name, []).append((one, value))
     values = [value for part in shown.values() for _, value in part]
     low, high, ticks = scale([b for v in values for b in (v.mean, v.low, v.high) if not math.isnan(b)])
 
@@ -134,11 +138,12 @@ def curve(columns: Sequence[Sampled], looked: Mapping[str, Look]) -> Chart:
         shift = 3.0 * (n - (len(shown) - 1) / 2)
         look = looked[name]
         points = []
-        for x, value in part:
-            at, y = round(x + shift, 1), place(value.mean)
+        for k, (one, value) in enumerate(part):
+            at, y = round(xs[one.column.fraction] + shift, 1), place(value.mean)
+            joined = k > 0 and one.alike(part[k - 1][0])
             ends = [math.nan if math.isnan(b) else place(b) for b in (value.low, value.high)]
             told = f"{name}, {percent(value.column.fraction)}: {value.centre} {value.limits}".rstrip()
-            points.append(Point(at, y, ends[0], ends[1], told, outline(look.mark, at, y)))
+            points.append(Point(at, y, ends[0], ends[1], told, outline(look.mark, at, y), joined))
         lines.append(Line(name, look, tuple(points)))
     spec = first.spec
     return Chart(

@@ -49,6 +49,17 @@ def test_points_lie_where_the_axes_say() -> None:
     assert by_name["g2d"].points[1].told == "g2d, 100 %: 60.0 [57.0, 63.0]"
 
 
+def test_a_line_breaks_where_the_signature_changes() -> None:
+    columns = [column(fraction, g2d=60) for fraction in (0.01, 0.1, 1.0)]
+    looked = looks(["g2d"])
+    (line,) = curve(columns, looked).lines
+    assert line.path.count("M") == 1
+    columns[2].filled.signatures.append("another")
+    (line,) = curve(columns, looked).lines
+    assert [point.joined for point in line.points] == [False, True, False]
+    assert (line.path.count("M"), line.path.count("L")) == (2, 1)
+
+
 def test_an_encoder_looks_the_same_in_every_chart_and_like_no_other() -> None:
     names = [f"encoder-{n}" for n in range(COLOURS * 3)]
     looked = looks(names)
