@@ -206,7 +206,8 @@ def compact(source: Path, target: Path, **given: Any) -> None:
     """Copy records small enough for git: predictions keep only what the metrics are computed from.
 
     Of segmentation and grounding the best, median and worst case keep mask or map, small, for the pages.
-    Every record is verified before and after; running it again changes nothing.
+    Every record is verified before and after; one without predictions is copied as it is. Running it
+    again changes nothing.
     """
     from g2d_bench.cards.catalogue import Catalogue
     from g2d_bench.cells.verify import require_sound

@@ -151,7 +151,7 @@ def write_compact(
         The written records.
 
     Raises:
-        InputError: a record cannot be verified, or keeps no predictions, or both folders are one.
+        InputError: a record says other than its predictions, or both folders are one.
     """
     if source.resolve() == target.resolve():
         raise InputError("holds the full records; compact copies need a folder of their own", file=target)
@@ -162,8 +162,9 @@ def write_compact(
         written.append(path)
         if _is_copy(found.record, path):
             continue
-        if found.record.predictions is None and set(found.record.metrics.values()) <= {None}:
-            # The task does not apply to the encoder; there is no number and nothing to prove it with.
+        if found.record.predictions is None:
+            # It is as small as it can be: the task does not apply to the encoder, or its numbers came without
+            # anything to prove them with, which the copy says as loudly as the record.
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, to_json(sealed(found.record)))
             continue
