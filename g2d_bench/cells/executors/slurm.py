@@ -11,6 +11,7 @@ from typing import Any
 
 from g2d_bench.cells.executors.away import WINDOW, Order, Parcel, carry_out, run_away
 from g2d_bench.cells.executors.base import Wishes, Work, WorkerDied
+from g2d_bench.cells.executors.ledger import Ledger
 from g2d_bench.cells.executors.needs import Needs
 from g2d_bench.cells.sharing import Unit
 from g2d_bench.cells.units import Done
@@ -28,6 +29,8 @@ BAD_NODES = 8
 """Nodes that may lack something until it is taken for the user's fault, and not theirs."""
 PAUSE = 1.0
 """Seconds between two looks at which jobs are through."""
+ALIVE = ("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "REQUEUED", "COMPLETING", "PREEMPTED")
+"""What Slurm says of jobs from which something is still to be expected."""
 
 
 class Slurm:
@@ -55,7 +58,8 @@ class Slurm:
         """Run units; see :meth:`~g2d_bench.cells.executors.base.Executor.run`."""
         needs = Needs(work.bench.store.files(), work.bench.options.memory_budget)
         folder = work.bench.store.root.absolute() / JOBS_FOLDER
-        sender = _Sender(self._cluster, folder, self._wishes, Order.of(work.bench), needs)
+        ledger = Ledger(self._cluster, folder, work.bench)
+        sender = _Sender(self._cluster, folder, self._wishes, Order.of(work.bench), needs, ledger)
         # Slurm holds back what is beyond the jobs that run at a time; elsewhere that is for us to do.
         window = WINDOW if self._cluster == "slurm" else self._wishes.jobs or 1
         try:
@@ -98,22 +102,53 @@ class _Sender:
 
     retries = 1
 
-    def __init__(self, cluster: str, folder: Path, wishes: Wishes, order: Order, needs: Needs) -> None:
+    def __init__(
+        self,
+        cluster: str,
+        folder: Path,
+        wishes: Wishes,
+        order: Order,
+        needs: Needs,
+        ledger: Ledger,
+    ) -> None:
         self._executor = _executor(cluster, folder, wishes)
         self._cluster, self._wishes, self._order, self._needs = cluster, wishes, order, needs
+        self._folder, self._ledger = folder, ledger
         self._out: dict[Hashable, Any] = {}
         excluded = wishes.options.get("exclude")
         self._without = [excluded] if excluded else []
 
     def send(self, units: Sequence[Unit]) -> Sequence[Hashable]:
-        """Submit one array."""
-        need = max(self._needs.memory(unit) for unit in units) / 2**30
-        self._executor.update_parameters(mem_gb=math.ceil(self._wishes.number("memory_gb", need)))
-        jobs = self._executor.map_array(carry_out, [self._order] * len(units), units)
-        handles = [f"{job.job_id}" for job in jobs]
-        self._out |= zip(handles, jobs, strict=True)
-        tell(f"{self._cluster}: {len(jobs)} job{'s' * (len(jobs) > 1)} submitted, from {handles[0]} on")
-        return handles
+        """Submit one array of those units at which no job of an earlier run is still at work, or was."""
+        jobs = [self._earlier(unit) for unit in units]
+        new = [unit for unit, job in zip(units, jobs, strict=True) if job is None]
+        if taken := [job.job_id for job in jobs if job is not None]:
+            tell(f"{self._cluster}: {_jobs(taken)} of an earlier run taken up, from {taken[0]} on")
+        if new:
+            need = max(self._needs.memory(unit) for unit in new) / 2**30
+            self._executor.update_parameters(mem_gb=math.ceil(self._wishes.number("memory_gb", need)))
+            sent = self._executor.map_array(carry_out, [self._order] * len(new), new)
+            tell(f"{self._cluster}: {_jobs(sent)} submitted, from {sent[0].job_id} on")
+            rest = iter(sent)
+            jobs = [next(rest) if job is None else job for job in jobs]
+        self._out |= {job.job_id: job for job in jobs}
+        for job, unit in zip(jobs, units, strict=True):
+            if job.job_id not in taken:
+                self._ledger.sent(job.job_id, unit)
+        return [job.job_id for job in jobs]
+
+    def _earlier(self, unit: Unit) -> Any:
+        """Return the job of an earlier run that works at a unit, or has made it; None without one."""
+        import submitit
+
+        kinds = {"slurm": submitit.SlurmJob, "local": submitit.LocalJob}
+        for one in self._ledger.earlier(unit) if self._cluster in kinds else ():
+            if one not in self._out:
+                job = kinds[self._cluster](self._folder, one)
+                if job.paths.result_pickle.exists() or job.state.upper() in ALIVE:
+                    return job
+                self._ledger.through(one)
+        return None
 
     def arrived(self, out: Sequence[Hashable]) -> Sequence[tuple[Hashable, Parcel | BaseException]]:
         """Look which jobs are through, or wait a moment."""
@@ -126,6 +161,7 @@ class _Sender:
         import submitit
 
         job = self._out.pop(handle)
+        self._ledger.through(job.job_id)
         try:
             parcel: Parcel = job.result()
         except submitit.core.utils.FailedJobError as error:
@@ -154,3 +190,8 @@ class _Sender:
         """End what is still out."""
         for job in self._out.values():
             job.cancel(check=False)
+            self._ledger.through(job.job_id)
+
+
+def _jobs(some: Sequence[Any]) -> str:
+    return f"{len(some)} job{'s' * (len(some) > 1)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.executors import EXECUTORS, slurm
 from g2d_bench.cells.executors.away import Made, Order, Parcel
 from g2d_bench.cells.executors.base import Wishes
+from g2d_bench.cells.executors.ledger import Ledger
 from g2d_bench.cells.executors.needs import Needs
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.sharing import Unit
@@ -73,6 +75,36 @@ def test_a_job_that_is_lost_is_sent_once_more(
     assert len(list(folder.glob("*.err"))) == 3
 
 
+def tries(order: Order, unit: Unit) -> Parcel:
+    """A job that says that it was run."""
+    with Path(os.environ[MARK]).open("a") as stream:
+        stream.write(f"{unit[0].seed}\n")
+    return ran(order, unit)
+
+
+def test_jobs_that_outlive_their_run_are_taken_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(slurm, "carry_out", tries)
+    monkeypatch.setattr(slurm, "PAUSE", 0.1)
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(slurm.__file__).parents[3]}")
+    folder = bench.store.root.absolute() / slurm.JOBS_FOLDER
+    wishes = Wishes(jobs=3, options={"cluster": "local"})
+    ledger = Ledger("local", folder, bench)
+    killed = slurm._Sender("local", folder, wishes, Order.of(bench), Needs([], 0), ledger)
+    units = [(cell,) for cell in CELLS[:2]]
+    handles = killed.send(units)
+    while not all(killed._out[one].done() for one in handles):
+        time.sleep(0.1)
+    # The run ends here without another word; the next one finds what its jobs have made.
+    report = execute(CELLS, bench, executor=slurm.Slurm(wishes))
+    assert [failure.error for failure in report.failures] == ["ran"] * 3
+    assert sorted(Path(os.environ[MARK]).read_text().split()) == ["0", "1", "2"]
+    assert f"2 jobs of an earlier run taken up, from {handles[0]} on" in capsys.readouterr().err
+    assert not list(folder.glob("*_result.pkl"))
+    assert not any(Ledger("local", folder, bench).earlier(unit) for unit in units)
+
+
 class FakeExecutor:
     """What the sender uses of submitit's executor."""
 
@@ -86,15 +118,15 @@ class FakeExecutor:
         return [SimpleNamespace(job_id=f"7_{n}", cancel=lambda check: None) for n in range(len(units))]
 
 
-def test_what_is_asked_of_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_is_asked_of_slurm(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     submitit = pytest.importorskip("submitit")
     fake = FakeExecutor()
     monkeypatch.setattr(submitit, "AutoExecutor", lambda folder, cluster: fake)
     options = {"partition": "gpu", "account": "x", "cpus": "8", "gpus": "1", "timeout_min": "90"}
     wishes = Wishes(jobs=16, options=options)
-    sender = slurm._Sender(
-        "slurm", tmp_path, wishes, Order(Settings(), Bench(Settings()).options), Needs([], 0)
-    )
+    order = Order(Settings(), bench.options)
+    ledger = Ledger("slurm", tmp_path, bench)
+    sender = slurm._Sender("slurm", tmp_path, wishes, order, Needs([], 0), ledger)
     assert sender.send([(cell,) for cell in CELLS]) == ["7_0", "7_1", "7_2"]
     assert fake.given == {
         "name": "g2d-bench",
