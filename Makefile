@@ -10,7 +10,7 @@ demo: $(VENV)/.installed
 	$(BIN)/g2d-bench run --task siim-seg --fraction 0.01
 
 test: check
-	$(BIN)/pytest -n auto --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -m slow

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -328,7 +329,7 @@ NAMES = tuple(_FUNCTIONS)
 
 
 def legacy_split(function: str, dataset: Dataset) -> LegacySplit:
-    """Make a published split of a data set.
+    """Make a published split of a data set, whose tables are read for it once.
 
     Args:
         function: one of :data:`NAMES`.
@@ -342,7 +343,14 @@ def legacy_split(function: str, dataset: Dataset) -> LegacySplit:
     name, apply = _FUNCTIONS[function]
     if dataset.name != name:
         raise InputError(f"legacy split {function!r} is one of {name}, not of {dataset.name}")
-    return apply(dataset)
+    made = _made.setdefault(dataset, {})
+    if function not in made:
+        made[function] = apply(dataset)
+    return made[function]
+
+
+_made: WeakKeyDictionary[Dataset, dict[str, LegacySplit]] = WeakKeyDictionary()
+"""What was made for the data sets that are open; several tasks share a split."""
 
 
 def partial_masks(function: str, dataset: Dataset) -> dict[str, dict[str, tuple[str, ...]]]:
