@@ -32,6 +32,9 @@ from g2d_bench.records.store import Store
 
 # No test may reach a model hub; this must stand before transformers is first imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Beside other workers each has one core; this must stand before torch is first imported, here and below.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 WriteDicom = Callable[..., Path]
