@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,16 @@ _SIGNATURE = re.compile(
     r"\|([^|]+)@(\d+\.\d+)#([0-9a-f]{4})\|n(\d{1,9})",
     re.ASCII,
 )
+
+
+def mixed(signatures: Iterable[str], place: str) -> str:
+    """Say why numbers of several signatures cannot share a place, and in which parts these differ."""
+    parts = zip(*(name.split("|") for name in sorted(set(signatures))), strict=False)
+    differ = "; ".join(" or ".join(dict.fromkeys(part)) for part in parts if len(set(part)) > 1)
+    return (
+        f"numbers with different signatures cannot share {place} (they differ in {differ}); "
+        "choose one with --signature or --protocol"
+    )
 
 
 def parse_signature(text: str) -> Parts | None:

@@ -18,6 +18,7 @@ from g2d_bench.plain import visible, visible_parts
 from g2d_bench.records.cell import DECODER, percent
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found
+from g2d_bench.records.signature import mixed
 from g2d_bench.report.contamination import legend_line
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.look import Look
@@ -87,11 +88,8 @@ def curves(
         raise InputError("all records are of shots, which are no share of the labels", field="--shots")
     signatures = sorted({one.record.signature for one in records})
     if len(signatures) > 1 and not allow_mixed:
-        raise InputError(
-            f"one line joins numbers of one signature, here are {len(signatures)}: {', '.join(signatures)}; "
-            "choose one with --signature",
-            file=next(one.where for one in records if one.record.signature == signatures[1]),
-        )
+        other = next(one.where for one in records if one.record.signature == signatures[1])
+        raise InputError(mixed(signatures, "a line"), file=other)
     for fraction in sorted({one.record.cell.fraction for one in records}):
         mine = [one for one in records if one.record.cell.fraction == fraction]
         cell = mine[0].record.cell

@@ -11,6 +11,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.metrics.resample import ALPHA, Candidate, against_best, deviation, interval, mean_sd
 from g2d_bench.records.evidence import Drawn, Evidence
 from g2d_bench.records.selection import Found, by_cell
+from g2d_bench.records.signature import mixed
 from g2d_bench.report.contamination import row_sight
 from g2d_bench.report.model import Column, Missing, Value
 from g2d_bench.report.reasons import UNDEFINED, reason, remarks, told, untested
@@ -106,12 +107,7 @@ def _signatures(column: Column, found: Sequence[Found], allow_mixed: bool) -> li
             "or --signature real:"
         )
     if len(signatures) > 1 and not allow_mixed:
-        parts = zip(*(name.split("|") for name in signatures), strict=False)
-        differ = "; ".join(" or ".join(dict.fromkeys(part)) for part in parts if len(set(part)) > 1)
-        raise InputError(
-            f"{where}: numbers with different signatures cannot share a column (they differ in {differ}); "
-            "choose one with --signature or --protocol, or let --allow-mixed mark them"
-        )
+        raise InputError(f"{where}: {mixed(signatures, 'a column')}, or let --allow-mixed mark them")
     return signatures
 
 

@@ -20,6 +20,7 @@ from g2d_bench.records.draws import LARGE, DrawCache
 from g2d_bench.records.groups import ATTRIBUTES, PREFIX, UNKNOWN, Texts, groups_of, in_order
 from g2d_bench.records.record import read_predictions
 from g2d_bench.records.selection import Found
+from g2d_bench.records.signature import mixed
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
 from g2d_bench.report.origin import EXPLAINED, origins, sentence, tags
 from g2d_bench.report.table import main_metric
@@ -102,11 +103,10 @@ def _table(
     group: Sequence[Found], by: str, metric: str, order: Sequence[str], elsewhere: Texts_of | None, count: int
 ) -> Table | str:
     """Make one table, or say why there is none."""
-    if len({one.record.signature for one in group}) > 1:
-        raise InputError(
-            f"{group[0].cell.task} at {group[0].cell.amount}: numbers with different signatures cannot share "
-            "a table; choose one with --signature or --protocol"
-        )
+    signatures = {one.record.signature for one in group}
+    if len(signatures) > 1:
+        where = f"{group[0].cell.task} at {group[0].cell.amount}"
+        raise InputError(f"{where}: {mixed(signatures, 'a table')}")
     if not metric_spec(metric).resamples:
         return f"{metric} depends on the order of the images and has no value for a part of them"
     rows: dict[str, list[Found]] = defaultdict(list)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from g2d_bench.cards.catalogue import Catalogue
-from g2d_bench.records.signature import NUMBERS, is_of_this_code, parse_signature, signature
+from g2d_bench.records.signature import NUMBERS, is_of_this_code, mixed, parse_signature, signature
 
 
 def test_parts_are_those_that_were_put_in() -> None:
@@ -30,3 +30,12 @@ def test_parts_are_those_that_were_put_in() -> None:
 )
 def test_other_texts_are_none(text: str) -> None:
     assert parse_signature(text) is None
+
+
+def test_a_refusal_names_what_differs() -> None:
+    one = "a@1.0#aaaa|phantom:b#bbbbbbbb|split:c#cccccccc|d@1.0#dddd|n1"
+    other = one.replace("#bbbbbbbb", "#ffffffff").replace("|n1", "|n2")
+    assert mixed([other, one, one], "a column") == (
+        "numbers with different signatures cannot share a column (they differ in phantom:b#bbbbbbbb or "
+        "phantom:b#ffffffff; n1 or n2); choose one with --signature or --protocol"
+    )
