@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from g2d_bench.metrics.classification import BINS
 
 FARTHEST = 2.0**-21
-"""How far a score may move: eight steps of single precision below 1. Of scores that crowd there, some would go
-farther to stay apart, and calibration with them; so far, none moves by more than what is taken for rounding."""
+"""How far a score may move: eight steps of single precision below 1. Of scores that crowd there, some would
+go farther to stay apart, and calibration with them; so near, none moves by more than passes for rounding."""
 
 
 def reduce_scores(predictions: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
