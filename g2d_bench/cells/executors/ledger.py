@@ -29,7 +29,7 @@ class Ledger:
     Args:
         system: by whom jobs are run.
         folder: of the jobs.
-        bench: resolves cells; a job of other data, weights or code is none of this run's.
+        bench: resolves cells; a job of other cards, data or weights is none of this run's.
     """
 
     def __init__(self, system: str, folder: Path, bench: Bench) -> None:
