@@ -9,16 +9,17 @@ Both read the same generated RSNA films, the same split and labels, and the same
 kaiko-eva traced by torch.jit, preprocessing included). Ours is the command `run`, with an empty cache and its
 table. kaiko-eva's is `predict_fit` with the optimiser, batch, patience and metric of its own configuration of
 a binary task (PatchCamelyon), loading without workers, which is its quickest way for small films. That
-patience is meant for 262,144 images. With a few hundred an epoch has three steps, balanced accuracy does not
-move, and heads end that have learned nothing; so a second row gives it 200 epochs and lets AUROC choose. One
-thread each; seconds are those of the processor (user and system, of all processes), in turns, and the fastest
-run counts. Generating films is not timed. Writes peer_eva.json and peer_eva.md.
+patience is meant for 262,144 images. With a few hundred an epoch has three steps, and heads end early, or
+untrained; so a second row gives it 200 epochs and lets AUROC choose. One thread each; seconds are those of
+the processor (user and system, of all processes), in turns, and the fastest run counts. Generating films is
+not timed. Writes peer_eva.json and peer_eva.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import re
@@ -26,12 +27,14 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import torch
 
 TASK, ENCODER, SIZE, SEEDS = "rsna-cls", "g2d", 128, 5
+BATCH = 256
 JOB = Path(__file__).with_name("peer_eva_job.py")
 PEERS = {
     "kaiko-eva, its own patience": {"patience": 9, "epochs": None, "monitor": "BinaryBalancedAccuracy"},
@@ -39,8 +42,8 @@ PEERS = {
 }
 
 
-def prepare(folder: Path, images: int) -> dict[str, int]:
-    """Generate films, and write the plan and the traced encoder for the peer; return images per part."""
+def prepare(folder: Path, images: int) -> dict[str, Any]:
+    """Generate films and trace the encoder; return what the peer needs to know of both."""
     from g2d_bench.cells.bench import Bench
     from g2d_bench.cells.settings import Settings
     from g2d_bench.encoders.load import load_encoder
@@ -73,14 +76,13 @@ def prepare(folder: Path, images: int) -> dict[str, int]:
         for name, target in zip(ids, data.targets(ids)[:, 0].tolist(), strict=True):
             sample = data.manifest.samples[data.manifest.index[name]]
             rows.append({"path": str(sample.path), "label": int(target), "part": part})
-    plan = {
+    return {
         "rows": rows,
         "features": encoder.image.num_features,
         "encoder": str(folder / "encoder.pt"),
         "runs": SEEDS,
+        "batch": BATCH,
     }
-    (folder / "plan.json").write_text(json.dumps(plan))
-    return {part: len(getattr(data, part)) for part in ("train", "val", "test")}
 
 
 def timed(command: list[str], env: dict[str, str], log: Path) -> tuple[float, str]:
@@ -107,13 +109,12 @@ def ours(folder: Path, turn: int) -> tuple[float, list[float]]:
     return seconds, [record["metrics"]["auroc"] for record in records]
 
 
-def theirs(folder: Path, python: Path, way: str, turn: int) -> tuple[float, list[float], dict[str, str]]:
+def theirs(folder: Path, python: Path, plan: dict[str, Any]) -> tuple[float, list[float], dict[str, str]]:
     """Run kaiko-eva; return seconds, the AUROC of every run, and versions."""
-    plan = json.loads((folder / "plan.json").read_text()) | PEERS[way]
-    plan["out"] = tempfile.mkdtemp(prefix=f"peer{turn}-", dir=folder)
-    (folder / "plan of this run.json").write_text(json.dumps(plan))
+    file = folder / "plan.json"
+    file.write_text(json.dumps(plan | {"out": tempfile.mkdtemp(prefix="peer-", dir=folder)}))
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": "", "CUDA_VISIBLE_DEVICES": ""}
-    command = [str(python), str(JOB), str(folder / "plan of this run.json")]
+    command = [str(python), str(JOB), str(file)]
     seconds, said = timed(command, env, folder / "peer.log")
     found = json.loads(re.findall(r"^RESULT (.*)$", said, re.MULTILINE)[-1])
     return seconds, found["auroc"], found["versions"]
@@ -133,13 +134,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="g2d-bench-") as name:
         folder = Path(name)
         os.environ["G2D_BENCH_CACHE"] = str(folder / "cache")
-        sizes = prepare(folder, options.images)
+        plan = prepare(folder, options.images)
+        sizes = Counter(row["part"] for row in plan["rows"])
         runs: dict[str, list[tuple[float, list[float]]]] = {way: [] for way in ("ours", *PEERS)}
         versions: dict[str, str] = {}
         for turn in range(options.rounds):
             runs["ours"].append(ours(folder, turn))
-            for way in PEERS:
-                seconds, scores, versions = theirs(folder, options.eva, way, turn)
+            for way, rule in PEERS.items():
+                seconds, scores, versions = theirs(folder, options.eva, plan | rule)
                 runs[way].append((seconds, scores))
     first = min(seconds for seconds, _ in runs["ours"])
     rows: list[dict[str, Any]] = [
@@ -175,7 +177,8 @@ def main() -> int:
             f"Generated data ({TASK}: {counts} images of {SIZE}² px), the shipped encoder `{ENCODER}`, whole "
             "processes from their start. Ours: five seeds with seven penalties each, all metrics, records "
             "and a table with intervals. kaiko-eva: features as files, then five runs of its head. Its "
-            "patience is meant for 262,144 images; here an epoch has three steps.",
+            "patience is meant for 262,144 images; here an epoch has "
+            f"{math.ceil(sizes['train'] / BATCH)} step(s).",
             "",
             "By `python benchmarks/peer_eva.py`: "
             + ", ".join(f"{key} {value}" for key, value in machine.items())

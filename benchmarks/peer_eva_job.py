@@ -94,7 +94,10 @@ def main(path: str) -> None:
     data = DataModule(
         datasets=features,
         dataloaders=DataloadersSchema(
-            train=loader(256, shuffle=True), val=loader(256), test=loader(256), predict=loader(64)
+            train=loader(plan["batch"], shuffle=True),
+            val=loader(plan["batch"]),
+            test=loader(plan["batch"]),
+            predict=loader(64),
         ),
     )
     Interface().predict_fit(trainer, model, data)

@@ -327,6 +327,9 @@ _FUNCTIONS: dict[str, tuple[str, Callable[[Dataset], LegacySplit]]] = {
 NAMES = tuple(_FUNCTIONS)
 """What a card may name as ``function`` of its legacy split."""
 
+_made: WeakKeyDictionary[Dataset, dict[str, LegacySplit]] = WeakKeyDictionary()
+"""What was made for the data sets that are open; several tasks share a split."""
+
 
 def legacy_split(function: str, dataset: Dataset) -> LegacySplit:
     """Make a published split of a data set, whose tables are read for it once.
@@ -347,10 +350,6 @@ def legacy_split(function: str, dataset: Dataset) -> LegacySplit:
     if function not in made:
         made[function] = apply(dataset)
     return made[function]
-
-
-_made: WeakKeyDictionary[Dataset, dict[str, LegacySplit]] = WeakKeyDictionary()
-"""What was made for the data sets that are open; several tasks share a split."""
 
 
 def partial_masks(function: str, dataset: Dataset) -> dict[str, dict[str, tuple[str, ...]]]:

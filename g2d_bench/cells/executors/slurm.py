@@ -120,22 +120,21 @@ class _Sender:
 
     def send(self, units: Sequence[Unit]) -> Sequence[Hashable]:
         """Submit one array of those units at which no job of an earlier run is still at work, or was."""
-        jobs = [self._earlier(unit) for unit in units]
-        new = [unit for unit, job in zip(units, jobs, strict=True) if job is None]
-        if taken := [job.job_id for job in jobs if job is not None]:
+        jobs = {unit: job for unit in units if (job := self._earlier(unit)) is not None}
+        if jobs:
+            taken = [job.job_id for job in jobs.values()]
             tell(f"{self._cluster}: {_jobs(taken)} of an earlier run taken up, from {taken[0]} on")
-        if new:
+        if new := [unit for unit in units if unit not in jobs]:
             need = max(self._needs.memory(unit) for unit in new) / 2**30
             self._executor.update_parameters(mem_gb=math.ceil(self._wishes.number("memory_gb", need)))
             sent = self._executor.map_array(carry_out, [self._order] * len(new), new)
             tell(f"{self._cluster}: {_jobs(sent)} submitted, from {sent[0].job_id} on")
-            rest = iter(sent)
-            jobs = [next(rest) if job is None else job for job in jobs]
-        self._out |= {job.job_id: job for job in jobs}
-        for job, unit in zip(jobs, units, strict=True):
-            if job.job_id not in taken:
-                self._ledger.sent(job.job_id, unit)
-        return [job.job_id for job in jobs]
+            jobs |= zip(new, sent, strict=True)
+        # First of all in our hands, so that whatever ends the run here ends them, too.
+        self._out |= {job.job_id: job for job in jobs.values()}
+        for unit in new:
+            self._ledger.sent(jobs[unit].job_id, unit)
+        return [jobs[unit].job_id for unit in units]
 
     def _earlier(self, unit: Unit) -> Any:
         """Return the job of an earlier run that works at a unit, or has made it; None without one."""

@@ -35,6 +35,14 @@ def bench(tiny_root: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.
     return Bench(Settings(data_root=tiny_root, results=tmp_path / "runs"))
 
 
+@pytest.fixture
+def local(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let jobs be processes of this machine that know this module, looked at often; returns their folder."""
+    monkeypatch.setattr(slurm, "PAUSE", 0.1)
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(slurm.__file__).parents[3]}")
+    return bench.store.root.absolute() / slurm.JOBS_FOLDER
+
+
 def ran(order: Order, unit: Unit) -> Parcel:
     """Stand for a job that went through (a failure is the smaller thing to make)."""
     made = [
@@ -59,20 +67,17 @@ def test_jobs_of_this_process(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_job_that_is_lost_is_sent_once_more(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Bench, local: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(slurm, "carry_out", dies_once)
-    monkeypatch.setattr(slurm, "PAUSE", 0.1)
-    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(slurm.__file__).parents[3]}")
     wishes = Wishes(jobs=2, options={"cluster": "local"})
     report = execute(CELLS[:2], bench, executor=slurm.Slurm(wishes))
     assert [failure.error for failure in report.failures] == ["ran"] * 2
     said = capsys.readouterr().err
     assert said.count("sent once more") == 1
     assert "seed 1" in next(line for line in said.splitlines() if "sent once more" in line)
-    folder = bench.store.root / slurm.JOBS_FOLDER
-    assert len(list(folder.glob("*_result.pkl"))) == 0
-    assert len(list(folder.glob("*.err"))) == 3
+    assert len(list(local.glob("*_result.pkl"))) == 0
+    assert len(list(local.glob("*.err"))) == 3
 
 
 def tries(order: Order, unit: Unit) -> Parcel:
@@ -83,15 +88,12 @@ def tries(order: Order, unit: Unit) -> Parcel:
 
 
 def test_jobs_that_outlive_their_run_are_taken_up(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Bench, local: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(slurm, "carry_out", tries)
-    monkeypatch.setattr(slurm, "PAUSE", 0.1)
-    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(slurm.__file__).parents[3]}")
-    folder = bench.store.root.absolute() / slurm.JOBS_FOLDER
     wishes = Wishes(jobs=3, options={"cluster": "local"})
-    ledger = Ledger("local", folder, bench)
-    killed = slurm._Sender("local", folder, wishes, Order.of(bench), Needs([], 0), ledger)
+    ledger = Ledger("local", local, bench)
+    killed = slurm._Sender("local", local, wishes, Order.of(bench), Needs([], 0), ledger)
     units = [(cell,) for cell in CELLS[:2]]
     handles = killed.send(units)
     while not all(killed._out[one].done() for one in handles):
@@ -101,8 +103,8 @@ def test_jobs_that_outlive_their_run_are_taken_up(
     assert [failure.error for failure in report.failures] == ["ran"] * 3
     assert sorted(Path(os.environ[MARK]).read_text().split()) == ["0", "1", "2"]
     assert f"2 jobs of an earlier run taken up, from {handles[0]} on" in capsys.readouterr().err
-    assert not list(folder.glob("*_result.pkl"))
-    assert not any(Ledger("local", folder, bench).earlier(unit) for unit in units)
+    assert not list(local.glob("*_result.pkl"))
+    assert not any(Ledger("local", local, bench).earlier(unit) for unit in units)
 
 
 class FakeExecutor:
