@@ -252,11 +252,15 @@ def as_found(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Put modules back in the end: mode, device, gradients, and what wants some."""
     parts = {part: part.training for module in modules for part in module.modules()}
     parameters = {one for part in parts for one in part._parameters.values() if one is not None}
+    # A module that is moved takes the data of its gradients along, not only its own.
+    slopes = [(one.grad, one.grad.data) for one in parameters if one.grad is not None]
     held = [(one, one.data, one.grad, one.requires_grad) for one in parameters]
     buffers = [(part, dict(part._buffers)) for part in parts]
     try:
         yield
     finally:
+        for slope, there in slopes:
+            slope.data = there
         for parameter, data, gradient, wanted in held:
             parameter.data = data
             parameter.requires_grad_(wanted)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 import g2d_bench as gb
 from g2d_bench.api import evaluate as module
+from g2d_bench.devices import accelerator
 from g2d_bench.encoders import dense
 
 SPEC = gb.ImageSpec(64, scale="phantom")
@@ -152,6 +153,19 @@ def test_the_model_and_all_around_it_are_left_as_they_were(pyramid: nn.Module) -
     assert random.getstate() == states[0]
     assert numpy_state() == states[1]
     assert torch.equal(torch.get_rng_state(), states[2])
+    pyramid(torch.rand(2, 3, 64, 64))["pooled"].sum().backward()
+
+
+@pytest.mark.parametrize("move", [nn.Module.double, lambda part: part.to(accelerator())])
+def test_a_module_that_was_moved_comes_back_with_its_gradients(move: Any, pyramid: nn.Module) -> None:
+    pyramid(torch.rand(2, 3, 64, 64))["pooled"].sum().backward()
+    before = snapshot(pyramid)
+    kept = [(one.grad, one.grad.clone()) for one in pyramid.parameters() if one.grad is not None]
+    with module.as_found([pyramid]):
+        move(pyramid)
+    assert same(before, snapshot(pyramid))
+    assert len(kept) > 3
+    assert all(torch.equal(one, value) and one.dtype == value.dtype for one, value in kept)
     pyramid(torch.rand(2, 3, 64, 64))["pooled"].sum().backward()
 
 
