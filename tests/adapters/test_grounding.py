@@ -21,6 +21,7 @@ from g2d_bench.adapters.heat import Pairs, letterboxes
 from g2d_bench.adapters.text_image import TextImage
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings
+from g2d_bench.devices import steady
 from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import read_maps
@@ -150,7 +151,9 @@ def test_maps_are_the_mean_over_prompts_of_a_plain_loop(bench: Bench, narrow: Ca
     assert job.task.prompts is not None
     prompts = job.task.prompts.of("Pneumonia", "gloria")[0].positive
     ids = tuple(i for i in job.data.test if int(i[1:]) % 2 == 0)[:2]
-    heats = grounding._maps(job, TextImage.of(encoder), prompts, ids)
+    both = TextImage.of(encoder)
+    with steady(encoder.device):  # as a cell is run: a GPU else multiplies in TF32
+        heats = grounding._maps(job, both, prompts, ids)
     # The plain loop runs on the processor, whatever made the maps.
     encoder.to(torch.device("cpu"))
     pixels = job.data.pixels(64)

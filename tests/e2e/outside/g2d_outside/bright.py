@@ -15,8 +15,8 @@ class Bright:
     def score(self, images: Tensor, prompts: list[str]) -> Tensor:
         """Mean grey value of each image, for or against."""
         light = images.mean(dim=(1, 2, 3))
-        signs = torch.tensor([-1.0 if "no " in f"{text.lower()} " else 1.0 for text in prompts])
-        return light[:, None] * signs
+        signs = [-1.0 if "no " in f"{text.lower()} " else 1.0 for text in prompts]
+        return light[:, None] * torch.tensor(signs, device=images.device)
 
     def heat(self, images: Tensor, phrases: list[str]) -> Tensor:
         """Means of 8 x 8 fields."""
