@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from g2d_bench.devices import half, switched
 from g2d_bench.encoders.checkpoint import tensor_hash
-from g2d_bench.encoders.feed import batches, gathered
+from g2d_bench.encoders.feed import batches, stored
 from g2d_bench.encoders.folded import folded
 from g2d_bench.encoders.image import ImageFeatures
 from g2d_bench.encoders.load import Encoder
@@ -113,8 +113,7 @@ def pooled_features(
             computed = (
                 (part, found.pooled[: len(part)]) for part, found in forward(encoder, pixels, missing)
             )
-            for part, pooled in gathered(computed):
-                table.write(part, pooled)
+            stored(computed, table.write)
             table.seal(missing)
         return table.read(wanted)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +15,7 @@ from g2d_bench.encoders.row_table import Rows
 
 AHEAD = 3
 """Batches that are gathered while a GPU computes."""
-HELD = 256 << 20
+HELD = 32 << 20
 """Bytes of features that wait on a GPU before they are fetched."""
 
 
@@ -54,35 +54,42 @@ def batches(
             yield found.to(device, non_blocking=True)
 
 
-def gathered(parts: Iterable[tuple[Rows, Tensor]], held: int = HELD) -> Iterator[tuple[Rows, Tensor]]:
-    """Join what lies on a GPU until it is worth the wait to fetch it; what lies elsewhere passes.
+def stored(parts: Iterable[tuple[Rows, Tensor]], write: Callable[[Rows, Tensor], None]) -> None:
+    """Write what is computed, in its order.
+
+    What lies on a GPU is joined until it is worth a transfer; another thread fetches and writes it, so that
+    the GPU is given the next batches meanwhile.
 
     Args:
         parts: rows and their values.
-        held: bytes to join.
-
-    Yields:
-        Rows and their values, in the same order, on the processor.
+        write: takes rows and their values, wherever these lie.
     """
     rows: list[Rows] = []
     values: list[Tensor] = []
+    with ThreadPoolExecutor(1) as pool:
+        begun: list[Future[None]] = []
 
-    def fetched() -> tuple[Rows, Tensor]:
-        both = np.concatenate(rows), torch.cat(values).cpu()
-        rows.clear()
-        values.clear()
-        return both
+        def hand_on() -> None:
+            # A full disk is said now, not when all is computed.
+            for one in [one for one in begun if one.done()]:
+                one.result()
+                begun.remove(one)
+            begun.append(pool.submit(write, np.concatenate(rows), torch.cat(values)))
+            rows.clear()
+            values.clear()
 
-    for row, value in parts:
-        if value.device.type == "cpu":
-            yield row, value
-            continue
-        rows.append(row)
-        values.append(value)
-        if sum(one.numel() * one.element_size() for one in values) >= held:
-            yield fetched()
-    if rows:
-        yield fetched()
+        for row, value in parts:
+            if value.device.type == "cpu":
+                write(row, value)
+                continue
+            rows.append(row)
+            values.append(value)
+            if sum(one.numel() * one.element_size() for one in values) >= HELD:
+                hand_on()
+        if rows:
+            hand_on()
+        for one in begun:
+            one.result()
 
 
 def _full(part: Rows, size: int) -> NDArray[np.integer[Any]]:

@@ -6,6 +6,7 @@ import io
 import os
 import zlib
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -94,8 +95,8 @@ class RowTable:
         try:
             handle = os.open(self._values, os.O_WRONLY)
             try:
-                for row, one in zip(rows.tolist(), content, strict=True):
-                    write_at(handle, one.data, len(self._header) + row * self._width)
+                for start, stop in _runs(rows):
+                    write_at(handle, content[start:stop].data, len(self._header) + rows[start] * self._width)
                 # The mark goes to disk after what it vouches for: a crash costs time, not truth.
                 os.fsync(handle)
             finally:
@@ -131,7 +132,8 @@ class RowTable:
         if self._table is None:
             assert not len(rows)
             return np.empty((0, *self._shape[1:]), np.float32)
-        return np.array(self._table[rows], dtype=np.float32)
+        found: NDArray[np.float32] = np.asarray(self._table)[rows]
+        return found
 
     def _checks_of(self, content: NDArray[np.float32]) -> NDArray[np.uint64]:
         return np.fromiter((THERE + zlib.crc32(one.data) for one in content), np.uint64, len(content))
@@ -163,3 +165,10 @@ class RowTable:
             os.ftruncate(handle, len(self._header) + self._width * self._shape[0])
         with self._values.open("rb") as stream:
             return np.memmap(stream, np.float32, "r", len(self._header), self._shape)
+
+
+def _runs(rows: Rows) -> list[tuple[int, int]]:
+    """Cut rows into runs of consecutive ones: places of the first of each and behind its last."""
+    ends = np.flatnonzero(np.diff(rows) != 1) + 1
+    bounds = [0, *ends.tolist(), len(rows)]
+    return [(start, stop) for start, stop in pairwise(bounds) if start < stop]

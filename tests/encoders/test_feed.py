@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.encoders import features as features_module
+from g2d_bench.encoders import feed
 from g2d_bench.encoders.features import (
     BATCH,
     GPU_BATCH,
@@ -19,8 +22,9 @@ from g2d_bench.encoders.features import (
     pooled_features,
     pyramid_features,
 )
-from g2d_bench.encoders.feed import batches, gathered
+from g2d_bench.encoders.feed import batches, stored
 from g2d_bench.encoders.load import Encoder, load_encoder
+from g2d_bench.errors import InputError
 
 CPU = torch.device("cpu")
 
@@ -31,15 +35,50 @@ def test_every_batch_is_full() -> None:
     assert torch.equal(torch.stack(found), torch.from_numpy(pixels[[[4, 0, 1], [5, 5, 5]]]))
 
 
-def test_what_lies_on_a_gpu_is_fetched_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Meta tensors are elsewhere, too; fetched are zeros in their place."""
-    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: torch.zeros(self.shape))
-    parts = [(np.arange(3 * n, 3 * n + 3), torch.empty(3, 4, device="meta")) for n in range(5)]
-    found = list(gathered(parts, held=2 * 3 * 4 * 4))
-    assert [row.tolist() for row, _ in found] == [list(range(6)), list(range(6, 12)), [12, 13, 14]]
-    assert [tuple(values.shape) for _, values in found] == [(6, 4), (6, 4), (3, 4)]
-    here = [(np.array([n]), torch.full((1, 1), float(n))) for n in range(3)]
-    assert list(gathered(here, held=1)) == here
+def test_what_lies_on_a_gpu_is_fetched_some_at_a_time_by_another_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Meta tensors are elsewhere, too."""
+    monkeypatch.setattr(feed, "HELD", 2 * 3 * 4 * 4)
+    written: list[tuple[list[int], tuple[int, ...], int]] = []
+
+    def write(rows: NDArray[np.int64], values: torch.Tensor) -> None:
+        written.append((rows.tolist(), tuple(values.shape), threading.get_ident()))
+
+    stored(((np.arange(3 * n, 3 * n + 3), torch.empty(3, 4, device="meta")) for n in range(5)), write)
+    assert [rows for rows, *_ in written] == [list(range(6)), list(range(6, 12)), [12, 13, 14]]
+    assert [shape for _, shape, _ in written] == [(6, 4), (6, 4), (3, 4)]
+    assert threading.get_ident() not in {thread for *_, thread in written}
+    written.clear()
+    stored(((np.array([n]), torch.full((1, 1), float(n))) for n in range(3)), write)
+    assert written == [([n], (1, 1), threading.get_ident()) for n in range(3)]
+
+
+@pytest.mark.parametrize("failing", [0, 2])
+def test_what_cannot_be_written_is_said_before_all_is_computed(
+    failing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "HELD", 1)
+    computed: list[int] = []
+    tried = threading.Event()
+
+    def compute() -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
+        for n in range(3):
+            if n:
+                assert tried.wait(10)
+            computed.append(n)
+            yield np.array([n]), torch.empty(1, 4, device="meta")
+
+    def write(rows: NDArray[np.int64], values: torch.Tensor) -> None:
+        if rows[0] == failing:
+            threading.Timer(0.2, tried.set).start()
+            raise InputError("no room")
+        if failing:
+            tried.set()
+
+    with pytest.raises(InputError, match="no room"):
+        stored(compute(), write)
+    assert computed == ([0, 1] if failing == 0 else [0, 1, 2])
 
 
 @pytest.mark.parametrize(("size", "wanted"), [(128, GPU_BATCH), (224, GPU_BATCH), (299, 256), (518, 64)])

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from g2d_bench.cards.encoder import EncoderCard
@@ -18,6 +19,7 @@ from g2d_bench.encoders.features import (
     pooled_features,
 )
 from g2d_bench.encoders.load import Encoder, load_encoder
+from g2d_bench.encoders.row_table import RowTable
 
 MakeCard = Callable[[str], EncoderCard]
 
@@ -48,6 +50,21 @@ def test_each_image_is_computed_once(
     pooled_features(encoder, pixels, [1], content="other data", folder=tmp_path)
     assert computed == [1, 2, 3, 4, 1]
     assert len(list(tmp_path.glob("*.done.npy"))) == 2
+
+
+@pytest.mark.parametrize("rows", [[5, 6, 2, 3, 9, 0], [7], [9, 8, 7], list(range(10))])
+def test_rows_lie_in_their_own_places(rows: list[int], tmp_path: Path) -> None:
+    values = torch.arange(20.0).view(10, 2)
+    for part in (rows[:2], rows[2:], []):
+        with RowTable(tmp_path, "one", 10, (2,)) as table:
+            table.write(np.array(part, np.int64), values[part])
+            table.seal(np.array(part, np.int64))
+    with RowTable(tmp_path, "one", 10, (2,)) as table:
+        assert table.missing(np.arange(10)).tolist() == sorted(set(range(10)) - set(rows))
+        found = table.read(np.array(rows))
+        assert np.array_equal(found, values[rows].numpy())
+        found[:] = 0  # a copy
+        assert np.array_equal(table.read(np.array(rows)), values[rows].numpy())
 
 
 def test_damaged_tables_are_made_again(encoder: Encoder, pixels: NDArray[np.uint8], tmp_path: Path) -> None:
