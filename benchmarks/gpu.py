@@ -294,7 +294,7 @@ def segment(place: Place, name: str, protocol: str, budget: int = 2 << 30) -> Ro
         "rsna-seg", protocol, "random.r50", rule="segmentation", budget=budget, settle_steps=0, **short
     )
     precision, rule = job.protocol.precision, job.protocol.segmentation
-    with watched(seg_steps) as times, loop(True):
+    with watched(seg_steps) as times, loop(True), replayed("g2d_bench.adapters.mm.steps") as made:
         outcome = segmentation.run(job)
     ours = between(times, every)
 
@@ -334,7 +334,7 @@ def segment(place: Place, name: str, protocol: str, budget: int = 2 << 30) -> Ro
     parameters = [*decoder.parameters(), *(image.parameters() if tuned else ())]
     bare = bare_steps(place, parameters, loss, len(chosen), rule.batch_size, precision)
     kernels = outcome.notes.get("nondeterministic_kernels")
-    return Row(name, "steps/s", ours, bare, f"{precision}, batch {rule.batch_size}{kernels or ''}")
+    return Row(name, "steps/s", ours, bare, f"{precision}, batch {rule.batch_size}{how(made)}{kernels or ''}")
 
 
 def detect(place: Place, name: str, protocol: str) -> Row:
@@ -354,7 +354,7 @@ def detect(place: Place, name: str, protocol: str) -> Row:
 
     det_steps.learn = keep
     try:
-        with watched(det_steps) as times, loop(True):
+        with watched(det_steps) as times, loop(True), replayed("g2d_bench.adapters.mm.steps") as made:
             outcome = detection.run(job)
     finally:
         det_steps.learn = real
@@ -370,7 +370,7 @@ def detect(place: Place, name: str, protocol: str) -> Row:
         precision,
     )
     kernels = outcome.notes.get("nondeterministic_kernels")
-    return Row(name, "steps/s", ours, bare, f"{precision}, batch {rule.batch_size}{kernels or ''}")
+    return Row(name, "steps/s", ours, bare, f"{precision}, batch {rule.batch_size}{how(made)}{kernels or ''}")
 
 
 def finetune(place: Place, name: str, protocol: str) -> Row:
@@ -396,7 +396,8 @@ def finetune(place: Place, name: str, protocol: str) -> Row:
 
     classification._judge = judged
     try:
-        outcome = classification.run(job)
+        with replayed("g2d_bench.adapters.finetune") as made:
+            outcome = classification.run(job)
     finally:
         classification._judge = real
     # Predicting the validation set is part of these spans: the bare loop predicts it, too.
@@ -424,7 +425,8 @@ def finetune(place: Place, name: str, protocol: str) -> Row:
     place.wait()
     bare = every / (every / alone + time.perf_counter() - start)
     kernels = outcome.notes.get("nondeterministic_kernels")
-    return Row(name, "steps/s", ours, bare, f"{precision}, batch {batch}, validation included{kernels or ''}")
+    note = f"{precision}, batch {batch}, validation included{how(made)}{kernels or ''}"
+    return Row(name, "steps/s", ours, bare, note)
 
 
 def pretraining(place: Place, method: str) -> Row:
@@ -436,7 +438,7 @@ def pretraining(place: Place, method: str) -> Row:
     from g2d_bench.pretrain.run_folder import RunFolder
     from g2d_bench.pretrain.train import fit
 
-    overrides: dict[str, Any] = {"steps": 40, "batch": 128, "model": "resnet50", "options": {}, "amp": True}
+    overrides: dict[str, Any] = {"steps": 120, "batch": 128, "model": "resnet50", "options": {}, "amp": True}
     overrides |= {"size": 224, "store": 256, "heads": {}, "constants": {}}
     if place.quick:
         overrides = {"steps": 4, "batch": 8, "size": 64, "store": 72}
@@ -450,7 +452,8 @@ def pretraining(place: Place, method: str) -> Row:
         folder = RunFolder(place.folder / f"pretrain-{method}", {"bench": method})
         model = build(made, pairs, folder, here, 0)
         batches = Batches(pairs, made, model.objective, model.text, 0, here)
-        fit(model, batches, folder, save_every=10**9)
+        with replayed("g2d_bench.pretrain.learner") as steps:
+            fit(model, batches, folder, save_every=10**9)
         seconds = [entry["seconds"] for entry in folder.entries()]
         ours = made.batch / float(np.mean(seconds[len(seconds) // 2 : -1]))
         (grey, tokens, ids), *_ = next(iter(batches.train(0, 1)))
@@ -467,7 +470,7 @@ def pretraining(place: Place, method: str) -> Row:
             optimiser.zero_grad(set_to_none=True)
 
         bare = made.batch * place.rate(step, place.choose(20, 2), warm=5)
-    note = f"{made.model}, {made.size} px, batch {made.batch}, {'bf16' if half else 'fp32'}"
+    note = f"{made.model}, {made.size} px, batch {made.batch}, {'bf16' if half else 'fp32'}{how(steps)}"
     return Row(f"pretrain-{method}", "pairs/s", ours, bare, note)
 
 
@@ -486,24 +489,36 @@ def loop(ours: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def heard(module: Any, count: int = 10) -> Iterator[list[float]]:
-    """Note the losses of the first steps of a training."""
-    real, losses = module.learn, []
+def replayed(name: str) -> Iterator[list[Any]]:
+    """Note the steps that a module gives a GPU to replay, each with the losses of its first ten calls."""
+    from g2d_bench.adapters.mm.runner import import_quietly
 
-    def learn(model: Any, batches: Any, loss: Callable[[Any], Any], *rest: Any, **more: Any) -> Any:
-        def kept(rows: Any) -> Any:
-            total = loss(rows)
-            if len(losses) < count:
-                losses.append(float(total.detach()))
-            return total
+    module: Any = import_quietly(name)
+    real, made = module.Replayed, []
 
-        return real(model, batches, kept, *rest, **more)
+    class Noted(real):  # type: ignore[misc,valid-type]
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self.losses: list[torch.Tensor] = []
+            made.append(self)
 
-    module.learn = learn
+        def __call__(self, *inputs: torch.Tensor, **more: Any) -> Any:
+            found = super().__call__(*inputs, **more)
+            if len(self.losses) < 10:
+                self.losses.append(found["loss"])
+            return found
+
+    module.Replayed = Noted
     try:
-        yield losses
+        yield made
     finally:
-        module.learn = real
+        module.Replayed = real
+
+
+def how(made: list[Any]) -> str:
+    """Say how often a step was replayed, or why it was not."""
+    (step,) = made
+    return f"; {step.replays} replays" if step.plain is None else f"; not recorded: {step.plain}"
 
 
 AGREE = {"classification": 0.1, "segmentation": 1.0, "detection": 1.0}
@@ -519,7 +534,6 @@ def agreement(place: Place, kind: str) -> Row:
     the losses of the first ten steps lie from the processor's, which training has not yet pulled apart.
     """
     from g2d_bench.adapters.base import run_jobs
-    from g2d_bench.adapters.mm.runner import import_quietly
     from g2d_bench.encoders.dense import _kept
 
     task = {"segmentation": "rsna-seg", "detection": "rsna-det", "classification": "rsna-cls"}[kind]
@@ -528,7 +542,6 @@ def agreement(place: Place, kind: str) -> Row:
     steps = place.choose(240, 3)
     changes: dict[str, Any] = {}
     if trained:
-        own = import_quietly(f"g2d_bench.adapters.mm.{kind}_steps")
         changes = {"rule": kind, "epochs": 1, "min_steps": steps, "max_steps": steps, "validate_every": steps}
         # What the protocol has for encoders of this size; detection is shorter here, so it hurries.
         changes["learning_rate"] = {"segmentation": 3e-3, "detection": 5e-3}[kind]
@@ -543,8 +556,10 @@ def agreement(place: Place, kind: str) -> Row:
                 if trained:
                     # On a processor both loops give the same bits.
                     stack.enter_context(loop(label != "mmengine"))
-                    losses[label, seed] = stack.enter_context(heard(own))
+                    made = stack.enter_context(replayed("g2d_bench.adapters.mm.steps"))
                 (outcome,) = run_jobs([job])
+                if trained and made:
+                    losses[label, seed] = torch.stack(made[0].losses).tolist()
         finally:
             os.environ["G2D_BENCH_DEVICE"] = ""
         return 100 * outcome.metrics[main], outcome

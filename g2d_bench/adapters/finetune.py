@@ -22,6 +22,7 @@ from g2d_bench.encoders.features import frozen_hash, pooled_features
 from g2d_bench.encoders.image import hold_batchnorm
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.progress import track
+from g2d_bench.replay import Replayed
 
 EVAL_BATCH = 64
 HELD = 512 << 20
@@ -240,17 +241,24 @@ def fine_tune(
             lr=rule.learning_rate,
             weight_decay=rule.weight_decay,
             fused=True if device.type == "cuda" else None,
+            capturable=device.type == "cuda",
         )
+
+        def learn(pixels: Tensor, targets: Tensor) -> dict[str, Tensor]:
+            with amp:
+                logits = model(pixels)
+            loss = masked_loss(logits.float(), targets, exclusive=exclusive)
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimiser.step()
+            return {"loss": loss}
+
+        learned = Replayed(learn, device)
         best, chosen, kept, waited, step = -np.inf, 0, copy.deepcopy(model.trained.state_dict()), 0, 0
         order = batches(len(train), batch, job.seed)
         for step, rows in zip(track(range(1, steps + 1), "training", unit="steps"), order, strict=False):
             model.train()
-            with amp:
-                logits = model(images.random(train[rows.numpy()], places))
-            loss = masked_loss(logits.float(), truth[sent(rows, device)], exclusive=exclusive)
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            optimiser.step()
+            learned(images.random(train[rows.numpy()], places), truth[sent(rows, device)])
             if step % every and step != steps:
                 continue
             score = validate()

@@ -18,7 +18,9 @@ from g2d_bench.encoders.text_models import (
     longest_text,
     make_model,
     read_config,
+    ready_mask,
     require_unpadded,
+    takes_ready_masks,
 )
 from g2d_bench.encoders.tokenizer import CONTINUES, PAD, PADS, load_tokenizer
 from g2d_bench.encoders.weights import WEIGHTS_FILES, first_line
@@ -118,6 +120,7 @@ class TextEncoder(nn.Module):
         starts[[number for piece, number in vocabulary.items() if piece.startswith(CONTINUES)]] = False
         self.register_buffer("_starts", starts, persistent=False)
         self._host_starts = starts
+        self._reads_ready_masks = isinstance(bert, BertModel | RobertaModel) and takes_ready_masks()
         if isinstance(bert, BertModel | RobertaModel):
             # The last layer's attention is read as the weights of words: dropout would set some to zero.
             self.bert.encoder.layer[-1].attention.self.dropout.p = 0.0
@@ -353,10 +356,12 @@ class TextEncoder(nn.Module):
     def forward(self, tokens: dict[str, Tensor]) -> TextStates:
         """Encode what :meth:`tokenize` gave."""
         where = {"position_ids": torch.zeros_like(tokens["input_ids"])} if self.places == "zero" else {}
+        mask = tokens["attention_mask"]
+        ready = self._reads_ready_masks and mask.is_cuda
         output = self.bert(
             input_ids=tokens["input_ids"],
             **where,
-            attention_mask=tokens["attention_mask"].long(),
+            attention_mask=ready_mask(mask, self.bert.dtype) if ready else mask.long(),
             output_hidden_states=True,
             output_attentions=True,
         )

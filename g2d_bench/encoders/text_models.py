@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
 from g2d_bench.encoders.tokenizer import load_tokenizer
 from g2d_bench.encoders.weights import first_line
@@ -171,3 +171,30 @@ def folder_tokenizer(path: Path, model: str) -> Tokenizer:
         if not isinstance(backend, Tokenizer):
             raise
         return Tokenizer.from_str(backend.to_str())
+
+
+def ready_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return what is added to the scores of attention.
+
+    transformers makes it of a mask by tokens, but first asks the device whether there is any padding.
+
+    Args:
+        mask: bool [B, T].
+        dtype: of the scores.
+
+    Returns:
+        [B, 1, T, T], zero for tokens, the least number for padding.
+    """
+    length = mask.shape[1]
+    added = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
+    added = added.masked_fill(~mask.bool(), torch.finfo(dtype).min)
+    return added[:, None, None].expand(-1, 1, length, length)
+
+
+def takes_ready_masks() -> bool:
+    """Say whether BERTs of this transformers leave a mask [B, 1, T, T] as it is; older ones refuse it."""
+    try:
+        from transformers.masking_utils import create_bidirectional_mask  # noqa: F401
+    except ImportError:
+        return False
+    return True

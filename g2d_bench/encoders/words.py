@@ -37,17 +37,21 @@ def word_counts(index: Tensor) -> Tensor:
     return index.amax(dim=1) + 1
 
 
-def word_sums(values: Tensor, index: Tensor) -> Tensor:
+def word_sums(values: Tensor, index: Tensor, words: int | None = None) -> Tensor:
     """Sum what belongs to the pieces of one word.
 
     Args:
         values: [B, T] or [B, T, D].
         index: word index, long [B, T].
+        words: W, at least the largest word count of the batch, which it is by default; to count is to wait
+            for the device.
 
     Returns:
-        [B, W] or [B, W, D] with W the largest word count of the batch; zero where a text has fewer words.
+        [B, W] or [B, W, D]; zero where a text has fewer words.
     """
-    batch, words = len(index), int(index.max()) + 1
+    batch = len(index)
+    if words is None:
+        words = int(index.max()) + 1
     rows = torch.arange(batch, device=index.device)[:, None] * words + index
     # Padding goes to a row of its own, behind all others, that is cut off.
     rows = torch.where(index < 0, batch * words, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -99,6 +99,10 @@ class ConVIRT(Objective):
     def choose_text(self, sentences: Sequence[str], rng: np.random.Generator) -> str:
         """Draw one sentence."""
         return sentences[int(rng.integers(len(sentences)))]
+
+    def phase(self) -> Hashable | None:
+        """One phase."""
+        return 0
 
     def losses(self, embeddings: Embeddings) -> dict[str, Tensor]:
         """Compute ``loss``, which has no parts."""

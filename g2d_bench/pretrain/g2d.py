@@ -9,7 +9,7 @@ first 200 steps; negatives of the own process.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
@@ -267,6 +267,14 @@ class G2D(Objective):
         )
         return cls(projections, made, **(options | constants), pseudo_mask=masks)
 
+    def phase(self) -> Hashable | None:
+        """Whether the decoder learns yet; None where the guard asks for the loss in every step."""
+        return None if self.loss == "released" and self.guard == "error" else self._late
+
+    @property
+    def _late(self) -> bool:
+        return self.step >= self.alignment_steps
+
     def forward(
         self, batch: Batch, image_features: ImageFeatures, text_states: TextStates
     ) -> dict[str, Tensor]:
@@ -277,8 +285,7 @@ class G2D(Objective):
         with torch.autocast(logits.device.type, enabled=False):
             alignment = self._alignment(widened(image.vector), widened(text.vector))
             segmentation = self._segmentation(widened(logits), widened(attention), batch.grey)
-            late = self.step >= self.alignment_steps
-            total = alignment + segmentation if late else alignment
+            total = alignment + segmentation if self._late else alignment
         return {"loss": total, "alignment": alignment, "segmentation": segmentation}
 
     def _alignment(self, image: Tensor, text: Tensor) -> Tensor:

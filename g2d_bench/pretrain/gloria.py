@@ -6,7 +6,7 @@ only the second. The order here is the code's, from which the published weights 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,6 +38,7 @@ def local_similarity(
     word_scale: float = WORD_SCALE,
     block: int | None = None,
     recompute: bool = False,
+    by_length: bool | None = None,
 ) -> Tensor:
     """Compare every image, cell by cell, with every text, word by word.
 
@@ -45,7 +46,8 @@ def local_similarity(
     softmax_m(temp1 a_mn)``, ``ctx_n = sum_m alpha_nm c_m``, ``Z_ij = log sum_n exp(temp2 cos(w_n, ctx_n))``.
 
     Contexts are never formed: ``w_n . ctx_n`` is a mean of scores at hand, and ``|ctx_n|^2`` follows from the
-    Gram matrix of the cells. Texts are taken in order of length, some at a time, so that little is padded.
+    Gram matrix of the cells. On a processor texts are taken in order of length, some at a time, so that
+    little is padded; a GPU would have to be asked for the lengths, and takes them as they come.
 
     Args:
         cells: [A, d, h, w].
@@ -55,15 +57,21 @@ def local_similarity(
         word_scale: temp2.
         block: how many entries (A x texts x words x cells) are formed at once; :data:`BLOCK` by default.
         recompute: form them again for the gradient instead of keeping them: memory stays that of one block.
+        by_length: take texts in order of length; None for what suits the device.
 
     Returns:
         Z, [A, B]; ``-temp2`` (a lone word of cosine -1) for a text without words.
     """
     flat = cells.flatten(2)
     gram = flat.transpose(1, 2) @ flat
-    lengths = torch.where(mask, torch.arange(1, mask.shape[1] + 1, device=mask.device), 0).amax(dim=1)
-    order = torch.argsort(lengths, stable=True)
-    sizes = lengths[order].tolist()
+    if by_length is None:
+        by_length = not cells.is_cuda
+    if by_length:
+        lengths = torch.where(mask, torch.arange(1, mask.shape[1] + 1, device=mask.device), 0).amax(dim=1)
+        order = torch.argsort(lengths, stable=True)
+        sizes = lengths[order].tolist()
+    else:
+        order, sizes = torch.arange(len(mask), device=mask.device), [mask.shape[1]] * len(mask)
     limit = block or BLOCK.get(cells.device.type, BLOCK["cuda"])
     columns = []
     for start, stop in _blocks(sizes, limit // (flat.shape[0] * flat.shape[2])):
@@ -71,7 +79,7 @@ def local_similarity(
         longest = max(sizes[stop - 1], 1)
         part = (flat, gram, words[chosen, :longest], mask[chosen, :longest], attention_scale, word_scale)
         columns.append(
-            checkpoint(_block_similarity, *part, use_reentrant=False)
+            checkpoint(_block_similarity, *part, use_reentrant=False, preserve_rng_state=False)
             if recompute
             else _block_similarity(*part)
         )
@@ -164,6 +172,10 @@ class GLoRIA(Objective):
         """Draw one sentence, in bare words."""
         bare = bare_sentences(sentences)
         return bare[int(rng.integers(len(bare)))]
+
+    def phase(self) -> Hashable | None:
+        """One phase."""
+        return 0
 
     def losses(self, embeddings: Embeddings) -> dict[str, Tensor]:
         """Compute ``loss`` and its parts ``global`` and ``local``."""

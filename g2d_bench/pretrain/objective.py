@@ -11,7 +11,7 @@ the processes send back, so the average is the gradient that one process with th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
@@ -168,6 +168,15 @@ class Objective(nn.Module):
     def at(self, step: int, epoch: int) -> None:
         """Tell the objective where the run stands, before each step; a resumed run needs no more."""
         self.step, self.epoch = step, epoch
+
+    def phase(self) -> Hashable | None:
+        """Name what, beside the tensors of a batch, decides what the next step computes.
+
+        A GPU records a step and replays it as long as this stays the same (see :mod:`g2d_bench.replay`), so
+        an objective that goes by :attr:`step`, :attr:`epoch`, the pairs' ids or anything else of Python must
+        name it here, or return None, as by default: then nothing is recorded.
+        """
+        return None
 
     def losses(self, embeddings: Embeddings) -> dict[str, Tensor]:
         """Compute the total (``loss``) and its parts from embeddings."""

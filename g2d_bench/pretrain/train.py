@@ -11,6 +11,7 @@ import contextlib
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from g2d_bench.encoders.tone import standardised
 from g2d_bench.errors import InputError
 from g2d_bench.pretrain.augment import mix
 from g2d_bench.pretrain.batches import Batches
-from g2d_bench.pretrain.distributed import World, parallel
+from g2d_bench.pretrain.learner import Learner
 from g2d_bench.pretrain.objective import Batch, Objective
 from g2d_bench.pretrain.presets import Recipe
 from g2d_bench.pretrain.run_folder import RunFolder
@@ -128,17 +129,11 @@ def fit(
     gpu = here.device.type == "cuda"
     if gpu:
         model.to(memory_format=torch.channels_last)
-    wrapped = parallel(model, here)
-    kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
-    # One kernel for all parameters; elsewhere torch's own choice stands, which has made the shipped weights.
-    optimiser = kind(_groups(model, recipe), lr=recipe.lr, betas=recipe.betas, fused=True if gpu else None)
-    amp = _autocast(recipe, here)
-    scaler = torch.amp.GradScaler(here.device.type, enabled=amp is torch.float16)
+    learner = Learner(model, objective, recipe, here)
     plateau, start = Plateau(), 0
     if state := folder.load(here.device):
         model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        scaler.load_state_dict(state["scaler"])
+        learner.load(state)
         plateau, start = Plateau(**state["plateau"]), state["step"]
     if here.first:
         folder.log_until(start)
@@ -156,24 +151,10 @@ def fit(
             epoch = step // batches.per_epoch
             objective.at(step, epoch)
             rate = learning_rate(recipe, step, steps, plateau)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
             torch.manual_seed(mix("dropout", seed, step, here.rank))
-            sums: dict[str, Tensor] = {}
-            for grey, tokens, ids in parts:
-                with torch.autocast(here.device.type, amp, enabled=amp is not None):
-                    losses = wrapped(grey, tokens, ids)
-                scaler.scale(losses["loss"] / len(parts)).backward()
-                for name, loss in losses.items():
-                    sums[name] = sums.get(name, 0.0) + here.mean(loss) / len(parts)
-            if log.every == 1 and not math.isfinite(float(sums["loss"])):
-                raise log.diverged(step, float(sums["loss"]))
-            scaler.unscale_(optimiser)
-            norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip or math.inf)
-            scaler.step(optimiser)
-            scaler.update()
-            optimiser.zero_grad()
-            entry = {"step": step, "epoch": epoch, **sums, "lr": rate, "grad_norm": norm}
+            losses = learner.step(parts, rate, log.check(step) if log.every == 1 else None)
+            norm = losses.pop("grad_norm")
+            entry = {"step": step, "epoch": epoch, **losses, "lr": rate, "grad_norm": norm}
             ends_epoch = (step + 1) % batches.per_epoch == 0
             if step + 1 == steps or (ends_epoch and _watches(recipe)):
                 found = validate(model, batches)
@@ -189,8 +170,7 @@ def fit(
                     {
                         "step": step + 1,
                         "model": model.state_dict(),
-                        "optimiser": optimiser.state_dict(),
-                        "scaler": scaler.state_dict(),
+                        **learner.state(),
                         "plateau": vars(plateau),
                     }
                 )
@@ -254,6 +234,15 @@ class Log:
                 raise self.diverged(line["step"], line["loss"])
             self._write({**line, "seconds": seconds})
 
+    def check(self, step: int) -> Callable[[Tensor], None]:
+        """Return what raises if the loss of a step is not finite."""
+
+        def finite(loss: Tensor) -> None:
+            if not math.isfinite(float(loss)):
+                raise self.diverged(step, float(loss))
+
+        return finite
+
     def diverged(self, step: int, loss: float) -> InputError:
         """Note a loss that is not finite, with the pairs of its step."""
         data = self._batches.data
@@ -272,21 +261,6 @@ def validate(model: Model, batches: Batches) -> dict[str, float]:
     return {
         f"val_{name}": float(np.mean([one[name] for one in found])) for name in (found[0] if found else ())
     }
-
-
-def _groups(model: Model, recipe: Recipe) -> list[dict[str, Any]]:
-    """Split the parameters: vectors (biases, normalisation) are not decayed."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
-def _autocast(recipe: Recipe, here: World) -> torch.dtype | None:
-    if not recipe.amp or here.device.type != "cuda":
-        return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
 def _watches(recipe: Recipe) -> bool:

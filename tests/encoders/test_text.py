@@ -13,6 +13,7 @@ from tokenizers import Regex, Tokenizer, pre_tokenizers
 from transformers import BertConfig, BertForMaskedLM
 
 from g2d_bench.encoders.text import TextEncoder
+from g2d_bench.encoders.text_models import ready_mask
 from g2d_bench.encoders.tokenizer import SPECIAL, save_tokenizer, train_tokenizer, wordpiece
 from g2d_bench.errors import InputError
 
@@ -74,6 +75,20 @@ def test_padding_does_not_change_states(encoder: TextEncoder) -> None:
     width = together.mask.shape[1]
     assert together.attention.shape == (3, 2, width, width)
     assert not together.attention[1, :, :, 2:].any()
+
+
+@pytest.mark.parametrize("texts", [["a small effusion", "heart", ""], ["heart", "heart"]])
+def test_a_ready_mask_gives_the_states_of_the_mask_it_is_made_of(
+    encoder: TextEncoder, texts: list[str]
+) -> None:
+    tokens = encoder.tokenize(texts)
+    mask = ready_mask(tokens["attention_mask"], torch.float32)
+    assert mask.shape == (len(texts), 1, *(2 * tokens["attention_mask"].shape[1:]))
+    given = {"input_ids": tokens["input_ids"], "output_hidden_states": True, "output_attentions": True}
+    expected = encoder.bert(**given, attention_mask=tokens["attention_mask"].long())
+    found = encoder.bert(**given, attention_mask=mask)
+    for name in ("hidden_states", "attentions"):
+        assert all(torch.equal(a, b) for a, b in zip(found[name], expected[name], strict=True))
 
 
 def test_attention_is_whole_in_training(encoder: TextEncoder) -> None:

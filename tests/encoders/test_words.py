@@ -59,6 +59,16 @@ def test_words_are_those_of_the_walk(encoder: TextEncoder) -> None:
     assert any(piece.startswith("##") for piece in encoder.tokenizer.encode(SAID[2]).tokens)
 
 
+def test_more_words_than_there_are_are_zero(encoder: TextEncoder) -> None:
+    tokens = encoder.tokenize(SAID)
+    values = torch.randn(*tokens["input_ids"].shape, 5)
+    sums, width = word_sums(values, tokens["word_index"]), tokens["word_index"].shape[1]
+    wide = word_sums(values, tokens["word_index"], width)
+    assert wide.shape[1] == width > sums.shape[1]
+    assert torch.equal(wide[:, : sums.shape[1]], sums)
+    assert not wide[:, sums.shape[1] :].any()
+
+
 def test_word_sums_have_the_gradient_of_a_sum() -> None:
     mask = torch.tensor([[True, True, True, True], [True, True, False, False]])
     index = word_index(torch.tensor([[True, True, False, True], [True, True, True, True]]), mask)

@@ -174,6 +174,21 @@ def test_order_of_texts_is_kept() -> None:
     torch.testing.assert_close(whole, torch.cat(each, dim=1))
 
 
+@pytest.mark.parametrize("block", [1, 40, 1 << 20])
+def test_texts_may_be_taken_as_they_come(block: int) -> None:
+    embeddings, leaves = make([4, 0, 3, 2, 4], 7)
+    assert embeddings.text_mask is not None
+    given = (leaves[1], leaves[3], embeddings.text_mask)
+    sorted_, coming = (
+        local_similarity(*given, block=block, by_length=by_length, recompute=not by_length)
+        for by_length in (True, False)
+    )
+    torch.testing.assert_close(coming, sorted_)
+    weights = torch.randn(sorted_.shape, dtype=sorted_.dtype, generator=torch.Generator().manual_seed(0))
+    gradients = [torch.autograd.grad((z * weights).sum(), (leaves[1], leaves[3])) for z in (sorted_, coming)]
+    torch.testing.assert_close(*gradients)
+
+
 def test_variants_and_weights() -> None:
     shape: dict[str, Any] = {"channels": (4, 6), "strides": (16, 32), "num_features": 6, "text_width": 5}
     assert GLoRIA.build(**shape).gather_negatives

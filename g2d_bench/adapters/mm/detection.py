@@ -163,6 +163,33 @@ class G2DBenchYOLOHead(YOLOV3Head):
         ]
         return dict(zip(names, map(list, zip(*losses, strict=True)), strict=True))
 
+    def loss_by_feat_single(
+        self, pred_map: Tensor, target_map: Tensor, neg_map: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return mmdet's losses of one level.
+
+        mmdet asks the device in every step whether an anchor is object and background at once, and then
+        counts it once; here it is counted once without a question.
+
+        Args:
+            pred_map: [B, A (5 + K), H, W].
+            target_map: [B, H W A, 5 + K].
+            neg_map: [B, H W A].
+
+        Returns:
+            Losses of class, objectness, centre and size.
+        """
+        found = pred_map.permute(0, 2, 3, 1).reshape(len(pred_map), -1, self.num_attrib)
+        objects = target_map[..., 4]
+        counted = (neg_map.float() + objects).clamp(min=0.0, max=1.0)
+        where = objects.unsqueeze(-1)
+        return (
+            self.loss_cls(found[..., 5:], target_map[..., 5:], weight=where),
+            self.loss_conf(found[..., 4], objects, weight=counted),
+            self.loss_xy(found[..., :2], target_map[..., :2], weight=where),
+            self.loss_wh(found[..., 2:4], target_map[..., 2:4], weight=where),
+        )
+
     def target_maps(
         self, sizes: Sequence[tuple[int, ...]], boxes: Sequence[InstanceData], images: Sequence[int]
     ) -> tuple[list[Tensor], list[Tensor]]:

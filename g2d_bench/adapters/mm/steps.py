@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from g2d_bench.adapters.mm.plan import Plan
 from g2d_bench.devices import Precision, half, sent
 from g2d_bench.progress import Meter
+from g2d_bench.replay import Replayed
 
 AHEAD = 512
 """Batches at most whose row numbers are sent to the device together."""
@@ -82,19 +83,29 @@ def learn(
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
-        parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+        parameters,
+        lr=plan.learning_rate,
+        weight_decay=plan.weight_decay,
+        fused=True,
+        capturable=device.type == "cuda",
     )
+
+    def one(rows: Tensor) -> dict[str, Tensor]:
+        optimiser.zero_grad(set_to_none=True)
+        with half(device, precision):
+            total = loss(rows)
+        torch.autograd.backward(total)
+        optimiser.step()
+        return {"loss": total}
+
+    learned = Replayed(one, device)
     choice, kept, step = Choice(plan), _state(model), 0
     meter = Meter("training", plan.steps, "steps")
     while step < plan.steps and not choice.ended:
         stop = min(plan.steps, (step // plan.every + 1) * plan.every)
         model.train()
         for rows in staged(batches, stop - step, device):
-            with half(device, precision):
-                total = loss(rows)
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(total)
-            optimiser.step()
+            learned(rows)
             meter.step()
         step = stop
         model.eval()

@@ -68,7 +68,9 @@ class GLoRIAHeads(Heads):
         layers = states.hidden[1:][-self.last_layers :]
         summed = torch.stack(layers).sum(dim=0) * states.mask[..., None]
         index = tokens["word_index"]
-        words = word_sums(summed, index)[:, :-1]
+        # No text has more words than tokens. What is padded costs a GPU less than to be asked.
+        most = index.shape[1] if index.is_cuda else None
+        words = word_sums(summed, index, most)[:, :-1]
         mask = positions(words) < word_counts(index)[:, None] - 1
         vector = summed.sum(dim=1) / states.mask.sum(dim=1, keepdim=True)
         return TextEmbedding(vector, words * mask[..., None], mask)

@@ -83,7 +83,7 @@ def _true_boxes(generator: np.random.Generator, count: int, labels: int, size: i
 
 
 def test_targets_found_once_are_those_that_mmdet_finds_in_every_step(
-    small_encoder: Callable[..., Encoder],
+    small_encoder: Callable[..., Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels = 3
     with DefaultScope.overwrite_default_scope("mmdet"):
@@ -105,10 +105,29 @@ def test_targets_found_once_are_those_that_mmdet_finds_in_every_step(
             assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
         maps = [torch.from_numpy(generator.normal(size=(len(batch), 24, s, s))).float() for s in sides]
         infos = [{"index": n} for n in batch]
-        theirs = super(type(head), head).loss_by_feat(maps, boxes, infos)
+        with monkeypatch.context() as patch:
+            patch.delattr(modules.G2DBenchYOLOHead, "loss_by_feat_single")
+            theirs = super(type(head), head).loss_by_feat(maps, boxes, infos)
         ours = head.loss_by_feat(maps, boxes, infos)
         assert list(ours) == list(theirs)
         assert all(torch.equal(a, b) for k in ours for a, b in zip(ours[k], theirs[k], strict=True))
     # Nothing was found twice, and what is kept is small: objects and doubtful anchors only.
     assert sorted(head._targets) == [0, 1, 2, 3, 4, 5, 6, 7]
     assert len(head._targets[0][0]) == len(head._targets[0][2]) == 0
+
+
+def test_losses_of_a_level_are_those_of_mmdet_where_objects_are_background_too(
+    small_encoder: Callable[..., Encoder],
+) -> None:
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        pixels = np.zeros((1, 128, 128), np.uint8)
+        head = modules.yolo_v3(small_encoder(128), RULE, READING, WIDTHS, pixels, None, 3).bbox_head
+    generator = torch.Generator().manual_seed(4)
+    found = torch.randn(2, 24, 4, 4, generator=generator)
+    target = torch.rand(2, 48, 8, generator=generator).round()
+    negative = torch.rand(2, 48, generator=generator).round().to(torch.uint8)
+    assert (negative * target[..., 4]).any()
+    with pytest.warns(UserWarning, match="overlap"):
+        theirs = super(type(head), head).loss_by_feat_single(found, target, negative)
+    ours = head.loss_by_feat_single(found, target, negative)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
