@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from g2d_bench.encoders.weights import first_line
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.registry import Registry
 
@@ -56,4 +57,6 @@ def make_heads(
 
         return necked(HEADS[method], neck, **sizes, **options)
     except TypeError as error:
-        raise InputError(f"heads of {method}: {str(error).split('__init__() ')[-1]}", field="heads") from None
+        raise InputError(
+            f"heads of {method}: {first_line(error).split('__init__() ')[-1]}", field="heads"
+        ) from None
