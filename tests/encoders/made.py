@@ -27,6 +27,7 @@ from transformers import (
     Gemma3Config,
     Gemma3ForConditionalGeneration,
 )
+from word_tokens import write_word_tokenizer
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.io import load_card
@@ -187,6 +188,8 @@ def _transformers(model: str, folder: Path) -> tuple[Any, Any]:
     whole = stirred(AutoModel.from_config(AutoConfig.for_model(model, **HF[model])))
     with _quiet():
         whole.save_pretrained(folder)  # type: ignore[operator]
+    if hasattr(whole, "text_model"):
+        write_word_tokenizer(folder, WORDS)
     return whole, getattr(whole, "vision_model", whole)
 
 

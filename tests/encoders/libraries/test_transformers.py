@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
+from word_tokens import write_word_tokenizer
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.encoders.image import ImageEncoder
@@ -44,12 +44,7 @@ def pair(model: str, folder: Path) -> Any:
     config = AutoConfig.for_model(model, vision_config=VISION, text_config={**TEXT, size: 24})
     whole = AutoModel.from_config(config).eval()
     whole.save_pretrained(folder)
-    words = ["<pad>", "<s>", "</s>", "<unk>", "no", "effusion", "large", "left"]
-    plain = Tokenizer(models.WordLevel({word: k for k, word in enumerate(words)}, unk_token="<unk>"))
-    plain.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(
-        tokenizer_object=plain, pad_token="<pad>", eos_token="</s>", bos_token="<s>", unk_token="<unk>"
-    ).save_pretrained(folder)
+    write_word_tokenizer(folder, ["no", "effusion", "large", "left"])
     return whole
 
 
