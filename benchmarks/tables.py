@@ -51,7 +51,8 @@ def grow(source: Path, root: Path, count: int) -> int:
     from g2d_bench.records import recompute
     from g2d_bench.records.cell import DECODER
     from g2d_bench.records.draws import DrawCache, draw
-    from g2d_bench.records.record import digest_bytes, key_of, prediction_bytes, sealed, to_json
+    from g2d_bench.records.identity import key_of
+    from g2d_bench.records.record import digest_bytes, prediction_bytes, sealed, to_json
     from g2d_bench.records.record import read_predictions as read
     from g2d_bench.records.selection import read_folder
     from g2d_bench.records.signature import parse_signature
