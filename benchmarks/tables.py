@@ -91,7 +91,12 @@ def grow(source: Path, root: Path, count: int) -> int:
             kept = record.predictions.model_copy(
                 update={"file": path.with_suffix(".npz").name, "sha256": digest_bytes(packed)}
             )
-            copied = record.model_copy(update={"cell": cell, "key": key, "predictions": kept})
+            command = record.command.replace(
+                f"--encoder {record.cell.encoder} ", f"--encoder {cell.encoder} "
+            )
+            copied = record.model_copy(
+                update={"cell": cell, "key": key, "predictions": kept, "command": command}
+            )
             store.take(path, to_json(sealed(copied)), packed)
             recompute._save(recompute._place(record.kind, kept.sha256), known)
             digest = record.predictions.sha256
