@@ -150,9 +150,8 @@ def encoder_of(place: Place, model: str, size: int, options: dict[str, Any] | No
     encoder = load_encoder(card, seed=0)
     with torch.no_grad():
         for name, value in encoder.image.named_parameters():
-            if name.endswith(
-                ".gamma"
-            ):  # DINOv2 begins with blocks that hardly add anything: no precision would show
+            # DINOv2 begins with blocks that hardly add anything, by which no precision could be told.
+            if name.endswith(".gamma"):
                 value.fill_(1.0)
     return encoder.to(place.device)
 

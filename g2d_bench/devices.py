@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -46,24 +47,35 @@ def steady(device: torch.device, precision: Precision = "fp32") -> Iterator[list
     if device.type != "cuda":
         yield kernels
         return
-    found: set[str] = set()
-    with warnings.catch_warnings():
-        passed_on = warnings.showwarning
-
-        def note(message: Warning | str, *place: Any, **more: Any) -> None:
-            match = _WARNED.search(str(message))
-            if match is None:
-                passed_on(message, *place, **more)
-            else:
-                found.add(match[1] or "cuBLAS")
-
-        warnings.showwarning = note
+    with overheard(_WARNED) as found:
         hear()
         with switched(device, precision):
             try:
                 yield kernels
             finally:
-                kernels += sorted(found)
+                kernels += sorted({match[1] or "cuBLAS" for match, _ in found})
+
+
+@contextmanager
+def overheard(pattern: re.Pattern[str]) -> Iterator[list[tuple[re.Match[str], str]]]:
+    """Collect the warnings within the block that a pattern finds, with their ``file:line``; pass others on.
+
+    Whoever asks sees to it that no filter hides them; see :func:`hear`.
+    """
+    found: list[tuple[re.Match[str], str]] = []
+    with warnings.catch_warnings():
+        passed_on = warnings.showwarning
+
+        def note(message: Warning | str, *place: Any, **more: Any) -> None:
+            match = pattern.search(str(message))
+            if match is None:
+                passed_on(message, *place, **more)
+            else:
+                _, file, line = place[:3]
+                found.append((match, f"{Path(file).name}:{line}"))
+
+        warnings.showwarning = note
+        yield found
 
 
 def hear() -> None:

@@ -21,8 +21,8 @@ from g2d_bench.devices import half, room, sent
 from g2d_bench.encoders.features import frozen_hash, pooled_features
 from g2d_bench.encoders.image import hold_batchnorm
 from g2d_bench.encoders.load import Encoder
+from g2d_bench.encoders.replay import Replayed
 from g2d_bench.progress import track
-from g2d_bench.replay import Replayed
 
 EVAL_BATCH = 64
 HELD = 512 << 20

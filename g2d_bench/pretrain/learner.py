@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from g2d_bench.encoders.replay import Replayed
 from g2d_bench.pretrain.distributed import World, parallel
 from g2d_bench.pretrain.objective import Objective
 from g2d_bench.pretrain.presets import Recipe
-from g2d_bench.replay import Replayed
 
 Part = tuple[Tensor, dict[str, Tensor], tuple[str, ...]]
 """Grey images [B, 1, S, S], tokens and the ids of some pairs."""

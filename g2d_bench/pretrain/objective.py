@@ -172,9 +172,10 @@ class Objective(nn.Module):
     def phase(self) -> Hashable | None:
         """Name what, beside the tensors of a batch, decides what the next step computes.
 
-        A GPU records a step and replays it as long as this stays the same (see :mod:`g2d_bench.replay`), so
-        an objective that goes by :attr:`step`, :attr:`epoch`, the pairs' ids or anything else of Python must
-        name it here, or return None, as by default: then nothing is recorded.
+        A GPU records a step and replays it as long as this stays the same (see
+        :mod:`g2d_bench.encoders.replay`), so an objective that goes by :attr:`step`, :attr:`epoch`, the ids
+        of the pairs or anything else of Python must name it here, or return None, as by default: then nothing
+        is recorded.
         """
         return None
 

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from g2d_bench.cards.objective import OBJECTIVES
+from g2d_bench.encoders.replay import Replayed
 from g2d_bench.pretrain import learner as module
 from g2d_bench.pretrain.distributed import World
 from g2d_bench.pretrain.learner import Learner, Part
 from g2d_bench.pretrain.pretrain import pretrain
 from g2d_bench.pretrain.run_folder import RunFolder
-from g2d_bench.replay import Replayed
 
 CPU = World(0, 1, torch.device("cpu"))
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from g2d_bench.adapters.mm.plan import Plan
 from g2d_bench.devices import Precision, half, sent
+from g2d_bench.encoders.replay import Replayed
 from g2d_bench.progress import Meter
-from g2d_bench.replay import Replayed
 
 AHEAD = 512
 """Batches at most whose row numbers are sent to the device together."""

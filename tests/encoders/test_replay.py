@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from g2d_bench.devices import steady
-from g2d_bench.replay import PLAIN, Replayed
+from g2d_bench.encoders.replay import PLAIN, Replayed, waits
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -130,6 +131,30 @@ def test_a_step_that_waits_stays_plain(body: Any, quiet_gpu: None) -> None:
     other = Replayed(lambda values: {"loss": values.sum()}, GPU)
     assert [float(other(torch.ones(2, device=GPU))["loss"]) for _ in range(6)] == [2.0] * 6
     assert other.plain is None
+
+
+def test_what_waits_is_heard_and_the_rest_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[Any] = []
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
+    said = (
+        "called a synchronizing CUDA operation (at x)",
+        "planted",
+        "Synchronization debug mode is a prototype",
+    )
+    found: list[str] = []
+
+    def ask() -> None:
+        with waits() as places:
+            for text in said:
+                warnings.warn(text, stacklevel=1)
+        found.extend(places)
+
+    with pytest.warns(UserWarning, match="planted") as passed:
+        ask()
+    assert [place.split(":")[0] for place in found] == [Path(__file__).name]
+    assert len(passed) == 1
+    assert modes == ["warn", 0]
 
 
 @needs_gpu
