@@ -21,8 +21,12 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from g2d_bench.records.selection import Found
 
 COMMANDS = {
     "table": ("table", "--format", "csv", "--out", "OUT/table.csv"),
@@ -39,6 +43,39 @@ def marked(packed: bytes, number: int) -> bytes:
     return packed[: start + 12] + struct.pack("<H", number) + packed[start + 14 :]
 
 
+def draw_all(found: Sequence[Found]) -> None:
+    """Draw all that tables and pages of some records ask for."""
+    from g2d_bench.cells.ahead import draw_ahead, undrawn
+    from g2d_bench.cells.settings import Settings
+    from g2d_bench.cli.records import main_metrics
+    from g2d_bench.records.groups import ATTRIBUTES
+    from g2d_bench.report.groups import pairs_of
+
+    main = main_metrics(found, Settings())
+    draw_ahead(undrawn(found, groups=lambda one: pairs_of(one, ATTRIBUTES, (), main)))
+
+
+def drawn_files() -> dict[str, list[Path]]:
+    """Return the files of draws, of groups of images and their values, too, by the predictions' digest."""
+    from g2d_bench.paths import cache_dir
+
+    files: dict[str, list[Path]] = {}
+    for folder in ("draws", "groups"):
+        for path in (cache_dir() / folder).rglob("*.*"):
+            if path.is_file():
+                files.setdefault(path.name.partition("-")[0], []).append(path)
+    return files
+
+
+def keep_as(path: Path, digest: str, other: str) -> None:
+    """Keep what was drawn from predictions as drawn from others with the same arrays."""
+    from g2d_bench.kept import read_kept, write_kept
+
+    content = read_kept(path)
+    assert content is not None
+    write_kept(path.with_name(path.name.replace(digest[:32], other[:32])), content)
+
+
 def grow(source: Path, root: Path, count: int) -> int:
     """Copy records until there are so many, and keep what tables would have kept of the copies.
 
@@ -47,20 +84,19 @@ def grow(source: Path, root: Path, count: int) -> int:
     """
     from g2d_bench.cards.catalogue import Catalogue
     from g2d_bench.cells.checks_cards import CardCheck
-    from g2d_bench.metrics.resample import REPLICATES
     from g2d_bench.records import recompute
     from g2d_bench.records.cell import DECODER
-    from g2d_bench.records.draws import DrawCache, draw
     from g2d_bench.records.identity import key_of
     from g2d_bench.records.record import digest_bytes, prediction_bytes, sealed, to_json
-    from g2d_bench.records.record import read_predictions as read
     from g2d_bench.records.selection import read_folder
     from g2d_bench.records.signature import parse_signature
     from g2d_bench.records.store import Store
 
-    catalogue, cache, store = Catalogue.open(), DrawCache(), Store(root)
+    catalogue, store = Catalogue.open(), Store(root)
     cards = CardCheck(catalogue)
-    first = [one for one in read_folder(source) if one.record.predictions is not None]
+    first = [one for one in read_folder(source) if one.record.predictions is not None][:count]
+    draw_all(first)
+    kept_draws = drawn_files()
     facts = [recompute.facts_of(one, tuple(one.record.metrics)) for one in first]
     made, names = 0, set()
     for turn in range(-(-count // len(first))):
@@ -99,13 +135,8 @@ def grow(source: Path, root: Path, count: int) -> int:
             )
             store.take(path, to_json(sealed(copied)), packed)
             recompute._save(recompute._place(record.kind, kept.sha256), known)
-            digest = record.predictions.sha256
-            points = {n: known.metrics[n] for n in record.metrics if n in known.metrics}
-            drawn = cache.get(
-                digest, REPLICATES, points, lambda n, one=one: draw(n, read(one.path, one.record))
-            )
-            if turn:
-                cache.get(kept.sha256, REPLICATES, points, drawn.__getitem__)
+            for path in kept_draws.get(record.predictions.sha256[:32], ()) if turn else ():
+                keep_as(path, record.predictions.sha256, kept.sha256)
             names.add(name)
             made += 1
     return len(names)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import require_sound
@@ -16,6 +16,7 @@ from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
 from g2d_bench.progress import track
 from g2d_bench.records.draws import DrawCache
 from g2d_bench.records.evidence import Evidence
+from g2d_bench.records.parts import Pairs, parts_of, undrawn_pairs
 from g2d_bench.records.record import Record, read_record
 from g2d_bench.records.selection import Found
 
@@ -25,9 +26,28 @@ FEW = 24
 """Up to so many records are drawn quicker than processes start."""
 
 
+class Lacking(NamedTuple):
+    """What was not drawn yet of the record in a file.
+
+    Attributes:
+        path: of the record.
+        metrics: to draw on all test images.
+        pairs: to draw on groups of them.
+    """
+
+    path: Path
+    metrics: tuple[str, ...] = ()
+    pairs: Pairs = ()
+
+
 def all_metrics(record: Record) -> Sequence[str]:
     """Return the metrics that a record states."""
     return tuple(record.metrics)
+
+
+def no_groups(_: Found) -> Pairs:
+    """Ask for no groups."""
+    return ()
 
 
 def drawn_ahead(
@@ -36,6 +56,7 @@ def drawn_ahead(
     metrics: Callable[[Record], Sequence[str]] = all_metrics,
     settings: Settings | None = None,
     more: Sequence[str] = (),
+    groups: Callable[[Found], Pairs] = no_groups,
 ) -> T:
     """Make tables from records with which nothing is wrong, their draws made by all processors.
 
@@ -48,11 +69,12 @@ def drawn_ahead(
         metrics: which of a record's metrics they ask for.
         settings: where the cards are.
         more: metrics to compute from predictions although the records do not state them.
+        groups: by what a record's images are grouped in what is made afterwards, and the metrics drawn there.
 
     Raises:
         InputError: see :func:`g2d_bench.cells.verify.require_sound`, and whatever ``make`` refuses.
     """
-    lacking = undrawn(found, metrics)
+    lacking = undrawn(found, metrics, groups)
     if lacking:
         make(Evidence(0, more=more))
     require_sound(found, settings)
@@ -61,24 +83,30 @@ def drawn_ahead(
 
 
 def undrawn(
-    found: Sequence[Found], metrics: Callable[[Record], Sequence[str]] = all_metrics
-) -> list[tuple[Path, Sequence[str]]]:
-    """Return the files of records of which draws are not kept, with the metrics that will be asked for.
+    found: Sequence[Found],
+    metrics: Callable[[Record], Sequence[str]] = all_metrics,
+    groups: Callable[[Found], Pairs] = no_groups,
+) -> list[Lacking]:
+    """Return what is not kept of the draws that will be asked for, records of which all is kept left out.
 
     Args:
         found: records, with their files.
         metrics: which of a record's metrics will be asked for.
+        groups: by what its images will be grouped, with the metrics.
     """
-    cache = DrawCache()
-    asked = [(one.path, one.record.predictions, tuple(metrics(one.record))) for one in found]
-    return [
-        (path, names)
-        for path, kept, names in asked
-        if path is not None and kept is not None and not cache.holds(kept.sha256, REPLICATES, names)
-    ]
+    cache, lacking = DrawCache(), []
+    for one in found:
+        kept = one.record.predictions
+        if one.path is None or kept is None:
+            continue
+        names, pairs = tuple(metrics(one.record)), undrawn_pairs(kept.sha256, groups(one))
+        whole = cache.holds(kept.sha256, REPLICATES, names)
+        if pairs or not whole:
+            lacking.append(Lacking(one.path, () if whole else names, pairs))
+    return lacking
 
 
-def draw_ahead(work: Sequence[tuple[Path, Sequence[str]]]) -> None:
+def draw_ahead(work: Sequence[Lacking]) -> None:
     """Fill the cache of draws, a record per task of a worker process.
 
     It changes how long a table takes and nothing else: what a record lacks or hides is left to the table to
@@ -91,14 +119,16 @@ def draw_ahead(work: Sequence[tuple[Path, Sequence[str]]]) -> None:
         return
     with worker_pool(min(cores(), len(work))) as pool:
         with deaf_to_interrupts():
-            tasks = [pool.submit(_draw, path, names) for path, names in work]
+            tasks = [pool.submit(_draw, *one) for one in work]
         for task in track(as_completed(tasks), "bootstrap", total=len(tasks), unit="record"):
             task.result()
 
 
-def _draw(path: Path, names: Sequence[str]) -> None:
-    """Draw the metrics of one record; runs in a worker."""
+def _draw(path: Path, names: Sequence[str], pairs: Pairs) -> None:
+    """Draw the metrics of one record, and its groups; runs in a worker."""
     with suppress(InputError):
         found, evidence = Found(read_record(path), path), Evidence(more=names)
         for name in names:
             evidence.mean([found], name)
+        for by, metric in pairs:
+            parts_of(found, by, metric)

@@ -67,7 +67,9 @@ def leaderboard(
     from g2d_bench.cells.explain import signature_words
     from g2d_bench.cli.records import chosen, main_metrics, row_order
     from g2d_bench.cli.tell import tell_unquoted
+    from g2d_bench.records.groups import ATTRIBUTES
     from g2d_bench.records.quoted import load_reported
+    from g2d_bench.report.groups import pairs_of
     from g2d_bench.report.site.board import Board, sampled_columns
     from g2d_bench.report.site.content import sections
     from g2d_bench.report.site.folder import require_free
@@ -94,7 +96,9 @@ def leaderboard(
             sampled_columns(found, order, main, evidence, allow_mixed=allow_mixed),
         )
 
-    made = drawn_ahead(make, found, settings=configured)
+    made = drawn_ahead(
+        make, found, settings=configured, groups=lambda one: pairs_of(one, ATTRIBUTES, (), main)
+    )
     if with_quoted:
         tell_unquoted(made.tables)
     cards = Catalogue.open(configured.task_dirs, configured.encoder_dirs, configured.protocol_dirs)

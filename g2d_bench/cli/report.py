@@ -153,12 +153,14 @@ def _inside_outside(found: Sequence[Found], order: Sequence[str], configured: Se
 def _by_group(
     found: Sequence[Found], by: str, names: Sequence[str], order: Sequence[str], configured: Settings
 ) -> list[Table]:
+    from g2d_bench.cells.ahead import draw_ahead, undrawn
     from g2d_bench.cells.groups import GroupsOfData
     from g2d_bench.cells.verify import require_sound
-    from g2d_bench.report.groups import group_tables
+    from g2d_bench.report.groups import group_tables, pairs_of
 
     require_sound(found, configured)
     main = {} if names else main_metrics(found, configured)
+    draw_ahead(undrawn(found, lambda _: (), lambda one: pairs_of(one, (by,), names, main)))
     made, left = group_tables(found, by, order, main=main, metrics=names, elsewhere=GroupsOfData(configured))
     for line in left:
         click.echo(line, err=True)

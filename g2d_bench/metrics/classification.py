@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.ranking import Ranking, choose_threshold, mean_over_labels
@@ -46,6 +47,10 @@ def _arrays(predictions: Predictions) -> tuple[Values, Values]:
 
 def _ranked(read: Callable[[Ranking, Values], Values]) -> Callable[[Predictions], Statistic]:
     return lambda predictions: mean_over_labels(*_arrays(predictions), read)
+
+
+def _of_rows(predictions: Predictions, rows: NDArray[np.intp]) -> Predictions:
+    return {**predictions, **{name: predictions[name][rows] for name in ("scores", "targets")}}
 
 
 def _mean_of_columns(values: Values) -> Statistic:
@@ -181,12 +186,14 @@ METRICS: dict[str, MetricSpec] = {
             "area under the ROC curve, mean over labels, equal scores count half",
             prepared=_ranked(Ranking.auroc),
             by_label=True,
+            of_rows=_of_rows,
         ),
         MetricSpec(
             "auprc",
             "average precision without interpolation, mean over labels",
             prepared=_ranked(Ranking.average_precision),
             by_label=True,
+            of_rows=_of_rows,
         ),
         MetricSpec(
             "accuracy",
@@ -216,6 +223,7 @@ METRICS: dict[str, MetricSpec] = {
             "highest F1 over all thresholds of the test set itself, mean over labels (MedKLIP)",
             prepared=_ranked(lambda ranking, weights: ranking.best_f1(weights)[0]),
             by_label=True,
+            of_rows=_of_rows,
         ),
         MetricSpec(
             "accuracy_legacy",
@@ -223,6 +231,7 @@ METRICS: dict[str, MetricSpec] = {
             "for both, mean over labels",
             prepared=_ranked(lambda ranking, weights: ranking.best_f1(weights)[1]),
             by_label=True,
+            of_rows=_of_rows,
         ),
         MetricSpec(
             "accuracy_at_medklip",
@@ -230,6 +239,7 @@ METRICS: dict[str, MetricSpec] = {
             "for F1 and negative here, mean over labels (MedKLIP)",
             prepared=_ranked(Ranking.accuracy_above_best_f1),
             by_label=True,
+            of_rows=_of_rows,
         ),
         MetricSpec(
             "ece",

@@ -105,6 +105,7 @@ def general_replicates(
     statistic: Callable[[Values], Values],
     patients: Sequence[str] | NDArray[np.str_],
     replicates: int = REPLICATES,
+    rows: NDArray[np.intp] | None = None,
 ) -> Values:
     """Bootstrap any statistic that takes weights.
 
@@ -112,11 +113,13 @@ def general_replicates(
         statistic: takes weights per sample [R, N] and returns [R].
         patients: patient per sample, [N].
         replicates: how many draws.
+        rows: samples that the statistic takes weights of, [n]; all patients are drawn nevertheless.
 
     Returns:
         The statistic per draw, [replicates].
     """
     index, count = clusters(patients)
+    index = index if rows is None else index[rows]
     weights = patient_weights(count, replicates)
     step = max(1, CHUNK // max(1, len(index)))
     blocks = (weights[n : n + step, index].astype(np.float64) for n in range(0, replicates, step))

@@ -279,11 +279,11 @@ def facts_of(found: Found, names: Sequence[str], *, fresh: bool = False) -> Fact
 
 def _place(kind: str, sha256: str) -> Path:
     """Name the file of a record's facts by the predictions, the kind and the code that reads them."""
-    return cache_dir() / "facts" / f"{sha256[:32]}-{_code(kind)[:16]}.json"
+    return cache_dir() / "facts" / f"{sha256[:32]}-{code_of(kind)[:16]}.json"
 
 
 @cache
-def _code(kind: str) -> str:
+def code_of(kind: str) -> str:
     """Return a digest of what reads the predictions of a kind."""
     return digest_json([FORMAT, kind, np.__version__, *(digest_package(PACKAGE / name) for name in READ_BY)])
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from g2d_bench.cards.kind import untrained
 from g2d_bench.errors import InputError
-from g2d_bench.hashing import digest_json
 from g2d_bench.metrics.registry import metric_spec
-from g2d_bench.metrics.resample import REPLICATES, Values, general_replicates, interval, mean_sd
-from g2d_bench.metrics.spec import Predictions, Statistic
-from g2d_bench.records.draws import LARGE, DrawCache
-from g2d_bench.records.groups import ATTRIBUTES, PREFIX, UNKNOWN, Texts, groups_of, in_order
-from g2d_bench.records.record import read_predictions
+from g2d_bench.metrics.resample import REPLICATES, Values, interval, mean_sd
+from g2d_bench.records.groups import ATTRIBUTES, groups_of, in_order
+from g2d_bench.records.parts import Pairs, Parts, Texts_of, kept_groups, parts_of
 from g2d_bench.records.selection import Found
 from g2d_bench.records.signature import mixed
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
@@ -27,10 +24,6 @@ from g2d_bench.report.table import main_metric
 
 SMALLEST = 20
 """Images that a group must have to be called the worst or the best."""
-
-Texts_of = Callable[[Found], Mapping[str, Texts]]
-"""Gives the arrays of groups of a record whose predictions have none, such as from its data; see
-:func:`g2d_bench.cells.groups.from_data`."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +90,21 @@ def group_tables(
     if not tables:
         raise InputError(left[0] if left else "no record", field="--by")
     return tables, list(dict.fromkeys(left))
+
+
+def pairs_of(
+    found: Found, attributes: Sequence[str], metrics: Sequence[str], main: Mapping[tuple[str, str], str]
+) -> Pairs:
+    """Return what :func:`group_tables` will draw of a record that itself tells its groups."""
+    kept = kept_groups(found)
+    names = [name for name in metrics or (main_metric(found.record, main),) if _resamples(name)]
+    return tuple((by, name) for by in attributes if by in kept for name in names)
+
+
+def _resamples(metric: str) -> bool:
+    with suppress(InputError):  # an adapter of somebody's own may state what is unknown here
+        return metric_spec(metric).resamples
+    return False
 
 
 def _table(
@@ -183,68 +191,23 @@ def _parts(
     seeds: Sequence[Found], by: str, metric: str, elsewhere: Texts_of | None, count: int
 ) -> list[Part] | str:
     """Measure all images and each group, or say why that is not possible."""
-    masks: dict[str, Values] | None = None
-    points: dict[str, list[float]] = defaultdict(list)
-    draws: dict[str, list[Values]] = defaultdict(list)
+    found: list[Parts] = []
     for one in seeds:
-        assert one.path is not None
-        arrays = read_predictions(one.path, one.record)
-        if elsewhere is not None and not any(name.startswith(PREFIX) for name in arrays):
-            arrays = {**arrays, **elsewhere(one)}
-        texts = groups_of(arrays, by)
-        if texts is None or len(texts) != len(arrays["id"]):
-            return f"neither its predictions nor data at hand tell the {by} of its test images"
-        mine = {"": np.ones(len(texts))} | {
-            name: (texts == name).astype(np.float64) for name in sorted(set(texts.tolist()) - {UNKNOWN})
-        }
-        if masks is not None and (
-            mine.keys() != masks.keys() or any((mine[n] != masks[n]).any() for n in mine)
-        ):
-            return "its seeds were tested on different images"
-        masks = mine
-        try:
-            measured = _measured(one, arrays, metric, masks, count)
-        except (InputError, KeyError) as error:
-            return f"{metric} does not follow from its predictions ({error})"
-        for name, (point, drawn) in measured.items():
-            points[name].append(point)
-            draws[name].append(drawn)
-    assert masks is not None
+        parts = parts_of(one, by, metric, elsewhere, count)
+        if isinstance(parts, str):
+            return parts
+        found.append(parts)
+    if len({one.measured.sample for one in found}) > 1:
+        return "its seeds were tested on different images"
     return [
-        Part(name, int(mask.sum()), tuple(points[name]), np.mean(draws[name], axis=0))
-        for name, mask in masks.items()
+        Part(
+            group.name,
+            group.images,
+            tuple(one.measured.groups[place].point for one in found),
+            np.mean([one.draws[group.name] for one in found], axis=0),
+        )
+        for place, group in enumerate(found[0].measured.groups)
     ]
-
-
-def _measured(
-    found: Found, arrays: Predictions, metric: str, masks: Mapping[str, Values], count: int
-) -> dict[str, tuple[float, Values]]:
-    """Return value and draws of each part; draws are kept between commands."""
-    kept = found.record.predictions
-    assert kept is not None
-    statistic = metric_spec(metric).statistic(arrays)
-    patients = arrays["patient"]
-    drawn = count if len(patients) < LARGE else count // 4
-    measured = {}
-    cache = DrawCache()
-    for name, mask in masks.items():
-        point = float(statistic(mask[None])[0])
-        # Which images these are is part of the name: groups may come from the data, and not from the record.
-        key = f"{metric}@{digest_json(np.flatnonzero(mask).tolist())[:16]}"
-        part = partial(_of_part, statistic, mask)
-        make = partial(_drawn, part, patients, drawn)
-        draws = cache.get(kept.sha256, count, {key: point}, lambda _, make=make: make())[key]  # type: ignore[misc]
-        assert draws is not None
-        measured[name] = (point, draws)
-    return measured
-
-
-def _of_part(statistic: Statistic, mask: Values, weights: Values) -> Values:
-    return statistic(weights * mask)
-
-
-def _drawn(part: Statistic, patients: Texts, count: int) -> Values:
-    return general_replicates(part, patients, count).astype(np.float32).astype(np.float64)
 
 
 def _values(

@@ -11,8 +11,9 @@ import pytest
 
 from g2d_bench.cells import ahead
 from g2d_bench.errors import InputError
-from g2d_bench.records import evidence
+from g2d_bench.records import evidence, parts
 from g2d_bench.records.evidence import Evidence
+from g2d_bench.records.record import read_predictions
 from g2d_bench.records.selection import Found, select
 from g2d_bench.report.table import paper_metrics, paper_table
 
@@ -20,6 +21,15 @@ from g2d_bench.report.table import paper_metrics, paper_table
 def drawn(found: Sequence[Found]) -> list[Any]:
     source = Evidence()
     return [source.mean([one], metric) for one in found for metric in one.record.metrics]
+
+
+def add_grouped(folder: Any, encoder: str) -> None:
+    """Add a record that tells sex and view of its test images."""
+    one = folder.add(encoder)
+    kept = read_predictions(one.path, one.record)
+    half = len(kept["id"]) // 2
+    groups = {"group_view": np.array(["AP", "PA"] * half), "group_sex": np.array(["M"] * half + ["F"] * half)}
+    folder.store.save(one.path, one.record, {**kept, **groups})
 
 
 @pytest.fixture
@@ -63,6 +73,38 @@ def test_what_is_wrong_with_a_record_is_left_to_the_table(
     assert len(list((tmp_path / "cache" / "draws").iterdir())) == 2
     with pytest.raises(InputError, match=r"metrics\.dice_positive"):
         drawn(found)
+
+
+@pytest.mark.usefixtures("processes")
+def test_groups_of_patients_are_drawn_ahead(
+    folder: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both commands that show them find all draws, made by workers, and start none the next time."""
+    for encoder in ("random", "mgca", "g2d"):
+        add_grouped(folder, encoder)
+    ours = [("table", "--by", "view"), ("leaderboard", "--no-pictures", "--out", "site")]
+    asked: list[ahead.Lacking] = []
+    draw_ahead = ahead.draw_ahead
+
+    def watched(work: Sequence[ahead.Lacking]) -> None:
+        asked.extend(work)
+        draw_ahead(work)
+
+    monkeypatch.setattr(ahead, "draw_ahead", watched)
+    monkeypatch.setattr(parts, "general_replicates", lambda *_: pytest.fail("is in the cache"))
+    result = cli(*ours[0])
+    assert result.exit_code == 0, result.output
+    assert [one.pairs for one in asked] == [(("view", "dice_positive"),)] * 3
+    assert all(one.metrics == () for one in asked)
+    asked.clear()
+    result = cli(*ours[1])
+    assert result.exit_code == 0, result.output
+    assert [one.pairs for one in asked] == [(("sex", "dice_positive"),)] * 3
+    assert all(one.metrics for one in asked)
+    monkeypatch.setattr(ahead, "worker_pool", lambda *_: pytest.fail("all is drawn"))
+    asked.clear()
+    assert [cli(*command).exit_code for command in (ours[0], (*ours[1], "--out", "site2"))] == [0, 0]
+    assert not asked
 
 
 def test_few_records_start_no_process(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +153,7 @@ def test_a_papers_table_finds_what_it_shows_and_nothing_else_is_drawn(
     folder.grid({"random": 0.4, "g2d": 0.6}, seeds=1, protocol="clean-finetune")
     found = select(folder.root)
     work = ahead.undrawn(found, lambda record: paper_metrics("g2d-table1", record))
-    assert {names for _, names in work} == {("dice_positive",)}
+    assert {one.metrics for one in work} == {("dice_positive",)}
     assert len(work) == 4
     ahead.draw_ahead(work)
     monkeypatch.setattr(evidence, "draw", lambda *_: pytest.fail("is in the cache"))

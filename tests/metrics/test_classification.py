@@ -231,3 +231,29 @@ def test_no_metric_of_the_zero_shot_tasks_sees_a_z_score_over_the_test_set() -> 
     plain = measure(_stored(scores, targets), names)
     standard = (scores - scores.mean(0)) / scores.std(0)
     assert measure(_stored(standard, targets), names) == pytest.approx(plain, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(n for n, spec in METRICS.items() if spec.of_rows is not None))
+@pytest.mark.parametrize("seed", range(6))
+def test_part_of_the_samples_is_what_no_weight_on_the_others_gives(name: str, seed: int) -> None:
+    """Ties, unknown truths and labels with one class among them; of one label alone, too."""
+    generator = np.random.default_rng([seed, 7])
+    scores, targets = _random(seed, 60, 3, 8)
+    targets[generator.random(targets.shape) < 0.1] = np.nan
+    stored, rows = _stored(scores, targets), np.flatnonzero(generator.random(60) < 0.4)
+    weights = generator.integers(0, 4, (20, 60)).astype(float)
+    mask = np.isin(np.arange(60), rows)
+    for spec in (METRICS[name], METRICS[name].of_label("L1")):
+        assert spec.of_rows is not None
+        alone = spec.statistic(spec.of_rows(stored, rows))(weights[:, rows])
+        np.testing.assert_allclose(alone, spec.statistic(stored)(weights * mask), rtol=1e-12)
+
+
+def test_the_metrics_that_sort_are_those_that_take_rows() -> None:
+    assert {n for n, spec in METRICS.items() if spec.of_rows is not None} == {
+        "auroc",
+        "auprc",
+        "f1_legacy",
+        "accuracy_legacy",
+        "accuracy_at_medklip",
+    }

@@ -256,3 +256,18 @@ def test_nothing_is_known_of_ranks_without_draws() -> None:
     unknown = np.full(5, math.nan)
     ranks = rank_intervals({"a": Candidate(2.0, unknown), "b": Candidate(1.0, np.ones(5))})
     assert [(r.rank, r.low, r.high) for r in ranks.values()] == [(1, 1, 2), (2, 1, 2)]
+
+
+def test_a_statistic_of_some_rows_sees_the_same_drawn_patients() -> None:
+    patients = np.array([f"p{n // 3}" for n in range(30)])
+    rows = np.array([2, 3, 11, 29])
+    seen: list[Any] = []
+
+    def spy(weights: Any) -> Any:
+        seen.append(weights)
+        return weights.sum(axis=1)
+
+    whole = general_replicates(spy, patients, 40)
+    part = general_replicates(spy, patients, 40, rows)
+    np.testing.assert_array_equal(seen[1], seen[0][:, rows])
+    assert len(whole) == len(part) == 40

@@ -8,8 +8,8 @@ from html import escape
 
 from g2d_bench.errors import InputError
 from g2d_bench.plain import visible
-from g2d_bench.records.groups import ATTRIBUTES, PREFIX
-from g2d_bench.records.record import prediction_names
+from g2d_bench.records.groups import ATTRIBUTES
+from g2d_bench.records.parts import kept_groups
 from g2d_bench.records.selection import Found
 from g2d_bench.report.drops import drop_tables
 from g2d_bench.report.formats.names import name_of
@@ -31,19 +31,12 @@ def further_tables(
         None of them where no record was tested elsewhere or keeps groups.
     """
     made = drop_tables(found, order, main=main)
-    grouped = [one for one in found if _keeps_groups(one)]
+    grouped = [one for one in found if kept_groups(one)]
     for attribute in ATTRIBUTES:
         # A page is made of what records hold; that others lack groups is no fault of theirs.
         with suppress(InputError):
             made += group_tables(grouped, attribute, order, main=main)[0]
     return made
-
-
-def _keeps_groups(found: Found) -> bool:
-    """Say whether a record's predictions tell groups; nothing is unpacked for it."""
-    if found.path is None or found.record.predictions is None:
-        return False
-    return any(name.startswith(PREFIX) for name in prediction_names(found.path, found.record))
 
 
 def section(tables: Sequence[Table]) -> str:
