@@ -37,3 +37,14 @@ def did_you_mean(word: str, allowed: list[str] | tuple[str, ...]) -> str:
 
     near = get_close_matches(word, allowed, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(sorted(allowed)) or 'none'}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library says went wrong."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def refused_argument(error: TypeError) -> str:
+    """Return what Python says of an argument that a class does not take, without the class's name."""
+    return first_line(error).rpartition("__init__() ")[-1]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.errors import InputError, did_you_mean, first_line, refused_argument
 
 
 def test_an_input_error_is_one_line_whatever_the_names() -> None:
@@ -32,3 +32,17 @@ def test_file_and_field_stand_before_the_message(tmp_path: Path) -> None:
 )
 def test_the_nearest_word_or_all(word: str, allowed: list[str], says: str) -> None:
     assert did_you_mean(word, allowed) == says
+
+
+def test_a_refused_argument_is_named_without_the_class() -> None:
+    class Decoder:
+        def __init__(self, width: int) -> None: ...
+
+    with pytest.raises(TypeError) as raised:
+        Decoder(depth=3)  # type: ignore[call-arg]
+    assert refused_argument(raised.value) == "got an unexpected keyword argument 'depth'"
+
+
+def test_of_what_a_library_says_the_first_line_is_kept() -> None:
+    assert first_line(ValueError("\n no such layer\nall layers:\n...")) == "no such layer"
+    assert first_line(KeyboardInterrupt()) == "KeyboardInterrupt"

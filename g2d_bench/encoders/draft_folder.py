@@ -8,8 +8,8 @@ from typing import Any
 
 from g2d_bench.cards.encoder import HUB
 from g2d_bench.encoders.draft import Draft
-from g2d_bench.encoders.weights import WEIGHTS_FILES, first_line
-from g2d_bench.errors import InputError
+from g2d_bench.encoders.weights import WEIGHTS_FILES
+from g2d_bench.errors import InputError, first_line
 
 CONFIG, OPEN_CLIP, PREPROCESSOR = "config.json", "open_clip_config.json", "preprocessor_config.json"
 FILTERS = {1: "lanczos", 2: "bilinear", 3: "bicubic"}

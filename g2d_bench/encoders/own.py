@@ -24,8 +24,7 @@ from g2d_bench.encoders.safe_pickle import clean
 from g2d_bench.encoders.shadow import built_for, check_description
 from g2d_bench.encoders.text_folder import source_folder
 from g2d_bench.encoders.tokenizer import load_tokenizer
-from g2d_bench.encoders.weights import first_line
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, first_line
 from g2d_bench.hashing import digest_file
 from g2d_bench.paths import PACKAGE
 

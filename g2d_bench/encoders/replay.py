@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from g2d_bench.devices import overheard
-from g2d_bench.encoders.weights import first_line
+from g2d_bench.errors import first_line
 
 PLAIN = 3
 """Calls that are made as usual before one is recorded: libraries choose kernels then, and state is made. Of

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.scorer import SCORERS
-from g2d_bench.encoders.weights import first_line
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, first_line
 from g2d_bench.hashing import digest_code
 
 

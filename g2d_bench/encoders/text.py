@@ -23,9 +23,9 @@ from g2d_bench.encoders.text_models import (
     takes_ready_masks,
 )
 from g2d_bench.encoders.tokenizer import CONTINUES, PAD, PADS, load_tokenizer
-from g2d_bench.encoders.weights import WEIGHTS_FILES, first_line
+from g2d_bench.encoders.weights import WEIGHTS_FILES
 from g2d_bench.encoders.words import word_index
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, first_line
 
 _PAD_TO = 8
 # A data loader's workers fork after the tokenizer was used; its threads would not be there, and it says so.

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from g2d_bench.cards.encoder import FOLDER, HUB, LIBRARY, LOCAL, SHIPPED, EncoderCard
-from g2d_bench.encoders.weights import WEIGHTS_FILES, file_hash, first_line, in_hub_cache
-from g2d_bench.errors import InputError
+from g2d_bench.encoders.weights import WEIGHTS_FILES, file_hash, in_hub_cache
+from g2d_bench.errors import InputError, first_line
 from g2d_bench.hashing import digest_json
 
 CONFIG = "config.json"

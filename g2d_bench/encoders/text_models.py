@@ -16,8 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from g2d_bench.encoders.tokenizer import load_tokenizer
-from g2d_bench.encoders.weights import first_line
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, first_line
 
 SIZES = {
     "num_hidden_layers": 200,

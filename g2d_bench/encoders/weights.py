@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from g2d_bench.cards.encoder import HUB, HUB_FILE, TIMM, EncoderCard
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, first_line
 from g2d_bench.hashing import digest_file, digest_json
 from g2d_bench.paths import PACKAGE
 
@@ -234,12 +234,6 @@ def _accept(card: EncoderCard) -> str:
 def _hub_cache(weights: str) -> Path | None:
     said = HUB_FILE.fullmatch(weights)
     return None if said is None else in_hub_cache(said["repository"], (said["file"],), said["revision"])
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what a library says went wrong."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _timm_cache(name: str) -> Path | None:

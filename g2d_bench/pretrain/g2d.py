@@ -20,8 +20,7 @@ from g2d_bench.encoders.decoder import PHANTOM_WIDTHS, UNetDecoder
 from g2d_bench.encoders.heads.base import widened
 from g2d_bench.encoders.heads.g2d import G2DHeads
 from g2d_bench.encoders.heads.make import make_heads
-from g2d_bench.encoders.weights import first_line
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, refused_argument
 from g2d_bench.pretrain.augment import Augment
 from g2d_bench.pretrain.objective import Batch, Objective, TextRecipe, Variant, alignment_loss, gather
 from g2d_bench.pretrain.pseudo_mask import PseudoMaskConfig, pseudo_masks
@@ -217,7 +216,7 @@ class G2D(Objective):
         try:
             self.config = PseudoMaskConfig(**dict(pseudo_mask or {}))
         except TypeError as error:
-            raise InputError(first_line(error).split("__init__() ")[-1], field="pseudo_mask") from None
+            raise InputError(refused_argument(error), field="pseudo_mask") from None
         if loss == "released" and guard != "error":
             held = f"its Dice term is held within {BOUND:g}" if guard == "clamp" else "it is not guarded"
             warnings.warn(f"released G2D loss: {_ADVICE}; {held}", stacklevel=2)
@@ -257,7 +256,7 @@ class G2D(Objective):
         try:
             made = UNetDecoder(channels, strides, **dict(decoder or {}))
         except TypeError as error:
-            raise InputError(first_line(error).split("__init__() ")[-1], field="decoder") from None
+            raise InputError(refused_argument(error), field="decoder") from None
         projections: Any = make_heads(
             cls.name,
             channels=channels,

@@ -17,8 +17,7 @@ from g2d_bench.cards.objective import OBJECTIVES
 from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.text import TextEncoder
 from g2d_bench.encoders.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
-from g2d_bench.encoders.weights import first_line
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, first_line
 from g2d_bench.hashing import digest_file
 from g2d_bench.metrics.retrieval import RANKS
 from g2d_bench.paths import shipped

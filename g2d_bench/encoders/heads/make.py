@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from g2d_bench.encoders.weights import first_line
-from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.errors import InputError, did_you_mean, refused_argument
 from g2d_bench.registry import Registry
 
 if TYPE_CHECKING:
@@ -57,6 +56,4 @@ def make_heads(
 
         return necked(HEADS[method], neck, **sizes, **options)
     except TypeError as error:
-        raise InputError(
-            f"heads of {method}: {first_line(error).split('__init__() ')[-1]}", field="heads"
-        ) from None
+        raise InputError(f"heads of {method}: {refused_argument(error)}", field="heads") from None

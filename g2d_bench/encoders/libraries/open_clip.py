@@ -19,8 +19,7 @@ from g2d_bench.encoders.checkpoint import load_into, match_part, open_checkpoint
 from g2d_bench.encoders.library import Library, Plan, TextSide, spaced
 from g2d_bench.encoders.pair import Matrix, PairHeads, PairText, Pooled
 from g2d_bench.encoders.text_folder import absent, download_folder, text_folder
-from g2d_bench.encoders.weights import first_line
-from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.errors import InputError, did_you_mean, first_line
 
 CONFIG = "open_clip_config.json"
 """How the hub's repositories of open_clip call their configuration."""

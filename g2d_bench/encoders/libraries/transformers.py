@@ -20,8 +20,8 @@ from g2d_bench.cards.encoder import EncoderCard, Layout
 from g2d_bench.encoders.checkpoint import LoadReport, fits, open_checkpoint, renamed
 from g2d_bench.encoders.library import Library, Plan, TextSide, as_map, spaced
 from g2d_bench.encoders.pair import PairHeads, PairText, Pooled
-from g2d_bench.encoders.weights import WEIGHTS_FILES, first_line
-from g2d_bench.errors import InputError
+from g2d_bench.encoders.weights import WEIGHTS_FILES
+from g2d_bench.errors import InputError, first_line
 
 CONFIG = "config.json"
 
