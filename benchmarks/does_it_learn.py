@@ -141,14 +141,17 @@ def page(result: dict[str, Any]) -> str:
                 spread(own) + ("" if encoder == "random" else f" (+{spread(gain)})".replace("+-", "−"))
             )
         lines.append(f"| {encoder} | {' | '.join(cells)} |")
-    minutes = {m: result["seconds"][m][str(trained_seeds[0])] / 60 for m in methods}
+    minutes = {
+        m: " / ".join(f"{result['seconds'][m][str(s)] / 60:.1f}" for s in trained_seeds) for m in methods
+    }
+    threads = sorted({result["threads"][m][str(s)] for m in methods for s in trained_seeds})
     lines += [
         "",
         "## What it cost",
         "",
-        f"Minutes of the training with seed {trained_seeds[0]} (`make weights`, two cores, little beside): "
-        + ", ".join(f"{m} {v:.1f}" for m, v in minutes.items())
-        + ".",
+        f"Minutes of each training by its card ({_count(trained_seeds, 'seed')}), with "
+        f"{' or '.join(map(str, threads))} thread{'s' if threads != [1] else ''} of the processor; machines, "
+        "and what else ran on them, differ: " + ", ".join(f"{m} {v}" for m, v in minutes.items()) + ".",
         "",
         result["verdict"],
         "",
@@ -227,6 +230,7 @@ def main() -> int:
         "val_loss": {},
         "probe": {},
         "seconds": {},
+        "threads": {},
     }
     for seed in seeds:
         weights = {}
@@ -237,6 +241,7 @@ def main() -> int:
             val_loss = card["losses"]["validation"]["val_loss"]
             result["val_loss"].setdefault(method, {})[str(seed)] = val_loss
             result["seconds"].setdefault(method, {})[str(seed)] = card["seconds"]
+            result["threads"].setdefault(method, {})[str(seed)] = card["made"]["hardware"]["threads"]
             result |= {
                 "steps": card["steps"],
                 "batch": card["recipe"]["batch"],

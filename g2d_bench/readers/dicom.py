@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.readers.dicom_values import colour_values, grey_values, holder, palette_values
+from g2d_bench.readers.dicom_walk import walked_size
 from g2d_bench.readers.grey import MAX_DECODED, MAX_PIXELS
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -99,6 +100,9 @@ def dicom_size(data: bytes, path: Path) -> tuple[int, int]:
     Raises:
         InputError: no readable header, or one without a size.
     """
+    walked = walked_size(data)
+    if walked is not None and all(walked):
+        return walked
     size = []
     for name, value in read_header(data, path, ("Rows", "Columns")).items():
         if not value.isdecimal() or not int(value):
