@@ -1,4 +1,4 @@
-"""Text that does nothing but show itself, wherever it is printed.
+"""Text that does nothing but show itself, wherever it is printed; and counts in words.
 
 Names, reasons and paths come from strangers' records, cards and files. In a terminal an escape sequence among
 them could move the cursor, rename the window or hide a line; a sign that turns the direction of writing could
@@ -33,6 +33,11 @@ def visible(text: str) -> str:
 def layout(text: str) -> str:
     """Do as :func:`visible`, but leave line ends and tabulators: for whole texts, whose names are visible."""
     return _BUT_LAYOUT.sub(_spelled, text)
+
+
+def counted(count: int, what: str) -> str:
+    """Write how many there are of something: ``1 seed``, ``3 seeds``."""
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def in_json(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from g2d_bench.plain import in_json, layout, visible, visible_parts
+from g2d_bench.plain import counted, in_json, layout, visible, visible_parts
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,11 @@ def test_all_texts_of_a_thing() -> None:
 
     made = visible_parts([Thing("\x1b", ({"\n": ["\x9b", 3, None]},))])
     assert made == [Thing("\\x1b", ({"\\x0a": ["\\x9b", 3, None]},))]
+
+
+def test_one_of_a_kind_has_no_plural() -> None:
+    assert [counted(count, "other record") for count in (0, 1, 2)] == [
+        "0 other records",
+        "1 other record",
+        "2 other records",
+    ]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.files import read_regular
+from g2d_bench.plain import counted
 from g2d_bench.safe_files import DEEPEST
 
 M = TypeVar("M", bound=BaseModel)
@@ -92,7 +93,7 @@ def _explain(error: ValidationError, path: Path, model: type[BaseModel]) -> Inpu
             message += f" (got {first['input']!r})"
     more = len(findings) - 1
     if more:
-        message += f" (and {more} more problem{'s' if more > 1 else ''})"
+        message += f" (and {counted(more, 'more problem')})"
     return InputError(message, file=path, field=key)
 
 

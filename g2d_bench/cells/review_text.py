@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from g2d_bench.cells.review import Review
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import Rank
-from g2d_bench.plain import visible
+from g2d_bench.plain import counted, visible
 from g2d_bench.records.cell import percent
 from g2d_bench.records.selection import Found
 
@@ -57,7 +57,7 @@ def render(found: Review) -> str:
 def _verdict(found: Review) -> str:
     count = len(found.problems)
     if count:
-        return f"**Refused: {count} problem{'s' * (count > 1)}.**"
+        return f"**Refused: {counted(count, 'problem')}.**"
     parts = [f"{len(found.new)} new records", f"{len(found.again)} measured again"]
     parts += [f"{found.kept} as they were"] if found.kept else []
     parts += [f"{len(found.removed)} removed"] if found.removed else []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from g2d_bench.cells.resolve import Resolved
 from g2d_bench.errors import InputError
+from g2d_bench.plain import counted
 from g2d_bench.records.record import read_record
 
 
@@ -26,7 +27,7 @@ def rivals(cells: Iterable[Resolved], root: Path) -> list[str]:
         for path, cause in _others(cell):
             found.setdefault((cell.cell.encoder, cause), []).append(path)
     return [
-        f"{encoder}: {root} holds {len(paths)} record{'s' if len(paths) > 1 else ''} of these "
+        f"{encoder}: {root} holds {counted(len(paths), 'record')} of these "
         f"cells with {cause}, such as {paths[0]}; `table` will refuse to show both: use another name for the "
         "encoder, another folder (--results), or remove what should not count"
         for (encoder, cause), paths in found.items()

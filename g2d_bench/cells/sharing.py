@@ -14,6 +14,7 @@ from g2d_bench.cells.resolve import Resolved
 from g2d_bench.errors import InputError
 from g2d_bench.files import read_regular
 from g2d_bench.locks import Lease, owner_of, pauses
+from g2d_bench.plain import counted
 from g2d_bench.progress import tell
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Failure, Record
@@ -127,5 +128,5 @@ def freed(
         if time.monotonic() - said > SAY_AGAIN:
             said = time.monotonic()
             count = sum(map(len, busy))
-            tell(f"waiting for {count} cell{'s' if count > 1 else ''} that {owner_of(leases[busy[0]])} is at")
+            tell(f"waiting for {counted(count, 'cell')} that {owner_of(leases[busy[0]])} is at")
         time.sleep(pause)

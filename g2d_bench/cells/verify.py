@@ -17,7 +17,7 @@ from g2d_bench.cells.checks_cards import CardCheck
 from g2d_bench.cells.checks_split import SplitCheck
 from g2d_bench.cells.settings import Settings
 from g2d_bench.errors import InputError
-from g2d_bench.plain import visible
+from g2d_bench.plain import counted, visible
 from g2d_bench.progress import track
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.checks import against_predictions, contradictions, unsealed
@@ -52,17 +52,13 @@ class Checked:
     undecided: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        parts = [f"{_several(self.records, 'record')}, {_several(self.metrics, 'metric')} computed again"]
+        parts = [f"{counted(self.records, 'record')}, {counted(self.metrics, 'metric')} computed again"]
         if self.unchecked:
             parts.append(f"{self.unchecked} without predictions, so their metrics could not be checked")
         if self.failures:
-            parts.append(_several(self.failures, "failed cell"))
-        state = _several(len(self.problems), "problem") if self.problems else "all as recorded"
+            parts.append(counted(self.failures, "failed cell"))
+        state = counted(len(self.problems), "problem") if self.problems else "all as recorded"
         return ", ".join([*parts, state])
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 class Inspection:

@@ -17,6 +17,7 @@ from g2d_bench.cells.run import record_failure
 from g2d_bench.cells.sharing import Elsewhere, Outcome, Standing, Unit, freed
 from g2d_bench.cells.units import units
 from g2d_bench.errors import InputError
+from g2d_bench.plain import counted
 from g2d_bench.progress import clock, tell
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.forecast import Forecast, costs
@@ -103,7 +104,7 @@ def execute(
     report = Report(reused=sum(isinstance(outcome, Record) for outcome in found.values()))
     if missing or report.reused or len(unreadable) > 1:
         for error, count in unreadable.items():
-            tell(f"{count} cell{'s' if count > 1 else ''} FAILED: {error}")
+            tell(f"{counted(count, 'cell')} FAILED: {error}")
     forecast = forecast or Forecast(cost=costs(bench.catalogue))
     for before in found.values():
         if isinstance(before, Record):

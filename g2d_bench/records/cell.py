@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from g2d_bench.plain import counted
+
 DECODER = "+decoder"
 """Suffix of an encoder's name that asks for its pre-trained decoder, too."""
 
@@ -89,7 +91,7 @@ def percent(fraction: float) -> str:
 def amount(fraction: float, shots: int = 0) -> str:
     """Write an amount of training labels: a share of them, or images per class."""
     if shots:
-        return f"{shots} shot{'s' if shots > 1 else ''}"
+        return counted(shots, "shot")
     return percent(fraction)
 
 

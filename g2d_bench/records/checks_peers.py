@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from g2d_bench.plain import counted
 from g2d_bench.records.recompute import Facts
 from g2d_bench.records.record import Record
 from g2d_bench.records.selection import Found
@@ -125,4 +126,4 @@ def _minority(group: Sequence[Peer], field: str, read: Read, what: str) -> Itera
             continue
         others = len(said) - counts[value]
         shown = f"says {value}, " if isinstance(value, int | float) else ""
-        yield found, f"{field}: {shown}{others} other record{'s' * (others > 1)} of the same {what} differ"
+        yield found, f"{field}: {shown}{counted(others, 'other record')} of the same {what} differ"

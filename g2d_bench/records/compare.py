@@ -12,7 +12,7 @@ from typing import Literal
 
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
-from g2d_bench.plain import visible
+from g2d_bench.plain import counted, visible
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Record, changes
 from g2d_bench.records.selection import Found
@@ -267,11 +267,10 @@ def summary(lines: Sequence[Line]) -> str:
     compared = len(lines) - counts["missing"] - counts["signature"]
     if not any(counts.values()):
         return f"{compared} numbers compared, none moved"
-    for state in ("missing", "signature"):
-        words[state] = f"cell{'s' if counts[state] > 1 else ''} {words[state]}"
-    return f"{compared} numbers compared: " + ", ".join(
-        f"{n} {words[state]}" for state, n in counts.items() if n
-    )
+    said = [
+        f"{n if state == 'moved' else counted(n, 'cell')} {words[state]}" for state, n in counts.items() if n
+    ]
+    return f"{compared} numbers compared: {', '.join(said)}"
 
 
 def _junit(lines: Sequence[Line]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.resample import mean_sd
+from g2d_bench.plain import counted
 from g2d_bench.records.cell import DECODER, percent
 from g2d_bench.records.compare import Line, State, Tolerance, agree, limit_of
 from g2d_bench.records.quoted import Quoted
@@ -84,7 +85,7 @@ def _line(
     digit = HALF_DIGIT * 10.0**-decimals / (100.0 if printed.unit == "percent" else 1.0)
     limit = limit_of(tolerance, metric, printed.number, max(spread, deviation), digit)
     state: State = "same" if agree(printed.number, mean, limit) else "moved"
-    seeds = f"(mean over {len(values)} seed{'s' if len(values) > 1 else ''}; quoted: {printed.protocol})"
+    seeds = f"(mean over {counted(len(values), 'seed')}; quoted: {printed.protocol})"
     return Line(name, metric, state, printed.number, mean, limit, seeds)
 
 

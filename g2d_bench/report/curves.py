@@ -14,7 +14,7 @@ from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.files import write_atomically
 from g2d_bench.metrics.resample import ALPHA
 from g2d_bench.metrics.spec import PER_LABEL
-from g2d_bench.plain import visible, visible_parts
+from g2d_bench.plain import counted, visible, visible_parts
 from g2d_bench.records.cell import DECODER, percent
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found
@@ -327,7 +327,7 @@ def _panel(
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     seeds = sorted({seed for column in points for value in column.values.values() for seed in value.seeds})
-    mean = f"mean over {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+    mean = f"mean over {counted(len(seeds), 'seed')}"
     axes.set_title(
         f"{_task(first.task, look)}, protocol {first.protocol}, {mean}", fontsize=small or 8, loc="left"
     )

@@ -14,6 +14,7 @@ from g2d_bench.cards.kind import untrained
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import REPLICATES, Values, interval, mean_sd
+from g2d_bench.plain import counted
 from g2d_bench.records.groups import ATTRIBUTES, groups_of, in_order
 from g2d_bench.records.parts import Pairs, Parts, Texts_of, kept_groups, parts_of
 from g2d_bench.records.selection import Found
@@ -160,7 +161,7 @@ def _table(
     numbers = sorted({one.cell.seed for one in group})
     facts = [
         f"test set: {sizes['']} images, of which {sizes[''] - used} do not tell the {by}",
-        f"{len(numbers)} seed{'s' if len(numbers) > 1 else ''} ({', '.join(map(str, numbers))})"
+        f"{counted(len(numbers), 'seed')} ({', '.join(map(str, numbers))})"
         + (" · values in %" if heads[0].spec.share else "")
         + (" · ± is the standard deviation over seeds" if len(numbers) > 1 else ""),
         INTERVAL,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from g2d_bench.cards.kind import KINDS, untrained
 from g2d_bench.errors import InputError
+from g2d_bench.plain import counted
 from g2d_bench.progress import track
 from g2d_bench.records.cell import amount, percent
 from g2d_bench.records.evidence import Evidence
@@ -378,7 +379,7 @@ def _meaning(values: Sequence[Value]) -> list[str]:
     shown = {value.spread_is for value in values}
     parts = []
     if seeds:
-        parts.append(f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''} ({', '.join(map(str, seeds))})")
+        parts.append(f"{counted(len(seeds), 'seed')} ({', '.join(map(str, seeds))})")
     if any(value.column.spec.share for value in values):
         parts.append("values in %")
     if "seeds" in shown:

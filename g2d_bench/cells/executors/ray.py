@@ -21,6 +21,7 @@ from g2d_bench.cells.executors.needs import Needs
 from g2d_bench.cells.sharing import Unit
 from g2d_bench.cells.units import Done, name_of
 from g2d_bench.errors import InputError
+from g2d_bench.plain import counted
 from g2d_bench.progress import tell
 
 OPTIONS = ("num_cpus", "num_gpus", "memory_gb", "max_retries")
@@ -144,7 +145,7 @@ class _Sender:
         total = {name: sum(node["Resources"].get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
         self._largest = max((node["Resources"].get("memory", 0) for node in nodes), default=0)
         self._gpus = wishes.number("num_gpus", 1 / wishes.per_gpu if total["GPU"] else 0)
-        tell(f"ray: {len(nodes)} node{'s' * (len(nodes) != 1)}, {total['CPU']:g} CPUs, {total['GPU']:g} GPUs")
+        tell(f"ray: {counted(len(nodes), 'node')}, {total['CPU']:g} CPUs, {total['GPU']:g} GPUs")
 
     def _alive(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]

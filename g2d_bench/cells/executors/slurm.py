@@ -16,6 +16,7 @@ from g2d_bench.cells.executors.needs import Needs
 from g2d_bench.cells.sharing import Unit
 from g2d_bench.cells.units import Done
 from g2d_bench.errors import InputError
+from g2d_bench.plain import counted
 from g2d_bench.progress import tell
 
 PASSED_ON = ("partition", "account", "qos", "constraint", "exclude")
@@ -123,12 +124,13 @@ class _Sender:
         jobs = {unit: job for unit in units if (job := self._earlier(unit)) is not None}
         if jobs:
             taken = [job.job_id for job in jobs.values()]
-            tell(f"{self._cluster}: {_jobs(taken)} of an earlier run taken up, from {taken[0]} on")
+            count = counted(len(taken), "job")
+            tell(f"{self._cluster}: {count} of an earlier run taken up, from {taken[0]} on")
         if new := [unit for unit in units if unit not in jobs]:
             need = max(self._needs.memory(unit) for unit in new) / 2**30
             self._executor.update_parameters(mem_gb=math.ceil(self._wishes.number("memory_gb", need)))
             sent = self._executor.map_array(carry_out, [self._order] * len(new), new)
-            tell(f"{self._cluster}: {_jobs(sent)} submitted, from {sent[0].job_id} on")
+            tell(f"{self._cluster}: {counted(len(sent), 'job')} submitted, from {sent[0].job_id} on")
             jobs |= zip(new, sent, strict=True)
         # First of all in our hands, so that whatever ends the run here ends them, too.
         self._out |= {job.job_id: job for job in jobs.values()}
@@ -190,7 +192,3 @@ class _Sender:
         for job in self._out.values():
             job.cancel(check=False)
             self._ledger.through(job.job_id)
-
-
-def _jobs(some: Sequence[Any]) -> str:
-    return f"{len(some)} job{'s' * (len(some) > 1)}"
