@@ -6,8 +6,9 @@ Real films pre-train nothing and choose no generated film: they are read to be t
   b  lungs: segmentation trained on generated films alone, tested on real masks
   c  the gap: what tells generated from real films, and how well
   d  whether ranks of encoders on generated tasks are those on real ones
+  e  what of (a) is read without an encoder, and after each stage of one
 
-    python benchmarks/transfer.py --real FOLDER [--parts a,b,c,d] [--seeds 5] [--trainings 3]
+    python benchmarks/transfer.py --real FOLDER [--parts a,b,c,d,e] [--seeds 5] [--trainings 3]
     python benchmarks/transfer.py --real FOLDER --parts c --films covid-cxr --show
 
 FOLDER holds covid-cxr/ and nih1k/ or cxr14/ in their public layouts. Finished trainings (below --weights) and
@@ -25,7 +26,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-PARTS = ("a", "b", "c", "d")
+PARTS = ("a", "b", "c", "d", "e")
 FILMS = ("covid-cxr", "nih1k")
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "benchmarks" / "results" / "transfer.json"
@@ -136,6 +137,7 @@ def measure(options: argparse.Namespace, before: Mapping[str, Any]) -> Iterator[
         InputError: films are not there, or a cell failed.
     """
     from transfer_cells import Runner, candidates, lungs, on_generated, pneumonia, write_cards
+    from transfer_shallow import shallow
 
     from g2d_bench.errors import InputError
 
@@ -153,6 +155,10 @@ def measure(options: argparse.Namespace, before: Mapping[str, Any]) -> Iterator[
             found: dict[str, Any] = {"a": pneumonia(everybody, options.seeds, on_real)}
         elif part == "b":
             found = {"b": lungs(everybody, on_real, options.decoders)}
+        elif part == "e":
+            first = [one for one in everybody if not one.weights or not one.training]
+            cards, own = options.runs / "cards", options.runs / "shallow"
+            found = {"e": shallow(first, options.seeds, options.real, cards, own)}
         elif part == "c":
             found = {"c": {**known.get("c", {}), **part_c(options)}}
         else:

@@ -11,6 +11,7 @@ from does_it_learn import spread
 from film_gap import QUANTILES
 from film_statistics import WORDS
 from transfer_cells import FRACTIONS, by_candidate
+from transfer_shallow import WITHOUT
 
 Run = Mapping[str, Any]
 
@@ -106,12 +107,11 @@ def goals(run: Run) -> list[tuple[str, bool]]:
                 max(dice) >= 0.9,
             )
         )
-    if "covid-cxr" in parts.get("c", {}):
-        rows = parts["c"]["covid-cxr"]["apart"]
-        told = np.mean([r["auroc"] for r in rows if r["saw"] == "film" and r["encoder"].startswith("random")])
-        found.append(
-            (f"told apart with less than 95 on random features ({100 * told:.1f})", bool(told < 0.95))
-        )
+    for dataset, one in parts.get("c", {}).items():
+        rows = [r for r in one["apart"] if r["saw"] == "film" and r["encoder"].startswith("random")]
+        told = float(np.mean([row["auroc"] for row in rows]))
+        words = f"told apart with less than 95 on random features, `{dataset}` ({100 * told:.1f})"
+        found.append((words, told < 0.95))
     return found
 
 
@@ -242,6 +242,7 @@ def page(runs: Mapping[str, Run]) -> str:
         "",
         *_readings_text(runs),
         *_goals_text(last),
+        *_depth_text(runs),
         "## Does the order of encoders on generated films predict that on real ones?",
         "",
         *_orders_text(runs),
@@ -293,6 +294,39 @@ def _readings_text(runs: Mapping[str, Run]) -> list[str]:
         "round by that. The last column is the AUROC with which the score tells the views apart.",
         "",
         *table,
+    ]
+
+
+def depths(runs: Mapping[str, Run]) -> list[str]:
+    """Write the table of part (e): without an encoder, and after each stage of one."""
+    rows = []
+    for label, run in runs.items():
+        found: dict[tuple[str, int], dict[float, dict[int, list[float]]]] = {}
+        for one in run["parts"].get("e", []):
+            cells = found.setdefault((one["encoder"], one["stage"]), {}).setdefault(one["fraction"], {})
+            cells.setdefault(one["training"], []).append(one["value"])
+        for (encoder, place), shares in found.items():
+            what = f"{encoder}, stage {place + 1}" if encoder else WITHOUT[place]
+            values = [spread([float(np.mean(v)) for v in shares[share].values()]) for share in FRACTIONS]
+            rows.append(f"| {what} | {label} | {' | '.join(values)} |")
+    heads = " | ".join(f"{100 * share:g} % of the labels" for share in FRACTIONS)
+    return [f"| what the head is given | films | {heads} |", f"|---|---|{'---|' * len(FRACTIONS)}", *rows]
+
+
+def _depth_text(runs: Mapping[str, Run]) -> list[str]:
+    table = depths(runs)
+    if len(table) < 3:
+        return []
+    return [
+        "## What of it is read without a lung",
+        "",
+        "Pneumonia on the films of `nih1k`, the same linear heads, splits and labels as above. Given are the "
+        "mean and the standard deviation of a film's greys, or the film at 8 × 8 pixels: what is read from "
+        "those is exposure and framing. Then the mean over the cells of each stage of an encoder, of which "
+        "tasks get the last one; of each method its first training.",
+        "",
+        *table,
+        "",
     ]
 
 

@@ -12,7 +12,7 @@ from film_gap import Film, gap
 from film_statistics import statistics
 from PIL import Image
 from transfer import PAGE, RECORD
-from transfer_page import ENCODERS, differences, goals, orders, page, plot, readings, summary
+from transfer_page import ENCODERS, depths, differences, goals, orders, page, plot, readings, summary
 
 
 def score(encoder: str, value: float, training: int = 0, **more: Any) -> dict[str, Any]:
@@ -120,3 +120,20 @@ def test_page_and_plot(tmp_path: Path) -> None:
 
 def test_the_committed_page_is_made_from_the_committed_record() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(json.loads(RECORD.read_text(encoding="utf-8")))
+
+
+def test_what_is_read_without_a_lung() -> None:
+    def one(encoder: str, stage: int, fraction: float, value: float, training: int = 0) -> dict[str, Any]:
+        place = {"encoder": encoder, "stage": stage, "training": training, "seed": 0}
+        return {**place, "fraction": fraction, "value": value}
+
+    parts = [one("", 1, share, 0.7) for share in (0.1, 1.0)]
+    parts += [one("random", 4, share, value, n) for share in (0.1, 1.0) for n, value in enumerate((0.6, 0.8))]
+    made = run()
+    made["parts"]["e"] = parts
+    assert depths({"now": made})[2:] == [
+        "| film at 8 x 8 pixels | now | 70.0 | 70.0 |",
+        "| random, stage 5 | now | 70.0 ± 14.1 | 70.0 ± 14.1 |",
+    ]
+    assert "## What of it is read without a lung" in page({"now": made})
+    assert "## What of it is read without a lung" not in page({"now": run()})
