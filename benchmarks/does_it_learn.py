@@ -149,7 +149,7 @@ def page(result: dict[str, Any]) -> str:
         "",
         "## What it cost",
         "",
-        f"Minutes of each training by its card ({_count(trained_seeds, 'seed')}), with "
+        f"Minutes of each training by its card, seeds {', '.join(map(str, trained_seeds))} in turn, with "
         f"{' or '.join(map(str, threads))} thread{'s' if threads != [1] else ''} of the processor; machines, "
         "and what else ran on them, differ: " + ", ".join(f"{m} {v}" for m, v in minutes.items()) + ".",
         "",
@@ -220,12 +220,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("docs") / "does-it-learn.md")
     options = parser.parse_args()
     from g2d_bench.pretrain.pretrain import shipped_methods
+    from g2d_bench.records.cell import encoder_order
 
+    methods = sorted(shipped_methods(), key=encoder_order)
     seeds = list(range(options.seeds))
     result: dict[str, Any] = {
         "seeds": seeds,
         "trainings": seeds[: options.trainings],
-        "methods": list(shipped_methods()),
+        "methods": methods,
         "retrieval": {},
         "val_loss": {},
         "probe": {},
@@ -234,7 +236,7 @@ def main() -> int:
     }
     for seed in seeds:
         weights = {}
-        for method in shipped_methods():
+        for method in methods:
             training = seed if seed < options.trainings else 0
             weights[method], card = trained(method, training, options.runs)
             result["retrieval"].setdefault(method, {})[str(seed)] = card["retrieval"]
