@@ -16,9 +16,12 @@ from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.workers import execute
 from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
+from g2d_bench.readers.registry import open_dataset
 from g2d_bench.records.cell import Cell
 
 FRACTIONS = (0.1, 1.0)
+NEAR = 5.0
+"""Greys of 255 by which the means of two films may differ that are called equally bright."""
 RATIOS = (0.5, 0.15, 0.35)
 """Shares of train, validation and test, those of the card of ``nih1k-cls``."""
 ALL_TEST = (0.01, 0.01, 0.98)
@@ -129,7 +132,6 @@ def write_cards(folder: Path, real: Path, seeds: int) -> None:
     One test part of some 200 films says little, so each seed has a split by patient of its own.
     """
     from g2d_bench.data.splits import make_split, split_csv
-    from g2d_bench.readers.registry import open_dataset
 
     samples = open_dataset("nih1k", real).samples()
     write_atomically(folder / f"{LUNGS}.toml", LUNGS_CARD.encode())
@@ -173,13 +175,15 @@ class Runner:
     jobs: int | None = None
 
     def __call__(
-        self, plans: Iterable[tuple[Candidate, Sequence[Cell]]], details: bool = False
+        self,
+        plans: Iterable[tuple[Candidate, Sequence[Cell]]],
+        details: Callable[[Path], Score] = lambda _: {},
     ) -> list[Score]:
         """Run the cells of each candidate.
 
         Args:
             plans: candidates, each with its cells.
-            details: whether to add those of :func:`_details`.
+            details: what to add of the predictions in a file.
 
         Raises:
             InputError: a cell failed; those that are finished stay so.
@@ -216,14 +220,39 @@ class Runner:
                         "protocol": cell.protocol,
                         "value": record.metrics[task.main],
                         "test": record.data.images["test"],
-                        **(_details(bench, cell) if details else {}),
+                        **details(bench.resolve(cell).path.with_suffix(".npz")),
                     }
                 )
         return found
 
 
-def _details(bench: Bench, cell: Cell) -> Score:
-    """Return of a record with one label the AUROC's 95 % interval over patients, and what views do to it.
+def equal_grey(path: Path, greys: Mapping[str, float]) -> Score:
+    """Return of predictions of one label the AUROC over pairs of films that are about equally bright.
+
+    Args:
+        path: of the predictions.
+        greys: mean grey of each film, by id.
+
+    Returns:
+        ``equal_grey``: share of the pairs of an ill and a healthy film, with mean greys at most :data:`NEAR`
+        apart, in which the ill one has the higher score; equal scores count half.
+    """
+    with np.load(path, allow_pickle=False) as kept:
+        scores, ill = kept["scores"][:, 0].astype(float), kept["targets"][:, 0] == 1
+        bright = np.array([greys[name] for name in kept["id"].tolist()])
+    near = np.abs(bright[ill][:, None] - bright[~ill][None]) <= NEAR
+    higher = np.sign(scores[ill][:, None] - scores[~ill][None])[near]
+    return {"equal_grey": float((higher.mean() + 1) / 2) if len(higher) else None}
+
+
+def mean_greys(real: Path) -> dict[str, float]:
+    """Return the mean grey, 0 to 255, of each film of ``nih1k``."""
+    dataset = open_dataset("nih1k", real)
+    return {sample.id: float(dataset.read_image(sample).mean()) for sample in dataset.samples()}
+
+
+def views_of(path: Path) -> Score:
+    """Return of predictions of one label the AUROC's 95 % interval over patients, and what views do to it.
 
     Returns:
         ``interval``; ``views``: the AUROC among films of each view; ``bedside``: the AUROC with which the
@@ -232,7 +261,6 @@ def _details(bench: Bench, cell: Cell) -> Score:
     from g2d_bench.metrics.ranking import Ranking
     from g2d_bench.metrics.resample import clusters, patient_weights
 
-    path = bench.resolve(cell).path.with_suffix(".npz")
     with np.load(path, allow_pickle=False) as kept:
         scores, targets = kept["scores"][:, 0], kept["targets"][:, 0].astype(float)
         views, patients = kept["group_view"], kept["patient"]
@@ -268,10 +296,12 @@ def pneumonia(everybody: Sequence[Candidate], seeds: int, runner: Runner) -> dic
         ]
 
     asked = [one for one in everybody if one.weights]
+    assert runner.real is not None
+    greys = mean_greys(runner.real)
     return {
-        "linear": runner((one, linear(one)) for one in everybody),
+        "linear": runner(((one, linear(one)) for one in everybody), lambda path: equal_grey(path, greys)),
         "zero-shot": runner(
-            ((one, [Cell(ZERO_SHOT, 1.0, "clean", 0, one.encoder)]) for one in asked), details=True
+            ((one, [Cell(ZERO_SHOT, 1.0, "clean", 0, one.encoder)]) for one in asked), views_of
         ),
     }
 
@@ -322,10 +352,18 @@ def on_generated(everybody: Sequence[Candidate], seeds: int, runner: Runner) -> 
     }
 
 
-def by_candidate(scores: Iterable[Score], **wanted: Any) -> Mapping[tuple[str, int], float]:
-    """Average scores over seeds and tasks: encoder and training to the mean of those that are wanted."""
+def by_candidate(
+    scores: Iterable[Score], of: str = "value", **wanted: Any
+) -> Mapping[tuple[str, int], float]:
+    """Average scores over seeds and tasks: encoder and training to the mean of those that are wanted.
+
+    Args:
+        scores: those of a kind.
+        of: what of a score; scores without it do not count.
+        wanted: what others of a score have to be.
+    """
     found: dict[tuple[str, int], list[float]] = {}
     for score in scores:
-        if all(score[key] == value for key, value in wanted.items()):
-            found.setdefault((score["encoder"], score["training"]), []).append(score["value"])
+        if score.get(of) is not None and all(score[key] == value for key, value in wanted.items()):
+            found.setdefault((score["encoder"], score["training"]), []).append(score[of])
     return {key: float(np.mean(values)) for key, values in found.items()}

@@ -10,7 +10,7 @@ import numpy as np
 from does_it_learn import spread
 from film_gap import QUANTILES
 from film_statistics import WORDS
-from transfer_cells import FRACTIONS, by_candidate
+from transfer_cells import FRACTIONS, NEAR, by_candidate
 from transfer_shallow import WITHOUT
 
 Run = Mapping[str, Any]
@@ -46,7 +46,10 @@ def _measures(run: Run) -> Iterable[tuple[str, dict[str, str]]]:
     if "a" in parts:
         for fraction in FRACTIONS:
             scores = by_candidate(parts["a"]["linear"], fraction=fraction)
-            yield f"pneumonia, linear head, {100 * fraction:g} % of the labels", _spreads(scores)
+            what = f"pneumonia, linear head, {100 * fraction:g} % of the labels"
+            yield what, _spreads(scores)
+            if alike := by_candidate(parts["a"]["linear"], of="equal_grey", fraction=fraction):
+                yield f"{what}, films of equal grey", _spreads(alike)
         yield "pneumonia, zero-shot", _spreads(by_candidate(parts["a"]["zero-shot"]))
     if "b" in parts:
         for head, words in (("head", "linear head"), ("decoder", "U-Net decoder")):
@@ -232,7 +235,8 @@ def page(runs: Mapping[str, Run]) -> str:
         *summary(runs),
         "",
         "* **Pneumonia**: AUROC on the films of `nih1k` that are at hand. Linear heads: mean over splits by "
-        "patient (50 / 15 / 35 %), each with its own draw of labels. Zero-shot: all films but those of a few "
+        "patient (50 / 15 / 35 %), each with its own draw of labels; films of equal grey: over "
+        f"pairs whose mean greys differ by at most {NEAR:g} of 255. Zero-shot: all films but those of a few "
         "patients, nothing is trained.",
         "* **Lungs**: mean Dice on all real masks of `covid-cxr`; training and validation see generated "
         "films alone ([trained here, tested there](harder-questions.md)).",
@@ -305,12 +309,46 @@ def depths(runs: Mapping[str, Run]) -> list[str]:
         for one in run["parts"].get("e", []):
             cells = found.setdefault((one["encoder"], one["stage"]), {}).setdefault(one["fraction"], {})
             cells.setdefault(one["training"], []).append(one["value"])
-        for (encoder, place), shares in found.items():
+        order = ("", *ENCODERS)
+        for (encoder, place), shares in sorted(
+            found.items(), key=lambda one: (order.index(one[0][0]), one[0])
+        ):
             what = f"{encoder}, stage {place + 1}" if encoder else WITHOUT[place]
             values = [spread([float(np.mean(v)) for v in shares[share].values()]) for share in FRACTIONS]
             rows.append(f"| {what} | {label} | {' | '.join(values)} |")
     heads = " | ".join(f"{100 * share:g} % of the labels" for share in FRACTIONS)
     return [f"| what the head is given | films | {heads} |", f"|---|---|{'---|' * len(FRACTIONS)}", *rows]
+
+
+def _by_stage(run: Run, fraction: float) -> dict[str, list[float]]:
+    """Return of each encoder the mean over splits and initialisations after each stage."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for one in run["parts"].get("e", []):
+        if one["encoder"] and one["fraction"] == fraction:
+            found.setdefault(one["encoder"], {}).setdefault(one["stage"], []).append(one["value"])
+    return {
+        encoder: [float(np.mean(stages[place])) for place in sorted(stages)]
+        for encoder, stages in found.items()
+    }
+
+
+def where_it_is_lost(run: Run) -> str:
+    """Say what pre-training does to the second stage, and what becomes of it in the last."""
+    stages = _by_stage(run, FRACTIONS[0])
+    methods = [stages[name] for name in ENCODERS if name != "random" and name in stages]
+    if not methods or "random" not in stages:
+        return ""
+
+    def across(values: list[float]) -> str:
+        return f"{_signed(min(values))} to {_signed(max(values))}"
+
+    gained = [values[1] - stages["random"][1] for values in methods]
+    kept = [values[-1] - values[1] for values in methods]
+    return (
+        f"With {100 * FRACTIONS[0]:g} % of the labels the second stage of a pre-trained encoder differs from "
+        f"that of random ones by {across(gained)} points. From there to the last stage a pre-trained encoder "
+        f"changes by {across(kept)}, a random one by {_signed(stages['random'][-1] - stages['random'][1])}."
+    )
 
 
 def _depth_text(runs: Mapping[str, Run]) -> list[str]:
@@ -326,6 +364,8 @@ def _depth_text(runs: Mapping[str, Run]) -> list[str]:
         "tasks get the last one; of each method its first training.",
         "",
         *table,
+        "",
+        *(f"**{label}**: {said}" for label, run in runs.items() if (said := where_it_is_lost(run))),
         "",
     ]
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from transfer_cells import (
     LINEAR,
     LUNGS,
+    NEAR,
     ZERO_SHOT,
     Candidate,
     Runner,
     at_hand,
     by_candidate,
     candidates,
+    equal_grey,
     lungs,
     pneumonia,
     write_cards,
@@ -85,6 +88,7 @@ def test_cells_are_run_once(films: Path, tmp_path: Path) -> None:
         ("random", 1),
         ("random", 1),
     ]
+    assert all(one["equal_grey"] is None or 0 <= one["equal_grey"] <= 1 for one in found["linear"])
     asked = found["zero-shot"][0]
     assert (asked["encoder"], set(asked["views"])) == ("mgca", {"AP", "PA"})
     assert asked["interval"][0] <= asked["value"] <= asked["interval"][1]
@@ -93,11 +97,36 @@ def test_cells_are_run_once(films: Path, tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.json")} == before
 
 
+def test_films_of_equal_grey_are_compared_pair_by_pair(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    ill, scores = generator.random(60) < 0.4, generator.integers(0, 6, 60).astype(float)
+    greys = generator.uniform(80, 120, 60)
+    ids = [f"n{place}" for place in range(60)]
+    path = tmp_path / "kept.npz"
+    np.savez(path, id=np.array(ids), scores=scores[:, None], targets=ill[:, None].astype(float))
+    found = []
+    for one in np.flatnonzero(ill):
+        for other in np.flatnonzero(~ill):
+            if abs(greys[one] - greys[other]) <= NEAR:
+                found.append((scores[one] > scores[other]) + (scores[one] == scores[other]) / 2)
+    by_id = dict(zip(ids, greys.tolist(), strict=True))
+    assert equal_grey(path, by_id) == {"equal_grey": pytest.approx(np.mean(found))}
+    assert equal_grey(path, {name: 1000.0 * place for place, name in enumerate(ids)}) == {"equal_grey": None}
+
+
+def test_scores_that_lack_what_is_averaged_do_not_count() -> None:
+    scores = [
+        {"encoder": "g2d", "training": 0, "value": 0.5, "equal_grey": alike} for alike in (0.2, None, 0.4)
+    ]
+    assert by_candidate(scores, of="equal_grey") == {("g2d", 0): pytest.approx(0.3)}
+    assert by_candidate([scores[1]], of="equal_grey") == {}
+
+
 def test_decoders_are_trained_for_those_asked_for(tmp_path: Path) -> None:
     planned: list[str] = []
 
     class Noting(Runner):
-        def __call__(self, plans, details=False):  # type: ignore[no-untyped-def]
+        def __call__(self, plans, details=None):  # type: ignore[no-untyped-def]
             planned.extend(f"{cell.protocol} {one.name}" for one, cells in plans for cell in cells)
             return []
 

@@ -6,13 +6,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from drawn_chest import chest
 from film_gap import Film, gap
 from film_statistics import statistics
 from PIL import Image
 from transfer import PAGE, RECORD
-from transfer_page import ENCODERS, depths, differences, goals, orders, page, plot, readings, summary
+from transfer_page import (
+    ENCODERS,
+    depths,
+    differences,
+    goals,
+    orders,
+    page,
+    plot,
+    readings,
+    summary,
+    where_it_is_lost,
+)
 
 
 def score(encoder: str, value: float, training: int = 0, **more: Any) -> dict[str, Any]:
@@ -137,3 +149,53 @@ def test_what_is_read_without_a_lung() -> None:
     ]
     assert "## What of it is read without a lung" in page({"now": made})
     assert "## What of it is read without a lung" not in page({"now": run()})
+
+
+def test_films_of_equal_grey_have_a_row_where_they_were_compared() -> None:
+    made = run()
+    assert not any("equal grey" in line for line in summary({"now": made}))
+    for one in made["parts"]["a"]["linear"]:
+        one["equal_grey"] = None if one["fraction"] == 1.0 else 0.6
+    rows = [line for line in summary({"now": made}) if "equal grey" in line]
+    assert rows == [
+        "| pneumonia, linear head, 10 % of the labels, films of equal grey | now |"
+        + " 60.0 |" * len(ENCODERS)
+    ]
+
+
+def test_it_is_said_at_what_depth_something_is_lost() -> None:
+    stages = {"random": (0.70, 0.72, 0.80), "mgca": (0.70, 0.80, 0.75), "g2d": (0.70, 0.78, 0.60)}
+    parts = [
+        {"encoder": name, "stage": place, "training": 0, "seed": 0, "fraction": 0.1, "value": value}
+        for name, values in stages.items()
+        for place, value in enumerate(values)
+    ]
+    made = run()
+    assert where_it_is_lost(made) == ""
+    made["parts"]["e"] = parts
+    assert where_it_is_lost(made) == (
+        "With 10 % of the labels the second stage of a pre-trained encoder differs from that of random ones "
+        "by +6.0 to +8.0 points. From there to the last stage a pre-trained encoder changes by −18.0 to "
+        "−5.0, a random one by +8.0."
+    )
+    made["parts"]["e"] = parts[:3]
+    assert where_it_is_lost(made) == ""
+
+
+def test_readme_says_how_generated_numbers_go_with_real_ones() -> None:
+    """Its correlations, with their intervals and counts, are those of the record."""
+    latest = list(json.loads(RECORD.read_text(encoding="utf-8")).values())[-1]
+    rows = {(row["kind"], row["encoders"]): row for row in latest["parts"]["d"]}
+    linear = "a linear head, 100 % of the labels"
+    linear_scores = [one for one in latest["parts"]["a"]["linear"] if one["fraction"] == 1]
+    text = " ".join((PAGE.parents[1] / "README.md").read_text(encoding="utf-8").replace("\n> ", " ").split())
+    for row in (rows[linear, "all"], rows[linear, "trained"], rows["lungs, linear head", "trained"]):
+        low, high = row["spearman_interval"]
+        said = f"{row['spearman']:.2f} ({low:.2f} to {high:.2f})".replace("-", "−")
+        assert said in text
+    assert f"over {rows[linear, 'all']['count']} small encoders" in text
+    assert f"over the {rows[linear, 'trained']['count']} trained ones" in text
+    means = {
+        name: np.mean([one["value"] for one in linear_scores if one["encoder"] == name]) for name in ENCODERS
+    }
+    assert max(means, key=lambda name: means[name]) == "random"
