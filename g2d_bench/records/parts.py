@@ -80,12 +80,19 @@ class Parts:
     draws: Mapping[str, Values]
 
 
+_seen: dict[tuple[Path, str], tuple[str, ...]] = {}
+"""Record's file and digest of its predictions to what these are grouped by: a page asks several times."""
+
+
 def kept_groups(found: Found) -> tuple[str, ...]:
     """Return by what a record's own predictions group its test images; nothing is unpacked for it."""
     if found.path is None or found.record.predictions is None:
         return ()
-    names = prediction_names(found.path, found.record)
-    return tuple(by for by in ATTRIBUTES if PREFIX + by in names)
+    place = found.path, found.record.predictions.sha256
+    if place not in _seen:
+        names = prediction_names(found.path, found.record)
+        _seen[place] = tuple(by for by in ATTRIBUTES if PREFIX + by in names)
+    return _seen[place]
 
 
 def undrawn_pairs(digest: str, pairs: Pairs) -> Pairs:
@@ -110,11 +117,12 @@ def parts_of(
     """
     kept = found.record.predictions
     assert kept is not None
+    groups_of({}, by)
     test = _Test(found, by, metric, elsewhere)
     place = _place(found.record.kind, kept.sha256, by, metric)
     own = by in kept_groups(found)
     known = _load(place) if own else None
-    if known is None and test.texts is None:
+    if known is None and ((not own and elsewhere is None) or test.texts is None):
         return f"neither its predictions nor data at hand tell the {by} of its test images"
     try:
         measured = known or test.measured()

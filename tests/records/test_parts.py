@@ -119,6 +119,18 @@ def test_groups_from_elsewhere_are_asked_each_time(folder: Any) -> None:
     assert names == [["", "AP", "PA"], ["", "AP"]]
 
 
+def test_groups_of_other_images_are_none(folder: Any) -> None:
+    found = folder.add("g2d")
+    said = parts_of(found, "view", "dice_positive", lambda _: {"group_view": np.array(["AP", "PA"])})
+    assert said == "neither its predictions nor data at hand tell the view of its test images"
+
+
+def test_where_nothing_tells_groups_nothing_is_unpacked(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = folder.add("g2d")
+    monkeypatch.setattr(parts, "read_predictions", lambda *_: pytest.fail("is not needed"))
+    assert "neither its predictions" in str(parts_of(found, "view", "dice_positive"))
+
+
 def test_what_cannot_be_measured_is_said(grouped: Found) -> None:
     assert parts_of(grouped, "sex", "dice_positive") == (
         "neither its predictions nor data at hand tell the sex of its test images"
