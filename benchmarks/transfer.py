@@ -267,7 +267,8 @@ def save(runs: Mapping[str, Any]) -> None:
 
     from g2d_bench.files import write_atomically
 
-    write_atomically(RECORD, f"{json.dumps(runs, indent=1)}\n".encode())
+    text = json.dumps(runs, separators=(",", ":"))
+    write_atomically(RECORD, f"{text}\n".encode())
     write_atomically(PAGE, page(runs).encode())
     plot(runs, FILMS[0], PICTURE)
 
