@@ -1,12 +1,14 @@
 """Memory of a sweep of 40 small cells in one process, cell by cell.
 
-    python benchmarks/memory.py [--images 160] [--steps 12] [--out FOLDER]
+    python benchmarks/memory.py [--images 160] [--steps 12] [--maps 64] [--out FOLDER]
 
 Generated data, five encoders: segmentation, detection, segmentation by linear heads and classification, each
 at 10 and 100 % of the labels. The sweep runs twice, each time in a process of its own: as it is, and with
-trained models left to Python's own collector, as before. The largest cell of each kind then runs alone in a
-process of its own: the sweep may not need more than a tenth more than the largest of these. Prints a table,
-writes memory.md and memory.json, and draws the curve into FOLDER/memory.png.
+trained models left to Python's own collector, as before. Maps of encoders are kept between cells up to a
+budget, here about that of the largest cell (2 GiB unless told otherwise, which these cells never fill). The
+largest cell of each kind then runs alone in a process of its own: the sweep may not need more than a tenth
+more than the largest of these. Prints a table, writes memory.md and memory.json, and draws the curve into
+FOLDER/memory.png.
 """
 
 from __future__ import annotations
@@ -38,17 +40,20 @@ def resident() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / MIB
 
 
-def sweep(folder: Path, results: Path, encoders: Sequence[str], keep: bool, only: int | None) -> None:
+def sweep(
+    folder: Path, results: Path, encoders: Sequence[str], *, maps: int, keep: bool, only: int | None
+) -> None:
     """Run the cells one after another and print a line of JSON for each."""
     from g2d_bench.cells import run
-    from g2d_bench.cells.bench import Bench
+    from g2d_bench.cells.bench import Bench, Options
     from g2d_bench.cells.run import run_cell
     from g2d_bench.cells.settings import Settings
     from g2d_bench.records.cell import Cell
 
     if keep:
         run.gc = SimpleNamespace(collect=lambda: 0)  # type: ignore[assignment]
-    bench = Bench(Settings(data_root=folder / "data", results=results, protocol_dirs=(folder / "protocols",)))
+    settings = Settings(data_root=folder / "data", results=results, protocol_dirs=(folder / "protocols",))
+    bench = Bench(settings, Options(memory_budget=maps * MIB))
     cells = [
         Cell(task=task, fraction=fraction, protocol=protocol, seed=0, encoder=encoder)
         for task, protocol in GRID
@@ -99,6 +104,7 @@ def main() -> int:
     )
     options.add_argument("--images", type=int, default=160, help="of each of the two data sets")
     options.add_argument("--steps", type=int, default=12, help="of the training of a decoder or detector")
+    options.add_argument("--maps", type=int, default=64, help="MiB of an encoder's maps that are kept")
     options.add_argument("--quick", action="store_true", help="one encoder: does it run?")
     options.add_argument("--out", type=Path)
     options.add_argument("--sweep", type=Path, help=argparse.SUPPRESS)
@@ -108,7 +114,7 @@ def main() -> int:
     given = options.parse_args()
     encoders = ENCODERS[:1] if given.quick else ENCODERS
     if given.sweep:
-        sweep(given.sweep, given.results, encoders, given.keep, given.only)
+        sweep(given.sweep, given.results, encoders, maps=given.maps, keep=given.keep, only=given.only)
         return 0
 
     from g2d_bench.phantom import ensure
@@ -122,7 +128,7 @@ def main() -> int:
         for path in (folder / "protocols").iterdir():
             steps = re.sub(r"(?m)^(min|max)_steps = .*$", rf"\1_steps = {given.steps}", path.read_text())
             path.write_text(steps)
-        quick = ["--quick"] if given.quick else []
+        quick = ["--maps", str(given.maps), *(["--quick"] if given.quick else [])]
         now = measured(folder, "now", *quick)
         before = measured(folder, "before", "--keep", *quick)
         # By kind, as a cell late in the sweep bears the libraries of those before it.
@@ -143,6 +149,7 @@ def main() -> int:
     text = "\n".join(["| | peak, MiB | / largest cell |", "|---|---|---|", *rows])
     print(text)
     if given.out is not None:
+        given.out.mkdir(parents=True, exist_ok=True)
         (given.out / "memory.md").write_text(text + "\n")
         (given.out / "memory.json").write_text(json.dumps({**curves, "alone": alone}) + "\n")
         draw(curves, GOAL * alone[2], given.out / "memory.png")
