@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from g2d_bench.records.selection import Found
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
 from g2d_bench.report.origin import EXPLAINED, origins, sentence, tags
 from g2d_bench.report.table import main_metric
+
+Alike = tuple[Hashable, ...]
 
 
 def drop_tables(
@@ -43,12 +45,15 @@ def drop_tables(
     for one in everything:
         if TRAINED_ON in one.record.notes:
             sets[one.cell.task, one.cell.drawn, one.cell.protocol, one.record.signature].append(one)
-    return [_table(group, everything, order, main or {}, evidence) for _, group in sorted(sets.items())]
+    own: dict[Alike, Found] = {}
+    for one in everything if sets else ():
+        own.setdefault(_alike(one, one.cell.task, one.record.data.hash, one.record.data.split_hash), one)
+    return [_table(group, own, order, main or {}, evidence) for _, group in sorted(sets.items())]
 
 
 def _table(
     group: Sequence[Found],
-    everything: Sequence[Found],
+    own: Mapping[Alike, Found],
     order: Sequence[str],
     main: Mapping[tuple[str, str], str],
     evidence: Evidence,
@@ -74,7 +79,7 @@ def _table(
     marks = tags(known, generated=generated)
     made, notes = [], []
     for name in names:
-        inside = [_inside(one, everything) for one in rows[name]]
+        inside = [_inside(one, own) for one in rows[name]]
         values, why = _values(rows[name], inside, columns, evidence)
         made.append(Row(name, values, origin=known[name], tag=marks[name]))
         if why:
@@ -109,20 +114,18 @@ def _labels(found: Found) -> str:
     return f"{cell.amount} per class" if cell.shots else f"{cell.amount} of the training labels"
 
 
-def _inside(outside: Found, everything: Sequence[Found]) -> Found | None:
+def _alike(found: Found, task: str, data: str, split: str) -> Alike:
+    """Return what records share that trained alike: task, data and split of it, cell and weights."""
+    cell = found.cell
+    return task, data, split, cell.drawn, cell.seed, cell.encoder, cell.protocol, found.record.encoder.weights
+
+
+def _inside(outside: Found, own: Mapping[Alike, Found]) -> Found | None:
     """Find the record that trained alike and was tested on its own data set."""
-    trained, cell, record = outside.record.notes[TRAINED_ON], outside.cell, outside.record
-    for one in everything:
-        there = one.cell
-        if (
-            there.task == trained["task"]
-            and (there.drawn, there.seed, there.encoder, there.protocol)
-            == (cell.drawn, cell.seed, cell.encoder, cell.protocol)
-            and (one.record.data.hash, one.record.data.split_hash) == (trained["hash"], trained["split_hash"])
-            and one.record.encoder.weights == record.encoder.weights
-        ):
-            return one
-    return None
+    trained = outside.record.notes[TRAINED_ON]
+    # A stranger's note may hold anything.
+    task, data, split = (str(trained[name]) for name in ("task", "hash", "split_hash"))
+    return own.get(_alike(outside, task, data, split))
 
 
 def _values(

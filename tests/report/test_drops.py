@@ -86,6 +86,12 @@ def test_another_training_gives_no_inside_score(folder: Any, trained: dict[str, 
     assert inside.reason.startswith(other)
 
 
+def test_a_strangers_note_that_names_no_task_has_no_inside_score(folder: Any) -> None:
+    folder.add("g2d", 0.8)
+    outside(folder, "g2d", 0.5, trained={"task": ["siim-seg"], "hash": {}})
+    assert [value.missing for value in table(folder).rows[0].values] == ["not measured", "", "not measured"]
+
+
 def test_a_cell_of_other_weights_is_another_training(folder: Any) -> None:
     folder.add("g2d", weights="0" * 64)
     outside(folder, "g2d", 0.5)
