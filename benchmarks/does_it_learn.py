@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from g2d_bench.plain import counted
+
 TASKS = ("rsna-cls", "chexpert-cls", "cxr14-cls")
 FRACTION = 0.1
 CHANCE_DEVIATIONS = 4
@@ -73,7 +75,7 @@ def spread(values: list[float]) -> str:
 
 
 def _count(seeds: list[int], word: str) -> str:
-    return f"{len(seeds)} {word}{'s' if len(seeds) > 1 else ''} ({', '.join(map(str, seeds))})"
+    return f"{counted(len(seeds), word)} ({', '.join(map(str, seeds))})"
 
 
 def page(result: dict[str, Any]) -> str:

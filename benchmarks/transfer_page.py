@@ -13,6 +13,8 @@ from film_statistics import WORDS
 from transfer_cells import FRACTIONS, NEAR, by_candidate
 from transfer_shallow import WITHOUT
 
+from g2d_bench.plain import counted
+
 Run = Mapping[str, Any]
 
 ENCODERS = ("random", "convirt", "gloria", "mgca", "g2d")
@@ -215,8 +217,8 @@ def page(runs: Mapping[str, Run]) -> str:
     last = list(runs.values())[-1]
     states = "; ".join(
         f"**{label}**: generator {run['generator'][:8]}, numbers version {run['numbers']}, "
-        f"{run['trainings']} training{'s' if run['trainings'] > 1 else ''} of each method, "
-        f"{run['seeds']} split{'s' if run['seeds'] > 1 else ''} and as many random encoders"
+        f"{counted(run['trainings'], 'training')} of each method, "
+        f"{counted(run['seeds'], 'split')} and as many random encoders"
         for label, run in runs.items()
     )
     lines = [
@@ -305,36 +307,32 @@ def depths(runs: Mapping[str, Run]) -> list[str]:
     """Write the table of part (e): without an encoder, and after each stage of one."""
     rows = []
     for label, run in runs.items():
-        found: dict[tuple[str, int], dict[float, dict[int, list[float]]]] = {}
-        for one in run["parts"].get("e", []):
-            cells = found.setdefault((one["encoder"], one["stage"]), {}).setdefault(one["fraction"], {})
-            cells.setdefault(one["training"], []).append(one["value"])
-        order = ("", *ENCODERS)
-        for (encoder, place), shares in sorted(
-            found.items(), key=lambda one: (order.index(one[0][0]), one[0])
-        ):
+        scores = run["parts"].get("e", [])
+        places = {(one["encoder"], one["stage"]) for one in scores}
+        for encoder, place in sorted(places, key=lambda one: (("", *ENCODERS).index(one[0]), one[1])):
             what = f"{encoder}, stage {place + 1}" if encoder else WITHOUT[place]
-            values = [spread([float(np.mean(v)) for v in shares[share].values()]) for share in FRACTIONS]
+            values = [spread(_at_stage(scores, encoder, place, share)) for share in FRACTIONS]
             rows.append(f"| {what} | {label} | {' | '.join(values)} |")
     heads = " | ".join(f"{100 * share:g} % of the labels" for share in FRACTIONS)
     return [f"| what the head is given | films | {heads} |", f"|---|---|{'---|' * len(FRACTIONS)}", *rows]
 
 
-def _by_stage(run: Run, fraction: float) -> dict[str, list[float]]:
-    """Return of each encoder the mean over splits and initialisations after each stage."""
-    found: dict[str, dict[int, list[float]]] = {}
-    for one in run["parts"].get("e", []):
-        if one["encoder"] and one["fraction"] == fraction:
-            found.setdefault(one["encoder"], {}).setdefault(one["stage"], []).append(one["value"])
-    return {
-        encoder: [float(np.mean(stages[place])) for place in sorted(stages)]
-        for encoder, stages in found.items()
-    }
+def _at_stage(scores: Iterable[Mapping[str, Any]], encoder: str, place: int, fraction: float) -> list[float]:
+    """Return the mean over splits after a stage, one of each training or initialisation."""
+    return list(by_candidate(scores, encoder=encoder, stage=place, fraction=fraction).values())
 
 
 def where_it_is_lost(run: Run) -> str:
     """Say what pre-training does to the second stage, and what becomes of it in the last."""
-    stages = _by_stage(run, FRACTIONS[0])
+    scores = run["parts"].get("e", [])
+    depth: dict[str, int] = {}
+    for one in scores:
+        depth[one["encoder"]] = max(one["stage"], depth.get(one["encoder"], 0))
+    stages = {
+        name: [float(np.mean(_at_stage(scores, name, place, FRACTIONS[0]))) for place in (1, depth[name])]
+        for name in ENCODERS
+        if name in depth
+    }
     methods = [stages[name] for name in ENCODERS if name != "random" and name in stages]
     if not methods or "random" not in stages:
         return ""
@@ -342,12 +340,12 @@ def where_it_is_lost(run: Run) -> str:
     def across(values: list[float]) -> str:
         return f"{_signed(min(values))} to {_signed(max(values))}"
 
-    gained = [values[1] - stages["random"][1] for values in methods]
-    kept = [values[-1] - values[1] for values in methods]
+    gained = [second - stages["random"][0] for second, _ in methods]
+    kept = [last - second for second, last in methods]
     return (
         f"With {100 * FRACTIONS[0]:g} % of the labels the second stage of a pre-trained encoder differs from "
         f"that of random ones by {across(gained)} points. From there to the last stage a pre-trained encoder "
-        f"changes by {across(kept)}, a random one by {_signed(stages['random'][-1] - stages['random'][1])}."
+        f"changes by {across(kept)}, a random one by {_signed(stages['random'][1] - stages['random'][0])}."
     )
 
 

@@ -15,7 +15,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import REPLICATES, Values, interval, mean_sd
 from g2d_bench.plain import counted
-from g2d_bench.records.groups import ATTRIBUTES, groups_of, in_order
+from g2d_bench.records.groups import groups_of, in_order
 from g2d_bench.records.parts import Pairs, Parts, Texts_of, kept_groups, parts_of
 from g2d_bench.records.selection import Found
 from g2d_bench.records.signature import mixed
@@ -74,8 +74,7 @@ def group_tables(
     Raises:
         InputError: nothing is grouped by that, or no record tells its groups.
     """
-    if by not in ATTRIBUTES:
-        groups_of({}, by)
+    groups_of({}, by)
     sets: dict[tuple[str, tuple[float, int], str, str], list[Found]] = defaultdict(list)
     for one in found:
         cell = one.cell
