@@ -7,16 +7,18 @@ sign -1.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.phantom.arithmetic import cos, power, sin, square
+from g2d_bench.phantom.arithmetic import between, cos, power, sin, square
 from g2d_bench.phantom.scene import Scene
 from g2d_bench.phantom.seeds import stream
 
 SIGNS = {"right": -1.0, "left": 1.0}
 Curve = NDArray[np.float64]
+N = TypeVar("N", float, NDArray[np.float64])
 
 
 @dataclass(frozen=True)
@@ -48,31 +50,32 @@ class Lung:
         """y of the costophrenic angle."""
         return self.dome + self.drop
 
-    def wall(self, y: Curve) -> Curve:
+    def wall(self, y: N) -> N:
         """Distance of the chest wall from the midline at heights ``y``; 0 above the apex."""
         t = (y - self.apex) / (self.bottom - self.apex)
-        rise = np.minimum(np.maximum(1 - t / 0.6, 0), 1)
+        rise = between(1 - t / 0.6, 0.0, 1.0)
         # A round top on a cone; both as measured on hand-drawn lung masks of the COVID-19 image collection.
-        shape = np.sqrt(np.sqrt(1 - square(rise))) * (1 - self.cone * (1 - np.minimum(t, 1)))
-        taper = 1 - 0.03 * square(np.minimum(np.maximum((t - 0.8) / 0.2, 0), 1))
-        return np.where(t > 0, self.width * shape * taper, 0.0)
+        shape = np.sqrt(np.sqrt(1 - square(rise))) * (1 - self.cone * (1 - between(t, -np.inf, 1.0)))
+        taper = 1 - 0.03 * square(between((t - 0.8) / 0.2, 0.0, 1.0))
+        wide: N = self.width * shape * taper
+        return wide * (t > 0)
 
-    def floor(self, lateral: Curve) -> Curve:
+    def floor(self, lateral: N) -> N:
         """y of the diaphragm at distances ``lateral`` from the midline."""
-        outward = np.minimum(np.maximum((lateral - self.dome_x) / (self.width * 0.965 - self.dome_x), 0), 1.2)
-        inward = np.minimum(np.maximum(1 - lateral / self.dome_x, 0), 1.5)
-        y: Curve = self.dome + self.drop * power(outward, 2.0) + 0.16 * square(inward)
+        outward = between((lateral - self.dome_x) / (self.width * 0.965 - self.dome_x), 0.0, 1.2)
+        inward = between(1 - lateral / self.dome_x, 0.0, 1.5)
+        y: N = self.dome + self.drop * power(outward, 2.0) + 0.16 * square(inward)
         return y
 
     def place(self, u: float, v: float) -> tuple[float, float]:
         """Map lung coordinates (u from spine to wall, v from apex to diaphragm) to lateral distance and y."""
         middle = 0.5 * (self.inner + self.width)
-        low = float(self.floor(np.array(middle)))
+        low = float(self.floor(middle))
         y = self.apex + v * (low - self.apex)
-        lateral = self.inner + u * (float(self.wall(np.array(y))) - self.inner)
-        low = float(self.floor(np.array(lateral)))
+        lateral = self.inner + u * (float(self.wall(y)) - self.inner)
+        low = float(self.floor(lateral))
         y = self.apex + v * (low - self.apex)
-        return self.inner + u * max(float(self.wall(np.array(y))) - self.inner, 0.02), y
+        return self.inner + u * max(float(self.wall(y)) - self.inner, 0.02), y
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class Anatomy:
     bedside: bool
     zoom: float
 
-    def midline(self, y: Curve) -> Curve:
+    def midline(self, y: N) -> N:
         """x of the midline at heights ``y``."""
         off = y - 0.5
         return self.middle + off * (self.tilt + 4 * self.bend * off)

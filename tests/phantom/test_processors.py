@@ -169,8 +169,8 @@ FORBIDDEN = frozenset(
     }
 )
 """Functions of numpy that choose a kernel by processor, call the C library, or add up in their own order."""
-INTEGERS = {("seeds.py", "prod")}
-"""Uses on whole numbers."""
+SAFE = {("seeds.py", "prod"), ("single.py", "exp")}
+"""A use on whole numbers, and one whose bits are first held against steps that are written out."""
 MODULES = {"random": {"seeds.py"}, "scipy.ndimage": {"rsna.py", "siim.py"}}
 """Who may draw random numbers, and who may label the parts of a mask, which is done in whole numbers."""
 
@@ -179,7 +179,7 @@ def offence(node: ast.AST, file: str) -> str:
     """What of an expression IEEE 754 does not fix, or nothing."""
     match node:
         case ast.Attribute(value=ast.Name(id="np"), attr=name):
-            foreign = name in FORBIDDEN and (file, name) not in INTEGERS
+            foreign = name in FORBIDDEN and (file, name) not in SAFE
             return f"np.{name}" if foreign or (name == "random" and file not in MODULES["random"]) else ""
         case ast.Attribute(value=ast.Name(id="math"), attr=name):
             return "" if name in ("factorial", "frexp", "ldexp", "inf") else f"math.{name}"

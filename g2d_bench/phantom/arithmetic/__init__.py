@@ -9,12 +9,24 @@ run in one order.
 
 from __future__ import annotations
 
-from g2d_bench.phantom.arithmetic.double import arctan2, cos, exp, log, power, sin
-from g2d_bench.phantom.arithmetic.simple import cube, deviation, even, hypot, interpolate, square, total
+from g2d_bench.phantom.arithmetic.double import arctan2, cos, exp, log, power, sin, sin_cos
+from g2d_bench.phantom.arithmetic.simple import (
+    between,
+    cube,
+    deviation,
+    even,
+    hypot,
+    interpolate,
+    slope,
+    square,
+    sums_between,
+    total,
+)
 from g2d_bench.phantom.arithmetic.smoothing import gaussian, periodic_spline
 
 __all__ = [
     "arctan2",
+    "between",
     "cos",
     "cube",
     "deviation",
@@ -27,6 +39,9 @@ __all__ = [
     "periodic_spline",
     "power",
     "sin",
+    "sin_cos",
+    "slope",
     "square",
+    "sums_between",
     "total",
 ]

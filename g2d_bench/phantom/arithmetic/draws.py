@@ -10,6 +10,7 @@ simple method for generating gamma variables (2000).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,17 +28,18 @@ PLACES_SINGLE = 23
 FEW = 24
 ALONE = 100
 """Words that a draw beyond the last strip never takes: every two succeed nine times in ten."""
-ONE = 2.0**-53
+ONE, ONE_SINGLE = 2.0**-53, 2.0**-24
 
 
 def normal(word: Word) -> float:
     """Return one standard normal number."""
     strips = normal_strips(PLACES)
+    width, inner = _lists()
     while True:
         draw = word()
         strip, place = draw & 255, draw >> 9 & (1 << PLACES) - 1
-        x = place * float(strips.width[draw & 511])
-        if place < int(strips.inner[strip]):
+        x = place * width[draw & 511]
+        if place < inner[strip]:
             return x
         if strip == 0:
             # Beyond the last strip; here a bit of the place decides on the side.
@@ -49,6 +51,13 @@ def normal(word: Word) -> float:
         low = float(strips.height[strip])
         if (float(strips.height[strip - 1]) - low) * ((word() >> 11) * ONE) + low < exp(-0.5 * x * x):
             return x
+
+
+@cache
+def _lists() -> tuple[list[float], list[int]]:
+    """Widths and inner ends of the normal strips: a list is quicker than an array to read one number from."""
+    strips = normal_strips(PLACES)
+    return strips.width.tolist(), strips.inner.tolist()
 
 
 def exponential(word: Word) -> float:
@@ -129,8 +138,9 @@ def _parse(words: NDArray[Any], strips: Ziggurat, bits: int) -> tuple[NDArray[An
     if bits == PLACES:
         place &= np.uint64((1 << bits) - 1)
     # Places have no more bits than the number's type holds.
-    x = place.astype(strips.width.dtype) * strips.width[signed]
-    unsure = np.flatnonzero(place >= strips.inner[strip])
+    x = place.astype(strips.width.dtype)
+    x *= strips.width.take(signed)
+    (unsure,) = (place >= strips.inner.take(strip)).nonzero()
     if not unsure.size:
         return x, len(words)
     keep = np.ones(len(words), np.bool_)
@@ -195,9 +205,10 @@ def _tail(words: NDArray[Any], at: int, strips: Ziggurat) -> tuple[float, int] |
     """Draw a number beyond the last strip; return it and the next free word, None if the words run out."""
     kind = strips.width.dtype.type
     edge, inverse = kind(strips.edge), kind(1 / strips.edge)
+    unused, least = (8, ONE_SINGLE) if words.dtype == np.uint32 else (11, ONE)
     free = at + 1
     while free + 1 < len(words):
-        first, second = _share(words[free : free + 2]).tolist()
+        first, second = ((int(word) >> unused) * least for word in words[free : free + 2])
         far, other = -inverse * kind(log(1.0 - first)), -kind(log(1.0 - second))
         free += 2
         if other + other > far * far:
@@ -209,5 +220,5 @@ def _tail(words: NDArray[Any], at: int, strips: Ziggurat) -> tuple[float, int] |
 def _share(words: Any) -> Any:
     """Shares of one, of words or of halves."""
     if words.dtype == np.uint32:
-        return (words >> 8).astype(np.float32) * np.float32(2.0**-24)
+        return (words >> 8).astype(np.float32) * np.float32(ONE_SINGLE)
     return (words >> 11).astype(np.float64) * ONE

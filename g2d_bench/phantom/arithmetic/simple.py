@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from math import fsum
 from typing import TypeVar
 
@@ -16,6 +17,11 @@ N = TypeVar("N", float, NDArray[np.float32], NDArray[np.float64])
 def square(x: N) -> N:
     """The square: of a single number, ``** 2`` goes through the C library's power."""
     return x * x
+
+
+def between(x: N, low: float, high: float) -> N:
+    """The number, or each of several, and the bound that it is beyond in its place."""
+    return x.clip(low, high) if isinstance(x, np.ndarray) else min(max(x, low), high)
 
 
 def cube(x: NDArray[F]) -> NDArray[F]:
@@ -67,10 +73,55 @@ def interpolate(
     Returns:
         Shape [M] or [K, M].
     """
-    at, x, values = at.astype(np.float64), x.astype(np.float64), values.astype(np.float64)
-    left = np.minimum(np.maximum(np.searchsorted(x, at, side="right") - 1, 0), len(x) - 2)
-    start, low = x[left], values[..., left]
-    rise = (values[..., left + 1] - low) / np.maximum(x[left + 1] - start, 1e-300)
-    line: NDArray[np.float64] = rise * (at - start) + low
-    line = np.where(at >= x[-1], values[..., -1:], line)
-    return np.where(at < x[0], values[..., :1], line)
+    at, x, values = (np.asarray(part, np.float64) for part in (at, x, values))
+    left = x[1:-1].searchsorted(at, side="right")
+    steps = np.empty((2, *values.shape[:-1], len(x) - 1))
+    np.subtract(values[..., 1:], values[..., :-1], out=steps[0])
+    steps[0] /= (x[1:] - x[:-1]).clip(1e-300)
+    steps[1] = values[..., :-1]
+    rise, low = steps[..., left]
+    line: NDArray[np.float64] = rise * (at - x[left])
+    line += low
+    beyond = at >= x[-1]
+    line[..., beyond] = values[..., -1:]
+    before = at < x[0]
+    line[..., before] = values[..., :1]
+    return line
+
+
+def slope(values: NDArray[F], step: float = 1.0) -> NDArray[F]:
+    """Central differences along the last axis, one-sided at its ends: ``np.gradient``, but quicker.
+
+    Args:
+        values: shape [..., N], N at least 3.
+        step: distance between samples.
+
+    Returns:
+        The same shape and type.
+    """
+    result = np.empty_like(values)
+    np.subtract(values[..., 2:], values[..., :-2], out=result[..., 1:-1])
+    result[..., 1:-1] /= values.dtype.type(2 * step)
+    result[..., 0] = (values[..., 1] - values[..., 0]) / step
+    result[..., -1] = (values[..., -1] - values[..., -2]) / step
+    return result
+
+
+def sums_between(values: NDArray[np.float64], edges: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How much running sums along the first axis grow from edge to edge; each adds up from the first row on.
+
+    Args:
+        values: shape [N, M].
+        edges: rising, from 0 up to N, shape [K].
+
+    Returns:
+        Shape [K - 1, M].
+    """
+    run = np.zeros(values.shape[1])
+    grown = np.empty((len(edges) - 1, values.shape[1]))
+    for row, (start, stop) in zip(grown, pairwise(edges.tolist()), strict=True):
+        np.negative(run, out=row)
+        for value in values[start:stop]:
+            run += value
+        row += run
+    return grown

@@ -3,12 +3,14 @@
 They are the approximations that numpy evaluates in vector registers where the processor can fuse a product
 with a sum; there the generated radiographs were first made. The coefficients are numpy's (BSD licence).
 Each fused step is written out in double precision, where the product of two singles is exact, and then
-rounded to single; so it comes out alike on a processor that cannot fuse.
+rounded to single; so it comes out alike on a processor that cannot fuse. Where numpy's own exponential is
+found to give these bits, it is taken: it is ten times as fast.
 """
 
 from __future__ import annotations
 
 import threading
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +54,8 @@ def _grid(exponent: int) -> NDArray[np.float64]:
 
 
 # Partial sums that never leave one power of two are rounded by such a number; the others by conversion.
-G3, G1, GQ = _grid(-5), _grid(-1), _grid(-2)
-P3, P1, Q1 = np.array(P[3] + G3), np.array(P[1] + G1), np.array(Q[1] + GQ)
+G4, G3, G1, GQ = _grid(-8), _grid(-5), _grid(-1), _grid(-2)
+P4, P3, P1, Q1 = np.array(P[4] + G4), np.array(P[3] + G3), np.array(P[1] + G1), np.array(Q[1] + GQ)
 SHIFT = np.array(23, np.int32)
 
 
@@ -77,22 +79,39 @@ def exp(x: Singles) -> Singles:
     Returns:
         The same shape; 0 below -87, infinite above 88.
     """
+    if not x.size:
+        return np.empty(x.shape, np.float32)
+    below, above = float(x.min()) < LEAST, float(x.max()) > MOST
+    inside = x.clip(LEAST, MOST) if below or above else x
+    result: Singles = np.exp(inside) if numpy_agrees() else exp_by_steps(inside)
+    if below:
+        result[x < LEAST] = 0
+    if above:
+        result[x > MOST] = np.inf
+    return result
+
+
+@cache
+def numpy_agrees() -> bool:
+    """Whether numpy's own exponential gives these bits on this processor.
+
+    It does where numpy evaluates the approximation above with fused products, and then for every argument
+    from -87 to 88. Any other rounds one argument in ten or so another way, so that a few thousand tell.
+    """
+    probe = np.linspace(LEAST, MOST, 8001, dtype=np.float32)
+    return bool(np.array_equal(np.exp(probe), exp_by_steps(probe)))
+
+
+def exp_by_steps(x: Singles) -> Singles:
+    """The exponential of numbers from -87 to 88, shape kept; every step written out."""
     x = np.ascontiguousarray(x)
     result = np.empty(x.shape, np.float32)
     source, target = x.reshape(-1), result.reshape(-1)
     for start in range(0, source.size, BLOCK):
         part = source[start : start + BLOCK]
         n = len(part)
-        out = target[start : start + n]
-        below, above = float(part.min()) < LEAST, float(part.max()) > MOST
-        inside = part
-        if below or above:
-            inside = np.minimum(np.maximum(part, np.float32(LEAST)), np.float32(MOST))
-        _block(inside, out, [a[:n] for a in _ROOM.doubles], [a[:n] for a in _ROOM.singles])
-        if below:
-            out[part < LEAST] = 0
-        if above:
-            out[part > MOST] = np.inf
+        doubles, singles = [a[:n] for a in _ROOM.doubles], [a[:n] for a in _ROOM.singles]
+        _block(part, target[start : start + n], doubles, singles)
     return result
 
 
@@ -112,9 +131,9 @@ def _block(x: Singles, out: Singles, doubles: list[NDArray[np.float64]], singles
     np.multiply(t, LOW, out=t)
     np.add(r, t, out=r)
     _round(r, room)
-    # The first sum is so small beside the last that its rounding is never seen.
     np.multiply(r, P[5], out=t)
-    np.add(t, P[4], out=t)
+    np.add(t, P4, out=t)
+    np.subtract(t, G4, out=t)
     np.multiply(t, r, out=t)
     np.add(t, P3, out=t)
     np.subtract(t, G3, out=t)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -28,13 +29,12 @@ def gaussian(image: F, sigma: float, axis: int, *, truncate: float = 4.0, mirror
     Returns:
         The same shape and type.
     """
-    reach = int(truncate * sigma + 0.5)
-    steps = np.arange(-reach, reach + 1, dtype=np.float64)
-    bell = exp(-0.5 / (sigma * sigma) * (steps * steps))
-    bell /= total(bell.tolist())
-    length = image.shape[axis]
-    edges = [(reach, reach) if place == axis else (0, 0) for place in (0, 1)]
-    padded = np.pad(image.astype(np.float64), edges, mode="symmetric" if mirror else "edge")
+    bell = _bell(sigma, truncate)
+    reach, length = len(bell) // 2, image.shape[axis]
+    padded = np.empty([side + 2 * reach * (place == axis) for place, side in enumerate(image.shape)])
+    along, source = (padded, image) if axis == 0 else (padded.T, image.T)
+    edge = source[_beyond(length, reach, mirror)]
+    along[:reach], along[reach : reach + length], along[reach + length :] = edge[:reach], source, edge[reach:]
 
     def at(offset: int) -> Doubles:
         window = slice(reach + offset, reach + offset + length)
@@ -48,6 +48,30 @@ def gaussian(image: F, sigma: float, axis: int, *, truncate: float = 4.0, mirror
         result += pair
     blurred: F = result.astype(image.dtype)
     return blurred
+
+
+@lru_cache(maxsize=64)
+def _bell(sigma: float, truncate: float) -> list[float]:
+    """Weights that add up to one, from one end to the other."""
+    reach = int(truncate * sigma + 0.5)
+    steps = np.arange(-reach, reach + 1, dtype=np.float64)
+    bell = exp(-0.5 / (sigma * sigma) * (steps * steps))
+    bell /= total(bell.tolist())
+    weights: list[float] = bell.tolist()
+    return weights
+
+
+@lru_cache(maxsize=64)
+def _beyond(length: int, reach: int, mirror: bool) -> NDArray[np.intp]:
+    """Which samples stand for those before the first and then for those after the last, shape [2 reach]."""
+    places = np.concatenate([np.arange(-reach, 0), np.arange(length, length + reach)])
+    around = places % (2 * length)
+    samples: NDArray[np.intp] = (
+        np.where(around < length, around, 2 * length - 1 - around)
+        if mirror
+        else np.minimum(np.maximum(places, 0), length - 1)
+    )
+    return samples
 
 
 def periodic_spline(values: Doubles, at: Doubles) -> Doubles:

@@ -9,7 +9,8 @@ import numpy as np
 from g2d_bench.phantom.anatomy import Curve
 from g2d_bench.phantom.arithmetic import cos, cube, exp, interpolate, power, sin, square
 from g2d_bench.phantom.render.canvas import Canvas
-from g2d_bench.phantom.render.raster import Array, cover, disc, limit, ribbons, smooth, spline
+from g2d_bench.phantom.render.raster import Array, cover, disc, limit, smooth
+from g2d_bench.phantom.render.strokes import ribbons, spline
 from g2d_bench.phantom.seeds import stream
 
 RIBS = 10
@@ -17,6 +18,9 @@ RIBS = 10
 
 ANTERIOR = 7
 """Pairs whose anterior parts are drawn."""
+
+FRONT_END = interpolate(np.arange(1.0, ANTERIOR + 1), np.array([1, 2, 7]), np.array([0.07, 0.1, 0.2]))
+"""How far from the midline their bone ends and cartilage goes on, shape [ANTERIOR]."""
 
 
 def draw_spine(canvas: Canvas) -> None:
@@ -70,71 +74,62 @@ def _bands(canvas: Canvas) -> _Bands:
     osteo *= canvas.scene.technique.look.bones
     columns = (np.arange(size) + 0.5) / size - 0.5
     yaw = canvas.scene.technique.yaw
-    parts: list[tuple[Curve, Curve, Curve, Curve]] = []
     rib = np.arange(1, RIBS + 1)[:, None]
-    for side, lung in enumerate(a.lungs.values()):
-        own_side = wobble[side]
-        lateral = np.broadcast_to(lung.sign * (columns - a.middle), (RIBS, size))
+    front = rib[:ANTERIOR]
+    # Per group of like bones: their columns, middle lines, half widths, attenuation and rim.
+    parts: list[tuple[slice, Curve, Curve, Curve, float]] = []
+    for own_side, lung in zip(wobble, a.lungs.values(), strict=True):
+        lateral = lung.sign * (columns - a.middle)
+        first = a.zoom * (0.035 + 0.014 * yaw * lung.sign)
+        # This side of the spine, and a column beyond it, by which the slope of the first one is known.
+        there = np.flatnonzero(lateral > min(0.03, first))
+        here = slice(max(int(there[0]) - 1, 0), int(there[-1]) + 2)
+        lateral = lateral[here]
         span = lung.bottom - lung.apex
         gap = span * (0.097 + 0.002 * own[0])
         origin = lung.apex + 0.004 + (rib - 1) * gap + 0.002 * own_side[:, :1]
         reach = np.minimum(lung.wall(origin + 0.06 + 0.01 * rib), lung.width) + 0.012
         reach[0] = 0.16 * a.zoom
-        t = np.clip((lateral - 0.03) / (reach - 0.03), 0, 1)
-        # On the other side t is 0, and what is slow to compute is known.
-        here = lateral[0] > 0.03
+        t = limit((lateral - 0.03) / (reach - 0.03))
         # Posterior part: level at the spine, then down and round the wall.
         slant = span * (0.06 + 0.008 * rib + 0.006 * own[1])
         turn = span * (0.052 + 0.001 * rib)
         bend = turn * (1 - np.sqrt(1 - square(square(np.minimum(t, 0.985)))))
-        arch, fall = np.zeros(t.shape), np.zeros(t.shape)
-        arch[:, here] = sin(np.pi * np.minimum(t[:, here] * 1.6, 1))
-        fall[:, here] = power(t[:, here], 1.7)
-        post = origin - 0.016 * arch + slant * fall + bend
+        post = origin - 0.016 * sin(np.pi * np.minimum(t * 1.6, 1)) + slant * power(t, 1.7) + bend
         thin = 0.0142 * a.zoom * (0.9 + 0.05 * own_side[:, 1:2]) * np.where(rib == 1, 0.88, 1.0)
         ok = (lateral > 0.03) & (lateral < reach)
         dense = 0.088 * osteo * (0.75 + 0.4 * cube(t)) * np.where(rib > 8, 0.75, 1.0)
-        rim = np.full((RIBS, 1), 0.6)
-        parts.append((post, np.broadcast_to(thin, post.shape), np.where(ok, dense, 0.0), rim))
+        parts.append((here, post, thin, np.where(ok, dense, 0.0), 0.6))
         # Anterior part: from the wall on down towards the sternum, ending in cartilage.
-        front = rib[:ANTERIOR]
-        end = (
-            interpolate(front.astype(np.float64), np.array([1, 2, 7]), np.array([0.07, 0.1, 0.2]))
-            + 0.006 * own_side[:ANTERIOR, 2:]
-        )
-        start = (origin + slant + turn)[:ANTERIOR]
-        back = np.clip(
-            (reach[:ANTERIOR] - lateral[:ANTERIOR]) / np.maximum(reach[:ANTERIOR] - end, 0.02), 0, 1
-        )
+        reach, bend, turn = reach[:ANTERIOR], bend[:ANTERIOR], turn[:ANTERIOR]
+        end = FRONT_END[:, None] + 0.006 * own_side[:ANTERIOR, 2:]
+        start = (origin + slant)[:ANTERIOR] + turn
+        back = limit((reach - lateral) / (reach - end).clip(0.02))
         low = span * (0.1 + 0.013 * front)
-        sink = np.ones(back.shape)
-        sink[:, here] = power(back[:, here], 0.85)
-        ante = start + 0.004 + low * sink - 0.4 * bend[:ANTERIOR] + 0.25 * turn[:ANTERIOR]
-        ok = (lateral[:ANTERIOR] > end) & (lateral[:ANTERIOR] < reach[:ANTERIOR] - 0.004)
-        dense = 0.038 * osteo * np.clip((lateral[:ANTERIOR] - end) / 0.05, 0, 1)
-        wide = np.broadcast_to(thin[:ANTERIOR] * 1.2, ante.shape)
-        parts.append((ante, wide, np.where(ok, dense, 0.0), np.full((ANTERIOR, 1), 0.1)))
+        ante = start + 0.004 + low * power(back, 0.85) - 0.4 * bend + 0.25 * turn
+        ok = (lateral > end) & (lateral < reach - 0.004)
+        dense = 0.038 * osteo * limit((lateral - end) / 0.05)
+        parts.append((here, ante, thin[:ANTERIOR] * 1.2, np.where(ok, dense, 0.0), 0.1))
         # Clavicle: a shallow S from the sternum up and out to the shoulder.
         rise = a.zoom * ((0.085 if a.bedside else 0.04) + 0.03 * own[2])
         base = lung.apex + a.zoom * ((0.06 if a.bedside else 0.09) + 0.02 * own[3] + 0.012 * lung.sign * yaw)
-        first = a.zoom * (0.035 + 0.014 * yaw * lung.sign)
         last = a.zoom * 0.42
-        c = np.clip((lateral[:1] - first) / (0.86 * last - first), 0, 1.4)
+        c = ((lateral - first) / (0.86 * last - first)).clip(0, 1.4)
         line = base - rise * c + 0.018 * a.zoom * sin(2 * np.pi * np.minimum(c, 1))
-        ok = (lateral[:1] > first) & (lateral[:1] < last)
-        wide = 0.0135 * a.zoom + 0.008 * exp(-square(c / 0.12)) + 0.003 * np.clip(c - 0.6, 0, 1)
-        parts.append(
-            (
-                line,
-                wide,
-                np.where(ok, 0.13 * osteo * limit((last - lateral[:1]) / 0.06), 0.0),
-                np.full((1, 1), 0.5),
-            )
-        )
-    yc, half, weight, rims = (
-        np.concatenate(arrays).astype(np.float32) for arrays in zip(*parts, strict=True)
-    )
-    return _Bands(columns.astype(np.float32), yc, half, weight, rims[:, 0])
+        ok = (lateral > first) & (lateral < last)
+        wide = 0.0135 * a.zoom + 0.008 * exp(-square(c / 0.12)) + 0.003 * limit(c - 0.6)
+        dense = np.where(ok, 0.13 * osteo * limit((last - lateral) / 0.06), 0.0)
+        parts.append((here, line[None], wide[None], dense[None], 0.5))
+    rows = sum(len(line) for _, line, *_ in parts)
+    yc, half, weight = np.zeros((3, rows, size), np.float32)
+    rims = np.zeros(rows, np.float32)
+    row = 0
+    for here, *curves, rim in parts:
+        band = slice(row, row + len(curves[0]))
+        yc[band, here], half[band, here], weight[band, here] = curves
+        rims[band] = rim
+        row = band.stop
+    return _Bands(columns.astype(np.float32), yc, half, weight, rims)
 
 
 HEALED = "healed ribs"

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.phantom.anatomy import SIGNS, Anatomy, Lung
-from g2d_bench.phantom.arithmetic import square
-from g2d_bench.phantom.render.raster import Array, Grid, Ink, bulge, cover, smooth
+from g2d_bench.phantom.arithmetic import slope, square
+from g2d_bench.phantom.render.raster import Array, Grid, bulge, cover, smooth
+from g2d_bench.phantom.render.strokes import Ink
 from g2d_bench.phantom.scene import Finding, Scene
 from g2d_bench.phantom.seeds import Stream, stream
+
+FIELDS = 24
+"""About as many fields as live at once while a film is drawn."""
+MOST_KEPT = (32 << 20) // 4 - 1024
+"""Singles in the largest array that glibc learns from, 32 MiB with its head."""
 
 
 @dataclass
@@ -51,7 +58,7 @@ class LungField:
     def point(self, anatomy: Anatomy, u: float, v: float) -> tuple[float, float]:
         """Map lung coordinates to x and y on the image."""
         lateral, y = self.lung.place(u, v)
-        return float(anatomy.midline(np.array(y))) + self.lung.sign * lateral, y
+        return anatomy.midline(y) + self.lung.sign * lateral, y
 
     def fill(self, coverage: Array, density: float | Array) -> None:
         """Replace air by fluid or tissue: the lung turns opaque, its vessels vanish in it."""
@@ -68,6 +75,7 @@ class Canvas:
         scene: what to draw.
         anatomy: its curves.
         grid: all pixels.
+        lateral: distance from the midline, positive towards the patient's left, shape [S, S].
         attenuation: shape [S, S], added up along the beam.
         lungs: both lungs, by side.
         ink: curves drawn over everything.
@@ -80,6 +88,7 @@ class Canvas:
     scene: Scene
     anatomy: Anatomy
     grid: Grid
+    lateral: Array
     attenuation: Array
     lungs: dict[str, LungField]
     ink: Ink
@@ -109,12 +118,23 @@ class Canvas:
 
 def make_canvas(scene: Scene, anatomy: Anatomy, size: int) -> Canvas:
     """Lay out the fields of an image."""
+    _keep_memory(size)
     grid = Grid.full(size)
-    lungs = {side: _lung_field(anatomy, lung, grid) for side, lung in anatomy.lungs.items()}
-    return Canvas(scene, anatomy, grid, np.zeros(grid.shape, np.float32), lungs, Ink(size))
+    lateral = (grid.x - anatomy.midline(grid.y.astype(np.float64))).astype(np.float32)
+    lungs = {side: _lung_field(anatomy, lung, grid, lateral) for side, lung in anatomy.lungs.items()}
+    return Canvas(scene, anatomy, grid, lateral, np.zeros(grid.shape, np.float32), lungs, Ink(size))
 
 
-def _lung_field(anatomy: Anatomy, lung: Lung, grid: Grid) -> LungField:
+@lru_cache(maxsize=8)
+def _keep_memory(size: int) -> None:
+    """Have the C library keep what a film's fields take, in the place of asking for it anew film by film.
+
+    glibc gives memory back once more is free than twice the largest array that it got back so far.
+    """
+    np.empty((min(FIELDS * size * size, MOST_KEPT),), np.float32)
+
+
+def _lung_field(anatomy: Anatomy, lung: Lung, grid: Grid, from_midline: Array) -> LungField:
     middle = anatomy.middle
     slack = abs(anatomy.tilt) * 0.5 + abs(anatomy.bend) + 0.01
     left, right = (0.0, lung.width + slack) if lung.sign > 0 else (-lung.width - slack, 0.0)
@@ -122,16 +142,16 @@ def _lung_field(anatomy: Anatomy, lung: Lung, grid: Grid) -> LungField:
     y = part.y.astype(np.float64)
     wall = lung.wall(y)
     # The wall is a function of height; near the apex it runs flat, so scale to a true distance.
-    slope = np.gradient(wall[:, 0], 1.0 / part.size)[:, None]
-    steep = (1 / np.sqrt(1 + square(np.minimum(slope, 6.0)))).astype(np.float32)
-    lateral = (np.float32(lung.sign) * (part.x - anatomy.midline(y))).astype(np.float32)
+    steepness = slope(wall[:, 0], 1.0 / part.size)[:, None]
+    steep = (1 / np.sqrt(1 + square(np.minimum(steepness, 6.0)))).astype(np.float32)
+    lateral = np.float32(lung.sign) * part.of(from_midline)
     to_wall = (wall.astype(np.float32) - lateral) * steep
-    columns = lung.sign * (part.x.astype(np.float64) - anatomy.midline(np.array(lung.dome)))
+    columns = lung.sign * (part.x.astype(np.float64) - anatomy.midline(lung.dome))
     floor = lung.floor(columns)
-    slope = np.gradient(floor[0], 1.0 / part.size)[None, :]
-    to_floor = (floor - y).astype(np.float32) / np.sqrt(1 + square(np.minimum(np.abs(slope), 4.0))).astype(
-        np.float32
-    )
+    steepness = slope(floor[0], 1.0 / part.size)[None, :]
+    to_floor = (floor - y).astype(np.float32) / np.sqrt(
+        1 + square(np.minimum(np.abs(steepness), 4.0))
+    ).astype(np.float32)
     to_spine = lateral - np.float32(lung.inner)
     cov = cover(np.minimum(np.minimum(to_wall, to_floor), to_spine))
     # Air is thin where the beam grazes the wall or the spine, thick in the middle of the lung.
@@ -140,10 +160,10 @@ def _lung_field(anatomy: Anatomy, lung: Lung, grid: Grid) -> LungField:
         * smooth(to_spine, -0.01, 0.13)
         * (np.float32(0.25) + np.float32(0.75) * bulge(to_floor * np.float32(1 / 0.13)))
     )
-    span = np.maximum(wall - lung.inner, 0.02).astype(np.float32)
-    u = np.minimum(np.maximum(to_spine / span, 0), np.float32(1.2))
-    height = np.maximum(floor - lung.apex, 0.05).astype(np.float32)
-    v = np.clip((part.y - np.float32(lung.apex)) / height, 0, 1.2)
+    span = (wall - lung.inner).clip(0.02).astype(np.float32)
+    u = (to_spine / span).clip(0, 1.2)
+    height = (floor - lung.apex).clip(0.05).astype(np.float32)
+    v = ((part.y - np.float32(lung.apex)) / height).clip(0, 1.2)
     ones = np.ones(part.shape, np.float32)
     zero = np.zeros(part.shape, np.float32)
     return LungField(

@@ -12,7 +12,8 @@ import numpy as np
 from g2d_bench.phantom.arithmetic import cos, exp, interpolate, sin, square
 from g2d_bench.phantom.render import marks
 from g2d_bench.phantom.render.canvas import Canvas
-from g2d_bench.phantom.render.raster import bulge, cover, limit, noise, smooth, spline
+from g2d_bench.phantom.render.raster import bulge, cover, limit, noise, smooth
+from g2d_bench.phantom.render.strokes import spline
 from g2d_bench.phantom.seeds import Stream
 
 
@@ -59,7 +60,7 @@ def draw_nipples(canvas: Canvas) -> None:
     for field in canvas.lungs.values():
         x, y = field.point(canvas.anatomy, rng.uniform(0.45, 0.66), v + rng.uniform(-0.03, 0.03))
         if both or (field.lung.sign > 0) == (dense > 0.12):
-            field.ink.dots(*(np.array([value]) for value in (x, y, size, dense)))
+            field.ink.dots(x, y, size, dense)
 
 
 def draw_overlap(canvas: Canvas) -> None:

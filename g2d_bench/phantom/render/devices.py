@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.phantom.anatomy import SIGNS
-from g2d_bench.phantom.arithmetic import cos, cube, hypot, sin
+from g2d_bench.phantom.arithmetic import cos, cube, even, hypot, sin
 from g2d_bench.phantom.labels import DEVICES, OBJECT
 from g2d_bench.phantom.render.canvas import Canvas
 from g2d_bench.phantom.render.objects import draw_object
-from g2d_bench.phantom.render.raster import Ink, cover, disc, spline
+from g2d_bench.phantom.render.raster import cover, disc
+from g2d_bench.phantom.render.strokes import Ink, spline
 from g2d_bench.phantom.scene import Finding
 from g2d_bench.phantom.seeds import Stream, stream
 
@@ -50,7 +51,7 @@ class _Frame:
     def at(self, lateral: float, y: float) -> Point:
         """Map a place to x and y on the image."""
         y *= self.zoom
-        return float(self.a.midline(np.array(y))) + lateral * self.zoom, y
+        return self.a.midline(y) + lateral * self.zoom, y
 
 
 def _airway(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
@@ -124,8 +125,8 @@ def _picc(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
 def _port(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     f = _Frame(canvas)
     x, y = f.at(sign * rng.uniform(0.2, 0.28), f.apex + rng.uniform(0.13, 0.22))
-    ink.dots(*(np.array([v]) for v in (x, y, 0.011, 0.45)))
-    angle = np.linspace(0, 2 * np.pi, 40)
+    ink.dots(x, y, 0.011, 0.45)
+    angle = even(0, 2 * np.pi, 40)
     ink.curve(np.stack([x + 0.018 * cos(angle), y + 0.018 * sin(angle)], 1), 0.0022, 0.25)
     path = [(x, y - 0.018), f.at(sign * 0.15, f.apex + 0.04), f.at(sign * 0.06, f.apex + 0.05)]
     path += [f.at(-0.03, f.carina - 0.06)]
@@ -153,8 +154,8 @@ def _pacemaker(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
 
 def _sternal(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     f = _Frame(canvas)
-    angle = np.linspace(0.3, 2 * np.pi + 0.1, 30)
-    for y in np.linspace(f.carina - 0.1, f.dome - 0.06, int(rng.integers(5, 8))):
+    angle = even(0.3, 2 * np.pi + 0.1, 30)
+    for y in even(f.carina - 0.1, f.dome - 0.06, int(rng.integers(5, 8))):
         x, cy = f.at(rng.normal(0, 0.004), float(y))
         ink.curve(
             np.stack([x + 0.017 * cos(angle), cy + 0.007 * sin(angle) + 0.002 * cos(3 * angle)], 1),
@@ -198,8 +199,8 @@ def _leads(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
                 ink.curve(np.array([[x, cy], [x + jaw[0], cy + jaw[1]]]), 0.0014, 0.3)
             x, cy = float(body[-1, 0]), float(body[-1, 1])
         else:
-            ink.dots(*(np.array([v]) for v in (x, cy, rng.uniform(0.0035, 0.0055), 0.45)))
-            circle = np.linspace(0, 2 * np.pi, 24)
+            ink.dots(x, cy, rng.uniform(0.0035, 0.0055), 0.45)
+            circle = even(0, 2 * np.pi, 24)
             pad = rng.uniform(0.011, 0.02)
             ink.curve(np.stack([x + pad * cos(circle), cy + pad * sin(circle)], 1), 0.0028, 0.045)
         thirds = [(x + (end[0] - x) * t, cy + (end[1] - cy) * t + bow * rng.normal()) for t in (0.33, 0.7)]
@@ -225,7 +226,7 @@ def _chest_tube(canvas: Canvas, ink: Ink, rng: Rng, sign: float) -> None:
     if rng.random() < 0.2:
         # A thin drain with a curl.
         ink.curve(curve, 0.0026, 0.17)
-        turn = np.linspace(0, 1.7 * np.pi, 24)
+        turn = even(0, 1.7 * np.pi, 24)
         curl = curve[-1] + 0.015 * np.stack([cos(turn) - 1, sin(turn)], 1)
         ink.curve(curl, 0.0026, 0.17)
         return

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.phantom.arithmetic import cos, even, exp, gaussian, interpolate, power, sin
+from g2d_bench.phantom.arithmetic import cos, even, exp, gaussian, interpolate, power, sin, sums_between
 from g2d_bench.phantom.look import Look
 from g2d_bench.phantom.render import lettering
 from g2d_bench.phantom.render.canvas import Canvas
-from g2d_bench.phantom.render.raster import Array, Ink, limit, smooth
+from g2d_bench.phantom.render.raster import Array, limit, smooth
+from g2d_bench.phantom.render.strokes import Ink
 
 CELLS = 24
 """Cells across the coarse picture that processing and scatter work on."""
@@ -38,7 +39,7 @@ def expose(canvas: Canvas) -> NDArray[np.uint8]:
     slant = np.float32(look.slant[0]) * canvas.grid.x + np.float32(look.slant[1]) * (
         canvas.grid.y - np.float32(0.5)
     )
-    dark = np.maximum(_walled(dense, canvas.body) + slant * canvas.body, 0)
+    dark = (_walled(dense, canvas.body) + slant * canvas.body).clip(0)
     # Per pixel, noise falls with the pixel's area; below 256 px it would otherwise vanish.
     grain = technique.noise * power(size / 256, 0.6)
     noisy = rng.normal_singles(canvas.grid.shape)
@@ -47,14 +48,14 @@ def expose(canvas: Canvas) -> NDArray[np.uint8]:
     level = np.float32(0.75 * look.equal)
     # Air keeps its black: what processing lifts there is cut off on a print.
     base = np.float32(1 - look.equal) * coarse + level * smooth(coarse, 0.0, 0.35)
-    shown = np.maximum(base + np.float32(look.detail) * (dark + noisy - coarse), 0)
+    shown = (base + np.float32(look.detail) * (dark + noisy - coarse)).clip(0)
     shown *= smooth(dark, 0.0, WALL)
     grey = _curve(shown.astype(np.float32, copy=False), look)
     if look.lines:
         grey += np.float32(look.lines) * sin((np.float32(2 * np.pi * 83) * canvas.grid.y).astype(np.float32))
     _collimate(canvas, grey)
     _letters(canvas, grey)
-    film: NDArray[np.uint8] = np.clip(np.rint(grey * np.float32(255)), 0, 255).astype(np.uint8)
+    film: NDArray[np.uint8] = np.rint(grey * np.float32(255)).clip(0, 255).astype(np.uint8)
     return film
 
 
@@ -85,10 +86,7 @@ def _coarse(image: Array) -> Array:
     middles = (edges[:-1] + edges[1:]) / 2 - 0.5
     small = image.astype(np.float64)
     for _ in range(2):
-        # Sums that run from first to last, so that they round alike everywhere.
-        run = np.zeros((size + 1, small.shape[1]))
-        np.cumsum(small, axis=0, dtype=np.float64, out=run[1:])
-        small = (np.diff(run[edges], axis=0) / counts[:, None]).T
+        small = (sums_between(small, edges) / counts[:, None]).T
     for axis in (0, 1):
         small = gaussian(small, 0.9, axis, mirror=True)
     at = np.arange(size, dtype=np.float64)
@@ -102,8 +100,8 @@ def _collimate(canvas: Canvas, grey: Array) -> None:
     px = canvas.grid.px
     for distance, width in ((x + 0.5, left), (y, top), (0.5 - x, right), (1 - y, bottom)):
         if width > 0:
-            grey *= np.float32(0.02) + np.float32(0.98) * np.clip(
-                (distance - np.float32(width)) / np.float32(2 * px) + 0.5, 0, 1
+            grey *= np.float32(0.02) + np.float32(0.98) * limit(
+                (distance - np.float32(width)) / np.float32(2 * px) + 0.5
             )
 
 
@@ -132,4 +130,4 @@ def _letters(canvas: Canvas, grey: Array) -> None:
     for number, line in enumerate(technique.look.captions):
         lettering.write(ink, line, beside, 0.02 + 0.06 * draw[6] + 1.6 * small * number, small)
     bright = np.float32(0.75 + 0.25 * draw[7])
-    np.maximum(grey, np.clip(ink.draw(canvas.grid), 0, 1) * bright, out=grey)
+    np.maximum(grey, limit(ink.draw(canvas.grid)) * bright, out=grey)

@@ -11,7 +11,8 @@ import numpy as np
 
 from g2d_bench.phantom.arithmetic import gaussian
 from g2d_bench.phantom.render.canvas import Canvas, LungField
-from g2d_bench.phantom.render.raster import Array, Grid, Ink, cover, disc, limit, noise, smooth
+from g2d_bench.phantom.render.raster import Array, Grid, cover, disc, limit, noise, smooth
+from g2d_bench.phantom.render.strokes import Ink
 from g2d_bench.phantom.seeds import Stream
 
 SEEN = 0.45

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from g2d_bench.phantom.render.raster import Ink
+from g2d_bench.phantom.render.strokes import Ink
 
 # Per letter its strokes; a stroke is a row of points of two digits each: x from the left, y from the top.
 _STROKES = {

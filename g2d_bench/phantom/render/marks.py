@@ -11,7 +11,8 @@ import numpy as np
 
 from g2d_bench.phantom.arithmetic import cos, even, sin
 from g2d_bench.phantom.render.canvas import Canvas
-from g2d_bench.phantom.render.raster import cover, disc, limit, noise, smooth, spline
+from g2d_bench.phantom.render.raster import cover, disc, limit, noise, smooth
+from g2d_bench.phantom.render.strokes import spline
 from g2d_bench.phantom.seeds import Stream
 
 
@@ -26,7 +27,7 @@ def draw_granulomas(canvas: Canvas) -> None:
         field = canvas.lungs[_side(canvas, rng)]
         x, y = field.point(canvas.anatomy, rng.uniform(0.15, 0.9), rng.uniform(0.1, 0.9))
         size = rng.uniform(0.002, 0.0045)
-        field.ink.dots(*(np.array([value]) for value in (x, y, size, rng.uniform(0.14, 0.35))))
+        field.ink.dots(x, y, size, rng.uniform(0.14, 0.35))
 
 
 def draw_scar(canvas: Canvas) -> None:
@@ -67,7 +68,7 @@ def draw_calcified_aorta(canvas: Canvas) -> None:
     a = canvas.anatomy
     y, wide = a.knob[0], a.mediastinum * 0.9 + a.knob[1]
     angle = np.linspace(-1.2, rng.uniform(0.3, 1.1), 30)
-    x = float(a.midline(np.array(y))) + wide + a.zoom * (0.026 * cos(angle) - 0.034)
+    x = a.midline(y) + wide + a.zoom * (0.026 * cos(angle) - 0.034)
     canvas.ink.curve(np.stack([x, y + a.zoom * 0.032 * sin(angle)], 1), 0.0017, rng.uniform(0.08, 0.2))
 
 
@@ -95,7 +96,7 @@ def draw_spurs(canvas: Canvas) -> None:
     for y in np.linspace(a.carina, a.carina + 0.5 * a.zoom, 9):
         if rng.random() < 0.5:
             sign = 1.0 if rng.random() < 0.35 else -1.0
-            x = float(a.midline(np.array(y)))
+            x = a.midline(y)
             ends = [(x + sign * a.zoom * across, y + a.zoom * down) for across, down in _BEAK]
             canvas.ink.curve(spline(ends, 12), 0.0026, rng.uniform(0.06, 0.14))
 
@@ -124,7 +125,7 @@ def draw_rods(canvas: Canvas) -> None:
         x = a.midline(y) + sign * a.zoom * 0.017
         canvas.ink.curve(np.stack([x, y], 1), 0.0032, 0.5)
         for place in np.arange(top + 0.01, bottom, 0.07 * a.zoom):
-            cx = float(a.midline(np.array(place))) + sign * a.zoom * 0.019
+            cx = a.midline(float(place)) + sign * a.zoom * 0.019
             screw = [[cx, place], [cx - sign * a.zoom * 0.013, place + 0.004]]
             canvas.ink.curve(np.array(screw), 0.0034, 0.4)
 

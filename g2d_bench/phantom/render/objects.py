@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from g2d_bench.phantom.arithmetic import cos, exp, sin, square
+from g2d_bench.phantom.arithmetic import cos, even, exp, sin, square
 from g2d_bench.phantom.render.canvas import Canvas
-from g2d_bench.phantom.render.raster import Array, Ink, cover, disc, spline
+from g2d_bench.phantom.render.raster import Array, cover, disc
+from g2d_bench.phantom.render.strokes import Ink, spline
 from g2d_bench.phantom.scene import Finding
 from g2d_bench.phantom.seeds import stream
 
@@ -51,11 +52,9 @@ def draw_object(canvas: Canvas, number: int, finding: Finding) -> None:
         )
         beads = curve[::2]
         ink.curve(curve, 0.0018, 0.3 * faint)
-        ink.dots(beads[:, 0], beads[:, 1], np.full(len(beads), 0.0026), np.full(len(beads), 0.3 * faint))
+        ink.dots(beads[:, 0], beads[:, 1], 0.0026, 0.3 * faint)
         if rng.random() < 0.6:
-            ink.dots(
-                *(np.array([v]) for v in (curve[80, 0], curve[80, 1] + 0.014, 0.008 * scale, 0.6 * faint))
-            )
+            ink.dots(curve[80, 0], curve[80, 1] + 0.014, 0.008 * scale, 0.6 * faint)
     elif finding.pattern == "clip":
         angle, length = rng.uniform(0, np.pi), 0.013 * scale
         out = np.array([cos(angle), sin(angle)]) * length
@@ -70,11 +69,11 @@ def draw_object(canvas: Canvas, number: int, finding: Finding) -> None:
         count = int(14 + 14 * finding.severity)
         ys = y + np.arange(count) * 0.0085
         xs = a.middle + 0.02 * rng.normal() + 0.003 * np.where(np.arange(count) % 2, 1, -1)
-        ink.dots(xs, ys, np.full(count, 0.003), np.full(count, 0.5 * faint))
+        ink.dots(xs, ys, 0.003, 0.5 * faint)
     else:
         side = 1.0 if rng.random() < 0.5 else -1.0
         cx, cy, radius = a.middle + side * 0.19, lung.dome - 0.06, 0.11
-        arc = np.linspace(0.25, np.pi - 0.25, 60)
+        arc = even(0.25, np.pi - 0.25, 60)
         ink.curve(np.stack([cx + radius * cos(arc), cy + radius * sin(arc)], 1), 0.0026, 0.5 * faint)
     drawn = ink.draw(grid)
     for body in solid:

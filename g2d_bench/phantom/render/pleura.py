@@ -47,7 +47,7 @@ def draw_effusion(canvas: Canvas, number: int, finding: Finding) -> None:
         rise = 0.062 + 0.54 * power(severity, 1.35) + 3.2 * max(0.0, severity - 0.85)
         level = lung.bottom - span * rise
         climb = (0.03 + 0.075 * severity) * rng.uniform(0.7, 1.4)
-        lateral = np.clip(field.lateral / np.float32(lung.width), 0, 1.1)
+        lateral = (field.lateral / np.float32(lung.width)).clip(0, 1.1)
         line = np.float32(level) + np.float32(climb * 1.6) * (1 - cube(lateral))
         line -= np.float32(0.018) * smooth(lateral, 0.3, 0.12)
         depth = field.grid.y - line
@@ -116,7 +116,7 @@ def draw_pneumothorax(canvas: Canvas, number: int, finding: Finding) -> None:
             if canvas.scene.findings[other].label in OPAQUE:
                 field.grid.of(mask)[...] &= rim < 0.5
         # The air is as deep as the thorax there, also at its edge, where lung is thin.
-        field.depth += rim * np.maximum(np.float32(0.98) - field.depth, 0) * np.float32(0.85 * faint)
+        field.depth += rim * (np.float32(0.98) - field.depth).clip(0) * np.float32(0.85 * faint)
         line = exp(-square(beyond * np.float32(1 / 0.0029))) * seen
         field.added += line * np.float32(0.13 * faint)
         # The lung that is left is compressed, so a little denser.

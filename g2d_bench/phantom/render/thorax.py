@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from g2d_bench.phantom.anatomy import Curve
-from g2d_bench.phantom.arithmetic import cos, exp, gaussian, sin, square
+from g2d_bench.phantom.arithmetic import cos, even, exp, gaussian, sin, square
 from g2d_bench.phantom.render.canvas import Canvas
-from g2d_bench.phantom.render.raster import Array, bulge, cover, disc, limit, noise, smooth, spline
+from g2d_bench.phantom.render.raster import Array, bulge, cover, disc, limit, noise, smooth
+from g2d_bench.phantom.render.strokes import spline
 
 
 def draw_body(canvas: Canvas) -> None:
@@ -16,11 +17,11 @@ def draw_body(canvas: Canvas) -> None:
     rng = canvas.rng("body")
     draw = rng.random(4)
     y = grid.y.astype(np.float64)
-    x = (grid.x - a.midline(y)).astype(np.float32)
+    x = canvas.lateral
     far = np.abs(x)
     # Shoulder line: steep at the neck, then sloping to the edge.
     columns = np.abs(grid.x.astype(np.float64) - a.middle)
-    beyond = np.clip(columns - a.neck, 0, None)
+    beyond = (columns - a.neck).clip(0)
     top = a.shoulder - 0.17 * exp(-beyond / 0.055) - 0.05 * (1 - limit(beyond / 0.4))
     top = np.where(columns < a.neck, -1.0, top)
     above = grid.y - top.astype(np.float32)
@@ -108,8 +109,8 @@ def _organs(canvas: Canvas) -> Array:
     x = grid.x.astype(np.float64)
     top = np.full(x.shape, 9.0)
     for lung in a.lungs.values():
-        lateral = lung.sign * (x - a.midline(np.array(lung.dome)))
-        reach = np.where(lateral > -0.03, lung.floor(np.clip(lateral, 0, None)), 9.0)
+        lateral = lung.sign * (x - a.midline(lung.dome))
+        reach = np.where(lateral > -0.03, lung.floor(lateral.clip(0)), 9.0)
         top = np.minimum(top, reach)
     depth = grid.y - top.astype(np.float32)
     part = depth[: grid.size]
@@ -132,7 +133,7 @@ def _rows_of_heart(canvas: Canvas, y: Curve) -> tuple[Curve, Curve]:
     q = dy * c * s * (1 / square(long) - 1 / square(short))
     r = square(dy) * (square(s / long) + square(c / short)) - 1
     root = q * q - p * r
-    width = np.sqrt(np.clip(root, 0, None))
+    width = np.sqrt(root.clip(0))
     right = np.where(root > 0, -(hx + (-q - width) / p), -1.0)
     left = np.where(root > 0, hx + (-q + width) / p, -1.0)
     return right, left
@@ -142,7 +143,7 @@ def draw_mediastinum(canvas: Canvas) -> None:
     """The central shadow: great vessels, aortic knob and heart, one silhouette; and the organs below it."""
     a, grid = canvas.anatomy, canvas.grid
     y = grid.y.astype(np.float64)
-    x = (grid.x - a.midline(y)).astype(np.float32)
+    x = canvas.lateral
     apex = a.lungs["left"].apex
     m = a.mediastinum
     knob_y, knob = a.knob
@@ -198,13 +199,14 @@ def _draw_airway(canvas: Canvas) -> None:
     top = max(a.lungs["left"].apex - 0.12, -0.02)
 
     def at(x: float, y: float) -> tuple[float, float]:
-        return float(a.midline(np.array(y))) + x, y
+        return a.midline(y) + x, y
 
     trachea = spline([at(bend, top), at(0.004 + bend, a.carina - 0.12), at(-0.004, a.carina)], 60)
     canvas.ink.curve(trachea, 0.0115 * a.zoom, -0.17)
+    thin, faint = even(0.0075, 0.004, 30), even(-0.14, -0.04, 30)
     for sign, fall in ((-1, 0.06), (1, 0.045)):
         branch = spline(
             [at(-0.004, a.carina), at(sign * 0.03, a.carina + fall * 0.6), at(sign * 0.065, a.carina + fall)],
             30,
         )
-        canvas.ink.curve(branch, np.linspace(0.0075, 0.004, 30), np.linspace(-0.14, -0.04, 30))
+        canvas.ink.curve(branch, thin, faint)

@@ -146,3 +146,9 @@ BITS: dict[str, tuple[Callable[[], NDArray[Any]], str]] = {
 def test_the_bits_are_those_of_every_machine(name: str) -> None:
     make, digest = BITS[name]
     assert fixed(make()) == digest
+
+
+def test_sine_and_cosine_together_are_those_of_one_by_one() -> None:
+    sine, cosine = ours.sin_cos(GRID * 7)
+    assert np.array_equal(sine, ours.sin(GRID * 7))
+    assert np.array_equal(cosine, ours.cos(GRID * 7))

@@ -40,3 +40,13 @@ def test_the_spline_is_scipys() -> None:
         prefilter=False,
     )
     np.testing.assert_allclose(ours.periodic_spline(values, at), truth, atol=1e-12)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_blur_of_a_picture_smaller_than_its_window_is_scipys(axis: int, mirror: bool) -> None:
+    from scipy.ndimage import gaussian_filter1d
+
+    image = np.random.default_rng(2).normal(size=(5, 7))
+    theirs = gaussian_filter1d(image, 3.0, axis, mode="reflect" if mirror else "nearest")
+    np.testing.assert_allclose(ours.gaussian(image, 3.0, axis, mirror=mirror), theirs, atol=1e-12)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from g2d_bench.phantom.render.lettering import LETTERS, WIDTH, write
-from g2d_bench.phantom.render.raster import Array, Grid, Ink
+from g2d_bench.phantom.render.raster import Array, Grid
+from g2d_bench.phantom.render.strokes import Ink
 
 
 def _drawn(text: str, size: int = 128) -> Array:
