@@ -92,7 +92,7 @@ def merge(sources: Sequence[Path], into: Path, settings: Settings | None = None)
 
 def _keyed(root: Path, settings: Settings | None, merged: Merged) -> dict[Path, Found]:
     """Read and check all records of a folder, by the place that a store gives them."""
-    inspection = Inspection(settings or Settings(), data=False, fresh=False)
+    inspection = Inspection(settings or Settings(), data=False)
     found: dict[Path, Found] = {}
     for path in track(
         [path for path in Store(root).files() if not path.name.endswith(FAILED)],

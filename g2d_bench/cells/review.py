@@ -240,7 +240,7 @@ class _Look:
         if self._cards and not shipped & set(self._cards) and not self._problems:
             folder = self._bundle / CARDS
             settings = replace(settings, encoder_dirs=(*settings.encoder_dirs, folder))
-        inspection = Inspection(settings, data=True, fresh=False)
+        inspection = Inspection(settings, data=True)
         signatures = {one.record.signature for one in self._found}
         for one in base:
             if one.record.signature in signatures and one.path is not None:

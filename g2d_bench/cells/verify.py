@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cells.checks_cards import CardCheck
 from g2d_bench.cells.checks_split import SplitCheck
 from g2d_bench.cells.settings import Settings
+from g2d_bench.cells.told import Told, told_by, told_by_each
 from g2d_bench.errors import InputError
 from g2d_bench.plain import counted, visible
 from g2d_bench.progress import track
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.checks import against_predictions, contradictions, unsealed
 from g2d_bench.records.checks_peers import Peer, disagreements
-from g2d_bench.records.recompute import Facts, facts_of
+from g2d_bench.records.recompute import Facts
 from g2d_bench.records.record import Record, read_record
 from g2d_bench.records.selection import Found
 from g2d_bench.records.signature import parse_signature
@@ -67,25 +69,24 @@ class Inspection:
     Args:
         settings: where cards and data are.
         data: whether records are held against the data, where these are at hand.
-        fresh: whether metrics are computed again, whatever is kept of earlier looks at the same predictions.
     """
 
-    def __init__(self, settings: Settings, *, data: bool, fresh: bool) -> None:
+    def __init__(self, settings: Settings, *, data: bool) -> None:
         catalogue = Catalogue.open(settings.task_dirs, settings.encoder_dirs, settings.protocol_dirs)
         self._cards = CardCheck(catalogue)
         self._split = SplitCheck(settings, self._cards) if data else None
-        self._fresh = fresh
         self._peers: list[Peer] = []
         self._problems: dict[str, list[str]] = {}
         self.undecided: Counter[str] = Counter()
         self.metrics = self.unchecked = 0
 
-    def look(self, found: Found, root: Path | None = None) -> None:
+    def look(self, found: Found, root: Path | None = None, told: Told | None = None) -> None:
         """Look at one record.
 
         Args:
             found: with its file.
             root: the results folder, in which the file should have a certain place.
+            told: what :func:`told_by_each` says of its predictions; by default they are looked at here.
         """
         record, problems = found.record, list(contradictions(found.record))
         undecided: list[str] = []
@@ -96,11 +97,12 @@ class Inspection:
             self.unchecked += any(value is not None for value in record.metrics.values())
         elif found.path is not None:
             self.metrics += len(record.metrics)
-            try:
-                facts = facts_of(found, tuple(record.metrics), fresh=self._fresh)
-            except InputError as error:
+            told = told or told_by(found)
+            if isinstance(told, InputError):
                 # The predictions lie beside the record, and its folder has been named.
-                problems.append(str(error).removeprefix(visible(f"{found.path.parent}/")))
+                problems.append(str(told).removeprefix(visible(f"{found.path.parent}/")))
+            else:
+                facts = told
         held = [against_predictions(record, facts)] if facts is not None else []
         held.append(self._cards(record, facts))
         if self._split is not None:
@@ -150,19 +152,25 @@ def verify(root: Path, settings: Settings | None = None) -> Checked:
     records = [path for path in files if not path.name.endswith(FAILED)]
     if not records:
         raise store.nothing()
-    inspection = Inspection(settings or Settings(), data=True, fresh=True)
+    inspection = Inspection(settings or Settings(), data=True)
     unreadable: list[str] = []
-    seen: dict[tuple[Cell, str], Path] = {}
-    for path in track(records, "verifying", unit="record"):
+    readable: list[Found] = []
+    for path in records:
         try:
-            found = Found(read_record(path), path)
-            inspection.look(found, root)
+            readable.append(Found(read_record(path), path))
         except InputError as error:
             unreadable.append(str(error))
-            continue
-        other = seen.setdefault((found.cell, found.record.signature), path)
-        if other != path:
-            unreadable.append(visible(f"{path}: the cell {found.cell} is also in {other}"))
+    seen: dict[tuple[Cell, str], str] = {}
+    with closing(told_by_each(readable, fresh=True)) as told:
+        for found in track(readable, "verifying", unit="record"):
+            try:
+                inspection.look(found, root, next(told))
+            except InputError as error:
+                unreadable.append(str(error))
+                continue
+            other = seen.setdefault((found.cell, found.record.signature), found.where)
+            if other != found.where:
+                unreadable.append(visible(f"{found.where}: the cell {found.cell} is also in {other}"))
     return Checked(
         len(records),
         inspection.metrics,
@@ -181,10 +189,12 @@ def require_sound(found: Sequence[Found], settings: Settings | None = None) -> N
     Raises:
         InputError: the first that is wrong, and how many more there are.
     """
-    inspection = Inspection(settings or Settings(), data=False, fresh=False)
-    for one in track(found, "checking records", unit="record"):
-        if one.path is not None:
-            inspection.look(one)
+    inspection = Inspection(settings or Settings(), data=False)
+    with closing(told_by_each(found)) as told:
+        for one in track(found, "checking records", unit="record"):
+            said = next(told)
+            if one.path is not None:
+                inspection.look(one, told=said)
     problems = inspection.problems()
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

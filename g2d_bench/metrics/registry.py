@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.metrics.spec import PER_LABEL, MetricSpec, Predictions
@@ -55,7 +55,12 @@ def metric_spec(name: str) -> MetricSpec:
         raise InputError(f"unknown metric {name!r}; {did_you_mean(name, sorted(known))}")
     if not separator:
         return known[name]
-    return known[base].of_label(label)
+    return _of_label(known[base], label)
+
+
+@lru_cache(maxsize=4096)
+def _of_label(spec: MetricSpec, label: str) -> MetricSpec:
+    return spec.of_label(label)
 
 
 def measure(predictions: Predictions, names: tuple[str, ...]) -> dict[str, float]:

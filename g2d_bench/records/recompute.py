@@ -242,6 +242,12 @@ def _faults(kind: str, predictions: Predictions, images: int) -> list[str]:
     return faults
 
 
+def has_facts(found: Found) -> bool:
+    """Say whether what a record's predictions tell is kept, be it whole or not; see :func:`facts_of`."""
+    kept = found.record.predictions
+    return kept is not None and _place(found.record.kind, kept.sha256).is_file()
+
+
 def facts_of(found: Found, names: Sequence[str], *, fresh: bool = False) -> Facts:
     """Derive what a record's predictions tell, or take it from the cache; the predictions are hashed anyway.
 

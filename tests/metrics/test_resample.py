@@ -142,6 +142,18 @@ def test_interval_and_deviation_leave_out_undefined_draws() -> None:
         assert math.isnan(deviation(few))
 
 
+def test_bounds_of_an_interval_are_numpys_quantiles() -> None:
+    generator = np.random.default_rng(8)
+    for number in range(400):
+        draws = generator.normal(size=int(generator.integers(2, 1200))) * 10 ** generator.uniform(-5, 5)
+        if number % 3 == 0:
+            draws = np.round(draws, 1)
+        before = draws.copy()
+        for level in (0.95, 0.5, 1.0, float(generator.random())):
+            assert interval(draws, level) == tuple(np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]))
+        assert np.array_equal(draws, before)
+
+
 def test_paired_p() -> None:
     generator = np.random.default_rng(0)
     draws = generator.normal(0, 1, 999)

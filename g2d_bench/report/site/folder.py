@@ -204,9 +204,10 @@ def _draft(where: Path, prefix: str, files: Mapping[str, bytes | Path]) -> Itera
     try:
         with _locked(draft):
             draft.chmod(0o755)
+            for folder in {(draft / name).parent for name in files}:
+                folder.mkdir(parents=True, exist_ok=True)
             for name, content in files.items():
                 path = draft / name
-                path.parent.mkdir(parents=True, exist_ok=True)
                 if isinstance(content, bytes):
                     path.write_bytes(content)
                 else:
