@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -12,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from g2d_bench import processes
-from g2d_bench.processes import cores, deaf_to_interrupts, free_memory, patient_interrupts, worker_pool
+from g2d_bench.processes import (
+    cores,
+    deaf_to_interrupts,
+    free_memory,
+    give_back_memory,
+    patient_interrupts,
+    worker_pool,
+)
 
 
 def square(number: int) -> int:
@@ -125,6 +133,37 @@ def test_workers_do_not_run_the_users_script_again(how: str, tmp_path: Path) -> 
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "once\n[1, 2]\n", "")
     assert sys.modules["__main__"].__name__ == "__main__"
+
+
+SCATTERED = """
+import ctypes
+import os
+from g2d_bench.processes import give_back_memory
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+kept = [(bytearray(100_000), bytearray(2_000)) for _ in range(1_000)]
+full = resident()
+kept = [small for _, small in kept]
+freed = resident()
+give_back_memory()
+print(full, freed, resident())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not glibc")
+def test_memory_is_given_back_from_between_what_is_in_use() -> None:
+    done = subprocess.run([sys.executable, "-c", SCATTERED], capture_output=True, text=True, check=True)
+    full, freed, left = map(int, done.stdout.split())
+    # The C library keeps what lies between the small ones.
+    assert freed > full - 20
+    assert left < full - 80
+
+
+def test_a_system_that_cannot_give_memory_back_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    give_back_memory()
 
 
 def test_free_memory_is_that_of_the_narrowest_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_code
 from g2d_bench.plain import visible
-from g2d_bench.processes import cores
+from g2d_bench.processes import cores, give_back_memory
 from g2d_bench.provenance import (
     Stopwatch,
     commit,
@@ -138,6 +138,7 @@ def run_cells(cells: Sequence[Resolved], store: Store, options: Options) -> list
     if KINDS[first.task.kind].trained:
         # A trained model hangs in reference cycles of its loop, with its maps; the next cell needs the room.
         gc.collect()
+    give_back_memory()
     seconds = {phase: round(spent / len(cells), 3) for phase, spent in clock.seconds.items()}
     pace = next((rate for one in encoders.values() if (rate := one.pace.images_per_second)), None)
     shared = Shared(seconds, len(cells), pace)

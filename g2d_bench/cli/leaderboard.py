@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from g2d_bench.cli.options import PATH, filter_options, folders, hide_option, results_option, settings
+from g2d_bench.cli.options import (
+    PATH,
+    few_collections,
+    filter_options,
+    folders,
+    hide_option,
+    results_option,
+    settings,
+)
 
 if TYPE_CHECKING:
     from g2d_bench.records.evidence import Evidence
@@ -46,6 +54,7 @@ class Made(NamedTuple):
 @click.option("--data-root", type=PATH, help="Folder with real data, for pictures of openly licensed films.")
 @click.option("--no-pictures", is_flag=True, help="Make no pictures of films.")
 @results_option
+@few_collections
 def leaderboard(
     with_quoted: bool,
     allow_mixed: bool,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -26,6 +28,8 @@ else:
     NameChoice = click.Choice
 
 F = TypeVar("F", bound=Callable[..., Any])
+OBJECTS = 200_000
+"""So many new objects, fewer those let go, before Python looks for unused cycles; 700 by default."""
 
 
 class _UserPath(click.Path):
@@ -201,6 +205,25 @@ def checkpoints(ctx: click.Context, param: click.Parameter, values: Sequence[str
             raise InputError(f"{name} is given twice", field="--checkpoint")
         files[name] = PATH.convert(path, param, ctx)
     return files
+
+
+def few_collections(function: F) -> F:
+    """Have Python look for unused cycles seldom while a command runs that keeps to its end what it makes.
+
+    Pages of thousands of records are millions of small objects; to look at them again and again takes a
+    twelfth of the time and finds nothing.
+    """
+
+    @wraps(function)
+    def wrapped(*arguments: Any, **given: Any) -> Any:
+        before = gc.get_threshold()
+        gc.set_threshold(OBJECTS, *before[1:])
+        try:
+            return function(*arguments, **given)
+        finally:
+            gc.set_threshold(*before)
+
+    return cast(F, wrapped)
 
 
 def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:

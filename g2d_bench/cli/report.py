@@ -13,6 +13,7 @@ from g2d_bench.cli.look import look_of, look_options
 from g2d_bench.cli.options import (
     FORMAT,
     PATH,
+    few_collections,
     filter_options,
     folders,
     hide_option,
@@ -50,6 +51,7 @@ GROUPS = ("sex", "age", "view", "device")
 @click.option("--out", type=PATH, help="Write into this file.")
 @click.option("--into", type=PATH, help="Replace what stands between the marker lines of this Markdown file.")
 @results_option
+@few_collections
 def table(
     paper: str | None,
     names: tuple[str, ...],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from g2d_bench.cli import options
 from g2d_bench.cli.main import main
+from g2d_bench.errors import InputError
 
 PLAN = ("plan", "--task", "siim-seg", "--encoder", "random")
 
@@ -156,3 +159,21 @@ def test_every_path_knows_home() -> None:
     kinds = {type(parameter.type) for parameter in paths(main)}
     assert len(kinds) == 1
     assert kinds != {click.Path}
+
+
+def test_few_collections_last_as_long_as_the_command() -> None:
+    before = gc.get_threshold()
+
+    @options.few_collections
+    def command(number: int, *, wrong: bool = False) -> tuple[int, int]:
+        """Say what holds."""
+        if wrong:
+            raise InputError("is wrong")
+        return number, gc.get_threshold()[0]
+
+    assert command(3) == (3, options.OBJECTS)
+    assert command.__doc__ == "Say what holds."
+    assert gc.get_threshold() == before
+    with pytest.raises(InputError, match="is wrong"):
+        command(3, wrong=True)
+    assert gc.get_threshold() == before
