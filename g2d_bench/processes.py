@@ -118,6 +118,16 @@ def worker_pool(
         pool.shutdown(cancel_futures=True)
 
 
+def one_thread_each() -> None:
+    """Have a new process compute with one thread: as many processes as there are processors keep them busy.
+
+    For the start of a :func:`worker_pool`'s processes, before they import numpy. Threads of a matrix library
+    that wait for each other on small products take twice the processors' time, or more where all are busy.
+    """
+    for library in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "BLIS"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+
+
 @contextlib.contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
     """Start processes within: they inherit that Ctrl-C, which reaches a whole terminal, is not theirs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from g2d_bench.processes import (
     deaf_to_interrupts,
     free_memory,
     give_back_memory,
+    one_thread_each,
     patient_interrupts,
     worker_pool,
 )
@@ -133,6 +135,23 @@ def test_workers_do_not_run_the_users_script_again(how: str, tmp_path: Path) -> 
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "once\n[1, 2]\n", "")
     assert sys.modules["__main__"].__name__ == "__main__"
+
+
+def threads_of_numpy() -> list[int]:
+    import numpy as np
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+    libraries = importlib.import_module("threadpoolctl").threadpool_info()
+    return [library["num_threads"] for library in libraries if library["user_api"] == "blas"]
+
+
+def test_processes_of_one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    with worker_pool(1, one_thread_each) as pool:
+        with deaf_to_interrupts():
+            task = pool.submit(threads_of_numpy)
+        assert set(task.result()) <= {1}
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "2"
 
 
 SCATTERED = """

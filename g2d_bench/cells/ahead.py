@@ -12,7 +12,7 @@ from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import require_sound
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.resample import REPLICATES
-from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
+from g2d_bench.processes import cores, deaf_to_interrupts, one_thread_each, worker_pool
 from g2d_bench.progress import track
 from g2d_bench.records.draws import DrawCache
 from g2d_bench.records.evidence import Evidence
@@ -117,7 +117,7 @@ def draw_ahead(work: Sequence[Lacking]) -> None:
     """
     if len(work) <= FEW or cores() == 1:
         return
-    with worker_pool(min(cores(), len(work))) as pool:
+    with worker_pool(min(cores(), len(work)), one_thread_each) as pool:
         with deaf_to_interrupts():
             tasks = [pool.submit(_draw, *one) for one in work]
         for task in track(as_completed(tasks), "bootstrap", total=len(tasks), unit="record"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from g2d_bench.errors import InputError
-from g2d_bench.processes import cores, deaf_to_interrupts, worker_pool
+from g2d_bench.processes import cores, deaf_to_interrupts, one_thread_each, worker_pool
 from g2d_bench.records.recompute import Facts, facts_of, has_facts
 from g2d_bench.records.selection import Found
 
@@ -30,7 +30,7 @@ def told_by_each(found: Sequence[Found], *, fresh: bool = False) -> Generator[To
     if len(open_ones) <= FEW or cores() == 1:
         yield from (told_by(one, fresh=fresh) for one in found)
         return
-    with worker_pool(min(cores(), len(open_ones))) as pool:
+    with worker_pool(min(cores(), len(open_ones)), one_thread_each) as pool:
         with deaf_to_interrupts():
             tasks = {id(one): pool.submit(told_by, one, fresh=fresh) for one in open_ones}
         for one in found:

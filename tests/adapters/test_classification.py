@@ -408,7 +408,7 @@ def test_features_are_computed_once_for_all_that_ask(
     # the preprocessing,
     card = (Path(__file__).resolve().parents[2] / "baselines" / "convirt.toml").read_text()
     (tmp_path / "encoders").mkdir()
-    darker = re.sub(r"(?m)^mean = .*$", "mean = 0.3", card)
+    darker = re.sub(r"(?m)^standardise = true$", "mean = 0.3", card)
     assert darker != card
     (tmp_path / "encoders" / "darker.toml").write_text(darker)
     # A card of one's own takes no shipped weights.

@@ -31,7 +31,6 @@ def blocks() -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.slow
 def test_the_page_on_sixty_dicom_films(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:

@@ -145,5 +145,5 @@ def test_mmdet_needs_it() -> None:
     code = "import mmdet.models"
     alone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "mmcv._ext" in alone.stderr
-    code = f"from g2d_bench.adapters import mm_ops; mm_ops.install(); {code}"
+    code = f"from g2d_bench.adapters.mm import ops; ops.install(); {code}"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
