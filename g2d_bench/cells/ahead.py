@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -121,7 +122,9 @@ def draw_ahead(work: Sequence[Lacking]) -> None:
         with deaf_to_interrupts():
             tasks = [pool.submit(_draw, *one) for one in work]
         for task in track(as_completed(tasks), "bootstrap", total=len(tasks), unit="record"):
-            task.result()
+            # Where a process was killed, as happens when memory runs out, the table draws what is lacking.
+            with suppress(BrokenProcessPool):
+                task.result()
 
 
 def _draw(path: Path, names: Sequence[str], pairs: Pairs) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 
 from g2d_bench.errors import InputError
 from g2d_bench.processes import cores, deaf_to_interrupts, one_thread_each, worker_pool
@@ -35,7 +36,11 @@ def told_by_each(found: Sequence[Found], *, fresh: bool = False) -> Generator[To
             tasks = {id(one): pool.submit(told_by, one, fresh=fresh) for one in open_ones}
         for one in found:
             task = tasks.pop(id(one), None)
-            yield told_by(one) if task is None else task.result()
+            if task is None or isinstance(task.exception(), BrokenProcessPool):
+                # A process that is killed, as happens when memory runs out, takes the others' work with it.
+                yield told_by(one, fresh=fresh and task is not None)
+            else:
+                yield task.result()
 
 
 def told_by(found: Found, *, fresh: bool = False) -> Told | None:

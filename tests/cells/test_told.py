@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from g2d_bench.cells import told
+from g2d_bench.cells import ahead, told
 from g2d_bench.cells.verify import require_sound, verify
 from g2d_bench.errors import InputError
 from g2d_bench.records.recompute import Facts
@@ -59,6 +61,34 @@ def test_processes_tell_what_one_tells(folder: Any, tmp_path: Path, monkeypatch:
     assert all_told(sound, fresh=True) == facts
     monkeypatch.setattr(told, "worker_pool", never)
     assert all_told(sound) == facts
+
+
+class Killed:
+    """A pool whose processes are killed over each task."""
+
+    def submit(self, *_: Any, **__: Any) -> Future[Any]:
+        task: Future[Any] = Future()
+        task.set_exception(BrokenProcessPool("killed"))
+        return task
+
+
+@pytest.mark.usefixtures("processes")
+def test_what_killed_processes_leave_is_derived_here(
+    folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.grid({"random": 0.4, "g2d": 0.6}, seeds=1)
+    found = list(select(folder.root))
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
+    for module in (told, ahead):
+        monkeypatch.setattr(module, "FEW", 1)
+        monkeypatch.setattr(module, "cores", lambda: 2)
+        monkeypatch.setattr(module, "worker_pool", lambda *_: nullcontext(Killed()))
+    assert [type(one) for one in all_told(found)] == [Facts, Facts]
+    assert [type(one) for one in all_told(found, fresh=True)] == [Facts, Facts]
+    lacking = ahead.undrawn(found)
+    assert len(lacking) == 2
+    ahead.draw_ahead(lacking)
+    assert ahead.undrawn(found) == lacking
 
 
 @pytest.mark.usefixtures("processes")
