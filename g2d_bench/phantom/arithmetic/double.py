@@ -184,9 +184,9 @@ def sin_cos(x: Doubles) -> tuple[Doubles, Doubles]:
     k = _constants()
     steps = np.rint(x * k.turn)
     place = steps.astype(np.int64) & 63
-    up, down = _near(_less(x, steps, k.part))
+    near = _near(_less(x, steps, k.part))
     sine, cosine, minus = k.sine[place], k.sine[place + 16], k.sine[place + 32]
-    return sine + (cosine * up - sine * down), cosine + (minus * up - cosine * down)
+    return _beside(near, sine, cosine), _beside(near, cosine, minus)
 
 
 def _wave(x: Any, shift: int) -> Any:
@@ -196,12 +196,12 @@ def _wave(x: Any, shift: int) -> Any:
         x = float(x)
         n = round(x * k.turn)
         j = n + 16 * shift & 63
-        return _wave_near(_less(x, float(n), k.part), float(k.sine[j]), float(k.sine[j + 16]))
+        return _beside(_near(_less(x, float(n), k.part)), float(k.sine[j]), float(k.sine[j + 16]))
     if x.dtype == np.float32:
         return single.wave(x, shift)
     steps = np.rint(x * k.turn)
     place = steps.astype(np.int64) + 16 * shift & 63
-    return _wave_near(_less(x, steps, k.part), k.sine[place], k.sine[place + 16])
+    return _beside(_near(_less(x, steps, k.part)), k.sine[place], k.sine[place + 16])
 
 
 def _less(x: N, n: N, part: tuple[float, ...]) -> N:
@@ -209,17 +209,17 @@ def _less(x: N, n: N, part: tuple[float, ...]) -> N:
     return ((x - n * part[0]) - n * part[1]) - n * part[2]
 
 
-def _wave_near(r: N, sine: N, cosine: N) -> N:
-    """The sine at a small distance from where sine and cosine are known."""
-    up, down = _near(r)
-    return sine + (cosine * up - sine * down)
-
-
 def _near(r: N) -> tuple[N, N]:
     """The sine of a small number, and by how much its cosine is below 1."""
     z = r * r
     up = r - r * z * (1 / 6 - z * (1 / 120 - z * (1 / 5040)))
     return up, z * (0.5 - z * (1 / 24 - z * (1 / 720 - z * (1 / 40320))))
+
+
+def _beside(near: tuple[N, N], sine: N, cosine: N) -> N:
+    """The sine at a small distance, see :func:`_near`, from where sine and cosine are known."""
+    up, down = near
+    return sine + (cosine * up - sine * down)
 
 
 def arctan2(y: F, x: F) -> F:

@@ -28,7 +28,7 @@ PLACES_SINGLE = 23
 FEW = 24
 ALONE = 100
 """Words that a draw beyond the last strip never takes: every two succeed nine times in ten."""
-ONE, ONE_SINGLE = 2.0**-53, 2.0**-24
+ONE = 2.0**-53
 
 
 def normal(word: Word) -> float:
@@ -205,10 +205,10 @@ def _tail(words: NDArray[Any], at: int, strips: Ziggurat) -> tuple[float, int] |
     """Draw a number beyond the last strip; return it and the next free word, None if the words run out."""
     kind = strips.width.dtype.type
     edge, inverse = kind(strips.edge), kind(1 / strips.edge)
-    unused, least = (8, ONE_SINGLE) if words.dtype == np.uint32 else (11, ONE)
+    unused, least = _unit(words)
     free = at + 1
     while free + 1 < len(words):
-        first, second = ((int(word) >> unused) * least for word in words[free : free + 2])
+        first, second = ((int(word) >> unused) * float(least) for word in words[free : free + 2])
         far, other = -inverse * kind(log(1.0 - first)), -kind(log(1.0 - second))
         free += 2
         if other + other > far * far:
@@ -219,6 +219,10 @@ def _tail(words: NDArray[Any], at: int, strips: Ziggurat) -> tuple[float, int] |
 
 def _share(words: Any) -> Any:
     """Shares of one, of words or of halves."""
-    if words.dtype == np.uint32:
-        return (words >> 8).astype(np.float32) * np.float32(ONE_SINGLE)
-    return (words >> 11).astype(np.float64) * ONE
+    unused, least = _unit(words)
+    return (words >> unused).astype(type(least)) * least
+
+
+def _unit(words: Any) -> tuple[int, Any]:
+    """How many last bits of words, or of halves, a share does without, and what the next one is worth."""
+    return (8, np.float32(2.0**-24)) if words.dtype == np.uint32 else (11, np.float64(ONE))

@@ -75,17 +75,10 @@ def interpolate(
     """
     at, x, values = (np.asarray(part, np.float64) for part in (at, x, values))
     left = x[1:-1].searchsorted(at, side="right")
-    steps = np.empty((2, *values.shape[:-1], len(x) - 1))
-    np.subtract(values[..., 1:], values[..., :-1], out=steps[0])
-    steps[0] /= (x[1:] - x[:-1]).clip(1e-300)
-    steps[1] = values[..., :-1]
-    rise, low = steps[..., left]
-    line: NDArray[np.float64] = rise * (at - x[left])
-    line += low
-    beyond = at >= x[-1]
-    line[..., beyond] = values[..., -1:]
-    before = at < x[0]
-    line[..., before] = values[..., :1]
+    rise = (values[..., 1:] - values[..., :-1]) / (x[1:] - x[:-1]).clip(1e-300)
+    line: NDArray[np.float64] = rise[..., left] * (at - x[left]) + values[..., left]
+    line[..., at >= x[-1]] = values[..., -1:]
+    line[..., at < x[0]] = values[..., :1]
     return line
 
 

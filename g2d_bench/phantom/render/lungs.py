@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.phantom.arithmetic import cos, even, hypot, sin, sin_cos
+from g2d_bench.phantom.arithmetic import between, cos, even, hypot, sin, sin_cos
 from g2d_bench.phantom.render.canvas import Canvas, LungField
 from g2d_bench.phantom.render.raster import limit, noise
 from g2d_bench.phantom.render.strokes import ROOT, Ink, effective
@@ -39,7 +39,7 @@ def draw_vessels(canvas: Canvas) -> None:
             hilum_y - 0.05 * cos(angle) + rng.normal(0, 0.008, count),
         )
         length = np.where(upper, 0.2, np.where(angle > 1.9, 0.24, 0.22)) * (1 + rng.normal(0, 0.12, count))
-        length *= min(max((lung.width - hilum) / 0.3, 0.7), 1.2)
+        length *= between((lung.width - hilum) / 0.3, 0.7, 1.2)
         width = 0.0052 * flow * (1 + rng.normal(0, 0.12, count))
         shoots: Shoots = (start, angle, length, width)
         level = _grow(field.ink, a.midline, lung.sign, rng, shoots, 0.085 * gain)
