@@ -195,7 +195,7 @@ def _head(
             precision=job.protocol.precision,
         )
 
-    return Head(model, "mmdet", samples, read=modules.boxes_of, join=list, score=score, by_steps=by_steps)
+    return Head(model, samples, read=modules.boxes_of, join=list, score=score, by_steps=by_steps)
 
 
 def mean_box(train: Truth, test: Truth, *, names: Sequence[str]) -> dict[str, float]:

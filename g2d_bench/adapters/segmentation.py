@@ -130,7 +130,6 @@ def _head(
 
     return Head(
         model,
-        "mmseg",
         samples,
         read=modules.mask_bits,
         join=np.stack,
@@ -206,6 +205,7 @@ def _no_better(rule: SegmentationRule, validation: float, truth: NDArray[np.uint
 def _model(job: Job, rule: SegmentationRule, material: Material) -> EncoderDecoder:
     import torch
     from mmengine.config import ConfigDict
+    from mmengine.registry import DefaultScope
     from mmseg.models.segmentors import EncoderDecoder
 
     from g2d_bench.adapters.mm.backbone import Unprocessed
@@ -221,7 +221,8 @@ def _model(job: Job, rule: SegmentationRule, material: Material) -> EncoderDecod
             torch.manual_seed(job.seed)
             widths = rule.decoder_widths[encoder.card.scale]
             decoder = UNetDecoder(encoder.image.channels, encoder.image.strides, widths)
-    with quiet():
+    # mmseg's modules are looked up in the registry of the current scope.
+    with DefaultScope.overwrite_default_scope("mmseg"), quiet():
         return EncoderDecoder(
             backbone={
                 "type": "G2DBenchEncoder",

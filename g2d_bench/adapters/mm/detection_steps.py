@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from mmdet.models.detectors import YOLOV3
 from torch import Tensor
 
 from g2d_bench.adapters.dense import EVAL_BATCH, DenseRule
@@ -18,6 +17,9 @@ from g2d_bench.adapters.mm.runner import Trained, quiet
 from g2d_bench.adapters.mm.steps import learn
 from g2d_bench.devices import Precision, half
 from g2d_bench.progress import track
+
+if TYPE_CHECKING:
+    from mmdet.models.detectors import YOLOV3
 
 SOME = 256
 """Images whose targets are found at a time."""

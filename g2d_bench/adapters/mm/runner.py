@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from g2d_bench.adapters.mm.libraries import UNUSED, without
 from g2d_bench.progress import Meter
 
 if TYPE_CHECKING:
@@ -49,12 +50,15 @@ def quiet() -> Iterator[None]:
 
 
 def import_quietly(name: str) -> ModuleType:
-    """Import a module of the stack without its notices about absent optional parts."""
+    """Import a module of the stack without its notices about absent optional parts, and without those parts.
+
+    See :mod:`g2d_bench.adapters.mm.libraries`.
+    """
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    with quiet():
+    with quiet(), without(UNUSED):
         from g2d_bench.adapters.mm.ops import install
 
-        # mmseg brings mmdet along, and mmdet looks for mmcv's compiled operators once, when it is imported.
+        # mmdet looks for mmcv's compiled operators once, when it is imported.
         install()
         return import_module(name)
 
@@ -120,7 +124,6 @@ def build_runner(
     plan: Plan,
     *,
     work_dir: Path,
-    scope: str,
     train: DataLoader[Any],
     val: DataLoader[Any],
     test: DataLoader[Any],
@@ -135,7 +138,6 @@ def build_runner(
         model: an mmengine model; parameters without gradient are left out of the optimiser.
         plan: how long and how fast it is trained, and which step is taken.
         work_dir: where checkpoints go.
-        scope: the registry scope (``mmseg`` or ``mmdet``).
         train: endless training batches.
         val: validation batches.
         test: test batches.
@@ -196,7 +198,7 @@ def build_runner(
                 stopper,
                 shown,
             ],
-            default_scope=scope,
+            default_scope="mmengine",
             # Two Runners of one name would share one registry scope.
             experiment_name=uuid.uuid4().hex,
             randomness={"seed": seed},

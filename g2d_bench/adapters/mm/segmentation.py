@@ -10,17 +10,20 @@ import torch
 import torch.nn.functional as F
 from mmengine.evaluator import BaseMetric
 from mmengine.structures import PixelData
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.registry import METRICS, MODELS
-from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from g2d_bench.adapters.mm.backbone import EncoderBackbone
+from g2d_bench.adapters.mm.libraries import UNUSED_BY_MMSEG, without
 from g2d_bench.adapters.warp import Warps, warp
 from g2d_bench.cards.protocol import VAL_LOSS
 from g2d_bench.encoders.decoder import UNetDecoder
+
+with without(UNUSED_BY_MMSEG):
+    from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+    from mmseg.registry import METRICS, MODELS
+    from mmseg.structures import SegDataSample
 
 
 class Rows(Dataset[dict[str, Any]]):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,6 +19,9 @@ from g2d_bench.adapters.mm.segmentation import G2DBenchUNetHead
 from g2d_bench.adapters.mm.steps import learn
 from g2d_bench.adapters.warp import Warps, warp
 from g2d_bench.devices import Precision, half
+
+if TYPE_CHECKING:
+    from mmseg.models.segmentors import EncoderDecoder
 
 Bits = NDArray[np.uint8]
 

@@ -31,7 +31,6 @@ class Head(Generic[Found]):
 
     Attributes:
         model: backbone and head.
-        scope: the library whose modules they are: ``mmseg`` or ``mmdet``.
         samples: the images of a part with what is true of them, for mmengine's loop.
         read: takes what was predicted of one image from a sample of that loop.
         join: makes one thing of that of all images of a part, in their order.
@@ -42,7 +41,6 @@ class Head(Generic[Found]):
     """
 
     model: torch.nn.Module
-    scope: str
     samples: Callable[[str], Dataset[dict[str, Any]]]
     read: Callable[[dict[str, Any]], Any]
     join: Callable[[Sequence[Any]], Found]
@@ -61,9 +59,9 @@ def train(job: Job, rule: DenseRule, select: str, head: Head[Found]) -> tuple[Tr
         head: what is trained.
     """
     plan = Plan.of(rule, len(job.data.train), lower_is_better=select == VAL_LOSS)
-    # Modules are looked up in the registry of the current scope, which whatever ran before has set, and which
-    # is put back for whatever comes next.
-    with DefaultScope.overwrite_default_scope(head.scope):
+    # What trains is mmengine's own. In the scope of another library, which whatever ran before may have set,
+    # it would be looked for there first, and all of that library imported for it.
+    with DefaultScope.overwrite_default_scope("mmengine"):
         if stays(job.encoder.device, job.protocol.precision):
             return head.by_steps(plan)
         return _by_runner(head, rule, plan, select, job.seed)
@@ -85,7 +83,6 @@ def _by_runner(
             head.model,
             plan,
             work_dir=Path(folder),
-            scope=head.scope,
             train=DataLoader(
                 training,
                 rule.batch_size,

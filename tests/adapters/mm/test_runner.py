@@ -84,7 +84,6 @@ def test_mmengine_leaves_an_accelerator_alone_where_the_environment_forbids_it(
         model,
         Plan(steps=1, every=1, patience=1, settle_steps=0, learning_rate=0.1, weight_decay=0.0),
         work_dir=tmp_path,
-        scope="mmseg",
         train=loader,
         val=loader,
         test=loader,
