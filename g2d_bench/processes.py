@@ -15,7 +15,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from g2d_bench.terminal import make_neutral
 
@@ -60,12 +60,19 @@ _hiding = threading.Lock()
 
 
 class _Bare(SpawnProcess):
-    """A process that does not run the user's script.
+    """A process that does not run the user's script, and ends at once.
 
     A fresh process imports the main module, as whatever it is handed could be defined there. What it is
     handed here never is, and a script without ``if __name__ == "__main__"``, such as most that call a
     library, would do its work again in each of its own workers, or wait for itself for ever.
+
+    At its end it leaves its memory to the system, as forked processes do: to take torch's modules apart
+    lasts a second, for which whoever waits for a pool would wait.
     """
+
+    def _bootstrap(self, *args: Any, **kwargs: Any) -> NoReturn:
+        # All that is to be done at an exit has been done when this returns, and all is written out.
+        os._exit(super()._bootstrap(*args, **kwargs))  # type: ignore[misc]
 
     @staticmethod
     def _Popen(process_obj: Any) -> Any:

@@ -137,6 +137,27 @@ def test_workers_do_not_run_the_users_script_again(how: str, tmp_path: Path) -> 
     assert sys.modules["__main__"].__name__ == "__main__"
 
 
+LEAVING = """
+import atexit
+from multiprocessing.util import Finalize
+from g2d_bench.processes import deaf_to_interrupts, worker_pool
+
+with worker_pool(1) as pool:
+    with deaf_to_interrupts():
+        pool.submit(Finalize, None, print, args=("put away",), exitpriority=0)
+        pool.submit(print, "said", end="")
+        pool.submit(atexit.register, print, "taken apart")
+print("on")
+"""
+
+
+def test_a_process_puts_away_what_it_has_and_is_not_taken_apart() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVING], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "saidput away\non\n", "")
+
+
 def threads_of_numpy() -> list[int]:
     import numpy as np
 

@@ -157,7 +157,7 @@ def load_encoder(
         device: where to put the modules.
         download: fetch timm's weights, and the tokenizer of a published text encoder, by network where they
             are not in the cache.
-        text: load the text encoder of a published file, too; kinds that ask nothing do without.
+        text: load text encoder and projection heads, too; kinds that ask nothing do without.
 
     Raises:
         InputError: card and architecture disagree, no weights, or a file that does not fit.

@@ -55,23 +55,27 @@ def load_companions(checkpoint: Checkpoint, image: ImageEncoder, *, text: bool =
     Args:
         checkpoint: the opened file.
         image: its image encoder, whose shape the others follow.
-        text: whether a text encoder is needed; where it is not, one whose folder is not at hand is left out.
+        text: whether text encoder and heads are needed; they are left out where not.
 
     Raises:
         InputError: the model card does not describe what the tensors need, they do not fit, or the
             tokenizer is missing or another one.
     """
     parts: dict[str, dict[str, Tensor]] = {"text": {}, "heads": {}, "decoder": {}}
+    if not text:
+        del parts["text"], parts["heads"]
     for name, tensor in checkpoint.states[""].items():
         part, _, rest = name.partition(".")
         if part in parts:
             parts[part][rest] = tensor.float() if tensor.is_floating_point() else tensor
-    written = _load(checkpoint, "text", parts["text"], lambda card: _text(checkpoint, card, parts, text))
+    decoder = _load(checkpoint, "decoder", parts["decoder"], lambda card: _decoder(card, image))
+    if not text:
+        return Companions(None, None, decoder)
+    written = _load(checkpoint, "text", parts["text"], lambda card: _text(checkpoint, card, parts["text"]))
     heads = None
     if written is not None:
         width = written.width
         heads = _load(checkpoint, "heads", parts["heads"], lambda card: _heads(card, image, width))
-    decoder = _load(checkpoint, "decoder", parts["decoder"], lambda card: _decoder(card, image))
     return Companions(written, heads, decoder)
 
 
@@ -79,7 +83,7 @@ def _load(
     checkpoint: Checkpoint,
     part: str,
     state: Mapping[str, Tensor],
-    choose: Callable[[dict[str, Any]], Callable[[], N] | None],
+    choose: Callable[[dict[str, Any]], Callable[[], N]],
 ) -> N | None:
     """Build one part from its description and fill it; every entry must fit."""
     if not state:
@@ -92,9 +96,8 @@ def _load(
         )
     try:
         check_description(card)
-        build = choose(card)
         # The text encoder's tensors are those of the BERT inside of it.
-        return None if build is None else built_for(state, build, _inner)
+        return built_for(state, choose(card), _inner)
     except InputError as error:
         named = str(error).startswith(str(checkpoint.file.parent))
         raise error if named else InputError(str(error), file=checkpoint.file, field=field) from None
@@ -112,30 +115,22 @@ def _inner(module: nn.Module) -> nn.Module:
 
 
 def _text(
-    checkpoint: Checkpoint, card: dict[str, Any], parts: Mapping[str, Mapping[str, Tensor]], needed: bool
-) -> Callable[[], TextEncoder] | None:
+    checkpoint: Checkpoint, card: dict[str, Any], state: Mapping[str, Tensor]
+) -> Callable[[], TextEncoder]:
     from g2d_bench.encoders.text import TextEncoder
 
     source, options = card["source"], card.get("options", {})
     layers = options.get("layers")
-    if layers is not None and not (type(layers) is int and 1 <= layers <= len(parts["text"])):
-        raise ValueError(f"{layers!r} layers, but {len(parts['text'])} tensors")
+    if layers is not None and not (type(layers) is int and 1 <= layers <= len(state)):
+        raise ValueError(f"{layers!r} layers, but {len(state)} tensors")
     if source == "small":
-        try:
-            tokenizer = load_tokenizer(_tokenizer(checkpoint))
-        except InputError:
-            # A task that asks with no text does without one.
-            if needed:
-                raise
-            return None
+        tokenizer = load_tokenizer(_tokenizer(checkpoint))
         return lambda: TextEncoder.small(tokenizer, **options)
     folder = source_folder(source, checkpoint.file) if isinstance(source, str) else None
     if folder is not None:
         return lambda: TextEncoder.untrained(folder, **options)
     if not isinstance(source, str) or not source.startswith((HUB, LOCAL)):
         raise InputError(f"{source!r} must be '{HUB}NAME' or '{LOCAL}PATH'", field="source")
-    if not needed:
-        return None
     name = source.removeprefix(HUB).removeprefix(LOCAL).split("/")[-1]
     raise InputError(
         f"no tokenizer: {clean(source)} is not on this machine, and is fetched for no file; "

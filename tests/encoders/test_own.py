@@ -183,7 +183,9 @@ def test_own_file_without_its_tokenizer(
     (tmp_path / "tokenizer.json").unlink()
     assert "tokenizer.json is missing" in refusal(lambda: load_encoder(card, checkpoint=path))
     # A task that asks with no text needs none.
-    assert load_encoder(card, checkpoint=path, text=False).text is None
+    encoder = load_encoder(card, checkpoint=path, text=False)
+    assert (encoder.text, encoder.heads) == (None, None)
+    assert "text" not in encoder.gives
 
 
 def test_two_files_in_one_folder_keep_their_tokenizers(
