@@ -109,6 +109,19 @@ def strongest(predictions: Predictions, image: int, count: int = BOXES) -> NDArr
     return boxes[(boxes[:, 2] > 0) & (boxes[:, 3] > 0)]
 
 
+def told_boxes(predictions: Predictions, image: int) -> NDArray[np.float64]:
+    """Return the predicted boxes that tell most of an image, [P, 4] (left, top, width, height).
+
+    They are the strongest, as many as there are true ones, and of the ten strongest those that overlap the
+    true ones most.
+    """
+    true = np.asarray(predictions["true_box"], np.float64).reshape(-1, 4)
+    true = true[np.asarray(predictions["true_image"]) == image]
+    boxes, first = strongest(predictions, image), strongest(predictions, image, max(1, len(true)))
+    best = boxes[overlaps(true, boxes).argmax(axis=1)] if len(boxes) else boxes
+    return np.asarray(np.unique(np.concatenate([first, best]), axis=0), np.float64)
+
+
 def overlaps(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return intersection over union of every two boxes, [G, P]."""
     a, b = first[:, None], second[None]

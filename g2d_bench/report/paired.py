@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from g2d_bench.metrics.resample import ALPHA, LEVEL, Values, holm, interval, paired_p
+from g2d_bench.metrics.resample import ALPHA, LEVEL, Values, holm, interval, paired_p, two_sided
 from g2d_bench.report.sampled import Sampled
 
 
@@ -68,8 +68,7 @@ def differences(first: Values, others: Sequence[Values]) -> list[tuple[float, fl
     table = first - np.asarray(others)
     if np.isnan(table).any():
         return [difference(first, other) for other in others]
-    below, above = (table <= 0).sum(axis=1), (table >= 0).sum(axis=1)
-    p = np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (len(first) + 1))
+    p = two_sided(table)
     low, high = np.quantile(table, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, overwrite_input=True)
     return list(zip(low.tolist(), high.tolist(), p.tolist(), strict=True))
 

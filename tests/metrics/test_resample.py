@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from g2d_bench.metrics import resample as statistics
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import (
+    LEAST,
     Candidate,
     best_set,
     clusters,
@@ -27,6 +28,7 @@ from g2d_bench.metrics.resample import (
     patient_weights,
     rank_intervals,
     ratio_replicates,
+    two_sided,
 )
 from g2d_bench.metrics.spec import weighted_mean
 
@@ -164,6 +166,56 @@ def test_paired_p() -> None:
     wanted = 2 * (1 + sum(d <= 0 for d in (other - draws).tolist())) / 1000
     assert paired_p(other, draws) == pytest.approx(wanted)
     assert paired_p(np.full(5, math.nan), np.ones(5)) == 1
+
+
+def _means(values: npt.NDArray[np.float64], count: int, seed: int) -> npt.NDArray[np.float64]:
+    """Bootstrap a mean, [count]."""
+    generator = np.random.default_rng(seed)
+    even = np.full(len(values), 1 / len(values))
+    return generator.multinomial(len(values), even, size=count) @ values / len(values)
+
+
+@pytest.mark.parametrize("patients", [15, 60])
+@pytest.mark.parametrize("shape", ["even", "skewed", "skewed to zero", "sparse"])
+def test_p_beyond_all_draws_is_not_too_small(shape: str, patients: int) -> None:
+    """Against the share of 100,000 draws: 2,000 say at most twice too little, whatever is drawn from."""
+    generator = np.random.default_rng(patients)
+    heavy = generator.lognormal(0, 1.2, patients)
+    values = {
+        "even": generator.normal(size=patients),
+        "skewed": heavy,
+        "skewed to zero": -heavy,
+        "sparse": np.where(generator.random(patients) < 0.2, generator.normal(size=patients), 0),
+    }[shape]
+    off = values - values.mean()
+    beyond = 0
+    for distance in (3.8, 4.5, 5.2):
+        draws = _means(off + distance * off.std() / math.sqrt(patients), 100_000, 7)
+        wanted = 2 * ((draws <= 0).sum() + 1) / (len(draws) + 1)
+        parts = draws.reshape(-1, 2000)
+        p = two_sided(parts)
+        told = p[p < 2 / 2001]
+        assert (told > wanted / 2).all()
+        beyond += len(told)
+    assert beyond > 50
+
+
+def test_p_beyond_all_draws_falls_with_the_distance_and_ends_somewhere() -> None:
+    draws = np.random.default_rng(0).normal(0, 1, (1, 500))
+    p = [float(two_sided(draws + distance)[0]) for distance in (3, 4, 5, 6, 8, 80)]
+    assert p == sorted(p, reverse=True)
+    assert p[1] < 2 / 501
+    assert p[-1] == LEAST
+    assert two_sided(-draws - 5) == pytest.approx(two_sided(draws + 5))
+    # One draw, none, or draws that are all the same tell nothing of a spread.
+    assert two_sided(np.full((1, 999), 0.3)) == 2 / 1000
+    assert two_sided(np.ones((1, 1))) == two_sided(np.ones((1, 0))) == 1
+
+
+def test_a_difference_beyond_doubt_is_found_among_hundreds() -> None:
+    draws = np.random.default_rng(1).normal(0, 1, (300, 2000))
+    assert max(holm(two_sided(draws + 7).tolist())) < 0.01
+    assert min(holm(two_sided(draws + 2).tolist())) > 0.05
 
 
 def test_paired_p_of_equal_encoders_is_rarely_small() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from g2d_bench.records.cases import extremes, overlaps, scored, strongest
+from g2d_bench.records.cases import extremes, overlaps, scored, strongest, told_boxes
 
 
 def test_segmentations_are_scored_by_dice_where_there_is_a_finding() -> None:
@@ -36,6 +36,22 @@ def test_boxes_are_scored_by_their_best_overlap() -> None:
     assert np.isnan(found.values[2])
     assert strongest(predictions, 0, 1).tolist() == [[200, 200, 10, 10]]
     assert overlaps(np.array([[0.0, 0, 0, 0]]), np.array([[0.0, 0, 0, 0]])).tolist() == [[0.0]]
+
+
+def test_the_boxes_shown_are_the_strongest_and_those_that_overlap_most() -> None:
+    predictions = {
+        "true_image": np.array([0, 2]),
+        "true_box": np.array([[0, 0, 10, 10], [0, 0, 4, 4]]),
+        "box_image": np.array([0, 0, 0, 1]),
+        "box_score": np.array([0.9, 0.8, 0.7, 0.6]),
+        "box": np.array([[200, 200, 10, 10], [0, 0, 10, 9], [0, 0, 10, 5], [1, 1, 2, 2]]),
+    }
+    assert told_boxes(predictions, 0).tolist() == [[0, 0, 10, 9], [200, 200, 10, 10]]
+    assert told_boxes(predictions, 1).tolist() == [[1, 1, 2, 2]]
+    assert told_boxes(predictions, 2).tolist() == []
+    # A compact record keeps no place of a box that hits nothing.
+    predictions["box"][0] = 0
+    assert told_boxes(predictions, 0).tolist() == [[0, 0, 10, 9]]
 
 
 def test_the_mean_over_cases_of_one_side_is_the_area_under_the_curve() -> None:

@@ -176,7 +176,7 @@ def paired_json(board: Board, cases: Cases, task_page: Callable[[str], str]) -> 
                             one.place,
                             _rounded(turn(pair) * one.mean),
                             *sorted(round(turn(pair) * limit, DIGITS) for limit in (one.low, one.high)),
-                            round(one.adjusted, DIGITS),
+                            float(f"{one.adjusted:.6g}"),
                         ]
                         for one in found
                     ]

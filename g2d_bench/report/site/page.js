@@ -304,12 +304,12 @@
         row.append(make("td", `${sign}${write_number(one.mean, column)}`));
         const range = `[${write_number(one.low, column)}, ${write_number(one.high, column)}]`;
         const cell = make("td", `${range} `);
-        const scale = 105 / (ends[column.share ? "share" : column.metric] || 1);
-        const svg = make("svg", "", { width: 220, height: 12, role: "img", "aria-label": range });
+        const scale = 85 / (ends[column.share ? "share" : column.metric] || 1);
+        const svg = make("svg", "", { width: 180, height: 12, role: "img", "aria-label": range });
         svg.append(
-          make("line", "", { class: "zero", x1: 110, x2: 110, y1: 0, y2: 12 }),
-          make("line", "", { class: "bar", x1: 110 + one.low * scale, x2: 110 + one.high * scale, y1: 6, y2: 6 }),
-          make("circle", "", { cx: 110 + one.mean * scale, cy: 6, r: 3 }),
+          make("line", "", { class: "zero", x1: 90, x2: 90, y1: 0, y2: 12 }),
+          make("line", "", { class: "bar", x1: 90 + one.low * scale, x2: 90 + one.high * scale, y1: 6, y2: 6 }),
+          make("circle", "", { cx: 90 + one.mean * scale, cy: 6, r: 3 }),
         );
         cell.append(svg);
         row.append(cell, make("td", one.adjusted < 0.001 ? "< 0.001" : one.adjusted.toFixed(3)));
@@ -337,7 +337,7 @@
         figure.append(caption);
         const pictures = turned ? [one.pictures[1], one.pictures[0]] : one.pictures;
         [first, second].forEach((name, n) => {
-          if (pictures[n] && pictures[1]) figure.append(make("div", name, { class: "facts" }));
+          if (pictures[0] && pictures[1]) figure.append(make("div", name, { class: "facts" }));
           if (pictures[n]) figure.append(make("img", "", { src: pictures[n].src, width: pictures[n].width, height: pictures[n].height, loading: "lazy", alt: `${name}: ${pictures[n].alt}`, title: name }));
         });
         box.append(figure);

@@ -18,7 +18,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.metrics.spec import Predictions
 from g2d_bench.plain import visible
 from g2d_bench.progress import track
-from g2d_bench.records.cases import Scored, extremes, scored, strongest
+from g2d_bench.records.cases import Scored, extremes, scored, told_boxes
 from g2d_bench.records.record import read_predictions
 from g2d_bench.records.selection import Found
 from g2d_bench.records.shown import PLACES, map_of, mask_of
@@ -113,12 +113,7 @@ class Gallery:
         chosen = extremes(opened.scores.values)
         drawn = [self._draw(opened, place, name) for name, place in chosen.items()]
         pictures = [picture for picture in drawn if picture is not None]
-        whole = bool({"mask", "heat", PLACES} & set(opened.predictions))
-        lacks = (
-            ""
-            if whole or found.record.kind not in ("segmentation", "grounding", "phrase")
-            else (" This compact record keeps no predicted masks or maps; measured again, it has them.")
-        )
+        lacks = _lacking(found.record.kind, opened.predictions)
         licence = f" Films: {opened.films.licence}." if opened.films.licence else " The films are generated."
         regions = "scores" not in opened.predictions
         drawn_so = " Blue-green: what is true; orange: what was predicted." if regions else ""
@@ -243,10 +238,21 @@ class Gallery:
             self.files[src] = content
             score = "" if truth_only else f"{opened.scores.measure}: {opened.scores.show(place)}"
             kind = "generated film" if record.data.kind == "phantom" else "film"
-            told = visible("; ".join(part for part in (name, score, *_facts(opened, place), shown) if part))
+            facts = _facts(opened, place, scores=not truth_only)
+            told = visible("; ".join(part for part in (name, score, *facts, shown) if part))
             alt = visible(f"{kind} {image}: {told}")
             return Picture(src, SIDE * len(panes), SIDE, alt, told)
         return None
+
+
+def _lacking(kind: str, predictions: Predictions) -> str:
+    """Say what a compact record does not keep of its predictions and the pictures therefore do not show."""
+    if kind in ("segmentation", "grounding", "phrase") and not {"mask", "heat", PLACES} & set(predictions):
+        return " This compact record keeps no predicted masks or maps; measured again, it has them."
+    # Their coordinates are zero.
+    if kind == "detection" and (np.asarray(predictions["box"]).reshape(-1, 4)[:, 2:] == 0).any():
+        return " This compact record keeps no boxes that hit nothing; measured again, it has them."
+    return ""
 
 
 def _panes(
@@ -268,8 +274,7 @@ def _panes(
         truth_boxes = np.asarray(predictions["true_box"], np.float64).reshape(-1, 4)[mine]
         drawn = boxed(plain, opened.films.placed(image, truth_boxes), TRUTH)
         if not truth_only:
-            count = max(1, len(truth_boxes))
-            drawn = boxed(drawn, opened.films.placed(image, strongest(predictions, place, count)), GUESS)
+            drawn = boxed(drawn, opened.films.placed(image, told_boxes(predictions, place)), GUESS)
         return [plain, drawn], "film, boxes"
     if kind in ("grounding", "phrase"):
         truth = _region(opened, image, place)
@@ -300,16 +305,16 @@ def _region(opened: Opened, image: str, place: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _facts(opened: Opened, place: int) -> Iterable[str]:
-    """Say what is true of a case and what was said of it, where there are no regions to draw."""
+def _facts(opened: Opened, place: int, *, scores: bool) -> Iterable[str]:
+    """Say what is true of a case and, with ``scores``, what was said of it, where no regions are drawn."""
     predictions = opened.predictions
     if "scores" in predictions and "targets" in predictions:
         names = [str(name) for name in predictions["label"]]
-        targets, scores = (np.asarray(predictions[part], np.float64)[place] for part in ("targets", "scores"))
+        targets, said = (np.asarray(predictions[part], np.float64)[place] for part in ("targets", "scores"))
         true = [name for name, target in zip(names, targets, strict=True) if target == 1]
-        highest = np.argsort(-scores)[:2]
         yield f"true: {', '.join(true) or 'no finding'}"
-        yield "score " + ", ".join(f"{names[k]} {scores[k]:.2f}" for k in highest)
+        if scores:
+            yield "score " + ", ".join(f"{names[k]} {said[k]:.2f}" for k in np.argsort(-said)[:2])
     if "category" in predictions:
         text = (
             str(predictions["text"][place]) if "text" in predictions else str(predictions["category"][place])

@@ -18,7 +18,7 @@ from g2d_bench.readers.registry import open_dataset
 from g2d_bench.records.selection import Found
 from g2d_bench.records.shown import shown
 from g2d_bench.report.site.films import SIDE
-from g2d_bench.report.site.pictures import GUESS, TRUTH, Gallery, boxed, heated, outlined
+from g2d_bench.report.site.pictures import GUESS, TRUTH, Gallery, _lacking, boxed, heated, outlined
 
 GREY = np.full((SIDE, SIDE, 3), 90, np.uint8)
 
@@ -95,6 +95,36 @@ def test_film_truth_and_prediction_stand_side_by_side(
 
     made("--no-pictures")
     assert not (site / "films").exists()
+
+
+def test_a_picture_that_is_the_same_for_both_bears_neither_name(
+    with_films: Any, made: Callable[..., Any], tiny_root: Path, tmp_path: Path, asked: Callable[..., Any]
+) -> None:
+    with_films("g2d", 0.6, whole=False)
+    with_films("mgca", 0.4, whole=False)
+    with_films("random", 0.2)
+    made("--data-root", str(tiny_root))
+    read = """
+    const figures = [...document.querySelectorAll("#cases figure")];
+    return figures.map((one) => [...one.querySelectorAll("div")].map((name) => name.textContent));
+    """
+    page = tmp_path / "site" / "compare.html"
+    for first, second in (("g2d", "mgca"), ("mgca", "g2d")):
+        names = asked(page, read, state=f"#first={first}&second={second}&world=0")
+        assert names
+        assert not any(names)
+    for first, second in (("g2d", "random"), ("random", "g2d")):
+        names = asked(page, read, state=f"#first={first}&second={second}&world=0")
+        assert set(map(tuple, names)) == {(first, second)}
+
+
+def test_what_a_compact_record_does_not_keep_is_said() -> None:
+    whole = {"box": np.array([[1.0, 2, 3, 4]])}
+    assert _lacking("detection", whole) == ""
+    assert "no boxes that hit nothing" in _lacking("detection", {"box": np.array([[1.0, 2, 3, 4], [0] * 4])})
+    assert _lacking("detection", {"box": np.zeros((0, 4))}) == ""
+    assert "no predicted masks" in _lacking("grounding", {})
+    assert _lacking("segmentation", {"mask": np.zeros(1)}) == _lacking("classification", {}) == ""
 
 
 def test_hostile_arrays_make_no_picture_and_no_failure(with_films: Any, tiny_root: Path, folder: Any) -> None:
