@@ -64,6 +64,10 @@ def test_it_is_strict_and_takes_nothing_from_elsewhere(config: dict[str, Any]) -
     assert {"warn"} == {rule for part in config["validation"].values() for rule in part.values()}
     assert config["theme"]["font"] is False
     assert "offline" in config["plugins"]
+    # Without one of this name, its plugin has every page fetch a script.
+    scripts = config["extra"]["polyfills"]
+    assert [name for name in scripts if "iframe-worker" in name]
+    assert all((DOCS / "site" / Path(name).name).is_file() for name in [*scripts, *config["extra_css"]])
 
 
 def test_links_out_of_the_folder_are_turned(hooks: ModuleType) -> None:
@@ -102,3 +106,9 @@ def test_it_builds(tmp_path: Path) -> None:
     reference = (tmp_path / "site" / "reference.html").read_text("utf-8")
     assert 'id="g2d_bench.api.evaluate.evaluate"' in reference
     assert (tmp_path / "site" / "leaderboard" / "index.html").is_file()
+    for page in (tmp_path / "site").glob("*.html"):
+        text = page.read_text("utf-8")
+        assert not re.findall(
+            r'<(?:script|img|link rel="stylesheet")[^>]+(?:src|href)="(?:https?:)?//[^"]*"', text
+        )
+        assert 'assets/iframe-worker.js"' in text

@@ -25,6 +25,10 @@ PAGES = {
 """Page of the site to the file of the root that it shows."""
 
 
+ASSETS = {"assets/site.css": "site.css", "assets/iframe-worker.js": "iframe-worker.js"}
+"""File of the site to the one beside this file."""
+
+
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Leave pages out of the navigation that are optional and not there."""
     absent = {name for name in config.extra["optional"] if not (Path(config.docs_dir) / name).is_file()}
@@ -47,7 +51,9 @@ def _is(entry: Any, absent: set[str]) -> bool:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the files of the root, and the leaderboard if it was made."""
+    """Add the files of the root and of this folder, and the leaderboard if it was made."""
+    for name, source in ASSETS.items():
+        files.append(File.generated(config, name, abs_src_path=str(Path(__file__).with_name(source))))
     for name, source in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, name, content=_turned(text)))
