@@ -93,16 +93,18 @@ def merge(sources: Sequence[Path], into: Path, settings: Settings | None = None)
 def _keyed(root: Path, settings: Settings | None, merged: Merged) -> dict[Path, Found]:
     """Read and check all records of a folder, by the place that a store gives them."""
     inspection = Inspection(settings or Settings(), data=False)
-    found: dict[Path, Found] = {}
-    for path in track(
-        [path for path in Store(root).files() if not path.name.endswith(FAILED)],
-        f"checking {root}",
-        unit="record",
-    ):
+    readable: list[Found] = []
+    for path in [path for path in Store(root).files() if not path.name.endswith(FAILED)]:
         try:
-            one = Found(read_record(path), path)
-            inspection.look(one)
-            place = _place(one.record, path)
+            readable.append(Found(read_record(path), path))
+        except InputError as error:
+            merged.problems.append(str(error))
+    found: dict[Path, Found] = {}
+    for one, failed in inspection.look_at(readable, f"checking {root}"):
+        try:
+            if failed is not None:
+                raise failed
+            place = _place(one)
         except InputError as error:
             merged.problems.append(str(error))
             continue
@@ -113,10 +115,11 @@ def _keyed(root: Path, settings: Settings | None, merged: Merged) -> dict[Path, 
     return found
 
 
-def _place(record: Record, path: Path) -> Path:
+def _place(found: Found) -> Path:
+    record = found.record
     parts = parse_signature(record.signature)
     if parts is None:
-        raise InputError("names no version of its task", file=path, field="signature")
+        raise InputError("names no version of its task", file=found.path, field="signature")
     return Store(Path()).path(record.cell, kind=record.data.kind, version=parts.version, key=record.key)
 
 

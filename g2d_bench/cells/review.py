@@ -242,17 +242,22 @@ class _Look:
             settings = replace(settings, encoder_dirs=(*settings.encoder_dirs, folder))
         inspection = Inspection(settings, data=True)
         signatures = {one.record.signature for one in self._found}
-        for one in base:
-            if one.record.signature in signatures and one.path is not None:
-                inspection.look(one)
+        peers = [one for one in base if one.record.signature in signatures]
+        for _, failed in inspection.look_at(peers, "checking records of the same signatures"):
+            if failed is not None:
+                raise failed
         before = inspection.metrics
         inspection.undecided.clear()
+        readable = []
         for one in self._found:
             try:
                 self._arrays(one)
-                inspection.look(one, self._bundle / RECORDS)
+                readable.append(one)
             except InputError as error:
                 self._problems.append(_inside(error, self._bundle))
+        for _, failed in inspection.look_at(readable, "checking the new records", self._bundle / RECORDS):
+            if failed is not None:
+                self._problems.append(_inside(failed, self._bundle))
         here = visible(f"{self._bundle}/")
         self._problems += [line.replace(here, "") for line in inspection.problems() if line.startswith(here)]
         self._undecided.update(inspection.undecided)

@@ -8,7 +8,7 @@ included, is found by none of this: only measuring the cell again proves a numbe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cells.checks_cards import CardCheck
 from g2d_bench.cells.checks_split import SplitCheck
 from g2d_bench.cells.settings import Settings
-from g2d_bench.cells.told import Told, told_by, told_by_each
+from g2d_bench.cells.told import Told, told_by_each
 from g2d_bench.errors import InputError
 from g2d_bench.plain import counted, visible
 from g2d_bench.progress import track
@@ -80,14 +80,31 @@ class Inspection:
         self.undecided: Counter[str] = Counter()
         self.metrics = self.unchecked = 0
 
-    def look(self, found: Found, root: Path | None = None, told: Told | None = None) -> None:
-        """Look at one record.
+    def look_at(
+        self, found: Sequence[Found], doing: str, root: Path | None = None, *, fresh: bool = False
+    ) -> Iterator[tuple[Found, InputError | None]]:
+        """Look at records one by one, their predictions read by all processors.
 
         Args:
-            found: with its file.
-            root: the results folder, in which the file should have a certain place.
-            told: what :func:`told_by_each` says of its predictions; by default they are looked at here.
+            found: records, with their files; one without is passed over.
+            doing: what is shown while it lasts.
+            root: the results folder, in which files should have certain places.
+            fresh: see :func:`told_by_each`.
+
+        Yields:
+            Each record, and why it could not be looked at, if so.
         """
+        with closing(told_by_each(found, fresh=fresh)) as told:
+            for one in track(found, doing, unit="record"):
+                said, failed = next(told), None
+                try:
+                    if one.path is not None:
+                        self._look(one, root, said)
+                except InputError as error:
+                    failed = error
+                yield one, failed
+
+    def _look(self, found: Found, root: Path | None, told: Told | None) -> None:
         record, problems = found.record, list(contradictions(found.record))
         undecided: list[str] = []
         if root is not None:
@@ -95,9 +112,9 @@ class Inspection:
         facts: Facts | None = None
         if record.predictions is None:
             self.unchecked += any(value is not None for value in record.metrics.values())
-        elif found.path is not None:
+        else:
+            assert found.path is not None
             self.metrics += len(record.metrics)
-            told = told or told_by(found)
             if isinstance(told, InputError):
                 # The predictions lie beside the record, and its folder has been named.
                 problems.append(str(told).removeprefix(visible(f"{found.path.parent}/")))
@@ -161,16 +178,13 @@ def verify(root: Path, settings: Settings | None = None) -> Checked:
         except InputError as error:
             unreadable.append(str(error))
     seen: dict[tuple[Cell, str], str] = {}
-    with closing(told_by_each(readable, fresh=True)) as told:
-        for found in track(readable, "verifying", unit="record"):
-            try:
-                inspection.look(found, root, next(told))
-            except InputError as error:
-                unreadable.append(str(error))
-                continue
-            other = seen.setdefault((found.cell, found.record.signature), found.where)
-            if other != found.where:
-                unreadable.append(visible(f"{found.where}: the cell {found.cell} is also in {other}"))
+    for found, failed in inspection.look_at(readable, "verifying", root, fresh=True):
+        if failed is not None:
+            unreadable.append(str(failed))
+            continue
+        other = seen.setdefault((found.cell, found.record.signature), found.where)
+        if other != found.where:
+            unreadable.append(visible(f"{found.where}: the cell {found.cell} is also in {other}"))
     return Checked(
         len(records),
         inspection.metrics,
@@ -190,11 +204,9 @@ def require_sound(found: Sequence[Found], settings: Settings | None = None) -> N
         InputError: the first that is wrong, and how many more there are.
     """
     inspection = Inspection(settings or Settings(), data=False)
-    with closing(told_by_each(found)) as told:
-        for one in track(found, "checking records", unit="record"):
-            said = next(told)
-            if one.path is not None:
-                inspection.look(one, told=said)
+    for _, failed in inspection.look_at(found, "checking records"):
+        if failed is not None:
+            raise failed
     problems = inspection.problems()
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
