@@ -13,6 +13,8 @@ from g2d_bench.report.sampled import Sampled
 WIDTH, HEIGHT = 340, 220
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 10, 30
 MARKS = ("circle", "square", "triangle", "diamond", "cross")
+NARROWEST = 0.4
+"""Tens from one end of a logarithmic axis to the other, at least: 2.5 times as much."""
 COLOURS = 7
 """Colours of the style sheet, ``--c0`` and on; encoders beyond get another mark and dashes."""
 
@@ -182,7 +184,8 @@ def scatter(
     low, high, ticks = scale([y for *_, y in known])
     logs = [math.log10(x) for _, x, _ in known]
     first, last = min(logs), max(logs)
-    pad = 0.15 * (last - first) or 0.3
+    # Encoders of one size cost the same but for the noise of a clock: that shall not fill the axis.
+    pad = max(0.15 * (last - first), (NARROWEST - (last - first)) / 2)
     first, last = first - pad, last + pad
 
     def across_at(log: float) -> float:
@@ -197,10 +200,7 @@ def scatter(
         told = f"{who}: {x:.3g} ({across}), {y:.1f}"
         point = Point(at, over, math.nan, math.nan, told, outline(look.mark, at, over))
         lines.append(Line(who, look, (point,)))
-    there = [m * 10.0**e for e in range(math.floor(first), math.ceil(last) + 1) for m in (1, 2, 5)]
-    steps = [tick for tick in there if first <= math.log10(tick) <= last]
-    if len(steps) > 5:
-        steps = steps[:: math.ceil(len(steps) / 5)]
+    steps = _log_ticks(first, last)
     return Chart(
         name,
         "",
@@ -213,6 +213,16 @@ def scatter(
         across,
         up,
     )
+
+
+def _log_ticks(first: float, last: float) -> list[float]:
+    """Choose two to five round ticks of a logarithmic axis that is :data:`NARROWEST` or wider."""
+    for leading in ((1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)):
+        there = [m * 10.0**e for e in range(math.floor(first), math.ceil(last) + 1) for m in leading]
+        ticks = [tick for tick in there if first <= math.log10(tick) <= last]
+        if len(ticks) > 1:
+            break
+    return ticks[:: math.ceil(len(ticks) / 5)]
 
 
 def scale(numbers: Sequence[float]) -> tuple[float, float, list[float]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
 from g2d_bench.cards.cost import gigamacs, parameters
 from g2d_bench.records.record import IMAGES_PER_SECOND
+from g2d_bench.records.selection import Found
+from g2d_bench.report.ranks import Group
 from g2d_bench.report.site.board import Board
 from g2d_bench.report.site.charts import Chart, Look, scatter
 
@@ -29,7 +31,8 @@ class Cost:
         side: of the input, in pixels.
         speed: images per second on the machine on which most encoders were measured: the median.
         machine: which one that is; empty where none was measured.
-        seconds: that a cell took, the median over its cells.
+        seconds: that a cell took, the median over the cells that all encoders have; over its own, if they
+            have none together.
     """
 
     encoder: str
@@ -46,9 +49,10 @@ def costs(board: Board) -> list[Cost]:
     rows = []
     speeds = _speeds(board)
     machine = max(sorted(speeds), key=lambda place: len(speeds[place]), default="")
+    took = {name: _took(one for one in board.found if one.cell.encoder == name) for name in board.order}
+    common = set.intersection(*(set(mine) for mine in took.values() if mine)) if any(took.values()) else set()
     for name in board.order:
-        mine = [one.record for one in board.found if one.record.cell.encoder == name]
-        took = [r.seconds[WORK] for r in mine if r.seconds.get(WORK) and set(r.metrics.values()) != {None}]
+        mine = [seconds for cell, seconds in took[name].items() if cell in common or not common]
         measured = speeds.get(machine, {}).get(name)
         card = board.card(name)
         rows.append(
@@ -58,11 +62,35 @@ def costs(board: Board) -> list[Cost]:
                 2 * gigamacs(card) if card else None,
                 float(card.image.size) if card else None,
                 median(measured) if measured else None,
-                median(took) if took else None,
+                median(mine) if mine else None,
                 machine,
             )
         )
     return rows
+
+
+def _took(found: Iterable[Found]) -> dict[tuple[object, ...], float]:
+    """Return what cells of one encoder took, by all else that a cell is; failed ones are left out."""
+    return {
+        (
+            one.cell.task,
+            one.cell.fraction,
+            one.cell.shots,
+            one.cell.protocol,
+            one.cell.seed,
+        ): one.record.seconds[WORK]
+        for one in found
+        if one.record.seconds.get(WORK) and set(one.record.metrics.values()) != {None}
+    }
+
+
+def _in_group(group: Group) -> dict[str, float]:
+    """Return the median seconds that cells of a group took, by encoder: all have the same cells."""
+    found: dict[str, list[float]] = {}
+    for column in group.columns:
+        for encoder, seeds in column.records.items():
+            found.setdefault(encoder, []).extend(_took(seeds.values()).values())
+    return {encoder: median(seconds) for encoder, seconds in found.items() if seconds}
 
 
 def _speeds(board: Board) -> dict[str, dict[str, list[float]]]:
@@ -92,6 +120,8 @@ def cost_charts(board: Board, rows: list[Cost], looked: Mapping[str, Look]) -> l
             ("seconds", "median seconds of a cell"),
         ):
             by_name = {row.encoder: getattr(row, attribute) for row in rows}
+            if attribute == "seconds":
+                by_name = _in_group(group)
             points = [(p.encoder, by_name.get(p.encoder) or math.nan, p.mean) for p in group.places]
             # Encoders of one size have nothing to show along this axis.
             if len({round(x, 6) for _, x, _ in points if not math.isnan(x)}) < 2:

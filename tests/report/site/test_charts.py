@@ -13,8 +13,11 @@ from g2d_bench.report.site.charts import (
     BOTTOM,
     COLOURS,
     HEIGHT,
+    LEFT,
     MARKS,
+    NARROWEST,
     TOP,
+    WIDTH,
     curve,
     looks,
     outline,
@@ -90,6 +93,17 @@ def test_cost_needs_two_encoders() -> None:
     xs = {line.encoder: line.points[0].x for line in chart.lines}
     # Ten times as much is the same step everywhere.
     assert xs["c"] - xs["a"] == pytest.approx(xs["b"] - xs["c"], abs=0.2)
+
+
+@pytest.mark.parametrize("costs", [(358, 363), (4.18, 8.25), (1, 1000), (0.011, 0.0111), (3, 9.5e5), (5, 5)])
+def test_an_axis_of_costs_has_ticks_and_does_not_spread_noise(costs: tuple[float, float]) -> None:
+    chart = scatter("cost", "up", "across", [("a", costs[0], 50.0), ("b", costs[1], 60.0)], looks(["a", "b"]))
+    assert chart is not None
+    places = [place for place, _ in chart.xs]
+    assert 2 <= len(places) <= 5
+    assert all(LEFT <= place <= WIDTH for place in places)
+    apart = chart.lines[1].points[0].x - chart.lines[0].points[0].x
+    assert 0 <= apart <= (WIDTH - LEFT) * math.log10(costs[1] / costs[0]) / NARROWEST + 0.2
 
 
 @pytest.mark.parametrize("mark", MARKS)

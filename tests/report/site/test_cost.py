@@ -26,6 +26,20 @@ def test_cost_is_what_cards_and_records_say(folder: Any, made: Callable[..., Any
     assert figures.count("<figure>") == 3, "weights, work and seconds differ; one speed makes no chart"
 
 
+def test_seconds_are_of_the_cells_that_all_have(
+    folder: Any, made: Callable[..., Any], tmp_path: Path
+) -> None:
+    for encoder, few, many in (("g2d", 8.0, 10.0), ("mgca", 16.0, 20.0)):
+        folder.add(encoder, 0.6, fraction=0.1, seconds={"train and predict": few})
+        folder.add(encoder, 0.6, fraction=1.0, seconds={"train and predict": many})
+    folder.add("g2d+decoder", 0.6, fraction=1.0, seconds={"train and predict": 11.0})
+    made()
+    figures = (tmp_path / "site" / "curves.html").read_text().split("<h2>Cost</h2>")[1]
+    rows = [part.split("</tr>")[0] for part in figures.split('class="measured" data-encoder="')[1:]]
+    last = {row.split('"')[0]: row.split("<td")[-1].split(">")[1].split("<")[0] for row in rows}
+    assert last == {"g2d": "10", "mgca": "20", "g2d+decoder": "11"}
+
+
 def test_speeds_of_unlike_machines_are_not_laid_side_by_side(
     folder: Any, made: Callable[..., Any], tmp_path: Path
 ) -> None:
