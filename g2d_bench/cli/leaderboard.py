@@ -74,7 +74,7 @@ def leaderboard(
     from g2d_bench.cards.catalogue import Catalogue
     from g2d_bench.cells.ahead import drawn_ahead
     from g2d_bench.cells.explain import signature_words
-    from g2d_bench.cli.records import chosen, main_metrics, row_order
+    from g2d_bench.cli.records import chosen, main_metrics, row_order, with_insides
     from g2d_bench.cli.tell import tell_unquoted
     from g2d_bench.records.groups import ATTRIBUTES
     from g2d_bench.records.quoted import load_reported
@@ -117,6 +117,7 @@ def leaderboard(
         overview=made.overview,
         columns=made.columns,
         found=found,
+        both=with_insides(found, roots, configured),
         roots=roots,
         catalogue=cards,
         order=order,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,8 +33,9 @@ from g2d_bench.cli.options import (
     shots,
     split,
 )
-from g2d_bench.cli.records import row_order
+from g2d_bench.cli.records import row_order, with_insides
 from g2d_bench.cli.track import end_watch, track_options, watching
+from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
     from g2d_bench.cells.bench import Bench
@@ -235,11 +237,15 @@ def _print_tables(opened: Bench, found: Sequence[Found], watch: Watch) -> None:
     }
     if found:
         order = row_order(found)
+        both = list(found)
+        # What was measured is shown, whatever else lies in the folder.
+        with suppress(InputError):
+            both = with_insides(found, [opened.settings.results], opened.settings)
         main = {
             pair: protocols[pair[1]].view(tasks[pair[0]]).main
-            for pair in {(one.cell.task, one.cell.protocol) for one in found}
+            for pair in {(one.cell.task, one.cell.protocol) for one in both}
         }
-        made = [*blocks(found, order, metrics=metrics), *drop_tables(found, order, main=main)]
+        made = [*blocks(found, order, metrics=metrics), *drop_tables(both, order, main=main)]
         click.echo(render(made))
         end_watch(watch, opened, found, made)
 

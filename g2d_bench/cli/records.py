@@ -96,6 +96,33 @@ def select(roots: Sequence[Path], wanted: Filter, *, hide: bool = False) -> list
     return _clean(found) if hide else found
 
 
+def with_insides(found: Sequence[Found], roots: Sequence[Path], configured: Settings) -> list[Found]:
+    """Return records that were tested elsewhere, and beside them those that hold their inside scores.
+
+    Args:
+        found: records; without one that was tested elsewhere, nothing is returned.
+        roots: folders in which inside scores are looked for that are not among them.
+        configured: where the cards are.
+
+    Raises:
+        InputError: see :func:`g2d_bench.cells.verify.require_sound`.
+    """
+    from g2d_bench.cells.verify import require_sound
+    from g2d_bench.records.record import TRAINED_ON
+    from g2d_bench.records.selection import read_folders
+
+    elsewhere = [one for one in found if TRAINED_ON in one.record.notes]
+    # A stranger's note may hold anything.
+    tasks = {str(one.record.notes[TRAINED_ON]["task"]) for one in elsewhere} - {""}
+    beside = [one for one in found if one.cell.task in tasks]
+    if tasks - {one.cell.task for one in beside}:
+        encoders = {one.cell.encoder for one in elsewhere}
+        more = [one for one in read_folders(roots) if one.cell.task in tasks and one.cell.encoder in encoders]
+        require_sound(more, configured)
+        beside = more
+    return [*elsewhere, *(one for one in beside if TRAINED_ON not in one.record.notes)]
+
+
 def _clean(found: list[Found]) -> list[Found]:
     """Leave out what encoders saw in their pre-training, and say so.
 

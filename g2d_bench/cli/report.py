@@ -21,7 +21,7 @@ from g2d_bench.cli.options import (
     settings,
     split,
 )
-from g2d_bench.cli.records import chosen, filter_of, main_metrics, row_order, select
+from g2d_bench.cli.records import chosen, filter_of, main_metrics, row_order, select, with_insides
 from g2d_bench.cli.tell import tell_other_protocols, tell_unquoted
 from g2d_bench.errors import InputError
 
@@ -137,19 +137,20 @@ def table(
             more=names,
         )
         if not names:
-            made += _inside_outside(found, order, configured)
+            made += _inside_outside(found, order, configured, roots)
     if with_quoted:
         tell_unquoted(made)
     _emit(render(made, style, look_of(found, configured, given)), out, into)
 
 
-def _inside_outside(found: Sequence[Found], order: Sequence[str], configured: Settings) -> list[Table]:
+def _inside_outside(
+    found: Sequence[Found], order: Sequence[str], configured: Settings, roots: Sequence[Path]
+) -> list[Table]:
     """Make the tables of tasks that are tested elsewhere."""
-    from g2d_bench.records.record import TRAINED_ON
     from g2d_bench.report.drops import drop_tables
 
-    elsewhere = [one for one in found if TRAINED_ON in one.record.notes]
-    return drop_tables(found, order, main=main_metrics(elsewhere, configured)) if elsewhere else []
+    both = with_insides(found, roots, configured)
+    return drop_tables(both, order, main=main_metrics(both, configured)) if both else []
 
 
 def _by_group(

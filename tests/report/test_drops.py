@@ -121,3 +121,14 @@ def test_the_command_adds_the_table(folder: Any, cli: Callable[..., Any]) -> Non
     values = made[-1]["rows"][0]["values"]
     assert values[2]["mean"] == pytest.approx(values[0]["mean"] - values[1]["mean"])
     assert "inside and outside" in cli("table").stdout
+
+
+def test_a_filter_of_tasks_leaves_inside_scores_where_they_are(folder: Any, cli: Callable[..., Any]) -> None:
+    folder.add("g2d", 0.8)
+    folder.add("mgca", 0.7)
+    outside(folder, "g2d", 0.5)
+    whole = json.loads(cli("table", "--format", "json").stdout)[-1]
+    asked = json.loads(cli("table", "--task", "siim-to-rsna-seg", "--format", "json").stdout)
+    assert [one["title"].split(" · ")[0] for one in asked] == ["siim-to-rsna-seg"] * 2
+    assert asked[-1]["rows"] == whole["rows"]
+    assert not cli("table", "--task", "siim-seg").stdout.count("inside and outside")

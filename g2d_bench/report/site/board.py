@@ -56,6 +56,7 @@ class Board:
         overview: tables of the main metrics.
         columns: main metrics with draws, one per task, fraction, protocol and kind of data.
         found: all records.
+        both: records that were tested elsewhere, and those, of all there are, with their inside scores.
         roots: folders below which their files lie.
         reported: the roots whose records others sent in.
         history: earlier records of cells, the latest first.
@@ -70,6 +71,7 @@ class Board:
     overview: Sequence[Table]
     columns: Sequence[Sampled]
     found: Sequence[Found]
+    both: Sequence[Found]
     roots: Sequence[Path]
     catalogue: Catalogue
     order: Sequence[str]

@@ -18,19 +18,24 @@ from g2d_bench.report.model import GENERATED, Table
 
 
 def further_tables(
-    found: Sequence[Found], order: Sequence[str] = (), *, main: Mapping[tuple[str, str], str] | None = None
+    found: Sequence[Found],
+    both: Sequence[Found],
+    order: Sequence[str] = (),
+    *,
+    main: Mapping[tuple[str, str], str] | None = None,
 ) -> list[Table]:
     """Make the tables of tasks that are tested elsewhere, and those by group that records themselves tell.
 
     Args:
         found: records, with their files.
+        both: those of them that were tested elsewhere, and records with their inside scores.
         order: encoder names in the order of rows.
         main: the metric per task and protocol.
 
     Returns:
         None of them where no record was tested elsewhere or keeps groups.
     """
-    made = drop_tables(found, order, main=main)
+    made = drop_tables(both, order, main=main)
     grouped = [one for one in found if kept_groups(one)]
     for attribute in ATTRIBUTES:
         # A page is made of what records hold; that others lack groups is no fault of theirs.

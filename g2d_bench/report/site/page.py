@@ -154,7 +154,7 @@ class Pages:
             contaminated=any(value.seen for row in rows for value in row.values),
             scale_of=board.scale,
             licence_of=board.licence,
-            further=Markup(further(further_tables(board.found, board.order, main=self._main()))),
+            further=Markup(further(further_tables(board.found, board.both, board.order, main=self._main()))),
         )
 
     def _main(self) -> dict[tuple[str, str], str]:

@@ -18,16 +18,18 @@ TRAINED = {"task": "siim-seg", "dataset": "siim", "kind": "phantom", "hash": "b"
 def test_inside_and_outside_and_groups_stand_in_one_section(
     folder: Any, cli: Callable[..., Any], tmp_path: Path
 ) -> None:
-    assert section(further_tables([])) == ""
+    assert section(further_tables([], [])) == ""
     folder.add("<b>g2d", 0.8)
-    assert further_tables(select(folder.root)) == []
-    found = folder.add(
+    found = select(folder.root)
+    assert further_tables(found, found) == []
+    there = folder.add(
         "<b>g2d", 0.5, task="siim-to-rsna-seg", notes={"trained_on": TRAINED, "tested_on": "rsna"}
     )
-    arrays = read_predictions(found.path, found.record)
+    arrays = read_predictions(there.path, there.record)
     views = np.array(["AP", "PA"] * (len(arrays["id"]) // 2))
-    folder.store.save(found.path, found.record, {**arrays, "group_view": views})
-    tables = further_tables(select(folder.root))
+    folder.store.save(there.path, there.record, {**arrays, "group_view": views})
+    found = select(folder.root)
+    tables = further_tables(found, found)
     assert [table.columns[0].heads[0] for table in tables] == ["inside", "all"]
     page = section(tables)
     assert page.count("<table>") == page.count("</table>") == 2
@@ -41,3 +43,7 @@ def test_inside_and_outside_and_groups_stand_in_one_section(
     assert result.exit_code == 0, result.output
     index = (tmp_path / "site" / "index.html").read_text()
     assert page in index
+    # A choice of tasks does not hide the inside score.
+    result = cli("leaderboard", "--results", folder.root, "--task", "siim-to-rsna-seg", "--out", "site")
+    assert result.exit_code == 0, result.output
+    assert page.split("<table>")[1] in (tmp_path / "site" / "index.html").read_text()
