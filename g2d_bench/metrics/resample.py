@@ -215,15 +215,16 @@ def _beyond(distances: Values) -> Values:
     """Two-sided p of differences of which all draws are above zero, [K, R], by their mean and spread."""
     from scipy.special import stdtr
 
-    mean = distances.mean(axis=1, keepdims=True)
-    off = distances - mean
-    nearer = off < 0
-    squares = np.square(off)
-    on_that_side = np.where(nearer, squares, 0).sum(axis=1) / np.maximum(nearer.sum(axis=1), 1)
-    spread = np.sqrt(np.maximum(squares.sum(axis=1) / (distances.shape[1] - 1), on_that_side))
+    mean = distances.mean(axis=1)
+    off = distances - mean[:, None]
+    variance = np.einsum("kr,kr->k", off, off) / (distances.shape[1] - 1)
+    nearer = np.count_nonzero(off < 0, axis=1)
+    np.minimum(off, 0, out=off)
+    on_that_side = np.einsum("kr,kr->k", off, off) / np.maximum(nearer, 1)
+    spread = np.sqrt(np.maximum(variance, on_that_side))
     # One patient, or a difference that is the same for all: nothing is known of its spread.
-    known = spread > 1e-12 * mean[:, 0]
-    ratio = np.divide(mean[:, 0], spread, out=np.zeros(len(mean)), where=known)
+    known = spread > 1e-12 * mean
+    ratio = np.divide(mean, spread, out=np.zeros(len(mean)), where=known)
     return np.asarray(np.maximum(LEAST, 2 * stdtr(TAIL, -ratio)), np.float64)
 
 
