@@ -6,6 +6,7 @@ import ast
 import configparser
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -189,3 +190,17 @@ def test_modules_that_are_named_exist(page: Path) -> None:
         assert any((ROOT / folder / name).is_file() for folder in ("", "g2d_bench", "g2d_bench/phantom")), (
             name
         )
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_extras_that_are_named_exist(page: Path) -> None:
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    text = (ROOT / page).read_text("utf-8")
+    named = re.findall(r"(?:g2d-bench|\.)\[([a-z,]+)\]", text) + re.findall(r"extra `\[?(\w+)\]?`", text)
+    assert {name for words in named for name in words.split(",")} <= set(known)
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_code_in_tables_reads_the_same_everywhere(page: Path) -> None:
+    """A bar in code that stands in a table is written in two ways by the two that show our pages."""
+    assert not re.findall(r"^\|.*`[^`|]*\\\|[^`]*`", (ROOT / page).read_text("utf-8"), re.M)
