@@ -5,6 +5,7 @@ Ids and patients decide intervals and tests, and truth decides every number; all
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -145,22 +146,32 @@ class SplitCheck:
         return self._opened[key]
 
     def _find(self, name: str, kind: str) -> tuple[Dataset, Manifest] | str:
+        root = self._settings.data_root
         try:
             if kind == "phantom":
-                folder = self._settings.phantom_root / name
-                if not folder.is_dir():
+                found = self._generated(name)
+                if found is None:
                     return f"the generated {name} is not here"
-                dataset = dataset_class(name)(folder)
-            elif self._settings.data_root is None:
+            elif root is None:
                 return "no folder of real data is configured (--data-root)"
             else:
-                dataset = open_dataset(name, self._settings.data_root)
-            manifest = Manifest.cached(dataset)
+                found = open_dataset(name, root)
+            manifest = Manifest.cached(found)
         except InputError as error:
             return str(error)
         if manifest is None:
             return f"{name} was not read before; `g2d-bench run` or `g2d-bench data audit` do it"
-        return dataset, manifest
+        return found, manifest
+
+    def _generated(self, name: str) -> Dataset | None:
+        """Open generated data: those below the data root, as films of a trial, or the suite's own."""
+        if self._settings.data_root is not None:
+            with suppress(InputError):
+                given = open_dataset(name, self._settings.data_root)
+                if given.kind == "phantom":
+                    return given
+        folder = self._settings.phantom_root / name
+        return dataset_class(name)(folder) if folder.is_dir() else None
 
     def _references(self, record: Record, facts: Facts, expected: Expected) -> list[str]:
         """Compute the trivial predictors that need training images again."""

@@ -43,6 +43,7 @@ def test_the_page_on_sixty_dicom_films(
         for wanted in filter(None, output.split("\n")):
             if wanted != "…":
                 assert wanted in said, f"{line}: {wanted}"
+    assert "not checked" not in said, "films, split and truth are here, and are held against the records"
     assert len(list((tmp_path / "trial" / "folder" / "films").glob("*.dcm"))) == 60
 
 
