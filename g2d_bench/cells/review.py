@@ -30,7 +30,7 @@ from g2d_bench.cells.submit import lacking
 from g2d_bench.cells.verify import Inspection
 from g2d_bench.errors import InputError
 from g2d_bench.plain import visible
-from g2d_bench.records.cell import Cell, percent
+from g2d_bench.records.cell import Cell, amount
 from g2d_bench.records.compare import Line, Tolerance, compare
 from g2d_bench.records.record import digest_bytes, read_predictions, read_record
 from g2d_bench.records.selection import Found, read_folder
@@ -340,7 +340,7 @@ def _unlike(new: Sequence[Found], base: Sequence[Found]) -> list[str]:
         )
     lines = []
     for place in sorted({place_of(one): one.record.data.kind for one in new}.items()):
-        (task, fraction, protocol, signature), kind = place
+        (task, drawn, protocol, signature), kind = place
         known = there.get((task, protocol, kind))
         if known and signature not in known:
             other = min(known)
@@ -349,9 +349,9 @@ def _unlike(new: Sequence[Found], base: Sequence[Found]) -> list[str]:
                 for mine, theirs in zip(signature.split("|"), other.split("|"), strict=False)
                 if mine != theirs
             ]
-            lines.append(visible(f"{task} at {percent(fraction)}, {protocol}: {'; '.join(differ)}"))
+            lines.append(visible(f"{task} at {amount(*drawn)}, {protocol}: {'; '.join(differ)}"))
         elif not known:
             lines.append(
-                visible(f"{task} at {percent(fraction)}, {protocol}: the first numbers on {kind} data")
+                visible(f"{task} at {amount(*drawn)}, {protocol}: the first numbers on {kind} data")
             )
     return lines

@@ -9,7 +9,7 @@ from g2d_bench.cells.review import Review
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import Rank
 from g2d_bench.plain import counted, visible
-from g2d_bench.records.cell import percent
+from g2d_bench.records.cell import amount
 from g2d_bench.records.selection import Found
 
 LONGEST = 300
@@ -98,7 +98,7 @@ def _new(records: Sequence[Found]) -> Iterator[str]:
         yield "| encoder | task | protocol | data | labels | seeds | records | without predictions |"
         yield "|---|---|---|---|---|---|---:|---:|"
     for (encoder, task, protocol, kind), some in sorted(groups.items()):
-        shares = ", ".join(percent(fraction) for fraction in sorted({one.cell.fraction for one in some}))
+        shares = ", ".join(amount(*drawn) for drawn in sorted({one.cell.drawn for one in some}))
         seeds = ", ".join(map(str, sorted({one.cell.seed for one in some})))
         bare = sum(one.record.predictions is None for one in some)
         data = "generated" if kind == "phantom" else "real"
@@ -121,13 +121,13 @@ def _ranks(found: Review) -> Iterator[str]:
         yield "| task | labels | protocol | metric | encoder | value | rank before | rank after |"
         yield "|---|---|---|---|---|---:|---|---|"
     for one in found.standings:
-        task, fraction, protocol, _ = one.place
+        task, drawn, protocol, _ = one.place
         digits = 1 if metric_spec(one.metric).share else 3
         after = (
             f"{_rank(one.after)} of {one.of}" if one.after is not None else "n/a (lacks seeds or predictions)"
         )
         cells = (
-            *(code(task), percent(fraction), code(protocol), code(one.metric), code(one.encoder)),
+            *(code(task), amount(*drawn), code(protocol), code(one.metric), code(one.encoder)),
             *(f"{one.value:.{digits}f}", _rank(one.before), after),
         )
         yield f"| {' | '.join(cells)} |"

@@ -14,8 +14,8 @@ from g2d_bench.metrics.resample import Candidate, Rank, rank_intervals
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found
 
-Place = tuple[str, float, str, str]
-"""Task, fraction, protocol and signature: a column."""
+Place = tuple[str, tuple[float, int], str, str]
+"""Task, fraction and shots, protocol and signature: a column."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Standing:
 def place_of(found: Found) -> Place:
     """Return the column of a record."""
     cell = found.cell
-    return cell.task, cell.fraction, cell.protocol, found.record.signature
+    return cell.task, cell.drawn, cell.protocol, found.record.signature
 
 
 def standings(base: Sequence[Found], added: Sequence[Found], catalogue: Catalogue) -> list[Standing]:

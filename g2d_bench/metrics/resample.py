@@ -22,6 +22,8 @@ REPLICATES = 2000
 """Draws of an interval; the limits of a 95 % interval then rest on 50 draws each."""
 LEVEL = 0.95
 ALPHA = 0.05
+UNDEFINED = 0.01
+"""Share of draws that may be NaN."""
 TAIL = 20
 """Degrees of freedom of the tail of differences, where there are no draws."""
 LEAST = 1e-6
@@ -131,14 +133,17 @@ def general_replicates(
 
 
 def interval(draws: Values, level: float = LEVEL) -> tuple[float, float]:
-    """Return the percentile interval of bootstrap draws (Efron, Ann. Stat. 1979); NaN draws are left out.
+    """Return the percentile interval of bootstrap draws (Efron, Ann. Stat. 1979).
+
+    NaN draws are left out, and where they are more than :data:`UNDEFINED` there is no interval: a metric that
+    needs a positive patient and has fewer than five is undefined in one draw of a hundred or more.
 
     Its bounds are ``np.quantile``'s, which looks at its arguments for longer than it takes to find them; a
     page of many records has intervals by the ten thousand.
     """
     known = draws[~np.isnan(draws)]
     last = len(known) - 1
-    if last < 1:
+    if last < 1 or len(draws) - len(known) > UNDEFINED * len(draws):
         return math.nan, math.nan
     places = [last * (1 - level) / 2, last * (1 + level) / 2]
     below = [min(int(place), last - 1) for place in places]
@@ -178,10 +183,13 @@ def paired_p(first: Values, second: Values) -> float:
         second: draws of the other, in the same order.
 
     Returns:
-        p in (0, 1], as :func:`two_sided` finds it; 1.0 where no draw is known.
+        p in (0, 1], as :func:`two_sided` finds it; 1.0 where more draws are NaN than :data:`UNDEFINED`.
     """
     difference = first - second
-    return float(two_sided(difference[~np.isnan(difference)][None])[0])
+    known = difference[~np.isnan(difference)]
+    if len(difference) - len(known) > UNDEFINED * len(difference):
+        return 1.0
+    return float(two_sided(known[None])[0])
 
 
 def two_sided(differences: Values) -> Values:

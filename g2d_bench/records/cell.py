@@ -95,6 +95,11 @@ def amount(fraction: float, shots: int = 0) -> str:
     return percent(fraction)
 
 
+def labels_of(cell: Cell) -> str:
+    """Say what a cell was trained with: ``1 % of the training labels``, ``16 shots per class``."""
+    return f"{cell.amount} {'per class' if cell.shots else 'of the training labels'}"
+
+
 _CONTROLS_FIRST = ("random", "imagenet", "convirt", "gloria", "mgca", "g2d")
 
 

@@ -140,10 +140,14 @@ def _preparation(study: Study) -> Iterable[str]:
 
 
 def _subsets(study: Study) -> Iterable[str]:
-    fractions = sorted({record.cell.fraction for record in study.records})
+    drawn = sorted({(record.cell.shots, record.cell.fraction) for record in study.records})
+    shares = [percent(fraction) for shots, fraction in drawn if not shots]
+    images = [str(shots) for shots, _ in drawn if shots]
+    amounts = [f"{', '.join(shares)} of the labels"] if shares else []
+    amounts += [f"{', '.join(images)} images per class"] if images else []
     seeds = sorted({record.cell.seed for record in study.records})
     yield (
-        f"training on {', '.join(map(percent, fractions))} of the labels; fractions are nested, stratified "
+        f"training on {' and '.join(amounts)}; these are nested, stratified "
         f"and by patient, drawn by hashing patient ids, seeds {', '.join(map(str, seeds))}"
     )
 
@@ -285,7 +289,7 @@ def _performance(study: Study) -> Iterable[str]:
         cell, digits = number.found[0].cell, 1 if number.spec.share else 3
         limits = "" if number.low != number.low else f" [{number.low:.{digits}f}, {number.high:.{digits}f}]"
         unit = " %" if number.spec.share else ""
-        where = f"{cell.task}, {percent(cell.fraction)}, {cell.protocol}"
+        where = f"{cell.task}, {cell.amount}, {cell.protocol}"
         yield f"{where}: {number.encoder} {number.metric} {number.value:.{digits}f}{limits}{unit}"
 
 

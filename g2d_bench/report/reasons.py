@@ -10,6 +10,7 @@ import numpy as np
 
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import BELOW_ALL, below_all
+from g2d_bench.records.draws import FEWEST
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.record import NOT_APPLICABLE, WHY_UNDEFINED, Record
 from g2d_bench.records.selection import Found
@@ -82,7 +83,8 @@ def untested(name: str, column: Column, row: Mapping[int, Found]) -> str:
     if any(one.record.predictions is None for one in row.values()):
         why = "its records keep no predictions"
     else:
-        why = f"its predictions do not allow to draw {column.metric}"
+        few = f"(as with fewer than {FEWEST} patients)"
+        why = f"its predictions do not allow to draw {column.metric} {few}"
     return f"{name} in {column.task} at {column.amount}: no interval and no test, {why}"
 
 

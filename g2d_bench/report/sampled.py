@@ -1,8 +1,10 @@
 """Main numbers of encoders in one column, with draws of patients and of seeds that are the same for all.
 
 Two encoders can then be compared draw by draw. Patients are drawn as everywhere
-(:mod:`g2d_bench.metrics.resample`). Of S seeds, S - 1 are drawn with replacement: the spread of a mean over
-few seeds is then not underestimated (Rao and Wu, J. Am. Stat. Assoc. 1988, for small strata).
+(:mod:`g2d_bench.metrics.resample`). A few seeds cannot be drawn from: three that happen to agree would make
+a difference certain. The mean over S seeds is moved instead as its own uncertainty says, by a t distribution
+of S - 1 degrees of freedom (Student, Biometrika 1908), each encoder by its own deviations and all encoders
+by the same weights, so that a difference moves as the t of the differences between seeds.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from g2d_bench.metrics.resample import Values
 from g2d_bench.records.evidence import Evidence
@@ -62,23 +63,27 @@ class Sampled:
         return "legacy" not in self.column.metric
 
 
-def seed_picks(seeds: int, count: int, name: str) -> NDArray[np.intp]:
-    """Draw seeds with replacement, one fewer than there are; the same for all encoders of a column.
+def seed_weights(seeds: int, count: int, name: str) -> Values:
+    """Draw by what deviations of seeds from their mean are weighted, the same for all encoders of a column.
 
     Args:
-        seeds: how many there are, two or more.
+        seeds: how many there are, S, two or more.
         count: how many draws.
         name: of the column: different columns have different draws.
 
     Returns:
-        Places among the seeds, [count, seeds - 1].
+        Weights that add up to 0, [count, S]: values that deviate by what S independent normal ones do give a
+        sum that is t distributed with S - 1 degrees of freedom, on the scale of the error of their mean.
 
     Example:
-        >>> seed_picks(3, 2, "siim-seg").shape
-        (2, 2)
+        >>> seed_weights(3, 2, "siim-seg").shape
+        (2, 3)
     """
     rng = np.random.default_rng([zlib.crc32(name.encode()), seeds])
-    return rng.integers(0, seeds, (count, seeds - 1))
+    normal = rng.standard_normal((count, seeds))
+    spread = np.sqrt((seeds - 1) / rng.chisquare(seeds - 1, count))
+    centred = normal - normal.mean(axis=1, keepdims=True)
+    return np.asarray(centred * (spread / np.sqrt(seeds * (seeds - 1)))[:, None], np.float64)
 
 
 def joined(parts: Sequence[Values], name: str) -> Values:
@@ -89,13 +94,15 @@ def joined(parts: Sequence[Values], name: str) -> Values:
         name: of the column.
 
     Returns:
-        The mean over the drawn seeds per draw, [R]; the draws themselves where there is one seed.
+        The mean over seeds per draw, moved by its uncertainty, [R]; the draws themselves where there is one
+        seed.
     """
     if len(parts) == 1:
         return parts[0]
-    table = np.stack(parts)
-    picks = seed_picks(len(parts), table.shape[1], name)
-    return np.asarray(table[picks, np.arange(table.shape[1])[:, None]].mean(axis=1), np.float64)
+    table = np.stack(parts, axis=1)
+    mean = table.mean(axis=1)
+    weights = seed_weights(len(parts), len(table), name)
+    return np.asarray(mean + np.einsum("rs,rs->r", weights, table - mean[:, None]), np.float64)
 
 
 def sample(
@@ -127,7 +134,8 @@ def sample(
         known = [part for part in parts if part is not None]
         if known and len(known) == len(parts):
             samples |= {part.sample for part in known}
-            draws[encoder] = scale * joined([part.draws for part in known], name)
+            drawn = joined([part.draws for part in known], name)
+            draws[encoder] = scale * (np.clip(drawn, 0.0, 1.0) if column.spec.share else drawn)
     first = found[0].record
     return Sampled(
         column,

@@ -156,6 +156,18 @@ def test_bounds_of_an_interval_are_numpys_quantiles() -> None:
         assert np.array_equal(draws, before)
 
 
+def test_draws_that_are_often_undefined_tell_nothing() -> None:
+    """AUROC of four positive patients is undefined where none of them is drawn: in one draw of 50."""
+    draws = np.random.default_rng(0).normal(5, 1, 2000)
+    some = draws.copy()
+    some[:20] = math.nan
+    assert interval(some) == interval(draws[20:])
+    assert paired_p(some, np.zeros(2000)) < 0.01
+    some[:21] = math.nan
+    assert all(math.isnan(limit) for limit in interval(some))
+    assert paired_p(some, np.zeros(2000)) == 1
+
+
 def test_paired_p() -> None:
     generator = np.random.default_rng(0)
     draws = generator.normal(0, 1, 999)

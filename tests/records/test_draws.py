@@ -56,3 +56,11 @@ def test_a_large_test_set_gets_fewer_draws_where_each_is_costly() -> None:
     drawn = draw("auroc", arrays, 40)
     assert drawn is not None
     assert len(drawn) == 10
+
+
+@pytest.mark.parametrize(("patients", "drawn"), [(9, False), (10, True)])
+def test_few_patients_are_not_drawn_from(patients: int, drawn: bool) -> None:
+    names = np.array([f"p{n % patients}" for n in range(40)])
+    hits = np.arange(40, dtype=np.float64) + 1
+    arrays = {"id": names, "patient": names, "intersection": hits, "predicted": 2 * hits, "true": 3 * hits}
+    assert (draw("dice_positive", arrays, 50) is not None) == drawn

@@ -102,9 +102,7 @@ def test_what_cannot_be_tested_says_so(folder: Any) -> None:
     ids = np.array(["a", "b", "c"])
     odd = Found(folder.store.save(found.path, own, {"id": ids}), found.path)
     notes = one(blocks([odd], metrics={})).notes
-    assert (
-        "mgca in siim-seg at 1 %: no interval and no test, its predictions do not allow to draw dice_positive"
-        in notes
-    )
+    why = "its predictions do not allow to draw dice_positive (as with fewer than 10 patients)"
+    assert f"mgca in siim-seg at 1 %: no interval and no test, {why}" in notes
     mixed = fill(COLUMN, [folder.add("random", 0.4), folder.add("g2d", 0.6, images=40)], Evidence())
     assert "siim-seg, dice_positive: not every row was tested on the same images; no test" in mixed.notes

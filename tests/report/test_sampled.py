@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from g2d_bench.metrics.resample import interval, two_sided
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import read_folder
 from g2d_bench.report.model import Column
-from g2d_bench.report.sampled import Sampled, joined, sample, seed_picks
+from g2d_bench.report.sampled import Sampled, joined, sample, seed_weights
 
 COLUMN = Column("siim-seg", 0.01, "dice_positive", "clean", ("siim-seg",))
 
@@ -22,19 +24,43 @@ def column(folder: Any, metric: str = "dice_positive") -> Sampled:
     )
 
 
-def test_the_spread_over_seeds_is_that_of_a_mean_over_them() -> None:
-    # Without patients, the variance of the mean of S values is s^2 / S.
-    values = np.array([10.0, 13.0, 19.0])
-    drawn = joined([np.full(20_000, value) for value in values], "column")
-    assert drawn.var() == pytest.approx(values.var(ddof=1) / 3, rel=0.05)
-    assert drawn.mean() == pytest.approx(values.mean(), abs=0.1)
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_seeds_alone_are_as_uncertain_as_students_t_says(seeds: int) -> None:
+    values = np.random.default_rng(seeds).normal(50, 4, seeds)
+    drawn = joined([np.full(40_000, value) for value in values], "column")
+    wanted = stats.t(seeds - 1, values.mean(), stats.sem(values))
+    shares = np.array([0.025, 0.2, 0.5, 0.8, 0.975])
+    assert (drawn[:, None] < wanted.ppf(shares)).mean(axis=0) == pytest.approx(shares, abs=0.008)
+
+
+def test_a_difference_is_that_of_its_own_seeds() -> None:
+    """Seeds that move two encoders alike do not blur their difference."""
+    hard, gap = np.array([0.0, 30.0, -20.0]), np.array([1.0, 1.2, 0.8])
+    first, second = (joined([np.full(4000, v) for v in values], "c") for values in (hard + gap, hard))
+    assert first - second == pytest.approx(joined([np.full(4000, v) for v in gap], "c"))
+
+
+@pytest.mark.parametrize("ratio", [0, 5, 20])
+def test_encoders_without_a_difference_are_rarely_told_apart(ratio: int) -> None:
+    """Patients and three seeds, which spread up to twenty times as much."""
+    generator, small, held = np.random.default_rng(ratio), 0, 0
+    for trial in range(300):
+        patients = generator.standard_normal(500) + generator.normal()
+        seeds = ratio * generator.normal(size=3)
+        drawn = joined([patients + seed for seed in seeds], f"column {trial}")
+        small += float(two_sided(drawn[None])[0]) <= 0.05
+        low, high = interval(drawn)
+        held += low <= 0 <= high
+    assert small / 300 < 0.09
+    assert held / 300 > 0.91
 
 
 def test_seeds_are_the_same_for_all_encoders_of_a_column_and_others_in_another() -> None:
-    picks = seed_picks(3, 50, "siim-seg 0.01 clean")
-    assert picks.shape == (50, 2)
-    assert (picks == seed_picks(3, 50, "siim-seg 0.01 clean")).all()
-    assert (picks != seed_picks(3, 50, "siim-seg 0.1 clean")).any()
+    weights = seed_weights(3, 50, "siim-seg 0.01 clean")
+    assert weights.shape == (50, 3)
+    assert weights.sum(axis=1) == pytest.approx(0, abs=1e-12)
+    assert (weights == seed_weights(3, 50, "siim-seg 0.01 clean")).all()
+    assert (weights != seed_weights(3, 50, "siim-seg 0.1 clean")).any()
     one = np.zeros(4)
     assert joined([one], "column") is one
 
@@ -48,7 +74,9 @@ def test_draws_lie_around_the_numbers_of_the_tables(folder: Any) -> None:
     )
     assert set(made.draws) == {"random", "g2d"}
     for name, drawn in made.draws.items():
-        assert drawn.mean() == pytest.approx(made.values[name].mean, abs=1.0)
+        assert np.median(drawn) == pytest.approx(made.values[name].mean, abs=1.0)
+        assert (drawn >= 0).all()
+        assert (drawn <= 100).all()
     assert made.values["late"].missing == "seed missing"
     assert list(made.records["g2d"]) == [0, 1, 2]
 

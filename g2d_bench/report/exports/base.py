@@ -11,7 +11,7 @@ import numpy as np
 
 from g2d_bench.metrics.resample import interval
 from g2d_bench.metrics.spec import MetricSpec
-from g2d_bench.records.cell import percent
+from g2d_bench.records.cell import labels_of
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found
 from g2d_bench.report.model import GENERATED, Column
@@ -57,7 +57,7 @@ class Export:
 
 @dataclass(frozen=True)
 class Number:
-    """The main metric of an encoder in a task at a fraction, over its seeds.
+    """The main metric of an encoder in a task with some amount of labels, over its seeds.
 
     Attributes:
         encoder: name.
@@ -90,9 +90,10 @@ class Number:
 
     @property
     def name(self) -> str:
-        """A short name of task, data, fraction and protocol: letters, digits, hyphens."""
+        """A short name of task, data, amount of labels and protocol: letters, digits, hyphens."""
         cell = self.found[0].cell
-        words = ["phantom"] * self.generated + [cell.task, f"{100 * cell.fraction:g}pct", cell.protocol]
+        labels = f"{cell.shots}shots" if cell.shots else f"{100 * cell.fraction:g}pct"
+        words = ["phantom"] * self.generated + [cell.task, labels, cell.protocol]
         return re.sub(r"[^a-z0-9.]+", "-", "-".join(words).lower()).strip("-")
 
     @property
@@ -102,7 +103,7 @@ class Number:
         digits = 1 if self.spec.share else 3
         parts = [GENERATED] if self.generated else []
         parts += [f"{self.metric}{' in %' if self.spec.share else ''}: {self.spec.description}"]
-        parts += [f"{percent(cell.fraction)} of the training labels", f"protocol {cell.protocol}"]
+        parts += [labels_of(cell), f"protocol {cell.protocol}"]
         seeds = sorted(one.cell.seed for one in self.found)
         parts += [f"mean over seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"]
         if not np.isnan(self.spread):
@@ -114,10 +115,10 @@ class Number:
 
 def numbers(request: Request) -> Iterator[Number]:
     """Yield the numbers of all encoders, by encoder and task; those that are undefined are left out."""
-    cells: dict[tuple[str, str, float, str, str], list[Found]] = defaultdict(list)
+    cells: dict[tuple[str, str, tuple[float, int], str, str], list[Found]] = defaultdict(list)
     for one in request.found:
         cell = one.cell
-        cells[cell.encoder, cell.task, cell.fraction, cell.protocol, one.record.signature].append(one)
+        cells[cell.encoder, cell.task, cell.drawn, cell.protocol, one.record.signature].append(one)
     evidence = Evidence()
     for (encoder, task, _, protocol, _), some in sorted(cells.items()):
         some.sort(key=lambda one: one.cell.seed)

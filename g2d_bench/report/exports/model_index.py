@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from g2d_bench.plain import visible_parts
-from g2d_bench.records.cell import percent
+from g2d_bench.records.cell import labels_of
 from g2d_bench.report.exports.base import Export, Number, Request, numbers
 from g2d_bench.report.titles import DATASETS, METRICS
 
@@ -51,7 +51,7 @@ def _result(number: Number, request: Request) -> dict[str, Any]:
         "name": f"{METRICS.get(number.metric, number.metric)}{' (%)' if number.spec.share else ''}",
         "args": {
             "task": cell.task,
-            "fraction": cell.fraction,
+            **({"shots": cell.shots} if cell.shots else {"fraction": cell.fraction}),
             "protocol": cell.protocol,
             "seeds": [one.cell.seed for one in number.found],
             "signature": record.signature,
@@ -60,7 +60,7 @@ def _result(number: Number, request: Request) -> dict[str, Any]:
     result: dict[str, Any] = {
         "task": {
             "type": TASKS.get(record.kind, record.kind),
-            "name": f"{cell.task}, {percent(cell.fraction)} of the labels",
+            "name": f"{cell.task}, {labels_of(cell)}",
         },
         "dataset": {
             "type": f"phantom-{dataset}" if number.generated else dataset,

@@ -25,14 +25,14 @@ TYPES = {
     ),
     "number": ("fraction", "value", "low", "high", "seconds"),
     "count": (
-        *("seed", "images_train", "images_val", "images_test", "positive_test", "peak_memory_mb"),
+        *("shots", "seed", "images_train", "images_val", "images_test", "positive_test", "peak_memory_mb"),
         *("predictions",),
     ),
 }
 """What columns hold: text, real numbers, whole numbers."""
 COLUMNS = (
     *("task", "task_version", "kind", "dataset", "data", "encoder", "title", "scale", "pretraining"),
-    *("fraction", "seed", "protocol", "metric", "value", "low", "high", "reason"),
+    *("fraction", "shots", "seed", "protocol", "metric", "value", "low", "high", "reason"),
     *("images_train", "images_val", "images_test", "positive_test", "seconds", "peak_memory_mb"),
     *("key", "signature", "weights", "predictions", "commit", "suite", "torch", "accelerator", "created"),
     *("command", "file"),
@@ -76,6 +76,7 @@ def _shared(found: Found) -> dict[str, Any]:
     parts = parse_signature(record.signature)
     return {
         **cell.as_dict(),
+        "shots": cell.shots,
         "task_version": parts.version if parts is not None else "",
         "kind": record.kind,
         "dataset": record.data.dataset,

@@ -16,7 +16,7 @@ from g2d_bench.report.quoted_rows import Beside
 from g2d_bench.report.reasons import listed
 from g2d_bench.report.sampled import Sampled
 from g2d_bench.report.site.board import Board
-from g2d_bench.report.site.charts import Look, curve
+from g2d_bench.report.site.charts import Look, curve, of_shares
 from g2d_bench.report.site.content import address, anchor_of, copy_of, page_of
 from g2d_bench.report.site.cost import Cost
 
@@ -190,7 +190,8 @@ def _world(
         f"({positive['val']} positive), to train on: {train}"
     )
     spec = first.column.spec
-    drawn = len(columns) > 1 and any(not value.missing for one in columns for value in one.values.values())
+    shares = of_shares(columns)
+    drawn = len(shares) > 1 and any(not value.missing for one in shares for value in one.values.values())
     return {
         "protocol": protocol,
         "data": data,
@@ -204,7 +205,7 @@ def _world(
         ],
         "rows": [(name, [one.values.get(name) for one in columns]) for name in names],
         "trivial": [(name, [one.filled.references.get(name) for one in columns]) for name in trivial],
-        "chart": curve(columns, looked) if drawn else None,
+        "chart": curve(shares, looked) if drawn else None,
         "metric": first.column.metric,
         "convention": spec.description or "a convention of somebody's own",
         "signature": "; ".join(first.filled.signatures),

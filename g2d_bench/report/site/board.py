@@ -117,7 +117,9 @@ class Board:
     @cached_property
     def asked(self) -> list[Asked]:
         """Each encoder's claim to be better with the smallest share of labels than all others with all."""
-        trained = {one.column.fraction for one in self.columns if not untrained(one.kind)}
+        trained = {
+            one.column.fraction for one in self.columns if not untrained(one.kind) and not one.column.shots
+        }
         claims: list[Asked] = []
         if len(trained) > 1:
             # The last of the order is the newest method; controls come first there.

@@ -113,15 +113,19 @@ def looks(order: Sequence[str]) -> dict[str, Look]:
     }
 
 
+def of_shares(columns: Sequence[Sampled]) -> list[Sampled]:
+    """Return what was measured with a share of the labels, smallest first; shots are none."""
+    return sorted((one for one in columns if not one.column.shots), key=lambda one: one.column.fraction)
+
+
 def curve(columns: Sequence[Sampled], looked: Mapping[str, Look]) -> Chart:
     """Draw one task's main metric against the share of the labels.
 
     Args:
-        columns: of one task, protocol and kind of data, one per fraction.
+        columns: of one task, protocol and kind of data, one per fraction, at least one.
         looked: of :func:`looks`.
     """
-    # Shots are no share of the labels: they have no place on this axis.
-    columns = sorted((one for one in columns if not one.column.shots), key=lambda one: one.column.fraction)
+    columns = of_shares(columns)
     first = columns[0].column
     xs = {one.column.fraction: x for one, x in zip(columns, _spread(columns), strict=True)}
     shown: dict[str, list[tuple[Sampled, Value]]] = {}

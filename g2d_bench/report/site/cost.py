@@ -73,6 +73,7 @@ def _took(found: Iterable[Found]) -> dict[tuple[object, ...], float]:
     """Return what cells of one encoder took, by all else that a cell is; failed ones are left out."""
     return {
         (
+            one.record.data.kind,
             one.cell.task,
             one.cell.fraction,
             one.cell.shots,
@@ -82,6 +83,10 @@ def _took(found: Iterable[Found]) -> dict[tuple[object, ...], float]:
         for one in found
         if one.record.seconds.get(WORK) and set(one.record.metrics.values()) != {None}
     }
+
+
+def _shots(group: Group) -> int:
+    return group.columns[0].column.shots
 
 
 def _in_group(group: Group) -> dict[str, float]:
@@ -109,9 +114,11 @@ def _speeds(board: Board) -> dict[str, dict[str, list[float]]]:
 def cost_charts(board: Board, rows: list[Cost], looked: Mapping[str, Look]) -> list[Chart]:
     """Draw what encoders reach against what they cost, for each group of tasks at the largest fraction."""
     charts = []
-    largest = max((group.fraction for group in board.groups), default=1.0)
+    shares = [group.fraction for group in board.groups if group.trained and not _shots(group)]
+    largest = max(shares, default=1.0)
     for group in board.groups:
-        if group.fraction != largest or not group.metric or len(group.kinds) > 1:
+        smaller = group.trained and (group.fraction != largest or (_shots(group) > 0 and bool(shares)))
+        if smaller or not group.metric or len(group.kinds) > 1:
             continue
         for attribute, what in (
             ("parameters", "million parameters"),

@@ -11,7 +11,7 @@ from g2d_bench import __version__
 from g2d_bench.cards.kind import untrained
 from g2d_bench.plain import in_json, visible
 from g2d_bench.report.formats.flat import as_dict
-from g2d_bench.report.model import GENERATED
+from g2d_bench.report.model import GENERATED, Column
 from g2d_bench.report.ranks import Group
 from g2d_bench.report.site.board import Board
 from g2d_bench.report.site.content import address
@@ -40,7 +40,7 @@ def as_data(board: Board, made_at: str, files: Sequence[str]) -> dict[str, Any]:
                 "task": section.task,
                 "kind": section.kind,
                 "protocol": section.protocol,
-                "fraction": section.table.columns[0].fraction,
+                **_drawn(section.table.columns[0]),
                 "main": section.main,
                 **as_dict(section.table),
                 "records": {
@@ -59,7 +59,7 @@ def as_data(board: Board, made_at: str, files: Sequence[str]) -> dict[str, Any]:
                 "first": first,
                 "second": second,
                 "task": board.worlds[protocol, data][one.place].column.task,
-                "fraction": board.worlds[protocol, data][one.place].column.fraction,
+                **_drawn(board.worlds[protocol, data][one.place].column),
                 "metric": board.worlds[protocol, data][one.place].column.metric,
                 "first_minus_second": one.mean,
                 "low": one.low,
@@ -80,7 +80,7 @@ def _ranks(group: Group) -> dict[str, Any]:
         "tasks": list(group.tasks),
         "protocol": group.protocol,
         "data": GENERATED if group.data == "phantom" else "real data",
-        "fraction": group.fraction if group.trained else None,
+        **(_drawn(group.columns[0].column) if group.trained else {"fraction": None}),
         "metric": group.metric or None,
         "answer": group.answer,
         "places": [
@@ -99,6 +99,11 @@ def _ranks(group: Group) -> dict[str, Any]:
         ],
         "missing": dict(group.missing),
     }
+
+
+def _drawn(column: Column) -> dict[str, Any]:
+    """Say how training images were drawn: a share of the labels, or images per class."""
+    return {"fraction": None, "shots": column.shots} if column.shots else {"fraction": column.fraction}
 
 
 def _claim(one: Any) -> dict[str, Any]:

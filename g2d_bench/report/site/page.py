@@ -169,7 +169,8 @@ class Pages:
             places.setdefault((one.kind, one.column.task, f"{one.column.protocol} {one.data}"), []).append(
                 one
             )
-        drawn = [charts.curve(part, self._looks) for _, part in sorted(places.items()) if len(part) > 1]
+        shares = [charts.of_shares(part) for _, part in sorted(places.items())]
+        drawn = [charts.curve(part, self._looks) for part in shares if len(part) > 1]
         return self._page(
             "curves.html",
             kinds=board.kinds_of_data,

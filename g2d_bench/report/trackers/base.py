@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
-from g2d_bench.records.cell import percent
 from g2d_bench.records.record import Record, to_json
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def told_of(record: Record) -> Told:
     data = "generated" if record.data.kind == "phantom" else "real"
     mark = "GENERATED " if data == "generated" else ""
     return Told(
-        name=f"{mark}{cell.task} {cell.encoder} {percent(cell.fraction)} seed {cell.seed} {cell.protocol}",
+        name=f"{mark}{cell.task} {cell.encoder} {cell.amount} seed {cell.seed} {cell.protocol}",
         parameters={
             **cell.as_dict(),
             "kind": record.kind,
