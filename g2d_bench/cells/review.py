@@ -351,7 +351,5 @@ def _unlike(new: Sequence[Found], base: Sequence[Found]) -> list[str]:
             ]
             lines.append(visible(f"{task} at {amount(*drawn)}, {protocol}: {'; '.join(differ)}"))
         elif not known:
-            lines.append(
-                visible(f"{task} at {amount(*drawn)}, {protocol}: the first numbers on {kind} data")
-            )
+            lines.append(visible(f"{task} at {amount(*drawn)}, {protocol}: the first numbers on {kind} data"))
     return lines

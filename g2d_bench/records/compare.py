@@ -141,11 +141,32 @@ def compare(
         for metric, before in old.metrics.items():
             limit = allowed(cell, metric, before)
             after = new.metrics.get(metric)
-            state: State = "same" if agree(before, after, limit) else "moved"
             changed = changes(old, new)
             since = f"since {changed}" if changed else "with nothing changed that a record knows of"
+            state: State = "same" if agree(before, after, limit) else "moved"
+            if state == "same" and (trivial := fallen_to(old, metric, before, after)):
+                state, since = "moved", f"no better than {trivial}, {since}"
             lines.append(Line(str(cell), metric, state, before, after, limit, since))
     return lines
+
+
+def fallen_to(old: Record, metric: str, before: float | None, after: float | None) -> str:
+    """Name a trivial predictor that the old number was better than and the new one is not; "" without one.
+
+    Where seeds differ by as much as a number is large, a tolerance drawn from them lets anything pass, a
+    model that predicts nothing included.
+    """
+    try:
+        sign = 1.0 if metric_spec(metric).higher_is_better else -1.0
+    except InputError:
+        return ""
+    for name, values in old.references.items():
+        trivial = values.get(metric)
+        if None not in (trivial, before, after):
+            gone = [sign * (number - trivial) for number in (before, after)]  # type: ignore[operator]
+            if gone[0] > ROUNDING >= gone[1]:
+                return name
+    return ""
 
 
 def agree(before: float | None, after: float | None, limit: float) -> bool:

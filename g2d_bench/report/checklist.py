@@ -21,6 +21,7 @@ from g2d_bench.readers.registry import READERS
 from g2d_bench.records.cell import percent
 from g2d_bench.records.record import PARTS, SPLIT_DEFECTS, Record
 from g2d_bench.records.selection import Found
+from g2d_bench.report.contamination import seen_by
 from g2d_bench.report.exports.base import Number
 from g2d_bench.report.model import GENERATED
 from g2d_bench.report.origin import origins, sentence
@@ -266,13 +267,18 @@ def _uncertainty(study: Study) -> Iterable[str]:
 
 def _external(study: Study) -> Iterable[str]:
     known = origins(study.found)
-    tested = {record.data.dataset for record in study.records if record.data.kind == "real"}
     for name, one in known.items():
         if one.pretraining is None:
             yield f"{name}: what it was pre-trained on is not known"
-        elif both := sorted(tested & set(one.pretraining)):
-            yield f"{name} has seen {', '.join(both)} in pre-training: not external there"
-    if not tested:
+    seen: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for found in study.found:
+        if saw := seen_by(found):
+            seen[found.cell.encoder, "images and labels" if saw == "labels" else "images"][
+                found.record.tested_on
+            ] = None
+    for (name, what), sets in seen.items():
+        yield f"{name} has seen {what} of {', '.join(sets)} in pre-training: not external there"
+    if all(record.data.kind == "phantom" for record in study.records):
         yield "no number is on real data"
 
 

@@ -78,12 +78,17 @@ def _table(
     generated = first.record.data.kind == "phantom"
     marks = tags(known, generated=generated)
     made, notes = [], []
+    seeds = sorted({one.cell.seed for one in group})
     for name in names:
         inside = [_inside(one, own) for one in rows[name]]
-        values, why = _values(rows[name], inside, columns, evidence)
+        if len(rows[name]) < len(seeds):
+            values, why = _lacking(rows[name], seeds, columns)
+        else:
+            values, why = _values(rows[name], inside, columns, evidence)
+            why = why and f"inside score: {why}"
         made.append(Row(name, values, origin=known[name], tag=marks[name]))
         if why:
-            notes.append(f"n/a: inside score of {name} in {cell.task} at {cell.amount}: {why}")
+            notes.append(f"n/a: {name} in {cell.task} at {cell.amount}: {why}")
     there = [one for name in names for one in rows[name]]
     test = first.record.data.images["test"], first.record.data.positive["test"]
     facts = [
@@ -107,6 +112,15 @@ def _table(
         signatures=(first.record.signature,),
         warnings=tuple(warnings),
     )
+
+
+def _lacking(
+    found: Sequence[Found], seeds: Sequence[int], columns: Sequence[Column]
+) -> tuple[tuple[Value, ...], str]:
+    """Make the row of an encoder that lacks seeds of the others: a mean over fewer is not comparable."""
+    there = tuple(one.cell.seed for one in found)
+    why = f"lacks seed {', '.join(str(seed) for seed in seeds if seed not in there)}"
+    return tuple(Value(column, seeds=there, missing="seed missing", reason=why) for column in columns), why
 
 
 def _labels(found: Found) -> str:

@@ -123,7 +123,11 @@ def _table(
             rows[one.cell.encoder].append(one)
     parts: dict[str, list[Part]] = {}
     whys: dict[str, None] = {}
+    numbers = sorted({one.cell.seed for seeds in rows.values() for one in seeds})
+    short = {name: seeds for name, seeds in rows.items() if len(seeds) < len(numbers)}
     for name, seeds in rows.items():
+        if name in short:
+            continue
         made = _parts(seeds, by, metric, elsewhere, count)
         if isinstance(made, str):
             whys[made] = None
@@ -145,19 +149,20 @@ def _table(
         column("gap", "best - worst"),
     ]
     ranks = {name: place for place, name in enumerate(order)}
-    shown = sorted(parts, key=lambda name: (ranks.get(name, len(ranks)), name))
+    shown = sorted([*parts, *short], key=lambda name: (ranks.get(name, len(ranks)), name))
     generated = group[0].record.data.kind == "phantom"
     known = origins(one for name in shown for one in rows[name])
     marks = tags(known, generated=generated)
     rows_made: list[Row] = []
     remarks: dict[str, list[str]] = {}
     for name in shown:
-        values, said = _values(parts[name], names, heads)
+        values, said = (
+            _lacking(short[name], numbers, heads) if name in short else _values(parts[name], names, heads)
+        )
         rows_made.append(Row(name, values, origin=known[name], tag=marks[name]))
         for line in said:
             remarks.setdefault(line, []).append(name)
     used = sum(sizes[name] for name in names)
-    numbers = sorted({one.cell.seed for one in group})
     facts = [
         f"test set: {sizes['']} images, of which {sizes[''] - used} do not tell the {by}",
         f"{counted(len(numbers), 'seed')} ({', '.join(map(str, numbers))})"
@@ -178,6 +183,15 @@ def _table(
         notes=tuple(f"n/a: {', '.join(names)}: {line}" for line, names in remarks.items()),
         signatures=(group[0].record.signature,),
     )
+
+
+def _lacking(
+    seeds: Sequence[Found], numbers: Sequence[int], columns: Sequence[Column]
+) -> tuple[tuple[Value, ...], list[str]]:
+    """Make the row of an encoder that lacks seeds of the others: a mean over fewer is not comparable."""
+    there = tuple(one.cell.seed for one in seeds)
+    why = f"lacks seed {', '.join(str(seed) for seed in numbers if seed not in there)}"
+    return tuple(Value(column, seeds=there, missing="seed missing", reason=why) for column in columns), [why]
 
 
 def _labels(group: Sequence[Found]) -> str:
@@ -226,10 +240,12 @@ def _values(
     known = [
         part
         for part in parts
-        if part.name and part.images >= SMALLEST and not any(math.isnan(point) for point in part.point)
+        if part.name
+        and part.images >= SMALLEST
+        and not any(math.isnan(number) for number in (*part.point, *interval(part.draws)))
     ]
     if len(known) < 2:
-        why = f"fewer than two groups of {SMALLEST} images have a value"
+        why = f"fewer than two groups of {SMALLEST} images have a value with an interval"
         lacking = [Value(column, missing="undefined", reason=why) for column in columns[-2:]]
         return (*values, *lacking), [*notes, f"gap: {why}"]
     sign = 1.0 if spec.higher_is_better else -1.0

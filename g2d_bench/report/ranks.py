@@ -252,8 +252,8 @@ def _shared(rows: Sequence[Place]) -> tuple[Place, ...]:
         fields = {
             **row.__dict__,
             "rank": rank,
-            "low": min(row.low, row.rank),
-            "high": max(row.high, row.rank),
+            "low": min(row.low, rank),
+            "high": max(row.high, rank),
         }
         made.append(Place(**fields))
     return tuple(made)

@@ -73,6 +73,25 @@ def test_more_deviations_on_demand(folder: Any, other: Any) -> None:
     assert min(line.tolerance for line in two) > 0.001
 
 
+def test_a_collapse_is_no_scatter_of_seeds(folder: Any, other: Any) -> None:
+    """Seeds that differ by as much as the number is large allow for anything but the trivial predictor."""
+    for seed, quality in enumerate((0.01, 0.4, 0.8)):
+        folder.add("g2d", quality, seed=seed)
+    cell = other.add("g2d", 0.1, seed=1).cell
+
+    def of_main(measured: Any) -> Line:
+        made = compare(by_cell(select(folder.root)), measured, SEEDS, [cell])
+        return next(line for line in made if line.metric == "dice_positive")
+
+    measured = by_cell(select(other.root))
+    assert of_main(measured).state == "same"
+    (found,) = measured.values()
+    nothing = {**found.record.metrics, "dice_positive": 0.0}
+    fallen = {cell: Found(found.record.model_copy(update={"metrics": nothing}), found.path)}
+    assert of_main(fallen).state == "moved"
+    assert "no better than all-empty" in str(of_main(fallen))
+
+
 def test_one_seed_leaves_the_floor(folder: Any, other: Any) -> None:
     folder.add("g2d", 0.6)
     other.add("g2d", 0.6)

@@ -80,7 +80,12 @@ def test_what_speaks_against_a_study_is_said_as_well(folder: Any) -> None:
     folder.store.save(found.path, record, {})
     said = answers(folder)
     assert "NOT disjoint: 12 patients" in said["at which level these are disjoint"]
-    assert "has seen siim in pre-training" in said["internal and external test data, contamination"]
+    assert "has seen images of siim in pre-training" in said["internal and external test data, contamination"]
+    labelled = {**part, "pretraining": ("siim:labels",)}
+    encoder = record.encoder.model_copy(update=labelled)
+    folder.store.save(found.path, record.model_copy(update={"encoder": encoder}), {})
+    seen = answers(folder)["internal and external test data, contamination"]
+    assert "has seen images and labels of siim in pre-training" in seen
     assert "images are in two parts" in said["assignment to training, validation and test"]
     assert "by the list siim-clean.csv.gz" in said["assignment to training, validation and test"]
     assert "no redistribution" in said["sources of data"]

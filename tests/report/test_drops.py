@@ -132,3 +132,15 @@ def test_a_filter_of_tasks_leaves_inside_scores_where_they_are(folder: Any, cli:
     assert [one["title"].split(" · ")[0] for one in asked] == ["siim-to-rsna-seg"] * 2
     assert asked[-1]["rows"] == whole["rows"]
     assert not cli("table", "--task", "siim-seg").stdout.count("inside and outside")
+
+
+def test_a_row_that_lacks_seeds_has_no_drop(folder: Any) -> None:
+    for seed in range(3):
+        folder.add("random", 0.5, seed=seed)
+        outside(folder, "random", 0.5, seed)
+    folder.add("g2d", 0.8)
+    outside(folder, "g2d", 0.7)
+    made = table(folder)
+    assert [value.missing for value in made.rows[1].values] == ["seed missing"] * 3
+    assert "n/a: g2d in siim-to-rsna-seg at 1 %: lacks seed 1, 2" in made.notes
+    assert not any(value.missing for value in made.rows[0].values)

@@ -132,7 +132,7 @@ def test_a_small_group_is_shown_and_judges_nobody(folder: Any) -> None:
     found = cells(made, "g2d")
     assert [name for name in found if name.startswith("age")] == ["age under 20", "age 40 to 59"]
     assert found["gap"].missing == "undefined"
-    assert "n/a: g2d: gap: fewer than two groups of 20 images have a value" in made.notes
+    assert "n/a: g2d: gap: fewer than two groups of 20 images have a value with an interval" in made.notes
 
 
 def test_records_without_groups_ask_their_data(folder: Any) -> None:
@@ -183,3 +183,13 @@ def test_the_command(folder: Any, cli: Callable[..., Any]) -> None:
         assert "view AP" in result.stdout
         assert "AP - PA" in result.stdout or "PA - AP" in result.stdout
     assert "stands alone" in cli("table", "--by", "view", "--summary").stderr
+
+
+def test_a_row_that_lacks_seeds_has_no_mean(folder: Any) -> None:
+    for seed in range(3):
+        add(folder, "random", arrays_of(0.0), seed=seed)
+    add(folder, "g2d", arrays_of(0.0))
+    made = table(folder, "view")
+    assert {value.missing for value in cells(made, "g2d").values()} == {"seed missing"}
+    assert "n/a: g2d: lacks seed 1, 2" in made.notes
+    assert not any(value.missing for value in cells(made, "random").values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,20 @@ def test_lower_is_better_where_the_metric_says_so(monkeypatch: pytest.MonkeyPatc
     assert [place.encoder for place in group.places] == ["g2d", "mgca"]
     assert group.places[0].mean == 10
     assert group.places[0].mean_low < 10 < group.places[0].mean_high
+
+
+def test_a_shared_rank_lies_within_its_interval() -> None:
+    """Equals of a best encoder share its rank, also one that hardly any draw puts there."""
+    rng = np.random.default_rng(0)
+    column = made("a", {"best": 50, "second": 49.9, "third": 49.5, "noisy": 49.0})
+    draws = {name: value.mean + 0.1 * rng.normal(size=2000) for name, value in column.values.items()}
+    draws["noisy"] = 49.0 + np.where(rng.random(2000) < 0.03, 5.0, -0.1)
+    group = only([replace(column, draws=draws)])
+    assert len({place.cluster for place in group.places}) < 4
+    for place in group.places:
+        assert place.low <= place.rank <= place.high
+    noisy = next(place for place in group.places if place.encoder == "noisy")
+    assert (noisy.rank, noisy.low, noisy.high) == (1, 1, 4)
 
 
 def test_without_draws_there_is_an_order_and_no_certainty() -> None:
