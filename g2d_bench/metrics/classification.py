@@ -247,12 +247,14 @@ METRICS: dict[str, MetricSpec] = {
             higher_is_better=False,
             prepared=_ece,
             by_label=True,
+            inflated=True,
         ),
         MetricSpec(
             "ece_top",
             f"expected calibration error of the highest class's probability, {BINS} equal bins (Guo et al.)",
             higher_is_better=False,
             prepared=_ece_top,
+            inflated=True,
         ),
         MetricSpec(
             "brier",

@@ -38,6 +38,9 @@ class MetricSpec:
         prepared: from predictions to the weighted metric, for those that are no mean over samples; None
             where resampling has no meaning.
         by_label: whether :data:`PER_LABEL` may follow the name.
+        inflated: whether resampling makes it larger, and so do fewer samples, as any mean of distances
+            between rates: its draws lie above its value, so that they give neither interval nor test, and
+            groups of unlike sizes are not compared by it.
         of_rows: from predictions and row numbers [n] to the predictions of these samples alone, on which the
             metric is that of weights of zero on all others; None where that gains nothing or does not hold.
     """
@@ -50,6 +53,7 @@ class MetricSpec:
     per_sample: Callable[[Predictions], Values] | None = None
     prepared: Callable[[Predictions], Statistic] | None = None
     by_label: bool = False
+    inflated: bool = False
     of_rows: Callable[[Predictions, NDArray[np.intp]], Predictions] | None = None
 
     @property

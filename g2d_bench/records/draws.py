@@ -48,7 +48,7 @@ def draw(metric: str, predictions: Predictions, count: int = REPLICATES) -> Valu
         return None
     try:
         spec = metric_spec(metric)
-        if not spec.resamples:
+        if not spec.resamples or spec.inflated:
             return None
         if spec.per_sample is not None:
             drawn = mean_replicates(np.asarray(spec.per_sample(predictions), np.float64), patients, count)

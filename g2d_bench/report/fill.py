@@ -14,7 +14,7 @@ from g2d_bench.records.selection import Found, by_cell
 from g2d_bench.records.signature import mixed
 from g2d_bench.report.contamination import row_sight
 from g2d_bench.report.model import Column, Missing, Value
-from g2d_bench.report.reasons import UNDEFINED, reason, remarks, told, untested
+from g2d_bench.report.reasons import INFLATED, UNDEFINED, reason, remarks, told, untested
 
 
 @dataclass
@@ -67,7 +67,7 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
         filled.notes += remarks(name, column, row, evidence)
         filled.notes += [f"n/a: {name} in {column.task}: {why}" for why in told(row)]
         if evidence.draws and drawn[name] is None and not value.missing and column.spec.resamples:
-            filled.notes.append(untested(name, column, row))
+            filled.notes.append(INFLATED if column.spec.inflated else untested(name, column, row))
     if not letters:
         for name, p in _against_best(column, filled.values, drawn).items():
             best = p is None or p > ALPHA

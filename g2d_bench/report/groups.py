@@ -35,7 +35,7 @@ class Part:
         name: of the group; "" for all images.
         images: how many there are.
         point: value per record of an encoder (one per seed), NaN where undefined.
-        draws: mean over seeds per draw of patients, [R]; None without predictions that can be drawn from.
+        draws: mean over seeds per draw of patients, [R]; one NaN where nothing can be drawn.
     """
 
     name: str
@@ -218,10 +218,16 @@ def _parts(
             group.name,
             group.images,
             tuple(one.measured.groups[place].point for one in found),
-            np.mean([one.draws[group.name] for one in found], axis=0),
+            _mean_draws([one.draws.get(group.name) for one in found]),
         )
         for place, group in enumerate(found[0].measured.groups)
     ]
+
+
+def _mean_draws(parts: Sequence[Values | None]) -> Values:
+    """Return the mean over seeds per draw; one NaN where a group has too few patients to draw from."""
+    known = [part for part in parts if part is not None]
+    return np.asarray(np.mean(known, axis=0) if len(known) == len(parts) else [math.nan], np.float64)
 
 
 def _values(
@@ -241,11 +247,13 @@ def _values(
         part
         for part in parts
         if part.name
+        and not spec.inflated
         and part.images >= SMALLEST
         and not any(math.isnan(number) for number in (*part.point, *interval(part.draws)))
     ]
     if len(known) < 2:
         why = f"fewer than two groups of {SMALLEST} images have a value with an interval"
+        why = f"{columns[0].metric} is larger the fewer images a group has" if spec.inflated else why
         lacking = [Value(column, missing="undefined", reason=why) for column in columns[-2:]]
         return (*values, *lacking), [*notes, f"gap: {why}"]
     sign = 1.0 if spec.higher_is_better else -1.0
@@ -268,7 +276,7 @@ def _value(column: Column, part: Part | None, scale: float) -> Value:
     if part is None or any(math.isnan(point) for point in part.point):
         return Value(column, missing="undefined", reason="not defined on the images of this group")
     mean, spread = mean_sd([scale * point for point in part.point])
-    low, high = interval(part.draws)
+    low, high = (math.nan, math.nan) if column.spec.inflated else interval(part.draws)
     several = len(part.point) > 1
     seeds = tuple(range(len(part.point)))
     return Value(column, mean, spread, "seeds" if several else "", scale * low, scale * high, seeds)

@@ -78,6 +78,9 @@ def remarks(name: str, column: Column, row: Mapping[int, Found], evidence: Evide
     ]
 
 
+INFLATED = "calibration errors have no interval and no test: each resample makes them larger"
+
+
 def untested(name: str, column: Column, row: Mapping[int, Found]) -> str:
     """Say why a number has no interval, without which its column has no bold type either."""
     if any(one.record.predictions is None for one in row.values()):

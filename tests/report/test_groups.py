@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -193,3 +194,27 @@ def test_a_row_that_lacks_seeds_has_no_mean(folder: Any) -> None:
     assert {value.missing for value in cells(made, "g2d").values()} == {"seed missing"}
     assert "n/a: g2d: lacks seed 1, 2" in made.notes
     assert not any(value.missing for value in cells(made, "random").values())
+
+
+def test_groups_of_unlike_sizes_are_not_compared_by_calibration(folder: Any) -> None:
+    arrays = arrays_of(0.0)
+    add(folder, "g2d", arrays)
+    found = cells(table(folder, "view", metrics=("ece",)), "g2d")
+    assert found["gap"].missing == found["worst"].missing == "undefined"
+    assert "larger the fewer images" in found["gap"].reason
+    assert found["view AP"].missing == ""
+    assert math.isnan(found["view AP"].low)
+
+
+def test_a_group_of_few_patients_has_a_value_and_no_interval(folder: Any) -> None:
+    arrays = arrays_of(0.0)
+    views = np.array(arrays["group_view"])
+    first = np.flatnonzero(views == "AP")
+    patients = np.array(arrays["patient"]).astype("U20")
+    patients[first] = [f"few{n % 9}" for n in range(len(first))]
+    add(folder, "g2d", {**arrays, "patient": patients})
+    found = cells(table(folder, "view"), "g2d")
+    assert not math.isnan(found["view AP"].mean)
+    assert math.isnan(found["view AP"].low)
+    assert not math.isnan(found["view PA"].low)
+    assert found["gap"].missing == "undefined"
