@@ -318,9 +318,10 @@
       }
       byId("forest").hidden = shown.length === 0;
       const kind = world.data === "real" ? "real data" : "GENERATED data";
+      const alone = shown.filter((one) => one.adjusted > 0.05 && (one.low > 0 || one.high < 0)).length;
       byId("verdict").textContent = first === second ? "Choose two different encoders."
         : shown.length === 0 ? "The two share no task here."
-          : `On ${kind}, of ${shown.length} comparisons ${first} is better in ${counts.first}, ${second || "another"} in ${counts.second}, and ${counts.open} are not told apart.`;
+          : `On ${kind}, of ${shown.length} comparisons ${first} is better in ${counts.first}, ${second || "another"} in ${counts.second}, and ${counts.open} are not told apart${alone ? ` (${alone} of these have an interval that leaves 0 out, but would not be certain among so many)` : ""}.`;
       pictures(world, first, second, chosen);
     };
     const pictures = (world, first, second, chosen) => {
