@@ -56,7 +56,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 weights: $(VENV)/.installed
-	$(BIN)/g2d-bench weights
+	$(BIN)/g2d-bench weights --into-package
 
 # The documentation as a site in ./site, the leaderboard of the committed records inside; open site/index.html.
 docs: $(VENV)/.installed-docs

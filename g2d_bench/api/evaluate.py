@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
@@ -93,11 +93,11 @@ def evaluate(
     """
     asked = [tasks] if isinstance(tasks, str) else list(tasks)
     wanted = _seeds(seeds)
-    for share in fractions:
-        if not 0 < share <= 1:
+    for share in _several(fractions, "fractions"):
+        if not isinstance(share, int | float) or not 0 < share <= 1:
             raise InputError(f"{share!r} is no share above 0 and up to 1", field="fractions")
-    for count in shots:
-        if not 0 < count < 10**6:
+    for count in _several(shots, "shots"):
+        if not isinstance(count, int) or not 0 < count < 10**6:
             raise InputError(f"{count!r} is no number of images per class", field="shots")
     if not asked:
         raise InputError("names none; give one or several, or 'all'", field="tasks")
@@ -130,9 +130,16 @@ def evaluate(
     return finished
 
 
+def _several(given: object, field: str) -> list[object]:
+    """Return the numbers of a list; a word is none, although it has letters."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InputError(f"must be a list of numbers, not {given!r}", field=field)
+    return list(given)
+
+
 def _seeds(given: int | Sequence[int]) -> tuple[int, ...]:
     seeds = tuple(range(given)) if isinstance(given, int) else tuple(given)
-    if not seeds or any(not 0 <= seed < 1 << 32 for seed in seeds):
+    if not seeds or any(not isinstance(seed, int) or not 0 <= seed < 1 << 32 for seed in seeds):
         raise InputError("must be how many (1 or more), or which, from 0 to 4294967295", field="seeds")
     return seeds
 

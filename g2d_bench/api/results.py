@@ -127,7 +127,7 @@ class Results:
 
 
 COLUMNS = (
-    *("task", "encoder", "fraction", "seed", "protocol", "metric", "value", "low", "high", "n"),
+    *("task", "encoder", "fraction", "shots", "seed", "protocol", "metric", "value", "low", "high", "n"),
     *("data", "scale", "seconds", "reason", "signature"),
 )
 
@@ -136,6 +136,7 @@ def _rows(found: Found, evidence: Evidence | None) -> Iterable[dict[str, Any]]:
     record = found.record
     shared = {
         **record.cell.as_dict(),
+        "shots": record.cell.shots,
         "n": record.data.images["test"],
         "data": record.data.kind,
         "scale": record.encoder.scale,

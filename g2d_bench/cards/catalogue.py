@@ -20,10 +20,10 @@ from g2d_bench.registry import points
 C = TypeVar("C", TaskCard, Protocol, EncoderCard)
 
 
-def _folders(what: str, extra: tuple[Path, ...]) -> Iterator[Path]:
+def _folders(what: str, extra: tuple[Path, ...], *, packages: bool) -> Iterator[Path]:
     """Shipped cards first, then those of installed packages, then the user's own folders."""
     yield shipped("tasks") / "protocols" if what == "protocols" else shipped(_SHIPPED.get(what, what))
-    for point in points(f"g2d_bench.{what}"):
+    for point in points(f"g2d_bench.{what}") if packages else ():
         yield Path(str(files(point.value)))
     for folder in extra:
         if not folder.is_dir():
@@ -41,14 +41,17 @@ class Cards(Generic[C]):
         what: ``tasks``, ``encoders`` or ``protocols``.
         model: the card's model.
         extra: the user's own folders; a card there may not take a name that exists.
+        packages: whether those of installed packages are seen.
     """
 
-    def __init__(self, what: str, model: type[C], extra: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, what: str, model: type[C], extra: tuple[Path, ...] = (), *, packages: bool = True
+    ) -> None:
         self._what = what
         self._model: type[C] = model
         self._paths: dict[str, Path] = {}
         self._loaded: dict[str, C] = {}
-        for folder in _folders(what, extra):
+        for folder in _folders(what, extra, packages=packages):
             for path in sorted(folder.glob("*.toml")):
                 taken = self._paths.setdefault(path.stem, path)
                 if taken != path:
@@ -129,6 +132,15 @@ class Catalogue:
             Cards("tasks", TaskCard, task_dirs),
             Cards("encoders", EncoderCard, encoder_dirs),
             Protocols("protocols", Protocol, protocol_dirs),
+        )
+
+    @classmethod
+    def of_the_suite(cls) -> Catalogue:
+        """Find the shipped cards alone: the same for everybody, whatever packages are installed."""
+        return cls(
+            Cards("tasks", TaskCard, packages=False),
+            Cards("encoders", EncoderCard, packages=False),
+            Protocols("protocols", Protocol, packages=False),
         )
 
     def with_encoder(self, card: EncoderCard) -> Catalogue:

@@ -64,7 +64,7 @@ def explain_signature(text: str, catalogue: Catalogue) -> Lines:
     if parts is None:
         raise InputError(
             "is neither a record's file nor a signature, such as siim-seg@1.0#1a2b|phantom:siim#0a1b2c3d|"
-            "split:clean#4d5e6f70|clean@1.0#8a9b|n1",
+            "split:clean#4d5e6f70|clean@1.0#8a9b|n2",
             field="SIGNATURE|RECORD.json",
         )
     yield from _rows(_parts(parts, catalogue))

@@ -32,14 +32,15 @@ from g2d_bench.errors import InputError
 from g2d_bench.plain import visible
 from g2d_bench.records.cell import Cell, amount
 from g2d_bench.records.compare import Line, Tolerance, compare
+from g2d_bench.records.groups import ATTRIBUTES, PREFIX
 from g2d_bench.records.record import digest_bytes, read_predictions, read_record
 from g2d_bench.records.selection import Found, read_folder
 from g2d_bench.records.shown import SHOWN
 from g2d_bench.records.store import DEPTH, Store
 from g2d_bench.safe_files import read_strangers
 
-NAMED = ("id", "patient")
-"""Arrays that predictions of any kind hold."""
+NAMED = ("id", "patient", *(PREFIX + attribute for attribute in ATTRIBUTES))
+"""Arrays that predictions of any kind may hold: which images, of which patients, in which groups of them."""
 
 
 @dataclass(frozen=True)

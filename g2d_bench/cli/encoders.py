@@ -77,15 +77,21 @@ def pretrain(
 
 
 @click.command()
-@click.option("--out", type=PATH, help="Where the files go.  [default: into the package]")
+@click.option("--out", type=PATH, help="Folder for the files.")
+@click.option("--into-package", is_flag=True, help="Replace the encoders that the package ships.")
 @click.option("--runs", type=PATH, default=Path("runs") / "pretrain", show_default=True, help="Work folder.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--method", "methods", multiple=True, help="Only these.")
-def weights(out: Path | None, runs: Path, seed: int, methods: tuple[str, ...]) -> None:
-    """Make the shipped phantom-scale encoders again, all on equal terms."""
+def weights(out: Path | None, into_package: bool, runs: Path, seed: int, methods: tuple[str, ...]) -> None:
+    """Train the shipped phantom-scale encoders again, all on equal terms: hours.
+
+    Where weights of published encoders are to be had is said by `g2d-bench show NAME`.
+    """
     from g2d_bench.paths import PACKAGE
     from g2d_bench.pretrain.pretrain import make_all, shipped_methods
 
+    if (out is None) != into_package:
+        raise InputError("give a folder, or --into-package to replace the shipped encoders", field="--out")
     make_all(out or PACKAGE / "weights", runs=runs, seed=seed, methods=methods or shipped_methods())
 
 

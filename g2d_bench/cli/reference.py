@@ -35,6 +35,7 @@ def reference(results: Path, out: Path, dry_run: bool, **given: Any) -> None:
     they were made. Options take a part of it.
     Example: g2d-bench reference --task siim-seg --fraction 1%
     """
+    from g2d_bench.cards.catalogue import Catalogue
     from g2d_bench.cells.bench import Bench
     from g2d_bench.cells.outlook import outlook
     from g2d_bench.cells.reference import finished, publish, published_before, reference_cells
@@ -54,8 +55,8 @@ def reference(results: Path, out: Path, dry_run: bool, **given: Any) -> None:
         seed=given["seeds"],
     )
     where = executor_of(given)
-    # No user's data, cards or checkpoints: the same cells for everybody.
-    bench = Bench(Settings(results=results))
+    # No user's data, cards, packages or checkpoints: the same cells for everybody.
+    bench = Bench(Settings(results=results), catalogue=Catalogue.of_the_suite())
     cells, skipped = reference_cells(bench, wanted)
     kept = [record for _, record in Store(out)]
     before = published_before(cells, bench, kept, generate=not dry_run)

@@ -15,6 +15,7 @@ from g2d_bench.encoders.doctor_text import Check, TextFindings, listed, look_at_
 from g2d_bench.encoders.features import frozen_hash
 from g2d_bench.encoders.load import Encoder, build_image, load_encoder
 from g2d_bench.encoders.weights import file_hash, file_md5, weights_file
+from g2d_bench.errors import InputError
 
 # The maintained fork and the original own the same module folders.
 RIVALS = (
@@ -87,6 +88,11 @@ def diagnose(
     Raises:
         InputError: there are no weights, or they do not fit.
     """
+    if card.embeddings is not None:
+        raise InputError(
+            "has vectors in the place of an image encoder, which are looked at where they are measured",
+            field=card.name,
+        )
     encoder = load_encoder(card, checkpoint=checkpoint, seed=seed, device=device, download=download)
     file = encoder.report.file if encoder.report else weights_file(card, checkpoint)
     size = card.image.size

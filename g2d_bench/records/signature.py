@@ -26,7 +26,7 @@ def signature(task: TaskCard, protocol: Protocol, *, data_kind: str, data_hash: 
         split_hash: hash of the id lists.
 
     Returns:
-        For example ``siim-seg@1.0#1a2b|phantom:siim#0a1b2c3d|split:clean#4d5e6f70|clean@1.0#8a9b|n1``;
+        For example ``siim-seg@1.0#1a2b|phantom:siim#0a1b2c3d|split:clean#4d5e6f70|clean@1.0#8a9b|n2``;
         a metric's own signature has its convention's name appended.
     """
     return "|".join(

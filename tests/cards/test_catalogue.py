@@ -129,3 +129,19 @@ def test_a_wrong_card_costs_one_line(tmp_path: Path, old: str, new: str, message
         _ = Catalogue.open((tmp_path,)).tasks["mine"]
     assert "mine.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_suites_own_cards_are_the_same_whatever_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Catalogue.of_the_suite().tasks.names
+    (tmp_path / "cards_of_a_package").mkdir()
+    (tmp_path / "cards_of_a_package" / "__init__.py").write_text("")
+    write(tmp_path / "cards_of_a_package", "theirs-seg", "siim-seg")
+    folder = tmp_path / "theirs-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1\n")
+    (folder / "entry_points.txt").write_text("[g2d_bench.tasks]\ntheirs = cards_of_a_package\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "theirs-seg" in Catalogue.open().tasks.names
+    assert Catalogue.of_the_suite().tasks.names == own

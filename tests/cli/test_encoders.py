@@ -43,3 +43,10 @@ def test_what_is_no_change_is_one_short_line(text: str, says: str) -> None:
     with pytest.raises(InputError, match=says) as caught:
         _changes((text,))
     assert len(str(caught.value)) < 400
+
+
+def test_shipped_weights_are_not_replaced_by_a_mere_word(cli: Callable[..., Any]) -> None:
+    for words in ((), ("--into-package", "--out", "there")):
+        done = cli("weights", *words)
+        assert done.exit_code == 2
+        assert "--into-package" in done.stderr

@@ -90,3 +90,10 @@ def test_a_leaderboard_of_shots_alone(folder: Any, cli: Callable[..., Any], tmp_
     done = cli("leaderboard", "--out", "site")
     assert done.exit_code == 0, done.output
     assert "100 %" not in (tmp_path / "site" / "claims.html").read_text().split("<main")[1]
+
+
+def test_what_trains_nothing_says_so(folder: Any) -> None:
+    folder.add("g2d", task="siim-zeroshot", fraction=1.0, kind="zero-shot")
+    (made,) = numbers(Request(select(folder.root), intervals=False))
+    assert made.name == "phantom-siim-zeroshot-untrained-clean"
+    assert "; without training;" in made.told

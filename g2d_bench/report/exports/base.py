@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from g2d_bench.cards.kind import untrained
 from g2d_bench.metrics.resample import interval
 from g2d_bench.metrics.spec import MetricSpec
 from g2d_bench.records.cell import labels_of
@@ -93,8 +94,15 @@ class Number:
         """A short name of task, data, amount of labels and protocol: letters, digits, hyphens."""
         cell = self.found[0].cell
         labels = f"{cell.shots}shots" if cell.shots else f"{100 * cell.fraction:g}pct"
+        labels = "untrained" if untrained(self.found[0].record.kind) else labels
         words = ["phantom"] * self.generated + [cell.task, labels, cell.protocol]
         return re.sub(r"[^a-z0-9.]+", "-", "-".join(words).lower()).strip("-")
+
+    @property
+    def labels(self) -> str:
+        """What was trained with: ``1 % of the training labels``, ``16 shots per class``, or nothing."""
+        found = self.found[0]
+        return "without training" if untrained(found.record.kind) else labels_of(found.cell)
 
     @property
     def told(self) -> str:
@@ -103,7 +111,7 @@ class Number:
         digits = 1 if self.spec.share else 3
         parts = [GENERATED] if self.generated else []
         parts += [f"{self.metric}{' in %' if self.spec.share else ''}: {self.spec.description}"]
-        parts += [labels_of(cell), f"protocol {cell.protocol}"]
+        parts += [self.labels, f"protocol {cell.protocol}"]
         seeds = sorted(one.cell.seed for one in self.found)
         parts += [f"mean over seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"]
         if not np.isnan(self.spread):

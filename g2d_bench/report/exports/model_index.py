@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 
 from g2d_bench.plain import visible_parts
-from g2d_bench.records.cell import labels_of
 from g2d_bench.report.exports.base import Export, Number, Request, numbers
 from g2d_bench.report.titles import DATASETS, METRICS
 
@@ -60,7 +59,7 @@ def _result(number: Number, request: Request) -> dict[str, Any]:
     result: dict[str, Any] = {
         "task": {
             "type": TASKS.get(record.kind, record.kind),
-            "name": f"{cell.task}, {labels_of(cell)}",
+            "name": f"{cell.task}, {number.labels}",
         },
         "dataset": {
             "type": f"phantom-{dataset}" if number.generated else dataset,
