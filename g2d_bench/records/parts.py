@@ -128,7 +128,9 @@ def parts_of(
         measured = known or test.measured()
         points = {group.key: group.point for group in measured.groups}
         drawn = _draws(by).get(kept.sha256, count, points, lambda key: test.draw(key, points[key], count))
-    except (InputError, KeyError) as error:
+    except KeyError as error:
+        return f"{metric} does not follow from its predictions, which hold no {error.args[0]}"
+    except InputError as error:
         return f"{metric} does not follow from its predictions ({error})"
     if own and known is None:
         _save(place, measured)

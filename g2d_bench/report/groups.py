@@ -17,6 +17,7 @@ from g2d_bench.metrics.resample import REPLICATES, Values, interval, mean_sd
 from g2d_bench.plain import counted
 from g2d_bench.records.groups import groups_of, in_order
 from g2d_bench.records.parts import Pairs, Parts, Texts_of, kept_groups, parts_of
+from g2d_bench.records.record import NOT_APPLICABLE
 from g2d_bench.records.selection import Found
 from g2d_bench.records.signature import mixed
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
@@ -134,7 +135,8 @@ def _table(
         else:
             parts[name] = made
     if not parts:
-        return next(iter(whys), "its records keep no predictions")
+        reasons = (str(one.record.notes.get(NOT_APPLICABLE, "")) for one in group)
+        return next(iter(whys), next(filter(None, reasons), "its records keep no predictions"))
     names = in_order(by, sorted({part.name for made in parts.values() for part in made if part.name}))
     sizes = {part.name: part.images for made in parts.values() for part in made}
     cell = group[0].cell

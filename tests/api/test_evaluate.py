@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +273,10 @@ def test_scripts_need_no_guard_and_print_nothing(how: str, tmp_path: Path) -> No
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def wrong(**more: Any) -> Callable[[Any], Any]:
+    return lambda model: gb.evaluate(model, "rsna-cls", spec=SPEC, **more)
+
+
 @pytest.mark.parametrize(
     ("call", "text"),
     [
@@ -280,12 +285,12 @@ def test_scripts_need_no_guard_and_print_nothing(how: str, tmp_path: Path) -> No
         (lambda m: gb.evaluate(m, "rsna-cls", spec=SPEC, name="g2d"), "taken"),
         (lambda m: gb.evaluate(m, "siim-seg", spec=SPEC), "siim"),
         (lambda m: gb.evaluate(m, "rsna-cls", spec=SPEC, fractions=[2.0]), "fraction"),
-        (lambda m: gb.evaluate(m, "rsna-cls", spec=SPEC, fractions="10%"), "fractions: must be a list"),
-        (lambda m: gb.evaluate(m, "rsna-cls", spec=SPEC, fractions=["10%"]), "'10%' is no share"),
-        (lambda m: gb.evaluate(m, "rsna-cls", spec=SPEC, fractions=0.1), "fractions: must be a list"),
-        (lambda m: gb.evaluate(m, "rsna-cls", spec=SPEC, shots=4), "shots: must be a list"),
-        (lambda m: gb.evaluate(m, "rsna-cls", spec=SPEC, shots=["4"]), "'4' is no number of images"),
-        (lambda m: gb.evaluate(m, "rsna-cls", spec=SPEC, seeds="0-2"), "seeds"),
+        (wrong(fractions="10%"), "fractions: must be a list"),
+        (wrong(fractions=["10%"]), "'10%' is no share"),
+        (wrong(fractions=0.1), "fractions: must be a list"),
+        (wrong(shots=4), "shots: must be a list"),
+        (wrong(shots=["4"]), "'4' is no number of images"),
+        (wrong(seeds="0-2"), "seeds"),
         (lambda m: gb.evaluate(m, "rsna-cls", spec=SPEC, seeds=0), "seeds"),
         (lambda m: gb.evaluate(m, "rsna-cls", spec=SPEC, seeds=[-1]), "seeds"),
         (lambda m: gb.evaluate(m, [], spec=SPEC), "tasks"),

@@ -218,3 +218,12 @@ def test_a_group_of_few_patients_has_a_value_and_no_interval(folder: Any) -> Non
     assert math.isnan(found["view AP"].low)
     assert not math.isnan(found["view PA"].low)
     assert found["gap"].missing == "undefined"
+
+
+def test_what_gives_no_numbers_says_why(folder: Any) -> None:
+    found = folder.add("g2d", task="rsna-cls", fraction=1.0)
+    notes = {**found.record.notes, "n/a": "gives no feature maps"}
+    record = found.record.model_copy(update={"notes": notes, "predictions": None, "kind": "classification"})
+    folder.store.save(found.path, record, None)
+    with pytest.raises(InputError, match="rsna-cls: gives no feature maps"):
+        group_tables(select(folder.root), "view", main=MAIN)
