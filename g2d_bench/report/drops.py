@@ -14,6 +14,7 @@ from g2d_bench.records.record import SHARED, TESTED_ON, TRAINED_ON
 from g2d_bench.records.selection import Found
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
 from g2d_bench.report.origin import EXPLAINED, origins, sentence, tags
+from g2d_bench.report.reasons import lacking_seeds, what_was_trained
 from g2d_bench.report.table import main_metric
 
 Alike = tuple[Hashable, ...]
@@ -82,7 +83,7 @@ def _table(
     for name in names:
         inside = [_inside(one, own) for one in rows[name]]
         if len(rows[name]) < len(seeds):
-            values, why = _lacking(rows[name], seeds, columns)
+            values, why = lacking_seeds(rows[name], seeds, columns)
         else:
             values, why = _values(rows[name], inside, columns, evidence)
             why = why and f"inside score: {why}"
@@ -102,8 +103,9 @@ def _table(
     warnings = [EXPLAINED[tag] for tag in sorted({*marks.values()} - {""})]
     if trained["kind"] == "phantom" and not generated:
         warnings.append("trained on GENERATED DATA (phantom), tested outside on real films")
+    where = f"{what_was_trained(first)} · protocol {cell.protocol}"
     return Table(
-        title=f"{cell.task} · inside and outside, {metric} · {_labels(first)} · protocol {cell.protocol}",
+        title=f"{cell.task} · inside and outside, {metric} · {where}",
         columns=columns,
         rows=tuple(made),
         generated=generated,
@@ -112,20 +114,6 @@ def _table(
         signatures=(first.record.signature,),
         warnings=tuple(warnings),
     )
-
-
-def _lacking(
-    found: Sequence[Found], seeds: Sequence[int], columns: Sequence[Column]
-) -> tuple[tuple[Value, ...], str]:
-    """Make the row of an encoder that lacks seeds of the others: a mean over fewer is not comparable."""
-    there = tuple(one.cell.seed for one in found)
-    why = f"lacks seed {', '.join(str(seed) for seed in seeds if seed not in there)}"
-    return tuple(Value(column, seeds=there, missing="seed missing", reason=why) for column in columns), why
-
-
-def _labels(found: Found) -> str:
-    cell = found.cell
-    return f"{cell.amount} per class" if cell.shots else f"{cell.amount} of the training labels"
 
 
 def _alike(found: Found, task: str, data: str, split: str) -> Alike:

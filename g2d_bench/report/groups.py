@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from g2d_bench.cards.kind import untrained
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import REPLICATES, Values, interval, mean_sd
@@ -22,6 +21,7 @@ from g2d_bench.records.selection import Found
 from g2d_bench.records.signature import mixed
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
 from g2d_bench.report.origin import EXPLAINED, origins, sentence, tags
+from g2d_bench.report.reasons import lacking_seeds, what_was_trained
 from g2d_bench.report.table import main_metric
 
 SMALLEST = 20
@@ -158,9 +158,11 @@ def _table(
     rows_made: list[Row] = []
     remarks: dict[str, list[str]] = {}
     for name in shown:
-        values, said = (
-            _lacking(short[name], numbers, heads) if name in short else _values(parts[name], names, heads)
-        )
+        if name in short:
+            values, why = lacking_seeds(short[name], numbers, heads)
+            said = [why]
+        else:
+            values, said = _values(parts[name], names, heads)
         rows_made.append(Row(name, values, origin=known[name], tag=marks[name]))
         for line in said:
             remarks.setdefault(line, []).append(name)
@@ -176,7 +178,7 @@ def _table(
         sentence({name: known[name] for name in shown}),
     ]
     return Table(
-        title=f"{cell.task} · {metric} by {by} · {_labels(group)} · protocol {cell.protocol}",
+        title=f"{cell.task} · {metric} by {by} · {what_was_trained(group[0])} · protocol {cell.protocol}",
         columns=tuple(heads),
         rows=tuple(rows_made),
         generated=generated,
@@ -185,22 +187,6 @@ def _table(
         notes=tuple(f"n/a: {', '.join(names)}: {line}" for line, names in remarks.items()),
         signatures=(group[0].record.signature,),
     )
-
-
-def _lacking(
-    seeds: Sequence[Found], numbers: Sequence[int], columns: Sequence[Column]
-) -> tuple[tuple[Value, ...], list[str]]:
-    """Make the row of an encoder that lacks seeds of the others: a mean over fewer is not comparable."""
-    there = tuple(one.cell.seed for one in seeds)
-    why = f"lacks seed {', '.join(str(seed) for seed in numbers if seed not in there)}"
-    return tuple(Value(column, seeds=there, missing="seed missing", reason=why) for column in columns), [why]
-
-
-def _labels(group: Sequence[Found]) -> str:
-    cell = group[0].cell
-    if untrained(group[0].record.kind):
-        return "without training"
-    return f"{cell.amount} per class" if cell.shots else f"{cell.amount} of the training labels"
 
 
 def _parts(

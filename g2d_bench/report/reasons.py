@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
 
+from g2d_bench.cards.kind import untrained
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.grounding import BELOW_ALL, below_all
+from g2d_bench.records.cell import labels_of
 from g2d_bench.records.draws import FEWEST
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.record import NOT_APPLICABLE, WHY_UNDEFINED, Record
@@ -37,7 +39,7 @@ def reason(value: Value, row: Mapping[int, Found], seeds: Sequence[int], evidenc
         evidence: reads predictions.
     """
     if value.missing == "seed missing":
-        return f"lacks seed {', '.join(str(seed) for seed in seeds if seed not in row)}"
+        return _lacks(row, seeds)
     if value.missing == "not measured":
         whys = {evidence.error(one, value.column.metric) for one in row.values()} - {""}
         return "; ".join([f"no record states {value.column.metric}", *sorted(whys)])
@@ -79,6 +81,24 @@ def remarks(name: str, column: Column, row: Mapping[int, Found], evidence: Evide
 
 
 INFLATED = "calibration errors have no interval and no test: each resample makes them larger"
+
+
+def what_was_trained(found: Found) -> str:
+    """Say with what: ``1 % of the training labels``, ``16 shots per class``, ``without training``."""
+    return "without training" if untrained(found.record.kind) else labels_of(found.cell)
+
+
+def lacking_seeds(
+    row: Sequence[Found], seeds: Iterable[int], columns: Iterable[Column]
+) -> tuple[tuple[Value, ...], str]:
+    """Make the values of a row that lacks seeds of the others: a mean over fewer is not comparable."""
+    there = tuple(one.cell.seed for one in row)
+    why = _lacks(there, seeds)
+    return tuple(Value(column, seeds=there, missing="seed missing", reason=why) for column in columns), why
+
+
+def _lacks(there: Container[int], seeds: Iterable[int]) -> str:
+    return f"lacks seed {', '.join(str(seed) for seed in seeds if seed not in there)}"
 
 
 def untested(name: str, column: Column, row: Mapping[int, Found]) -> str:

@@ -11,7 +11,7 @@ from g2d_bench.cards.kind import KINDS, untrained
 from g2d_bench.errors import InputError
 from g2d_bench.plain import counted
 from g2d_bench.progress import track
-from g2d_bench.records.cell import amount, percent
+from g2d_bench.records.cell import amount, labels_of, percent
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.quoted import Quoted
 from g2d_bench.records.record import Record
@@ -154,9 +154,7 @@ def _labels(group: Sequence[Found]) -> str:
     if untrained(group[0].record.kind):
         return "without training"
     train = max(one.record.data.images["train"] for one in group)
-    cell = group[0].record.cell
-    what = f"{cell.amount} per class" if cell.shots else f"{cell.amount} of the training labels"
-    return f"{what} ({train} images)"
+    return f"{labels_of(group[0].cell)} ({train} images)"
 
 
 def _same_convention(column: Column, cell: Quoted) -> bool:

@@ -12,10 +12,10 @@ import numpy as np
 from g2d_bench.cards.kind import untrained
 from g2d_bench.metrics.resample import interval
 from g2d_bench.metrics.spec import MetricSpec
-from g2d_bench.records.cell import labels_of
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found
 from g2d_bench.report.model import GENERATED, Column
+from g2d_bench.report.reasons import what_was_trained
 
 
 @dataclass(frozen=True)
@@ -99,19 +99,13 @@ class Number:
         return re.sub(r"[^a-z0-9.]+", "-", "-".join(words).lower()).strip("-")
 
     @property
-    def labels(self) -> str:
-        """What was trained with: ``1 % of the training labels``, ``16 shots per class``, or nothing."""
-        found = self.found[0]
-        return "without training" if untrained(found.record.kind) else labels_of(found.cell)
-
-    @property
     def told(self) -> str:
         """One line that says how the number was made."""
         cell, record = self.found[0].cell, self.found[0].record
         digits = 1 if self.spec.share else 3
         parts = [GENERATED] if self.generated else []
         parts += [f"{self.metric}{' in %' if self.spec.share else ''}: {self.spec.description}"]
-        parts += [self.labels, f"protocol {cell.protocol}"]
+        parts += [what_was_trained(self.found[0]), f"protocol {cell.protocol}"]
         seeds = sorted(one.cell.seed for one in self.found)
         parts += [f"mean over seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"]
         if not np.isnan(self.spread):

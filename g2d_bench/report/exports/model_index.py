@@ -13,6 +13,7 @@ import yaml
 
 from g2d_bench.plain import visible_parts
 from g2d_bench.report.exports.base import Export, Number, Request, numbers
+from g2d_bench.report.reasons import what_was_trained
 from g2d_bench.report.titles import DATASETS, METRICS
 
 TASKS = {
@@ -59,7 +60,7 @@ def _result(number: Number, request: Request) -> dict[str, Any]:
     result: dict[str, Any] = {
         "task": {
             "type": TASKS.get(record.kind, record.kind),
-            "name": f"{cell.task}, {number.labels}",
+            "name": f"{cell.task}, {what_was_trained(number.found[0])}",
         },
         "dataset": {
             "type": f"phantom-{dataset}" if number.generated else dataset,
