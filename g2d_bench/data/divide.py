@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from g2d_bench.data.legacy_splits import (
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.per_label import per_label
 from g2d_bench.data.splits import PARTS, Split, hold_out, listed_split, make_split
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.progress import tell_once
 from g2d_bench.readers.base import Dataset, Sample
 from g2d_bench.readers.reports import report_text
@@ -62,11 +62,51 @@ def usable(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:
     ]
     if KINDS[task.kind].reports(task):
         kept = _with_report(kept)
+    if not chosen:
+        _refuse_where(samples, wanted, task)
     if not kept:
         where = "".join(f" with {key} {' or '.join(map(repr, v))}" for key, v in wanted.items())
         report = " and has a report" if KINDS[task.kind].reports(task) else ""
         raise InputError(f"no image{where} carries the labels {', '.join(task.labels)}{report}")
     return kept
+
+
+def check_labels(task: TaskCard, known: Collection[str]) -> None:
+    """See that a task asks for labels that its data set has.
+
+    Args:
+        task: the card.
+        known: labels of the data set; where it names none, any will do.
+
+    Raises:
+        InputError: one is unknown; the nearest one is named.
+    """
+    for label in task.labels if known else ():
+        if label not in known:
+            hint = did_you_mean(label, list(known))
+            raise InputError(
+                f"unknown label {label!r} of {task.dataset}; {hint}", file=task.name, field="labels"
+            )
+
+
+def _refuse_where(samples: Sequence[Sample], wanted: Mapping[str, Sequence[str]], task: TaskCard) -> None:
+    """Say which word of ``where`` no film has.
+
+    Raises:
+        InputError: one is unknown; the nearest one is named.
+    """
+    for key, values in wanted.items():
+        there = {sample.meta[key] for sample in samples if key in sample.meta}
+        if not there:
+            keys = sorted({key for sample in samples for key in sample.meta})
+            hint = did_you_mean(key, keys)
+            raise InputError(
+                f"no film of {task.dataset} tells {key!r}; {hint}", file=task.name, field="where"
+            )
+        if not there & set(values):
+            hint = did_you_mean(values[0], sorted(there))
+            text = f"no film of {task.dataset} has {key} {' or '.join(map(repr, values))}; {hint}"
+            raise InputError(text, file=task.name, field="where")
 
 
 def _with_report(samples: Iterable[Sample]) -> list[Sample]:

@@ -15,7 +15,7 @@ from made_up import sample, task
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.task import SplitRule, TaskCard
-from g2d_bench.data.divide import apply_rule, divide, usable
+from g2d_bench.data.divide import apply_rule, check_labels, divide, usable
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.splits import hold_out, read_id_list
 from g2d_bench.errors import InputError
@@ -161,8 +161,20 @@ def test_uncertain_and_unmentioned_labels_get_what_the_card_says() -> None:
 def test_only_images_of_which_the_data_set_says_so() -> None:
     samples = [sample(n, {"A": 1}, view=view) for n, view in enumerate(("frontal", "lateral"))]
     assert [s.id for s in usable(samples, task(where={"view": "frontal"}))] == ["i000"]
-    with pytest.raises(InputError, match="no image with view 'oblique' carries the labels A, B"):
-        usable(samples, task(where={"view": "oblique"}))
+    for where, text in (
+        ({"view": "oblique"}, "where: no film of covidx has view 'oblique'; allowed: frontal, lateral"),
+        ({"view": "fronal"}, "where: no film of covidx has view 'fronal'; did you mean 'frontal'"),
+        ({"vew": "frontal"}, "where: no film of covidx tells 'vew'; did you mean 'view'"),
+    ):
+        with pytest.raises(InputError, match=text):
+            usable(samples, task(where=where))
+
+
+def test_a_label_that_the_data_set_lacks_is_named() -> None:
+    check_labels(task(), ("A", "B", "C"))
+    check_labels(task(), ())
+    with pytest.raises(InputError, match="labels: unknown label 'B' of covidx"):
+        check_labels(task(), ("A", "C"))
 
 
 def test_official_split_with_drawn_validation() -> None:
