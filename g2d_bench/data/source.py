@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from g2d_bench.data.divide import check_labels
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset
@@ -52,8 +53,11 @@ class Source:
             split: names the split rule, by which two data sets are joined.
 
         Raises:
-            InputError: see :meth:`opened` and :func:`g2d_bench.data.crossed.cross`.
+            InputError: see :func:`~g2d_bench.data.divide.check_labels`, :meth:`opened` and
+                :func:`g2d_bench.data.crossed.cross`.
         """
+        # Before anything is generated or read: a misspelt card shall not cost minutes.
+        check_labels(task, getattr(dataset_class(task.dataset), "labels", ()))
         if task.test is None:
             return self.opened(task.dataset)
         key = f"{task.name}/{split}/{task.digest(split)}"

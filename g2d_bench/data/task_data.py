@@ -14,7 +14,7 @@ from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.task import PUBLISHED
 from g2d_bench.data.cache import MaskCache, PixelCache
 from g2d_bench.data.crossed import Joined
-from g2d_bench.data.divide import check_labels, divide, leak_pixels, positive_ids, usable
+from g2d_bench.data.divide import divide, leak_pixels, positive_ids, usable
 from g2d_bench.data.leaks import find_leaks, require_no_leaks, shared_in_words
 from g2d_bench.data.legacy_splits import (
     balanced,
@@ -76,7 +76,6 @@ class TaskData:
             self.samples: dict[str, Sample] = {sample.id: sample for sample in manifest.samples}
             self.split = dataset.split
         else:
-            check_labels(task, getattr(dataset, "labels", ()))
             self.samples = {sample.id: sample for sample in usable(manifest.samples, task)}
             self.split = divide(task, protocol.split, list(self.samples.values()), dataset)
         if protocol.draw == "published":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.data.source import Source
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import PHANTOM_MARKER
@@ -52,3 +53,10 @@ def test_a_marked_data_root_is_said_to_be_generated(tiny_root: Path, tmp_path: P
     shutil.copytree(tiny_root, tmp_path / "data")
     (tmp_path / "data" / "covid-cxr" / PHANTOM_MARKER).write_text("{}")
     assert Source(tmp_path / "data", tmp_path).state("covid-cxr") == "phantom"
+
+
+def test_a_misspelt_label_makes_no_data(tmp_path: Path) -> None:
+    card = Catalogue.open().tasks["rsna-cls"].model_copy(update={"labels": ("Pneumona",)})
+    with pytest.raises(InputError, match="rsna-cls: labels: unknown label 'Pneumona' of rsna; did you mean"):
+        Source(None, tmp_path / "phantom").of_task(card, "clean")
+    assert not (tmp_path / "phantom").exists()
