@@ -207,9 +207,11 @@ class _Sender:
         )
 
     def close(self) -> None:
-        """End what is still out."""
+        """End what is still out; where nothing is, name nodes that were lost shortly before the end."""
         for reference in self._out:
             self._ray.cancel(reference, force=True)
+        if not self._out:
+            self._look()
 
 
 def _on_node(order: Order, unit: Unit) -> Parcel:
