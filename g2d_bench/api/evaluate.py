@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,10 +95,10 @@ def evaluate(
     asked = [tasks] if isinstance(tasks, str) else list(tasks)
     wanted = _seeds(seeds)
     for share in _several(fractions, "fractions"):
-        if not isinstance(share, int | float) or not 0 < share <= 1:
+        if not _is_a(Real, share) or not 0 < share <= 1:
             raise InputError(f"{share!r} is no share above 0 and up to 1", field="fractions")
     for count in _several(shots, "shots"):
-        if not isinstance(count, int) or not 0 < count < 10**6:
+        if not _is_a(Integral, count) or not 0 < count < 10**6:
             raise InputError(f"{count!r} is no number of images per class", field="shots")
     if not asked:
         raise InputError("names none; give one or several, or 'all'", field="tasks")
@@ -110,8 +111,8 @@ def evaluate(
             bench.catalogue,
             tasks=asked,
             encoders=[called],
-            fractions=list(fractions),
-            shots=list(shots),
+            fractions=list(map(float, fractions)),
+            shots=list(map(int, shots)),
             seeds=list(wanted),
             protocol=protocol,
             weights=bench.weights,
@@ -130,7 +131,11 @@ def evaluate(
     return finished
 
 
-def _several(given: object, field: str) -> list[object]:
+def _is_a(sort: type, number: Any) -> bool:
+    return isinstance(number, sort)
+
+
+def _several(given: Any, field: str) -> list[Any]:
     """Return the numbers of a list; a word is none, although it has letters."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise InputError(f"must be a list of numbers, not {given!r}", field=field)
@@ -139,9 +144,9 @@ def _several(given: object, field: str) -> list[object]:
 
 def _seeds(given: int | Sequence[int]) -> tuple[int, ...]:
     seeds = tuple(range(given)) if isinstance(given, int) else tuple(given)
-    if not seeds or any(not isinstance(seed, int) or not 0 <= seed < 1 << 32 for seed in seeds):
+    if not seeds or any(not _is_a(Integral, seed) or not 0 <= seed < 1 << 32 for seed in seeds):
         raise InputError("must be how many (1 or more), or which, from 0 to 4294967295", field="seeds")
-    return seeds
+    return tuple(map(int, seeds))
 
 
 def probe(

@@ -83,7 +83,7 @@ def pretrain(
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--method", "methods", multiple=True, help="Only these.")
 def weights(out: Path | None, into_package: bool, runs: Path, seed: int, methods: tuple[str, ...]) -> None:
-    """Train the shipped phantom-scale encoders again, all on equal terms: hours.
+    """Train the shipped phantom-scale encoders again, all on equal terms: an hour or more.
 
     Where weights of published encoders are to be had is said by `g2d-bench show NAME`.
     """

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from g2d_bench.records.signature import NUMBERS
 
 FEWEST = 10
 """Patients without whom nothing is drawn: of eight, a tenth of the 95 % intervals miss; of one, all do."""
+CACHED = 2
+"""Version of what is kept; raised where what is drawn at all has changed, and not only a number."""
 LARGE = 5000
 """Test samples from which metrics that are no mean over samples get a quarter of the draws: each draw then
 takes as long as the whole metric."""
@@ -44,7 +46,7 @@ def draw(metric: str, predictions: Predictions, count: int = REPLICATES) -> Valu
         there are fewer than :data:`FEWEST` patients.
     """
     patients = predictions.get("patient")
-    if patients is None or len(set(np.asarray(patients).tolist())) < FEWEST:
+    if patients is None or few(patients):
         return None
     try:
         spec = metric_spec(metric)
@@ -58,6 +60,11 @@ def draw(metric: str, predictions: Predictions, count: int = REPLICATES) -> Valu
     except (InputError, KeyError):
         return None
     return drawn.astype(np.float32).astype(np.float64)
+
+
+def few(patients: NDArray[Any]) -> bool:
+    """Say whether there are too few patients to draw from, one per sample given, [N]."""
+    return len(np.unique(patients)) < FEWEST
 
 
 class Entry(NamedTuple):
@@ -98,7 +105,7 @@ class DrawCache:
         return not metrics
 
     def _path(self, digest: str, count: int) -> Path:
-        return self._folder / f"{digest[:32]}-{count}-n{NUMBERS}.draws"
+        return self._folder / f"{digest[:32]}-{count}-n{NUMBERS}-{CACHED}.draws"
 
     def get(
         self, digest: str, count: int, points: dict[str, float], make: Callable[[str], Values | None]

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from g2d_bench.errors import InputError
-from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import REPLICATES, Values
 from g2d_bench.metrics.spec import Predictions
 from g2d_bench.records.draws import DrawCache, draw
@@ -104,14 +103,12 @@ class Evidence:
         point = self._point(found, metric)
         if point is None:
             return None
-        drawn = self._cache.get(
+        return self._cache.get(
             kept.sha256,
             self._count,
             {metric: point},
             lambda name: draw(name, self.read(found), self._count),
         )[metric]
-        # Earlier versions kept draws of these, too.
-        return None if drawn is None or metric_spec(metric).inflated else drawn
 
     def _checked(self, found: Found) -> bool:
         """Look once whether a record's predictions give its metrics; False where there are none to look at.

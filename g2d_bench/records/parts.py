@@ -23,7 +23,7 @@ from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import REPLICATES, Values, general_replicates
 from g2d_bench.metrics.spec import Predictions, Statistic
 from g2d_bench.paths import cache_dir
-from g2d_bench.records.draws import FEWEST, LARGE, DrawCache, draw
+from g2d_bench.records.draws import LARGE, DrawCache, draw, few
 from g2d_bench.records.groups import ATTRIBUTES, PREFIX, UNKNOWN, Texts, groups_of
 from g2d_bench.records.recompute import code_of
 from g2d_bench.records.record import prediction_names, read_predictions
@@ -134,8 +134,7 @@ def parts_of(
         return f"{metric} does not follow from its predictions ({error})"
     if own and known is None:
         _save(place, measured)
-    # Earlier versions kept draws of metrics that give no interval, too.
-    draws = {} if metric_spec(metric).inflated else {g.name: drawn[g.key] for g in measured.groups}
+    draws = {group.name: drawn[group.key] for group in measured.groups}
     return Parts(measured, {name: array for name, array in draws.items() if array is not None})
 
 
@@ -202,10 +201,10 @@ class _Test:
         if key == self._metric:
             return self._whole(point, count)
         mask = next(mask for name, mask in self._masks.items() if name and self._key(name) == key)
-        if metric_spec(self._metric).inflated or len(set(patients[mask > 0].tolist())) < FEWEST:
+        spec = metric_spec(self._metric)
+        if spec.inflated or few(patients[mask > 0]):
             return None
         count = count if len(patients) < LARGE else count // 4
-        spec = metric_spec(self._metric)
         if spec.of_rows is None:
             drawn = general_replicates(lambda weights: self._statistic(weights * mask), patients, count)
         else:

@@ -213,7 +213,7 @@ def _parts(
 
 
 def _mean_draws(parts: Sequence[Values | None]) -> Values:
-    """Return the mean over seeds per draw; one NaN where a group has too few patients to draw from."""
+    """Return the mean over seeds per draw; one NaN where nothing could be drawn."""
     known = [part for part in parts if part is not None]
     return np.asarray(np.mean(known, axis=0) if len(known) == len(parts) else [math.nan], np.float64)
 
@@ -235,7 +235,6 @@ def _values(
         part
         for part in parts
         if part.name
-        and not spec.inflated
         and part.images >= SMALLEST
         and not any(math.isnan(number) for number in (*part.point, *interval(part.draws)))
     ]
@@ -264,7 +263,7 @@ def _value(column: Column, part: Part | None, scale: float) -> Value:
     if part is None or any(math.isnan(point) for point in part.point):
         return Value(column, missing="undefined", reason="not defined on the images of this group")
     mean, spread = mean_sd([scale * point for point in part.point])
-    low, high = (math.nan, math.nan) if column.spec.inflated else interval(part.draws)
+    low, high = interval(part.draws)
     several = len(part.point) > 1
     seeds = tuple(range(len(part.point)))
     return Value(column, mean, spread, "seeds" if several else "", scale * low, scale * high, seeds)

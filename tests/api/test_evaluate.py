@@ -273,6 +273,12 @@ def test_scripts_need_no_guard_and_print_nothing(how: str, tmp_path: Path) -> No
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_numbers_of_numpy_are_numbers() -> None:
+    more: dict[str, Any] = {"fractions": np.array([0.5]), "shots": np.array([2]), "seeds": np.arange(1)}
+    found = gb.evaluate("random", "rsna-zeroshot", **more).frame(intervals=False)
+    assert set(found.seed) == {0}
+
+
 def wrong(**more: Any) -> Callable[[Any], Any]:
     return lambda model: gb.evaluate(model, "rsna-cls", spec=SPEC, **more)
 

@@ -72,23 +72,28 @@ class Killed:
         return task
 
 
+@pytest.fixture
+def unread(folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Found]:
+    """Two records of which the cache, ``cache`` in the test's folder, keeps nothing."""
+    folder.grid({"random": 0.4, "g2d": 0.6}, seeds=1)
+    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
+    return select(folder.root)
+
+
 @pytest.mark.usefixtures("processes")
 def test_what_killed_processes_leave_is_derived_here(
-    folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unread: list[Found], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder.grid({"random": 0.4, "g2d": 0.6}, seeds=1)
-    found = list(select(folder.root))
-    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
     for module in (told, ahead):
         monkeypatch.setattr(module, "FEW", 1)
         monkeypatch.setattr(module, "cores", lambda: 2)
         monkeypatch.setattr(module, "worker_pool", lambda *_: nullcontext(Killed()))
-    assert [type(one) for one in all_told(found)] == [Facts, Facts]
-    assert [type(one) for one in all_told(found, fresh=True)] == [Facts, Facts]
-    lacking = ahead.undrawn(found)
+    assert [type(one) for one in all_told(unread)] == [Facts, Facts]
+    assert [type(one) for one in all_told(unread, fresh=True)] == [Facts, Facts]
+    lacking = ahead.undrawn(unread)
     assert len(lacking) == 2
     ahead.draw_ahead(lacking)
-    assert ahead.undrawn(found) == lacking
+    assert ahead.undrawn(unread) == lacking
 
 
 @pytest.mark.usefixtures("processes")
@@ -106,14 +111,9 @@ def test_a_folder_is_verified_by_processes(folder: Any, edit: Edit, monkeypatch:
 
 
 @pytest.mark.usefixtures("processes")
-def test_kept_facts_that_were_changed_do_not_pass_a_fresh_look(
-    folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder.grid({"random": 0.4, "g2d": 0.6}, seeds=1)
-    found = list(select(folder.root))
-    monkeypatch.setenv("G2D_BENCH_CACHE", str(tmp_path / "cache"))
-    honest = all_told(found)
+def test_kept_facts_that_were_changed_do_not_pass_a_fresh_look(unread: list[Found], tmp_path: Path) -> None:
+    honest = all_told(unread)
     for path in (tmp_path / "cache" / "facts").iterdir():
         path.write_text("{}")
-    assert all_told(found) == honest
-    assert all_told(found, fresh=True) == honest
+    assert all_told(unread) == honest
+    assert all_told(unread, fresh=True) == honest

@@ -75,8 +75,7 @@ def _took(found: Iterable[Found]) -> dict[tuple[object, ...], float]:
         (
             one.record.data.kind,
             one.cell.task,
-            one.cell.fraction,
-            one.cell.shots,
+            one.cell.drawn,
             one.cell.protocol,
             one.cell.seed,
         ): one.record.seconds[WORK]
