@@ -76,14 +76,29 @@ def _git(root: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+@cache
+def processor() -> str:
+    """Name of the processor as the system tells it, or what it is built like where it tells none."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"^model name\s*:\s*(\S.*)$", _CPUINFO.read_text(errors="replace"), re.MULTILINE)
+        if found:
+            return " ".join(found[1].split())
+    return platform.processor() or platform.machine()
+
+
 def hardware() -> dict[str, str | int]:
-    """Processor, cores, threads and accelerator of this process."""
+    """Processor, instruction set of torch's kernels, cores, threads and accelerator of this process."""
     import torch
 
     from g2d_bench.devices import accelerator
 
     return {
         "machine": platform.machine(),
+        "processor": processor(),
+        "kernels": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),
         "cores": cores(),
         "threads": torch.get_num_threads(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,6 +61,43 @@ def test_what_moves_numbers_does_not(checkout: Path, name: str) -> None:
 def test_no_checkout_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "PACKAGE", tmp_path / "g2d_bench")
     assert said() == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ("processor\t: 0\nmodel name\t: Some  CPU @ 2 GHz \nmodel name\t: Other\n", "Some CPU @ 2 GHz"),
+        ("processor\t: 0\nmodel name\t: \n", "as Python says"),
+        (None, "as Python says"),
+    ],
+)
+def test_the_processor_has_the_name_that_the_system_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None, name: str
+) -> None:
+    if told is not None:
+        (tmp_path / "cpuinfo").write_text(told)
+    monkeypatch.setattr(provenance, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(provenance.platform, "processor", lambda: "as Python says")
+    provenance.processor.cache_clear()
+    try:
+        assert provenance.processor() == name
+    finally:
+        provenance.processor.cache_clear()
+
+
+@pytest.mark.parametrize(("asked", "kernels"), [("default", "DEFAULT"), ("avx2", "AVX2")])
+def test_the_kernels_are_those_that_torch_takes(asked: str, kernels: str) -> None:
+    script = "import torch\nfrom g2d_bench.provenance import hardware\nprint(hardware()['kernels'])"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "ATEN_CPU_CAPABILITY": asked},
+    )
+    if asked == "avx2" and done.stdout.strip() == "DEFAULT":
+        pytest.skip("a processor without AVX2")
+    assert done.stdout.strip() == kernels
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells the peak of a part")

@@ -194,12 +194,17 @@ def changes(old: Record, new: Record) -> str:
     ):
         if before != after:
             changed.append(f"{what} {' -> '.join(_told_apart(before, after))}")
-    for there, here in ((old.versions, new.versions), (old.hardware, new.hardware)):
-        changed += [
-            f"{name} {there.get(name, 'absent')} -> {here.get(name, 'absent')}"
-            for name in sorted({*there, *here})
-            if there.get(name) != here.get(name)
-        ]
+    changed += [
+        f"{name} {old.versions.get(name, 'absent')} -> {new.versions.get(name, 'absent')}"
+        for name in sorted({*old.versions, *new.versions})
+        if old.versions.get(name) != new.versions.get(name)
+    ]
+    # A package that is not named is not there; what is not said of a machine was not written down then.
+    changed += [
+        f"{name} {there} -> {new.hardware[name]}"
+        for name, there in sorted(old.hardware.items())
+        if there != new.hardware.get(name, there)
+    ]
     return ", ".join(changed)
 
 

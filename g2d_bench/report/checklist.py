@@ -309,7 +309,8 @@ def _software(study: Study) -> Iterable[str]:
 
 def _hardware(study: Study) -> Iterable[str]:
     machines = {
-        f"{r.hardware.get('machine', '?')}, {r.hardware.get('accelerator', 'no accelerator')}"
+        f"{r.hardware.get('processor') or r.hardware.get('machine', '?')}, "
+        f"{r.hardware.get('accelerator', 'no accelerator')}"
         for r in study.records
     }
     hours = sum(sum(record.seconds.values()) for record in study.records) / 3600

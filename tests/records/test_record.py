@@ -70,6 +70,23 @@ def test_weights_that_differ_are_told_apart(plain: Record, before: str, after: s
     assert changes(old, old) == ""
 
 
+def test_machines_are_told_apart_by_what_both_say(plain: Record) -> None:
+    """A record of before the processor was written down says nothing of it, and a package can be absent."""
+    old, first, second = (
+        plain.model_copy(update={"hardware": said})
+        for said in (
+            {"cores": 2, "threads": 1},
+            {"cores": 2, "threads": 1, "processor": "A", "kernels": "AVX512"},
+            {"cores": 4, "threads": 1, "processor": "B", "kernels": "AVX2"},
+        )
+    )
+    assert changes(old, first) == ""
+    assert changes(first, second) == "cores 2 -> 4, kernels AVX512 -> AVX2, processor A -> B"
+    assert changes(first, old) == ""
+    more = plain.model_copy(update={"versions": {**plain.versions, "timm": "9"}})
+    assert changes(plain.model_copy(update={"versions": {}}), more).count("absent -> ") == len(more.versions)
+
+
 def test_what_is_no_number_is_null(plain: Record) -> None:
     record = plain.model_copy(update={"notes": {"x": math.nan}})
     assert json.loads(to_json(record))["notes"] == {"x": None}

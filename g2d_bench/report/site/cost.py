@@ -105,7 +105,8 @@ def _speeds(board: Board) -> dict[str, dict[str, list[float]]]:
         if isinstance(speed, int | float) and speed > 0:
             machine = str(said.get("accelerator", "none"))
             if machine == "none":
-                machine = f"{said.get('machine', 'unknown')} processor, threads: {said.get('threads', '?')}"
+                name = said.get("processor") or f"{said.get('machine', 'unknown')} processor"
+                machine = f"{name}, threads: {said.get('threads', '?')}"
             found.setdefault(machine, {}).setdefault(one.record.cell.encoder, []).append(float(speed))
     return found
 

@@ -57,3 +57,16 @@ def test_speeds_of_unlike_machines_are_not_laid_side_by_side(
     assert "13</td>" in figures
     assert "78e+03" not in figures
     assert "images per second, x86_64 processor, threads: 1" in figures
+
+
+def test_two_processors_are_two_machines(folder: Any, made: Callable[..., Any], tmp_path: Path) -> None:
+    def on(processor: str) -> dict[str, Any]:
+        return {"machine": "x86_64", "processor": processor, "threads": 1, "accelerator": "none"}
+
+    for encoder, speed in (("g2d", 120.0), ("g2d.r50", 13.0)):
+        folder.add(encoder, 0.6, notes={"images_per_second": speed}, hardware=on("Slow 9000"))
+    folder.add("random", 0.5, notes={"images_per_second": 7777.0}, hardware=on("Fast 1"))
+    made()
+    figures = (tmp_path / "site" / "curves.html").read_text().split("<h2>Cost</h2>")[1]
+    assert "made on Slow 9000, threads: 1" in figures
+    assert "78e+03" not in figures
