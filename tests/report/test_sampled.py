@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from g2d_bench.metrics.resample import interval, two_sided
+from g2d_bench.paths import PACKAGE
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import read_folder
 from g2d_bench.report.model import Column
@@ -90,3 +91,21 @@ def test_nothing_is_drawn_where_the_images_differ(folder: Any) -> None:
 def test_legacy_metrics_rank_nothing(folder: Any) -> None:
     folder.add("g2d", 0.6)
     assert not column(folder, "dice_legacy").ranked
+
+
+def test_the_page_says_how_many_seeds_a_difference_takes() -> None:
+    """Its table agrees with Student's t, and with what draws of seeds alone call certain."""
+    page = (PACKAGE.parent / "docs/leaderboard.md").read_text()
+    table = page.split("| seeds | m = 1 | m = 10 | m = 50 |\n")[1].split("\n\n")[0].splitlines()[1:]
+    assert len(table) == 6
+    for line in table:
+        seeds, *needed = map(float, line.strip("| ").split(" | "))
+        for many, times in zip((1, 10, 50), needed, strict=True):
+            assert times == pytest.approx(stats.t.ppf(1 - 0.025 / many, seeds - 1) / seeds**0.5, abs=0.005)
+        if 3 <= seeds <= 10:
+            around = np.arange(seeds) - (seeds - 1) / 2
+            deviates = around / around.std(ddof=1)
+            for times, certain in ((0.8 * needed[0], False), (1.2 * needed[0], True)):
+                drawn = joined([np.full(20_000, value) for value in deviates + times], "page")
+                low, high = interval(drawn)
+                assert (not low <= 0 <= high) == certain
