@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def test_the_processor_has_the_name_that_the_system_tells(
     if told is not None:
         (tmp_path / "cpuinfo").write_text(told)
     monkeypatch.setattr(provenance, "_CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr(provenance.platform, "processor", lambda: "as Python says")
+    monkeypatch.setattr(platform, "processor", lambda: "as Python says")
     provenance.processor.cache_clear()
     try:
         assert provenance.processor() == name

@@ -23,8 +23,9 @@ from g2d_bench.cards.image import ImageInput as ImageInput
 from g2d_bench.cards.library import CONVERTERS
 from g2d_bench.cards.objective import CONTROLS, OBJECTIVES, OTHER
 from g2d_bench.cards.parts import Embeddings, HeadsOptions
-from g2d_bench.cards.pretraining import ENTRY
+from g2d_bench.cards.pretraining import Entry
 from g2d_bench.cards.scorer import SCORERS
+from g2d_bench.cards.wording import formed
 from g2d_bench.errors import did_you_mean
 from g2d_bench.hashing import digest_json, set_fields
 from g2d_bench.paths import shipped
@@ -45,10 +46,11 @@ HUB_FILE = re.compile(
 )
 """One file of a repository of the Hugging Face hub."""
 
-NAME = r"^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)?$"
+NAME = r"[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)?"
 """What an encoder's name may be: ``model`` or ``model.tag``."""
+NAME_IN_WORDS = "MODEL or MODEL.TAG of small letters, digits and single hyphens, such as g2d or my-g2d.r50"
 
-Hash = Annotated[str, Field(pattern=r"^[0-9a-f]*$")]
+Hash = Annotated[str, formed(r"[0-9a-f]*", "the sha256 of the weights file in hexadecimal digits")]
 
 
 class _Table(BaseModel):
@@ -224,12 +226,12 @@ class EncoderCard(_Table):
         notes: anything a reader of the table should know.
     """
 
-    name: str = Field(pattern=NAME, max_length=100)
+    name: Annotated[str, formed(NAME, NAME_IN_WORDS), Field(max_length=100)]
     title: str
     paper: str = ""
     licence: str = ""
-    licence_id: str = Field(default="", pattern=r"^[A-Za-z0-9.+-]*$")
-    terms: str = Field(default="", pattern=r"^(https://\S+)?$")
+    licence_id: Annotated[str, formed(r"[A-Za-z0-9.+-]*", "an SPDX identifier, such as Apache-2.0")] = ""
+    terms: Annotated[str, formed(r"(https://\S+)?", "an address that begins with https://")] = ""
     gated: bool = False
     source: str = ""
     objective: str
@@ -246,7 +248,7 @@ class EncoderCard(_Table):
     text: Text | None = None
     no_text: str = ""
     heads: HeadsOptions = HeadsOptions()
-    pretraining: list[Annotated[str, Field(pattern=ENTRY)]] = Field(default_factory=list)
+    pretraining: list[Entry] = Field(default_factory=list)
     notes: str = ""
     _folder: Path | None = PrivateAttr(default=None)
 

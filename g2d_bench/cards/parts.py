@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from g2d_bench.cards.wording import formed
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
@@ -64,6 +66,9 @@ class Embeddings(_Table):
     """
 
     spec: str = Field(min_length=10)
-    files: dict[str, Annotated[str, Field(pattern=r"^[\w.-]+\.(npz|safetensors)$")]] = Field(
-        default_factory=dict
-    )
+    files: dict[
+        str,
+        Annotated[
+            str, formed(r"[\w.-]+\.(npz|safetensors)", "a file beside the card, FILE.npz or FILE.safetensors")
+        ],
+    ] = Field(default_factory=dict)

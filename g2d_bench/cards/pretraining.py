@@ -13,14 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
+
+from g2d_bench.cards.wording import formed
 
 Sight = Literal["", "images", "labels"]
 """What was seen of a data set; empty for nothing."""
 SIGHTS: tuple[Sight, ...] = ("", "images", "labels")
 """From the least to the most."""
-ENTRY = r"^[A-Za-z0-9][\w.+/ -]*(:labels)?$"
-"""What an entry may be."""
+Entry = Annotated[
+    str,
+    formed(r"[A-Za-z0-9][\w.+/ -]*(:labels)?", "the name of a data set, such as rsna, or rsna:labels"),
+]
 GENERATED = "phantom"
 """Entry of the generated reports and images that pre-training uses; they are the generated ``mimic-cxr``."""
 PRETRAINED = "mimic-cxr"

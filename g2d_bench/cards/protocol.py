@@ -5,7 +5,7 @@ A key with a default is one that cards need not give; by its default nothing of 
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails
 from g2d_bench.cards.base import Card
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.task import TaskCard, require_metric
+from g2d_bench.cards.wording import VERSION
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.hashing import digest_json, set_fields
 
@@ -107,7 +108,7 @@ class Protocol(Card):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str
-    version: str = Field(pattern=r"^\d+\.\d+$")
+    version: Annotated[str, VERSION]
     title: str
     split: str
     precision: Literal["fp32", "fast"] = "fp32"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from g2d_bench.cards.base import Card
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.prompts import PromptSet, load_prompts
+from g2d_bench.cards.wording import VERSION
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.hashing import digest_json, set_fields
 from g2d_bench.metrics.registry import metric_names
@@ -136,7 +137,7 @@ class TaskCard(Card):
     """What is measured: data set, kind, labels, metrics, version."""
 
     name: str
-    version: str = Field(pattern=r"^\d+\.\d+$")
+    version: Annotated[str, VERSION]
     title: str
     kind: str
     dataset: str

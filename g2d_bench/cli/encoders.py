@@ -125,7 +125,7 @@ def add_encoder(source: str, name: str, out: Path | None) -> None:
     load as drafted. Example: g2d-bench add-encoder ~/Downloads/my-clip.pth --out encoders
     """
     from g2d_bench.api.model import slug
-    from g2d_bench.cards.encoder import HUB, NAME, EncoderCard
+    from g2d_bench.cards.encoder import HUB, NAME, NAME_IN_WORDS, EncoderCard
     from g2d_bench.cards.io import load_card
     from g2d_bench.encoders.doctor import diagnose, render
     from g2d_bench.encoders.draft import card_text, draft
@@ -150,7 +150,7 @@ def add_encoder(source: str, name: str, out: Path | None) -> None:
         weights = path.name if beside else ""
     wanted = name or slug(stem.rpartition("/")[2])
     if not re.fullmatch(NAME, wanted):
-        raise InputError(f"{wanted!r} is no name of an encoder; write one like my-clip.r50", field="--name")
+        raise InputError(f"{wanted!r} is no name of an encoder, want {NAME_IN_WORDS}", field="--name")
     if not folder.is_dir() and not folder.absolute().parent.is_dir():
         raise InputError("no such folder", file=folder.parent, field="--out")
     card_file = folder / f"{wanted}.toml"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from g2d_bench.cards.encoder import NAME, EncoderCard
+from g2d_bench.cards.encoder import NAME, NAME_IN_WORDS, EncoderCard
 from g2d_bench.cards.io import load_card
 from g2d_bench.cards.pretraining import GENERATED, PRETRAINED
 from g2d_bench.errors import InputError
@@ -33,7 +33,7 @@ def card_name(out: Path, wanted: str = "") -> str:
     taken = {path.stem for path in shipped("baselines").glob("*.toml")}
     if wanted:
         if not re.fullmatch(NAME, wanted):
-            raise InputError(f"{wanted!r} is no name of an encoder; write one like my-g2d", field="--name")
+            raise InputError(f"{wanted!r} is no name of an encoder, want {NAME_IN_WORDS}", field="--name")
         if wanted in taken:
             raise InputError(f"{wanted!r} is a shipped encoder's name", field="--name")
         return wanted

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from g2d_bench.cards.wording import formed
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.pretrain.augment import Augment
 
@@ -80,7 +81,9 @@ class _Limits(_Fields):
     mean: tuple[float, float, float]
     standardise: bool
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
-    text: Annotated[str, Field(pattern=r"^(small|hf-hub:.+|local-dir:.+)$")]
+    text: Annotated[
+        str, formed(r"small|hf-hub:.+|local-dir:.+", "small, hf-hub:ORGANISATION/MODEL or local-dir:FOLDER")
+    ]
     text_options: dict[str, Any]
     text_layers: Annotated[int, Field(ge=1, le=200)] | None
     frozen_layers: Annotated[int, Field(ge=0, le=200)]
@@ -197,7 +200,7 @@ def _hold(limits: type[_Fields], values: dict[str, Any], place: str) -> None:
         first = error.errors(include_url=False)[0]
         where = ".".join([place] * bool(place) + [part for part in first["loc"] if isinstance(part, str)])
         message = first["msg"].removeprefix("Value error, ")
-        if first["type"] != "value_error":
+        if first["type"] != "value_error" or isinstance(first["input"], str):
             given = repr(first["input"])
             message += f" (got {given if len(given) <= 60 else given[:60] + '...'})"
         raise InputError(message, field=f"--set {where}" if where else "--set") from None

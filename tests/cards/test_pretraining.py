@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.io import load_card
-from g2d_bench.cards.pretraining import ENTRY, in_words, most, parse, sight, sources
+from g2d_bench.cards.pretraining import in_words, most, parse, sight, sources
 from g2d_bench.errors import InputError
 
 
@@ -60,7 +59,6 @@ def test_gloria_of_chexpert_has_seen_chexpert_and_the_small_encoders_nothing() -
     for name in ("convirt", "gloria", "mgca", "g2d"):
         assert cards[name].seen == ("phantom",)
         assert {sight(cards[name].seen, one, "phantom") for one in tested - {"mimic-cxr"}} == {""}
-    assert all(re.fullmatch(ENTRY, entry) for card in cards.values() for entry in card.pretraining)
 
 
 def test_words() -> None:
@@ -77,5 +75,5 @@ def test_an_entry_that_is_none_is_refused(tmp_path: Path) -> None:
         'pretraining = ["cxr14:label"]\n[image]\nmodel = "resnet50"\nsize = 224\n'
     )
     card.write_text(text)
-    with pytest.raises(InputError, match=r"pretraining\[0\]"):
+    with pytest.raises(InputError, match=r"pretraining\[0\]: want the name of a data set, such as rsna"):
         load_card(card, EncoderCard)

@@ -101,7 +101,7 @@ GOOD: dict[str, Any] = {
         ({"fractions": [0.0]}, "fractions must lie above 0"),
         ({"fractions": [1.5]}, "fractions must lie above 0 and at most at 1"),
         ({"labels": []}, "at least 1 item"),
-        ({"version": "1"}, "String should match pattern"),
+        ({"version": "1"}, 'want a version in quotes, such as "1.0"'),
         ({"split": {"clean": {}}}, "give exactly one of ratios"),
         ({"split": {"clean": {"official": True, "ratios": [0.5, 0.25, 0.25]}}}, "give exactly one of"),
         ({"split": {"clean": {"ratios": [0.5, 0.5, 0.0]}}}, "three positive shares that add up to 1"),

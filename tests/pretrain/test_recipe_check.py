@@ -61,7 +61,7 @@ def test_values_become_what_fields_hold() -> None:
         ("mean=0.5", "--set mean: Input should be a valid tuple (got 0.5)"),
         ('schedule="restarts"', "--set: schedule 'restarts' needs a period of 1 step or more"),
         ('schedule="linear"', "--set schedule: Input should be 'cosine', 'restarts' or 'plateau'"),
-        ('text="tiny"', "--set text: String should match pattern"),
+        ('text="tiny"', "--set text: want small, hf-hub:ORGANISATION/MODEL or local-dir:FOLDER (got 'tiny')"),
         ("text_options={hidden=130, heads=4}", "--set text_options: 4 heads do not divide a width of 130"),
         ("text_options={hidden=1000000}", "--set text_options.hidden: Input should be less than or equal"),
         ("text_options={hiden=8}", "--set text_options.hiden: Extra inputs are not permitted"),
