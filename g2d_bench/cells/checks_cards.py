@@ -115,7 +115,9 @@ class CardCheck:
         if "text" in KINDS[task.kind].asks and (encoder is None or needs_folder(encoder)):
             # The files of its text encoder are part of the key, and of no record.
             name = _cell(record).card
-            return [], [f"key: the text encoder of {name} is not at hand, or its card is another one here"]
+            if encoder is None:
+                return [], [f"key: the card of {name} is not at hand, or is another one here"]
+            return [], [f"key: the files of the text encoder of {name} are not kept in a record"]
         taken: dict[str, Any] = {"weights": record.encoder.weights}
         scorer = record.notes.get("scorer")
         if "text" in KINDS[task.kind].asks and isinstance(scorer, dict):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cells.checks_cards import CardCheck
 from g2d_bench.cells.verify import Checked, verify
+from g2d_bench.paths import PACKAGE
 from g2d_bench.records.identity import key_of
 from g2d_bench.records.record import read_predictions, read_record, sealed, to_json
 from g2d_bench.records.signature import NUMBERS
@@ -125,3 +128,21 @@ def test_cards_that_changed_since_are_said(carded: Path, folder: Any) -> None:
     assert checked.problems == ()
     reason = "1 x kind, labels, metrics and key: the card of task siim-seg is another one here"
     assert reason in checked.undecided
+
+
+def test_a_key_that_hangs_on_texts_is_not_decided_without_them() -> None:
+    [path] = (PACKAGE.parent / "results/phantom/g2d/rsna-zeroshot@1.0/clean").glob("*.json")
+    record, check = read_record(path), CardCheck(Catalogue.open())
+    assert check(record, None) == ([], [])
+    gone = record.model_copy(update={"cell": replace(record.cell, encoder="gone")})
+    assert check(gone, None)[1] == ["key: the card of gone is not at hand, or is another one here"]
+    card = Catalogue.open().encoders["g2d"]
+    assert card.text is not None
+    text = card.text.model_copy(update={"source": "hf-hub:a/b"})
+    elsewhere = card.model_copy(update={"name": "elsewhere", "text": text})
+    part = record.encoder.model_copy(update={"card_hash": elsewhere.digest})
+    named = record.model_copy(update={"cell": replace(record.cell, encoder="elsewhere"), "encoder": part})
+    check = CardCheck(Catalogue.open().with_encoder(elsewhere))
+    assert check(named, None)[1] == [
+        "key: the files of the text encoder of elsewhere are not kept in a record"
+    ]
