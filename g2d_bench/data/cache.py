@@ -22,7 +22,7 @@ from g2d_bench.locks import alone
 from g2d_bench.paths import cache_dir
 from g2d_bench.readers.base import Dataset, Sample
 from g2d_bench.readers.fit import Fit
-from g2d_bench.readers.images import DECODE_VERSION, GEOMETRY_VERSION, Letterbox
+from g2d_bench.readers.images import DECODE_VERSION, GEOMETRY_VERSION, MASK_VERSION, Letterbox
 
 
 def pixels_content(manifest: Manifest, size: int, cut_from: int | None = None, fit: Fit | None = None) -> str:
@@ -146,7 +146,7 @@ class MaskCache:
         if not known.any():
             raise InputError(f"no image of data set {manifest.dataset} is annotated with {label!r}")
         word = hashlib.sha256(label.encode()).hexdigest()[:8]
-        path = _path("masks", manifest, f"{word}-{size}-g{GEOMETRY_VERSION}")
+        path = _path("masks", manifest, f"{word}-{size}-g{GEOMETRY_VERSION}-m{MASK_VERSION}")
         shape = (len(manifest.samples), -(-size * size // 8))
         # Rows of absent findings stay zero without a look at the annotation.
         places = [place for place in np.flatnonzero(known) if manifest.samples[place].labels[label] != 0]
@@ -197,6 +197,8 @@ class _Mask:
     def __call__(self, item: Item) -> Row:
         place, sample, shape = item
         mask = self.dataset.read_mask(sample, shape, self.label)
+        if sample.labels.get(self.label) == 1 and not mask.any():
+            raise InputError(f"shows {self.label!r} by its label, and nothing by its mask", file=sample.path)
         return place, np.packbits(Letterbox.of(shape, self.size).mask_forward(mask))
 
 

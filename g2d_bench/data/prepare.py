@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from g2d_bench.data.cache import MaskCache, PixelCache
 from g2d_bench.data.divide import LEAK_SIZE, divide, positive_ids, usable
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
+from g2d_bench.files import cannot_write
 from g2d_bench.readers.base import Dataset
 from g2d_bench.readers.folders import release_folder, walk
 from g2d_bench.readers.registry import dataset_class, open_dataset
@@ -93,7 +95,10 @@ def prepare(
         masks = MaskCache.open(dataset, manifest, label, size)
         yield f"  masks of {label} at {size} px: {int(masks.known.sum()):,} images", True
     if link is not None:
-        link.symlink_to(dataset.root.resolve(), target_is_directory=True)
+        try:
+            link.symlink_to(dataset.root.resolve(), target_is_directory=True)
+        except OSError as error:
+            raise cannot_write(error, link) from error
         yield f"  linked as {link}", True
 
 
@@ -107,6 +112,8 @@ def _link(dataset: Dataset, data_root: Path | None) -> Path | None:
         link = data_root / dataset.folders[0]
         if link.is_symlink():
             raise InputError("a link to nothing is in the way; remove it", file=link) from None
+        if data_root.is_dir() and not os.access(data_root, os.W_OK | os.X_OK):
+            raise InputError("cannot be linked here: the data root is read-only", file=link) from None
         return link
     if there.root.resolve() != dataset.root.resolve():
         raise InputError(f"the data root has another {dataset.name} already", file=there.root)

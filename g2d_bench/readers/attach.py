@@ -36,6 +36,22 @@ def find_files(root: Path, suffixes: Sequence[str], folders: Sequence[str] = (""
     return sorted(found)
 
 
+def film_at(root: Path, place: Path) -> str:
+    """Find one film of a release too large to be listed, also where it is a PNG and the tables say JPEG.
+
+    Args:
+        root: the release.
+        place: as the tables have it, relative to ``root``.
+
+    Returns:
+        Its POSIX path relative to ``root``, "" where it is not there.
+    """
+    for path in (place, place.with_suffix(".png"), place.with_suffix(".jpg")):
+        if (root / path).is_file():
+            return path.as_posix()
+    return ""
+
+
 def by_path(path: str) -> str:
     """Key of :func:`attach_images`: the whole relative path."""
     return path

@@ -123,8 +123,22 @@ class Dataset(ABC):
 
     @property
     def kind(self) -> str:
-        """``phantom`` for generated data, ``real`` otherwise."""
-        return "phantom" if (self.root / PHANTOM_MARKER).is_file() else "real"
+        """``phantom`` for generated data, ``real`` otherwise.
+
+        Raises:
+            InputError: the folder cannot be read.
+        """
+        try:
+            return "phantom" if (self.root / PHANTOM_MARKER).is_file() else "real"
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", file=self.root) from error
+
+    @property
+    def neighbourhood(self) -> list[Path]:
+        """The two folders above the root, also of the place that it links to."""
+        places = [self.root.parent, self.root.parent.parent]
+        real = self.root.resolve()
+        return list(dict.fromkeys([*places, real.parent, real.parent.parent]))
 
     @property
     def image_root(self) -> Path:

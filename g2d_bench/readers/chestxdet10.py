@@ -78,7 +78,7 @@ class ChestXDet10(Dataset):
     def samples(self) -> list[Sample]:
         """Parse the lists and find the films; see :meth:`Dataset.samples`."""
         lists = self.root / "{train,test}.json"
-        files = find_files(self.root, (".png",))
+        files = find_files(self.root, (".png",)) or find_files(self.root, (".jpg", ".jpeg"))
         return attach_images(self.table_samples(), self.root, files, lists, "file_name", by_name)
 
     def _sample(self, entry: Any, part: str, where: str) -> tuple[Sample, int]:

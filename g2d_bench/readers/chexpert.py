@@ -13,7 +13,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.readers.attach import attach_images, find_files
 from g2d_bench.readers.base import Dataset, Sample
 from g2d_bench.readers.folders import release_folder
-from g2d_bench.readers.tables import MISSING, Row, locate, read_table, require
+from g2d_bench.readers.tables import MISSING, Row, locate, optional, read_table, require
 
 LABELS = (
     "No Finding",
@@ -212,11 +212,12 @@ class CheXpert(Dataset):
 
     def _test_table(self) -> tuple[Path | None, bool]:
         """Find the test labels: the table and whether it is keyed by study."""
+        names = {"groundtruth.csv": True, "test_labels.csv": False}
         for folder in (self.base, self.base / "test", self.image_root, self.image_root / "test", self.root):
-            for name, by_study in (("groundtruth.csv", True), ("test_labels.csv", False)):
+            for name, by_study in names.items():
                 if path := locate(folder, (name,)):
                     return path, by_study
-        return None, False
+        return optional(self, tuple(names)), False
 
     def table_samples(self) -> list[Sample]:
         """Make samples of the tables alone, in table order: train, valid, test (here one per study).

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
+from g2d_bench.readers.attach import by_name, find_files
 from g2d_bench.readers.base import Box, Dataset, Sample
 from g2d_bench.readers.frames import fit_mask
 from g2d_bench.readers.images import read_mask_image
 from g2d_bench.readers.tables import Row, read_table, read_text, require
 
 _COLUMNS = ("patientid", "sex", "age", "finding", "view", "modality", "folder", "filename", "clinical_notes")
+_ENDINGS = (".png", ".jpg", ".jpeg")
 _BOXES = "annotations/imageannotation_ai_lung_bounding_boxes.json"
 # Hand-drawn masks before those of a model.
 _MASKS = ("annotations/v7labs-lung-masks/{stem}.png", "annotations/lungVAE-masks/{stem}_mask.png")
@@ -105,8 +107,9 @@ class CovidCxr(Dataset):
     def _samples(self, *, proven: bool) -> list[Sample]:
         table = require(self.root, ("metadata.csv",), self.access)
         rows: dict[str, list[Row]] = defaultdict(list)
-        others = 0
+        others, named = 0, set()
         for row in read_table(table, _COLUMNS):
+            named.add(row["filename"])
             if row["modality"] == "X-ray" and row["view"].split(" ")[0] in ("PA", "AP"):
                 rows[row.text("filename")].append(row)
             else:
@@ -120,6 +123,9 @@ class CovidCxr(Dataset):
         for sample in samples if proven else ():
             if not sample.path.is_file():
                 raise rows[sample.id][0].error(f"no image {sample.path}", "filename")
+        films = find_files(self.root, _ENDINGS, ("images",)) if proven else []
+        strange = sum(by_name(film) not in named for film in films)
+        self.remark(strange, f"image files have no row in {table.name} and are left out")
         return samples
 
     def read_mask(self, sample: Sample, shape: tuple[int, int], label: str) -> NDArray[np.bool_]:

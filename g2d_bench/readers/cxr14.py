@@ -12,7 +12,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.paths import shipped
 from g2d_bench.readers.attach import attach_images, by_name, find_files
 from g2d_bench.readers.base import Box, Dataset, Sample
-from g2d_bench.readers.tables import Row, locate, make_box, read_table, require
+from g2d_bench.readers.tables import Row, locate, make_box, optional, read_table, require
 
 LABELS = (
     "Atelectasis",
@@ -211,7 +211,7 @@ class Cxr14(Dataset):
         """
         samples = read_entries(require(self.root, ENTRY_TABLES, self.access))
         found = {sample.id: sample for sample in samples}
-        box_table = locate(self.root, (BOX_TABLE,))
+        box_table = optional(self, (BOX_TABLE,))
         boxes = read_boxes(box_table) if box_table else {}
         for image, entries in boxes.items():
             row, box = entries[0]
@@ -253,7 +253,7 @@ class Cxr14(Dataset):
         samples = self.table_samples(lists=True)
         table = require(self.root, ENTRY_TABLES, self.access)
         # images_001/images … images_012/images as downloaded, or everything in one folder.
-        files = find_files(self.root, (".png",))
+        files = find_files(self.root, (".png",)) or find_files(self.root, (".jpg", ".jpeg"))
         return attach_images(samples, self.root, files, table, "Image Index", by_name)
 
 

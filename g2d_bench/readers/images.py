@@ -27,6 +27,8 @@ from g2d_bench.readers.raw import is_raw, raw_size, read_raw
 
 DECODE_VERSION = 2
 """Raised when :func:`read_image` gives other values for the same file; part of every pixel cache key."""
+MASK_VERSION = 1
+"""Raised when :func:`read_mask_image` gives other values for the same file; part of every mask cache key."""
 GEOMETRY_VERSION = 1
 """Raised when :class:`Letterbox` places pixels elsewhere; part of every pixel and mask cache key."""
 
@@ -66,13 +68,25 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def read_mask_image(path: Path) -> NDArray[np.bool_]:
     """Decode a mask file: every value above half of the format's range is inside.
 
+    Where no value is, as in masks of 0 and 1, black is outside and the one other value inside.
+
     Returns:
         Shape [H, W].
 
     Raises:
-        InputError: the file is missing, truncated or no image.
+        InputError: the file is missing, truncated, no image, or has several greys and none above half.
     """
-    return read_image(path) > 127
+    grey = read_image(path)
+    levels = np.flatnonzero(np.bincount(grey.ravel(), minlength=256))
+    if levels[-1] > 127:
+        return grey > 127
+    if len(levels[levels > 0]) > 1:
+        raise InputError(
+            f"is no mask: {len(levels)} greys from {levels[0]} to {levels[-1]}, none above 127; "
+            "want black and white",
+            file=path,
+        )
+    return grey > 0
 
 
 def image_size(data: bytes, path: Path) -> tuple[int, int]:

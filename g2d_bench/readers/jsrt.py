@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from g2d_bench.errors import InputError
 from g2d_bench.readers.attach import by_stem, find_files
 from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.folders import release_folder
 from g2d_bench.readers.lung_masks import read_masks
 from g2d_bench.readers.raw import SUFFIX
 from g2d_bench.readers.tables import locate, read_text
@@ -53,6 +54,7 @@ class Jsrt(Dataset):
     tables: ClassVar[tuple[tuple[str, ...], ...]] = (
         ("All247images*", "Nodule154images*", "NonNodule93images*", "JPC*"),
     )
+    descend: ClassVar[bool] = False
     patient_field: ClassVar[str] = "file name"
     labels: ClassVar[tuple[str, ...]] = ("Lung", *ORGANS.values(), "Nodule")
 
@@ -116,7 +118,7 @@ class Jsrt(Dataset):
         """Sex and age by film: the word before the sex is the age, in both lists."""
         found: dict[str, dict[str, str]] = {}
         for name in LISTS:
-            path = locate(self.root, (name, f"Clinical_Information/{name}"))
+            path = locate(release_folder(self.root, ((name,),)), (name,))
             lines = read_text(path).splitlines() if path else []
             for number, line in enumerate(lines, start=1):
                 words = line.split()

@@ -19,15 +19,26 @@ READINGS = "ClinicalReadings"
 """Folders of both tuberculosis sets of the National Library of Medicine."""
 
 
-def films(root: Path, name: re.Pattern[str], example: str, access: str) -> dict[str, tuple[str, float]]:
-    """Return the films of one of NLM's two tuberculosis sets: stem to path below the root, and 1 for
-    tuberculosis, which the last digit of a film's name tells.
+def films(
+    root: Path, name: re.Pattern[str], example: str, access: str, folder: str = FILMS
+) -> dict[str, tuple[str, float]]:
+    """Return the films of one of NLM's two tuberculosis sets.
+
+    Args:
+        root: the release.
+        name: what a film's name must be; its group is the last digit, which tells tuberculosis.
+        example: such a name, for the error.
+        access: how to get the release, for the error.
+        folder: where the films lie below the root.
+
+    Returns:
+        Stem to path below the root, and 1 for tuberculosis.
 
     Raises:
         InputError: there is none, one stands there twice, or is named otherwise.
     """
     found: dict[str, tuple[str, float]] = {}
-    for path in find_files(root, (".png", ".jpg", ".jpeg"), (FILMS,)):
+    for path in find_files(root, (".png", ".jpg", ".jpeg"), (folder,)):
         stem = by_stem(path)
         match = name.fullmatch(stem)
         if match is None:
@@ -36,7 +47,7 @@ def films(root: Path, name: re.Pattern[str], example: str, access: str) -> dict[
             raise InputError(f"a second file for the same image, beside {found[stem][0]}", file=root / path)
         found[stem] = (path, float(match[1]))
     if not found:
-        raise InputError(f"no film below. {access}", file=root / FILMS)
+        raise InputError(f"no film below. {access}", file=root / folder)
     return found
 
 
@@ -45,5 +56,8 @@ def read_masks(root: Path, sample: Sample, files: list[str], shape: tuple[int, i
     mask: NDArray[np.bool_] = np.zeros(shape, np.bool_)
     for file in files:
         path = root / file.removeprefix("file:")
-        mask |= fit_mask(read_mask_image(path), shape, path, sample.path)
+        drawn = read_mask_image(path)
+        if not drawn.any():
+            raise InputError("is a mask with nothing in it", file=path)
+        mask |= fit_mask(drawn, shape, path, sample.path)
     return mask

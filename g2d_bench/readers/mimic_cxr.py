@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from g2d_bench.errors import InputError
+from g2d_bench.readers.attach import film_at, find_files
 from g2d_bench.readers.base import Dataset, Sample
 from g2d_bench.readers.folders import release_folder
 from g2d_bench.readers.report_markup import decode
@@ -74,10 +76,26 @@ class MimicCxr(Dataset):
 
         Raises:
             InputError: a table or column is missing; an id is not a number or stands twice; a split or a
-                label has an unknown value; an image of the metadata is not in the split table; a report
-                cannot be read or is no text.
+                label has an unknown value; an image of the metadata is not in the split table; no image is
+                there; a report cannot be read or is no text.
         """
-        return sorted(self._samples(self._sectioned(), files=True), key=lambda sample: sample.id)
+        listed = self._samples(self._sectioned(), files=True)
+        films = ((sample, film_at(self.root, sample.path.relative_to(self.root))) for sample in listed)
+        found = [replace(sample, path=self.root / film) for sample, film in films if film]
+        if not found:
+            raise InputError(f"no image {listed[0].path.relative_to(self.root)} below", file=self.root)
+        self.remark(len(listed) - len(found), "images of the tables are not here and are left out")
+        silent = {sample.meta["study"] for sample in found if not sample.report}
+        self.remark(len(silent), "studies have no report")
+        return sorted(found, key=lambda sample: sample.id)
+
+    def beside(self) -> list[Path]:
+        """Return the reports that lie outside of the root; see :meth:`Dataset.beside`."""
+        outside = [Path(folder) for folder in self._report_folders if not self._is_inside(folder)]
+        tables = [table for folder in outside if (table := locate(folder, (_SECTIONED,)))]
+        if tables or self._sectioned_table:
+            return tables
+        return [folder / name for folder in outside for name in find_files(folder, (".txt",), ("files",))]
 
     def table_samples(self) -> list[Sample]:
         """Make samples of the tables alone, without reports; see :meth:`Dataset.table_samples`."""
@@ -131,8 +149,7 @@ class MimicCxr(Dataset):
 
     def _sectioned(self) -> dict[str, str]:
         """Reports of the sectioned table by study number, put back under their headings."""
-        places = (locate(Path(folder), (_SECTIONED,)) for folder in self._report_folders)
-        path = next((place for place in places if place is not None), None)
+        path = self._sectioned_table
         if path is None:
             return {}
         reports = {}
@@ -144,16 +161,25 @@ class MimicCxr(Dataset):
             reports[study.removeprefix("s")] = "\n\n".join(parts)
         return reports
 
+    @property
+    def _sectioned_table(self) -> Path | None:
+        """The table of reports, of the first place that has one."""
+        places = (locate(Path(folder), (_SECTIONED,)) for folder in self._report_folders)
+        return next((place for place in places if place is not None), None)
+
     @cached_property
     def _report_folders(self) -> list[str]:
         """Folders in which ``files/p10/…`` may hold reports."""
         roots = [self.root]
-        for beside in (self.root.parent, self.root.parent.parent):
+        for beside in self.neighbourhood:
             other = release_folder(beside / "mimic-cxr", (("files", "mimic-cxr-reports"),))
-            if other.is_dir() and other != self.root:
+            if other.is_dir() and not any(other.samefile(root) for root in roots):
                 roots.append(other)
         inner = [root / folder for root in roots for folder in _REPORT_FOLDERS]
         return [str(folder) for folder in inner if folder.is_dir()]
+
+    def _is_inside(self, folder: str) -> bool:
+        return Path(folder).resolve().is_relative_to(self.root.resolve())
 
     def _report(self, relative: str) -> str:
         for folder in self._report_folders:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from g2d_bench.errors import InputError
-from g2d_bench.readers.attach import attach_images
+from g2d_bench.readers.attach import attach_images, film_at
 from g2d_bench.readers.base import Box, Dataset, Phrase, Sample
 from g2d_bench.readers.folders import release_folder
 from g2d_bench.readers.tables import HAND_DRAWN, Row, Table, make_box, read_table, read_text
@@ -237,15 +237,15 @@ class MsCxr(Dataset):
         root = self._image_root(samples)
         if root == self.root:
             return []
-        return [root / place for sample in samples if (place := _film(root, sample))]
+        return [root / place for sample in samples if (place := film_at(root, sample.path))]
 
     def _image_root(self, samples: Sequence[Sample]) -> Path:
         places = [self.root]
-        for beside in (self.root.parent, self.root.parent.parent):
+        for beside in self.neighbourhood:
             places += [release_folder(beside / name, (("files",),)) for name in IMAGE_FOLDERS]
         places = [place for place in places if (place / "files").is_dir()]
         for place in places:
-            if any(_film(place, sample) for sample in samples):
+            if any(film_at(place, sample.path) for sample in samples):
                 return place
         return places[-1] if places else self.root
 
@@ -264,16 +264,8 @@ class MsCxr(Dataset):
         """
         samples = self.table_samples()
         root = self._image_root(samples)
-        files = [place for sample in samples if (place := _film(root, sample))]
+        files = [place for sample in samples if (place := film_at(root, sample.path))]
         return attach_images(samples, root, files, self._table(), "path")
-
-
-def _film(root: Path, sample: Sample) -> str:
-    """Return where a sample's film lies, also as PNG where the table says JPEG; "" for nowhere."""
-    for path in (sample.path, sample.path.with_suffix(".png"), sample.path.with_suffix(".jpg")):
-        if (root / path).is_file():
-            return path.as_posix()
-    return ""
 
 
 READER = MsCxr

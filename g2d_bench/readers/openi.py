@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from g2d_bench.errors import InputError
 from g2d_bench.readers.attach import find_files
 from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.folders import look_alike, release_folder
 from g2d_bench.readers.tables import locate, read_table
 
 _BY_HAND, _BY_PIXELS = "indiana_projections.csv", "nlmcxr_tsne_pa.csv"
@@ -90,6 +91,7 @@ class OpenI(Dataset):
     )
     folders: ClassVar[tuple[str, ...]] = ("openi", "open-i", "nlmcxr", "iu-xray")
     tables: ClassVar[tuple[tuple[str, ...], ...]] = ((_BY_HAND, _BY_PIXELS),)
+    descend: ClassVar[bool] = False
     patient_field: ClassVar[str] = "uId"
     labels: ClassVar[tuple[str, ...]] = tuple(_HEADINGS)
 
@@ -137,14 +139,18 @@ class OpenI(Dataset):
 
     def _views(self) -> dict[str, str]:
         """Return view by film, of the table that is there."""
-        by_hand = locate(self.root, (_BY_HAND,))
+        folder = release_folder(self.root, self.tables)
+        by_hand = locate(folder, (_BY_HAND,))
         if by_hand is not None:
             table, name, view = read_table(by_hand, ("filename", "projection")), "filename", "projection"
         else:
-            path = locate(self.root, (_BY_PIXELS,))
+            path = locate(folder, (_BY_PIXELS,))
             if path is None:
+                near = look_alike(self.root, (_BY_HAND, _BY_PIXELS))
                 raise InputError(
-                    f"no table says which films are frontal; {self.access}", file=self.root / _BY_HAND
+                    "no table says which films are frontal; "
+                    + (f"but {near} lies there: rename it" if near else self.access),
+                    file=self.root / _BY_HAND,
                 )
             table, name, view = read_table(path, ("imageid", "tsne-view")), "imageid", "tsne-view"
         return {

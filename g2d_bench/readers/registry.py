@@ -99,5 +99,13 @@ def _advice(reader: type[Dataset], data_root: Path) -> str:
         called = reader.folders[0]
         return f"Its tables lie in {data_root} itself: give the folder above, with this one called {called}."
     if has_tables(found := release_folder(data_root, reader.tables), reader.tables):
-        return f"Its tables lie in {found}: call that folder {reader.folders[0]}, or link it under that name."
+        known = {folder.lower() for folder in reader.folders}
+        below = [found, *found.parents][: len(found.relative_to(data_root).parts)]
+        named = [place for place in below if place.name.lower() in known]
+        if named:
+            return f"Its tables lie in {found}: give {named[-1].parent} as data root."
+        others = {folder.lower() for name in READERS.names for folder in READERS[name].folders}
+        if others.isdisjoint(place.name.lower() for place in below):
+            called = reader.folders[0]
+            return f"Its tables lie in {found}: call that folder {called}, or link it under that name."
     return reader.access

@@ -18,7 +18,7 @@ from g2d_bench.progress import track
 from g2d_bench.readers.attach import attach_images, by_stem, find_files
 from g2d_bench.readers.base import Box, Dataset, Sample
 from g2d_bench.readers.images import read_dicom_header
-from g2d_bench.readers.tables import Row, locate, make_box, read_table, require
+from g2d_bench.readers.tables import Row, make_box, optional, read_table, require
 
 LABEL = "Pneumonia"
 """The target of the challenge: an opacity that suggests pneumonia."""
@@ -164,7 +164,7 @@ class Rsna(Dataset):
         """
         table = require(self.root, (LABEL_TABLE,), self.access)
         patients = read_labels(table)
-        class_table = locate(self.root, (CLASS_TABLE,))
+        class_table = optional(self, (CLASS_TABLE,))
         classes = read_classes(class_table) if class_table else {}
         for patient, row in classes.items():
             if patient not in patients:
@@ -198,7 +198,7 @@ class Rsna(Dataset):
         whatever the files have, generated data aside.
         """
         samples = self.table_samples()
-        files = find_files(self.root, (".dcm", ".png", ".jpg"), (IMAGE_FOLDER,))
+        files = find_files(self.root, (".dcm", ".png", ".jpg", ".jpeg"), (IMAGE_FOLDER,))
         table = require(self.root, (LABEL_TABLE,), self.access)
         return with_headers(attach_images(samples, self.root, files, table, "patientId", by_stem))
 

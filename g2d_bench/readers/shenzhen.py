@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from g2d_bench.errors import InputError
 from g2d_bench.readers.attach import by_stem, find_files
 from g2d_bench.readers.base import Dataset, Sample
+from g2d_bench.readers.folders import release_folder
 from g2d_bench.readers.lung_masks import FILMS, READINGS, films, read_masks
 from g2d_bench.readers.tables import read_text
 
@@ -46,6 +49,7 @@ class Shenzhen(Dataset):
         "Shenzhen-Hospital-CXR-Set",
     )
     tables: ClassVar[tuple[tuple[str, ...], ...]] = ((FILMS,),)
+    descend: ClassVar[bool] = False
     patient_field: ClassVar[str] = "file name"
     labels: ClassVar[tuple[str, ...]] = ("Lung", "Tuberculosis")
 
@@ -55,7 +59,9 @@ class Shenzhen(Dataset):
         Raises:
             InputError: no mask is there, a mask has no film, or there are two of one film.
         """
-        found = films(self.root, re.compile(r"CHNCXR_\d{4}_([01])"), "CHNCXR_0001_0.png", self.access)
+        name = re.compile(r"CHNCXR_\d{4}_([01])")
+        place = self._below(FILMS).relative_to(self.root).as_posix()
+        found = films(self.root, name, "CHNCXR_0001_0.png", self.access, place)
         masks: dict[str, str] = {}
         for path in find_files(self.root, (f"{MASK}.png",)):
             stem = by_stem(path).removesuffix(MASK)
@@ -90,9 +96,17 @@ class Shenzhen(Dataset):
             raise InputError(f"no mask of {label!r}", file=sample.path)
         return read_masks(self.root, sample, list(sample.annotation), shape)
 
+    def _below(self, folder: str) -> Path:
+        """Find a folder of the release, at most two levels down: the masks beside it are another release."""
+        return release_folder(self.root, ((folder,),)) / folder
+
+    @cached_property
+    def _readings(self) -> Path:
+        return self._below(READINGS)
+
     def _reading(self, stem: str) -> dict[str, str]:
         """Sex and age as far as the reading, which was typed freely, shows them."""
-        path = self.root / READINGS / f"{stem}.txt"
+        path = self._readings / f"{stem}.txt"
         if not path.is_file():
             return {}
         text = " ".join(read_text(path).split())

@@ -119,7 +119,8 @@ class Siim(Dataset):
         for image in track(sorted(table), "reading SIIM headers", unit="img"):
             rows = table[image]
             if image not in files:
-                raise rows[0].error(f"no DICOM file for image {image}", _ID)
+                why = "" if files else "; other formats will not do: patients stand in the DICOM headers"
+                raise rows[0].error(f"no DICOM file for image {image}{why}", _ID)
             header = read_dicom_header(files[image])
             sample = _sample(image, rows, files[image])
             if sample.annotation:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from g2d_bench.errors import InputError, did_you_mean
-from g2d_bench.readers.base import Box
+from g2d_bench.readers.base import Box, Dataset
 from g2d_bench.readers.folders import PACKINGS, look_alike
 from g2d_bench.readers.unpack import unpacked
 
@@ -145,10 +145,14 @@ def locate(root: Path, names: Sequence[str], *, needed: str | None = None) -> Pa
             path = root / (name + packing)
             if path.is_file():
                 return path
+            if path.is_symlink() and not path.exists():
+                raise InputError(f"is a link to nothing ({path.readlink()})", file=path)
     if needed is None:
         return None
     if near := look_alike(root, names):
         needed = f"but {near} lies there: rename it or move it here"
+    if folder := next((name for name in names if (root / name).is_dir()), ""):
+        raise InputError(f"is a folder and no table; {needed}", file=root / folder)
     raise InputError(f"table not found (also looked for .gz and .zip); {needed}", file=root / names[0])
 
 
@@ -156,6 +160,15 @@ def require(root: Path, names: Sequence[str], needed: str) -> Path:
     """:func:`locate` for a table without which nothing works."""
     path = locate(root, names, needed=needed)
     assert path is not None
+    return path
+
+
+def optional(dataset: Dataset, names: Sequence[str]) -> Path | None:
+    """:func:`locate` for a table of a release that may be absent; one of another spelling is remarked on."""
+    path = locate(dataset.root, names)
+    if path is None and (near := look_alike(dataset.root, names)):
+        place = near.relative_to(dataset.root)
+        dataset.remark(1, f"table is not read, {place}: it is looked for as {names[0]}")
     return path
 
 

@@ -153,3 +153,9 @@ def test_failure_leaves_nothing_behind(data: Counting, own_cache: Path) -> None:
     with pytest.raises(InputError, match=r"a\.png: cannot be read"):
         PixelCache.open(data, manifest, 24)
     assert not list((own_cache / "pixels").iterdir())
+
+
+def test_a_positive_film_with_an_empty_mask_stops(data: Counting, own_cache: Path) -> None:
+    Image.fromarray(np.zeros((30, 20), np.uint8)).save(data.root / "a.png")
+    with pytest.raises(InputError, match=r"a\.png: shows 'A' by its label, and nothing by its mask"):
+        MaskCache.open(data, Manifest.open(data), "A", 24)

@@ -12,6 +12,7 @@ from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.prepare import find_source, prepare, size_text
 from g2d_bench.data.splits import read_id_list
 from g2d_bench.errors import InputError
+from g2d_bench.files import CannotWrite
 from g2d_bench.paths import shipped
 from g2d_bench.readers.base import Sample
 from g2d_bench.readers.covid_cxr import CovidCxr
@@ -149,3 +150,24 @@ def test_counts_of_a_release_that_has_shrunk(
 
 def test_size_text() -> None:
     assert [size_text(n) for n in (1_340_000_000, 2_700_000)] == ["1.3 GB", "2.7 MB"]
+
+
+def test_a_data_root_that_cannot_be_written_is_said_before_all_work(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("g2d_bench.data.prepare.os.access", lambda path, _: path != tmp_path / "root")
+    with pytest.raises(
+        InputError, match=r"root/covid-cxr: cannot be linked here: the data root is read-only"
+    ):
+        run(release, tmp_path / "root")
+
+
+def test_a_link_that_fails_names_itself(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system", str(release))
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    with pytest.raises(CannotWrite, match=r"root/covid-cxr.*Read-only file system"):
+        run(release, tmp_path / "root")

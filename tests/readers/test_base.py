@@ -50,3 +50,12 @@ def test_what_a_data_set_lacks_is_one_line(tmp_path: Path) -> None:
         dataset.read_image(sample)
     Image.fromarray(np.full((3, 5), 7, np.uint8)).save(sample.path)
     assert dataset.read_image(sample).tolist() == [[7] * 5] * 3
+
+
+def test_a_folder_that_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(InputError, match=f"^{tmp_path}: cannot be read: Permission denied$"):
+        _ = Plain(tmp_path).kind

@@ -202,3 +202,12 @@ def test_the_real_pack(real_pack: Path) -> None:
     for sample in [s for s in samples if s.annotation][::10]:
         image = data.read_image(sample)
         assert 0.1 < data.read_mask(sample, (image.shape[0], image.shape[1]), "Lung").mean() < 0.8
+
+
+def test_films_without_a_row_are_counted(root: Path) -> None:
+    """A table that was cut short would else halve the data without a word."""
+    for name in ("strange.png", "lateral.jpg"):
+        Image.fromarray(np.full((20, 30), 90, np.uint8)).save(root / "images" / name)
+    dataset = CovidCxr(root)
+    assert len(dataset.samples()) == 3
+    assert "1 image files have no row in metadata.csv and are left out" in dataset.remarks

@@ -469,6 +469,32 @@ def test_mask_image(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_mask_image(path), RAMP > 99)
 
 
+@pytest.mark.parametrize("inside", [1, 100, 127])
+def test_a_mask_of_two_values_is_black_and_the_other(tmp_path: Path, inside: int) -> None:
+    path = tmp_path / "m.png"
+    Image.fromarray(np.where(RAMP > 99, inside, 0).astype(np.uint8)).save(path)
+    np.testing.assert_array_equal(read_mask_image(path), RAMP > 99)
+    Image.fromarray(np.full((4, 5), inside, np.uint8)).save(path)
+    assert read_mask_image(path).all()
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(path)
+    assert not read_mask_image(path).any()
+
+
+def test_a_mask_of_a_palette(tmp_path: Path) -> None:
+    """Index 1 of the usual palette is a dark red, whose brightness is 38."""
+    image = Image.fromarray((RAMP > 99).astype(np.uint8)).convert("P")
+    image.putpalette([0, 0, 0, 128, 0, 0])
+    image.save(tmp_path / "m.png")
+    np.testing.assert_array_equal(read_mask_image(tmp_path / "m.png"), RAMP > 99)
+
+
+def test_dark_greys_are_no_mask(tmp_path: Path) -> None:
+    path = tmp_path / "m.png"
+    Image.fromarray((RAMP // 3).astype(np.uint8)).save(path)
+    with pytest.raises(InputError, match=r"m\.png: is no mask: 86 greys from 0 to 85, none above 127"):
+        read_mask_image(path)
+
+
 # Geometry ---------------------------------------------------------------------------------------------------
 
 

@@ -100,3 +100,14 @@ def test_nothing_there(tmp_path: Path) -> None:
     (tmp_path / "JPCLN001.IMG").write_bytes(bytes(8192))
     with pytest.raises(InputError, match=r"no mask such as fold1/masks/heart/JPCLN001\.gif"):
         Jsrt(tmp_path).samples()
+
+
+def test_films_may_lie_deeper_than_masks_and_lists(release: Path) -> None:
+    (release / "JSRT").mkdir()
+    (release / "All247images").rename(release / "JSRT" / "All247images")
+    (release / "Clinical_Information").mkdir()
+    for file in LISTS:
+        (release / file).rename(release / "Clinical_Information" / file)
+    samples = open_dataset("jsrt", release.parent).samples()
+    assert [sample.labels.get("Heart") for sample in samples] == [1, 1, None]
+    assert samples[0].meta == {"sex": "M", "age": "53"}

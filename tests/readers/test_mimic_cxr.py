@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
 from g2d_bench.readers.mimic_cxr import FRONTAL, MimicCxr
 from g2d_bench.readers.reports import sentences
@@ -113,3 +114,51 @@ def test_a_report_that_is_a_folder(root: Path) -> None:
     (root / "files/p11/p11000764/s57375968.txt").mkdir()
     with pytest.raises(InputError, match=r"s57375968\.txt: cannot read the report"):
         MimicCxr(root).samples()
+
+
+def physionet(root: Path) -> MimicCxr:
+    """Lay films and reports down as PhysioNet does, in folders of two releases, and link the films."""
+    files = root / "physionet.org" / "files"
+    films, reports = files / "mimic-cxr-jpg" / "2.0.0", files / "mimic-cxr" / "2.0.0"
+    films.mkdir(parents=True)
+    reports.mkdir(parents=True)
+    for path in list(root.iterdir()):
+        if path.name not in ("physionet.org", "mimic-cxr-reports"):
+            path.rename(films / path.name)
+    (root / "mimic-cxr-reports").rename(reports / "mimic-cxr-reports")
+    (root / "data").mkdir()
+    (root / "data" / "mimic-cxr").symlink_to(films)
+    return MimicCxr(root / "data" / "mimic-cxr")
+
+
+def test_reports_are_found_beside_what_a_link_leads_to(root: Path) -> None:
+    dataset = physionet(root)
+    assert sentences({s.id: s for s in dataset.samples()}["a3"].report) == ["Mild edema."]
+    assert [path.name for path in dataset.beside()] == ["s57375967.txt"]
+
+
+def test_a_report_that_changes_outside_is_noticed(root: Path, own_cache: Path) -> None:
+    dataset = physionet(root)
+    before = Manifest.open(dataset).content_hash
+    [report] = dataset.beside()
+    report.write_text("IMPRESSION: Large effusion on the left.\n")
+    assert Manifest.open(MimicCxr(dataset.root)).content_hash != before
+    table = report.parents[4] / "mimic_cxr_sectioned.csv"
+    table.write_text("study,impression,findings\ns57375967,Clear.,\n")
+    assert MimicCxr(dataset.root).beside() == [table]
+    changed = {s.id: s for s in Manifest.open(MimicCxr(dataset.root)).samples}
+    assert sentences(changed["a3"].report) == ["Clear."]
+
+
+def test_a_part_of_the_films_is_taken_and_counted(root: Path) -> None:
+    film = root / "files/p10/p10000032/s50414267/d1.jpg"
+    film.unlink()
+    other = root / "files/p11/p11000764/s57375968/d4.jpg"
+    other.rename(other.with_suffix(".png"))
+    dataset = MimicCxr(root)
+    assert [sample.id for sample in dataset.samples()] == ["a3", "d2", "d4"]
+    assert dataset.samples()[2].path == other.with_suffix(".png")
+    assert dataset.remarks == [
+        "1 images of the tables are not here and are left out",
+        "1 studies have no report",
+    ]

@@ -241,3 +241,11 @@ def test_missing_image(release: Path) -> None:
     (release.parent / "mimic-cxr-jpg").rename(release.parent / "elsewhere")
     with pytest.raises(InputError, match=r"no image files/.* \(2 of 2 ids\)"):
         MsCxr(release).samples()
+
+
+def test_films_are_found_beside_what_a_link_leads_to(release: Path) -> None:
+    linked = release.parent / "data" / "here" / "ms-cxr"
+    linked.parent.mkdir(parents=True)
+    linked.symlink_to(release)
+    samples = MsCxr(linked).samples()
+    assert samples[0].path.resolve() == (release.parent / "mimic-cxr-jpg" / A).resolve()

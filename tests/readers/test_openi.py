@@ -157,3 +157,14 @@ def test_the_real_reports(real_pack: Path, tmp_path: Path) -> None:
     assert [sample.id for sample in samples if sample.meta["view"]] == ["CXR1_1_IM-0001-4001"]
     texts = {report_text(sample.report) for sample in samples if sample.report}
     assert 3000 < len(texts) < 3124
+
+
+def test_the_table_of_views_may_lie_deeper(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    wanted = [sample.meta for sample in open_dataset("openi", tmp_path).samples()]
+    (folder / "views").mkdir()
+    (folder / PROJECTIONS).rename(folder / "views" / PROJECTIONS)
+    assert [sample.meta for sample in open_dataset("openi", tmp_path).samples()] == wanted
+    (folder / "views" / PROJECTIONS).rename(folder / "views" / "indiana_projections (1).csv")
+    with pytest.raises(InputError, match=r"frontal; but .*indiana_projections \(1\)\.csv lies there"):
+        OpenI(folder).samples()

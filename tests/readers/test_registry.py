@@ -42,6 +42,21 @@ def test_folder_is_found_whatever_its_case(tmp_path: Path) -> None:
     assert open_dataset("covid-cxr", tmp_path).root == tmp_path / "covid-cxr"
 
 
+def test_a_root_one_level_too_high_is_said(tmp_path: Path) -> None:
+    (tmp_path / "data" / "montgomery" / "CXR_png").mkdir(parents=True)
+    (tmp_path / "data" / "montgomery" / "ManualMask").mkdir()
+    with pytest.raises(InputError, match=r"lie in .*data/montgomery: give .*/data as data root\.$") as caught:
+        open_dataset("montgomery", tmp_path)
+    assert f"give {tmp_path / 'data'} as" in str(caught.value)
+    # Its folder of films is called alike, and it is another set.
+    for root in (tmp_path, tmp_path / "data"):
+        with pytest.raises(InputError, match=r"no folder shenzhen/ .* Download the Shenzhen set"):
+            open_dataset("shenzhen", root)
+    (tmp_path / "data" / "montgomery").rename(tmp_path / "data" / "films")
+    with pytest.raises(InputError, match="call that folder montgomery, or link it under that name"):
+        open_dataset("montgomery", tmp_path / "data")
+
+
 def test_root_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for root in (tmp_path / "none", tmp_path / "file"):

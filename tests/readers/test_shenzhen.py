@@ -69,3 +69,25 @@ def test_without_masks(release: Path) -> None:
         path.unlink()
     with pytest.raises(InputError, match=r"no lung mask \(\*_mask\.png\) below\. Download"):
         Shenzhen(release).samples()
+
+
+def test_both_archives_unpacked_side_by_side(release: Path, tmp_path: Path) -> None:
+    """As the set says how to get it: ``ChinaSet_AllFiles`` and ``mask`` in one folder."""
+    root = tmp_path / "data" / "shenzhen"
+    root.mkdir(parents=True)
+    release.rename(root / "ChinaSet_AllFiles")
+    (root / "ChinaSet_AllFiles" / "mask").rename(root / "mask")
+    dataset = open_dataset("shenzhen", tmp_path / "data")
+    samples = dataset.samples()
+    assert [sample.labels.get("Lung") for sample in samples] == [1, None, 1]
+    assert samples[0].meta["age"] == "45"
+    assert samples[0].path == root / "ChinaSet_AllFiles" / "CXR_png" / "CHNCXR_0001_0.png"
+    assert dataset.read_mask(samples[0], (30, 40), "Lung").sum() == 200
+
+
+def test_an_empty_mask_is_no_mask(release: Path) -> None:
+    path = release / "mask" / "mask" / "CHNCXR_0001_0_mask.png"
+    Image.new("L", (40, 30)).save(path)
+    dataset = Shenzhen(release)
+    with pytest.raises(InputError, match=r"0001_0_mask\.png: is a mask with nothing in it"):
+        dataset.read_mask(dataset.samples()[0], (30, 40), "Lung")

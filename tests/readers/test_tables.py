@@ -11,7 +11,8 @@ import pytest
 
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Box
-from g2d_bench.readers.tables import Row, locate, make_box, read_table, require
+from g2d_bench.readers.rsna import Rsna
+from g2d_bench.readers.tables import Row, locate, make_box, optional, read_table, require
 
 PLAIN = "id,value\na,1\nb,2\n"
 
@@ -194,3 +195,27 @@ def test_box_within_slack_is_clipped(tmp_path: Path) -> None:
     row = first_row(tmp_path, "id,x", "a,1")
     assert make_box(row, "L", (-2, 45, 50, 7), (100, 50), COLUMNS, slack=3) == Box("L", 0, 45, 48, 5)
     assert make_box(row, "L", (10, 10, 500, 7), None, COLUMNS) == Box("L", 10, 10, 500, 7)
+
+
+def test_what_stands_in_the_place_of_a_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").mkdir()
+    with pytest.raises(InputError, match=r"labels\.csv: is a folder and no table; ask nicely"):
+        require(tmp_path, ("labels.csv",), "ask nicely")
+    write(tmp_path / "labels.csv" / "labels.csv", PLAIN)
+    with pytest.raises(InputError, match=r"but .*labels\.csv/labels\.csv lies there"):
+        require(tmp_path, ("labels.csv",), "ask nicely")
+    (tmp_path / "boxes.csv").symlink_to(tmp_path / "gone")
+    for needed in (None, "ask nicely"):
+        with pytest.raises(InputError, match=r"boxes\.csv: is a link to nothing \(.*gone\)"):
+            locate(tmp_path, ("boxes.csv",), needed=needed)
+
+
+def test_a_table_that_may_be_absent_is_not_missed_in_silence(tmp_path: Path) -> None:
+    dataset = Rsna(tmp_path)
+    assert optional(dataset, ("boxes.csv",)) is None
+    assert dataset.remarks == []
+    write(tmp_path / "boxes (1).csv", PLAIN)
+    assert optional(dataset, ("boxes.csv",)) is None
+    assert dataset.remarks == ["1 table is not read, boxes (1).csv: it is looked for as boxes.csv"]
+    write(tmp_path / "boxes.csv", PLAIN)
+    assert optional(dataset, ("boxes.csv",)) == tmp_path / "boxes.csv"
