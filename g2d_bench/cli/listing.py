@@ -16,6 +16,7 @@ from g2d_bench.data.cache import pixel_sizes
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.progress import clock
+from g2d_bench.readers.base import Dataset
 from g2d_bench.readers.registry import dataset_class, dataset_names
 
 Row = dict[str, Any]
@@ -93,8 +94,8 @@ def status_rows(bench: Bench) -> list[Row]:
     for name in dataset_names():
         reader = dataset_class(name)
         there = bench.source.state(name)
-        dataset = bench.source.open(name) if there != "no" else None
-        manifest = Manifest.cached(dataset) if dataset is not None else None
+        dataset = _lying(bench, name, there)
+        manifest, remarks = _prepared(dataset)
         sizes = pixel_sizes(manifest) if manifest is not None else []
         rows.append(
             {
@@ -104,12 +105,33 @@ def status_rows(bench: Bench) -> list[Row]:
                 "patients": len({sample.patient for sample in manifest.samples}) if manifest else None,
                 "prepared": ", ".join(f"{size} px" for size in sizes) or ("tables" if manifest else "no"),
                 "folder": str(dataset.root) if dataset is not None else "",
-                "remarks": list(manifest.remarks) if manifest else [],
+                "remarks": remarks,
                 "licence": reader.licence,
                 "access": reader.access,
             }
         )
     return rows
+
+
+def _lying(bench: Bench, name: str, there: str) -> Dataset | None:
+    """Return a data set of which a folder lies there, readable or not; nothing is generated."""
+    if there == "no" and bench.source.root is None:
+        return None
+    try:
+        return bench.source.open(name)
+    except InputError:
+        return None
+
+
+def _prepared(dataset: Dataset | None) -> tuple[Manifest | None, list[str]]:
+    """Return what is kept of a data set, and remarks; what cannot be read must not hide the other sets."""
+    if dataset is None:
+        return None, []
+    try:
+        manifest = Manifest.cached(dataset) if dataset.kind else None
+    except InputError as error:
+        return None, [str(error)]
+    return manifest, list(manifest.remarks) if manifest else []
 
 
 def describe(name: str, bench: Bench) -> Row:

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from g2d_bench.cli.main import main
+from g2d_bench.readers.base import PHANTOM_MARKER
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +52,21 @@ def test_table_of_nothing(tmp_path: Path) -> None:
 
 def test_version_and_module_entry() -> None:
     assert "0.1.0" in _call("--version").output
+
+
+def test_a_folder_that_cannot_be_read_does_not_hide_the_others(
+    tiny_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs this may be allowed to read everything, so that the refusal is made."""
+    refused = tiny_root / "covid-cxr" / PHANTOM_MARKER
+    is_file = Path.is_file
+
+    def guarded(path: Path) -> bool:
+        if path == refused:
+            raise PermissionError(13, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", guarded)
+    output = _call("data", "status", "--data-root", str(tiny_root)).output
+    assert f"  covid-cxr: {refused.parent}: cannot be read: Permission denied\n" in output
+    assert "  siim: Get the DICOM files" in output
