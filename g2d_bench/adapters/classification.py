@@ -45,6 +45,9 @@ class ClassificationRule(Card):
     """Linear heads on frozen features, or all weights updated."""
     penalties: tuple[float, ...] = ()
     """Grid of squared-norm penalties of the linear head, for frozen features at their optimum."""
+    tolerance: float = 0.0
+    """Share of their norm by which the weights of a linear head at its optimum may miss it; goes with
+    ``penalties``, see :func:`g2d_bench.adapters.linear.fit_heads`."""
     training: ClassificationTraining | None = None
     """For ``finetune``, and for a linear head on frozen features that is trained step by step."""
 
@@ -57,6 +60,8 @@ class ClassificationRule(Card):
             raise ValueError("tuning = 'finetune' takes training alone")
         if frozen and self.training is not None and self.training.batchnorm != "frozen":
             raise ValueError("tuning = 'frozen' takes batchnorm = 'frozen'")
+        if bool(self.penalties) != (self.tolerance > 0):
+            raise ValueError("penalties take a tolerance above 0, such as 1e-5, and nothing else does")
         if any(penalty <= 0 for penalty in self.penalties):
             raise ValueError("penalties must be positive")
         if list(self.penalties) != sorted(set(self.penalties)):
@@ -130,6 +135,7 @@ def _probe(jobs: Sequence[Job], rule: ClassificationRule) -> list[Outcome]:
         torch.tensor(rule.penalties, dtype=torch.float64).repeat(len(sets)).to(device),
         exclusive=task.exclusive,
         classes=len(task.labels),
+        tolerance=rule.tolerance,
     )
     outcomes = []
     for job in jobs:

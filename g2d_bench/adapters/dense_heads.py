@@ -97,7 +97,8 @@ def fit_dense_heads(
 def _fit(problem: _Problem, *, max_steps: int, tolerance: float) -> DenseHeads:
     done = minimise(problem, max_steps=max_steps, tolerance=tolerance)
     weight, bias = problem.unscaled(done.point, torch.arange(len(problem.penalties)))
-    converged = done.gradient.abs().amax(1) <= 10 * tolerance
+    heads = torch.arange(len(weight), device=weight.device)
+    converged = problem.error(done.point, done.gradient, heads) <= 10 * tolerance
     return DenseHeads(weight, bias, done.value, converged, problem.passes)
 
 
@@ -235,6 +236,10 @@ class _Problem:
         straight = torch.einsum("kij,kj->ki", self._back[heads], point)
         weight = straight[:, :-1] / self._scale
         return weight, straight[:, -1] - weight @ self._mean
+
+    def error(self, point: Tensor, gradient: Tensor, heads: Tensor) -> Tensor:
+        """Return the largest entry of each gradient, in coordinates in which the curvature at 0 is 1, [k]."""
+        return gradient.abs().amax(1)
 
     def __call__(self, point: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values [k] and gradients [k, W] of ``heads`` [k] at ``point`` [k, W]."""

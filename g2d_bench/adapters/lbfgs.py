@@ -19,7 +19,7 @@ ARMIJO = 1e-4
 ROUNDING = 1e-14
 """Share of the objective that a step may seem to lose: near the minimum the decrease drowns in rounding."""
 FLAT = 1e-12
-"""Curvature below which a pair says nothing."""
+"""Curvature of a pair, as a share of the lengths of its two parts, below which it says nothing."""
 
 
 class Problem(Protocol):
@@ -35,6 +35,9 @@ class Problem(Protocol):
 
     def __call__(self, point: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
         """Return values [k] and gradients [k, W] of the functions ``heads`` [k] at ``point`` [k, W]."""
+
+    def error(self, point: Tensor, gradient: Tensor, heads: Tensor) -> Tensor:
+        """Say how far ``heads`` [k] are from their minima at ``point`` [k, W], [k], by a measure of its own."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def minimise(problem: Problem, *, max_steps: int, tolerance: float) -> State:
     Args:
         problem: the functions.
         max_steps: L-BFGS steps at most.
-        tolerance: a function is done when its largest gradient entry is below.
+        tolerance: a function is done when its error is below.
     """
     penalties = problem.penalties
     heads = torch.arange(len(penalties), device=penalties.device)
@@ -64,7 +67,7 @@ def minimise(problem: Problem, *, max_steps: int, tolerance: float) -> State:
     value, gradient = problem(point, heads)
     done = State(point.clone(), value.clone(), gradient.clone())
     history: list[tuple[Tensor, Tensor, Tensor]] = []
-    active = gradient.abs().amax(1) > tolerance
+    active = problem.error(point, gradient, heads) > tolerance
     for _ in range(max_steps):
         if 4 * int(active.sum()) <= 3 * len(active):
             # Heads that are done leave, so that the others do not carry them along.
@@ -100,11 +103,17 @@ def minimise(problem: Problem, *, max_steps: int, tolerance: float) -> State:
         # A head whose line search found nothing is at the limit of the arithmetic.
         active[pending] = False
         moved, turned = point - before.point, gradient - before.gradient
-        history.append((moved, turned, (moved * turned).sum(1)))
+        history.append((moved, turned, _curvature(moved, turned)))
         del history[:-MEMORY]
-        active = active & (gradient.abs().amax(1) > tolerance)
+        active = active & (problem.error(point, gradient, heads) > tolerance)
     done.put(heads, point, value, gradient)
     return done
+
+
+def _curvature(moved: Tensor, turned: Tensor) -> Tensor:
+    """Return the curvature along a step by the change of the gradient, [K]; 0 where it says nothing."""
+    curvature = (moved * turned).sum(1)
+    return torch.where(curvature > FLAT * moved.norm(dim=1) * turned.norm(dim=1), curvature, 0.0)
 
 
 def _inverse_hessian_times(gradient: Tensor, history: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
@@ -118,15 +127,15 @@ def _inverse_hessian_times(gradient: Tensor, history: list[tuple[Tensor, Tensor,
     if history:
         _, turned, curvature = history[-1]
         norm = (turned**2).sum(1)
-        good = (curvature > FLAT) & (norm > 0)
+        good = (curvature > 0) & (norm > 0)
         result = result * torch.where(good, curvature / norm.where(good, torch.ones_like(norm)), 1.0)[:, None]
     for (moved, turned, curvature), alpha in zip(history, reversed(alphas), strict=True):
         beta = _share(curvature, (turned * result).sum(1))
-        result = result + torch.where(curvature > FLAT, alpha - beta, 0.0)[:, None] * moved
+        result = result + torch.where(curvature > 0, alpha - beta, 0.0)[:, None] * moved
     return result
 
 
 def _share(curvature: Tensor, product: Tensor) -> Tensor:
     """Return product / curvature, 0 where there is none."""
-    good = curvature > FLAT
+    good = curvature > 0
     return torch.where(good, product / curvature.where(good, torch.ones_like(curvature)), 0.0)

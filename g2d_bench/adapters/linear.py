@@ -51,15 +51,21 @@ def fit_heads(
     *,
     exclusive: bool,
     classes: int | None = None,
-    max_steps: int = 300,
+    max_steps: int = 5000,
     tolerance: float = 1e-5,
     apart: bool | None = None,
 ) -> Heads:
-    """Fit K linear heads at once, in double precision, by L-BFGS (ibid., section 7.2).
+    """Fit K linear heads at once, in double precision, by L-BFGS.
 
     Each head minimises  mean over its rows of loss(x W + b, y) + penalty / 2 · |W|²  where the loss is the
     sum over labels of binary cross-entropy, labels that are NaN left out, or softmax cross-entropy. Features
-    are standardised per head by the rows that it sees.
+    are standardised per head by the rows that it sees. A label of which these rows show one class only has
+    no optimum: it gets no weights, and the log odds of its share in the rows and half a row more of each
+    class.
+
+    With few rows the penalty alone may give the objective its curvature, so that a gradient of the size of
+    the penalty says nothing. The objective less its penalty is convex, so W lies within |g| / penalty of its
+    optimum for that b, with g the gradient for W; a head is done when that is a small share of |W|.
 
     Args:
         features: [N, D].
@@ -69,7 +75,9 @@ def fit_heads(
         exclusive: whether the classes exclude each other.
         classes: how many exclusive classes there are; by default the greatest number in ``targets`` plus 1.
         max_steps: L-BFGS steps at most.
-        tolerance: a head has converged when its largest gradient entry is below.
+        tolerance: a head is done when the bound for its weights is below this share of their norm, and the
+            mean chance that it gives each class is within a hundredth of it of the share of the class. A
+            head has converged when it is within ten times of that.
         apart: fit heads with other rows in a turn of their own; by default on a GPU, whose sums over heads
             side by side depend on how many there are.
 
@@ -107,7 +115,8 @@ def _fit(problem: _Problem, max_steps: int, tolerance: float) -> Heads:
     """Fit all heads of a problem side by side; see :func:`fit_heads`."""
     done = minimise(problem, max_steps=max_steps, tolerance=tolerance)
     weight, bias = problem.unpack(done.point)
-    converged = done.gradient.abs().amax(1) <= 10 * tolerance
+    heads = torch.arange(len(weight), device=weight.device)
+    converged = problem.error(done.point, done.gradient, heads) <= 10 * tolerance
     return Heads(weight, bias, problem.mean, problem.scale, done.value, converged)
 
 
@@ -116,54 +125,102 @@ class _Seen:
     """What all heads with the same rows share.
 
     Attributes:
-        features: standardised, [n, D].
+        features: standardised, along ``axes``, [n, R].
+        axes: orthonormal, of the space that the rows span, [D, R].
+        curvature: mean square along each axis, [R]; a quarter is the curvature of the loss at 0.
         targets: [n, C], 0 where unknown.
         known: [n, C].
+        idle: log odds of labels without an optimum, NaN for the others, [C].
         mean: [D].
         scale: [D].
     """
 
     features: Tensor
+    axes: Tensor
+    curvature: Tensor
     targets: Tensor
     known: Tensor
+    idle: Tensor
     mean: Tensor
     scale: Tensor
 
 
 class _Problem:
-    """The K objectives and their gradients at K points."""
+    """The K objectives and their gradients at K points.
+
+    A point is a head in coordinates in which the curvature at 0 is near the identity: weights along the axes
+    of its rows, divided by 1 / sqrt(curvature / 4 + penalty), and twice the bias.
+    """
 
     def __init__(
         self, features: Tensor, targets: Tensor, rows: Tensor, penalties: Tensor, exclusive: bool
     ) -> None:
         self.penalties = penalties
         self.exclusive = exclusive
-        self.dim, self.classes = features.shape[1], targets.shape[1]
-        self.width = (self.dim + 1) * self.classes
+        self.classes = targets.shape[1]
         masks, self.group = torch.unique(rows, dim=0, return_inverse=True)
-        self.seen = [_seen(features[mask].double(), targets[mask]) for mask in masks]
+        self.seen = [_seen(features[mask].double(), targets[mask], exclusive) for mask in masks]
         self.mean = torch.stack([seen.mean for seen in self.seen])[self.group]
         self.scale = torch.stack([seen.scale for seen in self.seen])[self.group]
+        # The same whatever other heads there are: sums over more zeros end in other bits.
+        self.dim = features.shape[1]
+        self.width = (self.dim + 1) * self.classes
 
     def unpack(self, point: Tensor) -> tuple[Tensor, Tensor]:
-        """Return weight [K, D, C] and bias [K, C]."""
-        split = self.dim * self.classes
-        return point[:, :split].view(-1, self.dim, self.classes), point[:, split:]
+        """Return weight [K, D, C] and bias [K, C] for standardised features."""
+        weight = point.new_zeros(len(point), self.dim, self.classes)
+        bias = point.new_zeros(len(point), self.classes)
+        for number, seen in enumerate(self.seen):
+            own = torch.nonzero(self.group == number)[:, 0]
+            along, bias[own] = self._straight(seen, point[own], self.penalties[own])
+            weight[own] = torch.einsum("dr,krc->kdc", seen.axes, along)
+            bias[own] = torch.where(seen.idle.isnan(), bias[own], seen.idle)
+        return weight, bias
+
+    def error(self, point: Tensor, gradient: Tensor, heads: Tensor) -> Tensor:
+        """Return by what share of their norm weights may miss the optimum, or 100 times by what a mean chance
+        does, whichever is more, [k]; see :func:`fit_heads`."""
+        found = torch.empty_like(point[:, 0])
+        group = self.group[heads]
+        for number in torch.unique(group).tolist():
+            own = torch.nonzero(group == number)[:, 0]
+            seen, penalties = self.seen[number], self.penalties[heads[own]]
+            weight, _ = self._straight(seen, point[own], penalties)
+            pull, shares = self._straight(seen, gradient[own], penalties, back=True)
+            # Without weights there is nothing to miss a share of.
+            reach = (penalties * weight.flatten(1).norm(dim=1)).clamp_min(torch.finfo(torch.float64).tiny)
+            missed = pull.flatten(1).norm(dim=1)
+            found[own] = torch.where(missed > _NOTHING, missed / reach, 0.0).maximum(
+                100 * shares.abs().amax(1)
+            )
+        return found
 
     def __call__(self, point: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the values [k] and gradients [k, (D + 1) C] of ``heads`` [k] at ``point`` [k, (D + 1) C]."""
-        value, gradient = torch.empty_like(point[:, 0]), torch.empty_like(point)
+        """Return the values [k] and gradients [k, W] of ``heads`` [k] at ``point`` [k, W]."""
+        value, gradient = torch.empty_like(point[:, 0]), torch.zeros_like(point)
         group = self.group[heads]
         for number in torch.unique(group).tolist():
             own = torch.nonzero(group == number)[:, 0]
             value[own], gradient[own] = self._of(self.seen[number], point[own], self.penalties[heads[own]])
         return value, gradient
 
+    def _straight(
+        self, seen: _Seen, point: Tensor, penalties: Tensor, *, back: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Return weights along the axes [k, R, C] and bias [k, C] of points, or the gradients for these of
+        gradients for points."""
+        axes = len(seen.curvature)
+        weight = point[:, : self.dim * self.classes].view(-1, self.dim, self.classes)[:, :axes]
+        bias = point[:, self.dim * self.classes :]
+        stretch = _stretch(seen, penalties)
+        return (weight / stretch, bias / 2) if back else (weight * stretch, bias * 2)
+
     def _of(self, seen: _Seen, point: Tensor, penalties: Tensor) -> tuple[Tensor, Tensor]:
-        weight, bias = self.unpack(point)
+        weight, bias = self._straight(seen, point, penalties)
         count, heads = len(seen.features), len(point)
-        # One product for all heads: [n, D] with [D, heads * C].
-        flat = weight.permute(1, 0, 2).reshape(self.dim, -1)
+        axes = weight.shape[1]
+        # One product for all heads: [n, R] with [R, heads * C].
+        flat = weight.permute(1, 0, 2).reshape(axes, -1)
         logits = (seen.features @ flat).view(count, heads, self.classes) + bias
         targets, known = seen.targets[:, None], seen.known[:, None]
         if self.exclusive:
@@ -173,15 +230,50 @@ class _Problem:
         else:
             loss = ((F.softplus(logits) - logits * targets) * known).sum((0, 2)) / count
             error = (logits.sigmoid() - targets) * known / count
-        pull = (seen.features.T @ error.view(count, -1)).view(self.dim, heads, self.classes).permute(1, 0, 2)
-        weight_gradient = pull + penalties[:, None, None] * weight
+        pull = (seen.features.T @ error.view(count, -1)).view(axes, heads, self.classes).permute(1, 0, 2)
+        weight_gradient = (pull + penalties[:, None, None] * weight) * _stretch(seen, penalties)
         value = loss + penalties / 2 * (weight**2).sum((1, 2))
-        return value, torch.cat([weight_gradient.flatten(1), error.sum(0)], 1)
+        gradient = torch.zeros_like(point)
+        gradient[:, : self.dim * self.classes].view(-1, self.dim, self.classes)[:, :axes] = weight_gradient
+        gradient[:, self.dim * self.classes :] = 2 * error.sum(0)
+        return value, gradient
 
 
-def _seen(features: Tensor, targets: Tensor) -> _Seen:
+_NOTHING = 1e-15
+"""Gradient for weights that is no more than rounding."""
+
+
+def _stretch(seen: _Seen, penalties: Tensor) -> Tensor:
+    """Return by what a step along each axis is longer than in the coordinates of a point, [k, R, 1]."""
+    floor = 1e-12 * float(seen.curvature.max()) + torch.finfo(torch.float64).tiny
+    return (seen.curvature / 4 + penalties[:, None]).clamp_min(floor).rsqrt()[:, :, None]
+
+
+def _seen(features: Tensor, targets: Tensor, exclusive: bool) -> _Seen:
     mean = features.mean(0)
     spread = features.std(0, correction=0)
     scale = torch.where(spread > 1e-8, spread, torch.ones_like(spread))
-    known = (~targets.isnan()).double()
-    return _Seen((features - mean) / scale, targets.nan_to_num(0.0), known, mean, scale)
+    standard = (features - mean) / scale
+    if len(standard) < standard.shape[1]:
+        # The optimum lies in the space that the rows span.
+        axes = torch.linalg.svd(standard, full_matrices=False)[2].T.contiguous()
+    else:
+        axes = torch.linalg.eigh(standard.T @ standard)[1]
+    along = standard @ axes
+    known = ~targets.isnan()
+    count, shown = known.sum(0), targets.nan_to_num(0.0).sum(0)
+    idle = torch.full_like(mean[:1], torch.nan).expand(targets.shape[1])
+    if not exclusive:
+        one_class = (shown == 0) | (shown == count)
+        idle = torch.where(one_class, ((shown + 0.5) / (count - shown + 0.5)).log(), torch.nan)
+        known = known & ~one_class
+    return _Seen(
+        along,
+        axes,
+        (along**2).mean(0),
+        targets.nan_to_num(0.0),
+        known.double(),
+        idle,
+        mean,
+        scale,
+    )
