@@ -37,7 +37,7 @@ class Problem(Protocol):
         """Return values [k] and gradients [k, W] of the functions ``heads`` [k] at ``point`` [k, W]."""
 
     def error(self, point: Tensor, gradient: Tensor, heads: Tensor) -> Tensor:
-        """Say how far ``heads`` [k] are from their minima at ``point`` [k, W], [k], by a measure of its own."""
+        """Say how far ``heads`` [k] at ``point`` [k, W] are from their minima, [k], in its own measure."""
 
 
 @dataclass(frozen=True)

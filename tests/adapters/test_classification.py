@@ -341,8 +341,9 @@ def test_units(bench: Bench) -> None:
     [
         ({"tuning": "frozen"}, "takes either penalties or training"),
         ({"tuning": "finetune"}, "takes training alone"),
-        ({"tuning": "frozen", "penalties": [0.0, 1.0]}, "must be positive"),
-        ({"tuning": "frozen", "penalties": [1.0, 0.1]}, "must ascend"),
+        ({"tuning": "frozen", "penalties": [0.0, 1.0], "tolerance": 1e-5}, "must be positive"),
+        ({"tuning": "frozen", "penalties": [1.0, 0.1], "tolerance": 1e-5}, "must ascend"),
+        ({"tuning": "frozen", "penalties": [1.0]}, "penalties take a tolerance above 0"),
     ],
 )
 def test_a_wrong_rule_is_refused(change: dict[str, Any], message: str) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from scipy.optimize import minimize
+from scipy.special import expit, logsumexp
 from sklearn.linear_model import LogisticRegression
 
 from g2d_bench.adapters.linear import fit_heads
@@ -146,3 +148,78 @@ def test_in_turns_or_side_by_side_is_the_same() -> None:
     torch.testing.assert_close(one.mean, other.mean, rtol=0, atol=0)
     torch.testing.assert_close(one.loss, other.loss, rtol=1e-9, atol=1e-12)
     assert torch.equal(one.converged, other.converged)
+
+
+def _optimum(
+    rows: npt.NDArray[Any],
+    truth: npt.NDArray[Any],
+    penalty: float,
+    start: npt.NDArray[Any],
+    *,
+    exclusive: bool,
+) -> tuple[npt.NDArray[Any], float]:
+    """Minimise the objective by scipy as far as the arithmetic goes: weights [D, C] and value."""
+    count, dim = rows.shape
+    classes = truth.shape[1]
+
+    def objective(point: npt.NDArray[Any]) -> tuple[float, npt.NDArray[Any]]:
+        weight, bias = point[: dim * classes].reshape(dim, classes), point[dim * classes :]
+        logits = rows @ weight + bias
+        if exclusive:
+            log = logits - logsumexp(logits, 1, keepdims=True)
+            loss, error = -(log * truth).sum() / count, (np.exp(log) - truth) / count
+        else:
+            loss = (np.logaddexp(0, logits) - logits * truth).sum() / count
+            error = (expit(logits) - truth) / count
+        value = loss + penalty / 2 * (weight**2).sum()
+        return float(value), np.concatenate([(rows.T @ error + penalty * weight).ravel(), error.sum(0)])
+
+    options = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 0, "gtol": 1e-12, "maxcor": 30}
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+    return found.x[: dim * classes].reshape(dim, classes), float(found.fun)
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("count", [12, 40, 200])
+def test_few_rows_and_a_weak_penalty_reach_the_optimum(count: int, exclusive: bool) -> None:
+    """Fewer rows than features are separable: the gradient is below the penalty long before the optimum."""
+    generator = torch.Generator().manual_seed(count)
+    features = torch.randn(count, 60, generator=generator) @ torch.randn(60, 60, generator=generator)
+    labels = torch.randn(count, 3, generator=generator)
+    targets = labels.argmax(1) if exclusive else (labels > 0.5).double()
+    penalties = torch.tensor([1e-5, 1e-3, 1.0], dtype=torch.float64)
+    heads = fit_heads(
+        features, targets, torch.ones(3, count, dtype=torch.bool), penalties, exclusive=exclusive, classes=3
+    )
+    assert heads.converged.all()
+    rows = ((features.double() - heads.mean[0]) / heads.scale[0]).numpy()
+    truth = (torch.nn.functional.one_hot(targets.long(), 3) if exclusive else targets).double().numpy()
+    for k, penalty in enumerate(penalties.tolist()):
+        found = heads.weight[k].numpy()
+        start = np.concatenate([found.ravel(), heads.bias[k].numpy()])
+        weight, value = _optimum(rows, truth, penalty, start, exclusive=exclusive)
+        assert np.linalg.norm(found - weight) <= 1e-4 * np.linalg.norm(weight)
+        assert float(heads.loss[k]) - value <= 1e-9 * value
+
+
+def test_what_is_not_done_does_not_say_so() -> None:
+    features, labels = _data(11, n=6)
+    rows = torch.ones(1, 6, dtype=torch.bool)
+    short = fit_heads(features, labels, rows, torch.tensor([1e-5]), exclusive=False, max_steps=5)
+    assert not short.converged.any()
+    assert fit_heads(features, labels, rows, torch.tensor([1e-5]), exclusive=False).converged.all()
+
+
+def test_a_label_of_one_class_has_no_weights() -> None:
+    features, labels = _data(12)
+    labels[:, 1], labels[:, 2] = 0, 1
+    labels[::2, 2] = torch.nan
+    rows = torch.ones(1, len(features), dtype=torch.bool)
+    heads = fit_heads(features, labels, rows, torch.tensor([1e-3]), exclusive=False)
+    alone = fit_heads(features, labels[:, :1], rows, torch.tensor([1e-3]), exclusive=False)
+    assert heads.converged.all()
+    assert (heads.weight[0, :, 1:] == 0).all()
+    chances = heads.logits(features, 0).sigmoid()
+    torch.testing.assert_close(chances[:, 1], torch.full((120,), 0.5 / 121, dtype=torch.float64))
+    torch.testing.assert_close(chances[:, 2], torch.full((120,), 60.5 / 61, dtype=torch.float64))
+    torch.testing.assert_close(chances[:, 0], alone.logits(features, 0).sigmoid()[:, 0], rtol=1e-4, atol=1e-6)
