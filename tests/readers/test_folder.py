@@ -105,9 +105,33 @@ def test_run_lengths_of_two_sorts_agree() -> None:
             decode_absolute(wrong, (9, 7), "t:2")
 
 
-def test_another_table_or_film_is_another_data_set(folder: Path) -> None:
-    names = {path.name for path in Folder(folder).beside()}
-    assert names == {"films.csv", "a.png", "b.jpg", "c.dcm"}
+def test_another_table_film_or_mask_is_another_data_set(folder: Path) -> None:
+    root = folder.parent.parent
+    films = {root / "films" / name for name in ("a.png", "sub/b.jpg", "c.dcm")}
+    expected = {root / "films.csv", *films, root / "masks" / "a.png"}
+    assert set(Folder(folder).beside()) == expected
+    # As well where the path is given from the table.
+    table = root / "films.csv"
+    table.write_text(table.read_text().replace("../masks", "masks"))
+    assert set(Folder(folder).beside()) == expected
+
+
+def test_rows_of_one_film_are_not_two_patients(folder: Path) -> None:
+    table = folder.parent.parent / "films.csv"
+    table.write_text(table.read_text() + "./a.png,P4,test,,,,,,,\n")
+    with pytest.raises(InputError, match=r"films\.csv:5: image: '\./a\.png' is the film that row 2 calls 'a"):
+        Folder(folder).samples()
+
+
+def test_a_film_is_not_its_own_mask(folder: Path) -> None:
+    table = folder.parent.parent / "films.csv"
+    table.write_text(table.read_text().replace("../masks/a.png", "a.png"))
+    with pytest.raises(InputError, match=r"films\.csv:2: mask:Mass: 'a\.png' is the film .* and no mask"):
+        Folder(folder).samples()
+    # Nor is the film of a row further below.
+    table.write_text(table.read_text().replace(",a.png,,Mass", ",c.dcm,,Mass"))
+    with pytest.raises(InputError, match=r"films\.csv:2: mask:Mass: 'c\.dcm' is the film .* and no mask"):
+        Folder(folder).samples()
 
 
 @pytest.mark.parametrize(
