@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import PHANTOM_MARKER, Dataset, Sample
 from g2d_bench.readers.folder_places import Places, direct_places, one_path
-from g2d_bench.readers.folder_rows import boxes_of, patient_parts
+from g2d_bench.readers.folder_rows import boxes_in_pixels, boxes_of, patient_parts
 from g2d_bench.readers.folder_table import PARTS, Meaning, flag, names_in
 from g2d_bench.readers.folders import walk
 from g2d_bench.readers.frames import fit_mask
-from g2d_bench.readers.images import read_dicom_header, read_mask_image
+from g2d_bench.readers.images import read_dicom_header, read_mask_image, read_size, whole_years
 from g2d_bench.readers.rle import EMPTY, decode_absolute, decode_relative
 from g2d_bench.readers.tables import MISSING, Row, Table, read_table
 
@@ -107,13 +108,19 @@ class Folder(Dataset):
             name: places.film(group[0], meaning.roles["image"]) if places else films / name
             for name, group in groups.items()
         }
-        samples = [self._sample(name, group, paths[name], places) for name, group in groups.items()]
+        aside: Counter[str] = Counter()
+        samples = [self._sample(name, group, paths[name], places, aside) for name, group in groups.items()]
         patient_parts(samples, table.path)
+        boxes_in_pixels(samples, table.path, meaning.roles.get("x", meaning.roles.get("boxes", "")))
         if places:
-            self.remark(places.left(), "films below the folder stand in no row and are left out")
+            aside["films below the folder stand in no row and are left out"] = places.left()
+        for text, count in aside.items():
+            self.remark(count, text)
         return sorted(samples, key=lambda sample: sample.id)
 
-    def _sample(self, name: str, group: list[Row], path: Path, places: Places | None) -> Sample:
+    def _sample(
+        self, name: str, group: list[Row], path: Path, places: Places | None, aside: Counter[str]
+    ) -> Sample:
         _, _, meaning = self.described
         row, roles = group[0], meaning.roles
         for other in group[1:]:
@@ -125,7 +132,12 @@ class Folder(Dataset):
             labels |= {
                 label: math.nan if shown is None else float(label in shown) for label in meaning.listed
             }
-        boxes = tuple(box for one in group for box in boxes_of(one, meaning))
+        drawn = [box for one in group for box in boxes_of(one, meaning)]
+        if drawn and places:
+            rows, columns = read_size(path)
+            drawn = [box for one in group for box in boxes_of(one, meaning, (columns, rows))]
+        boxes = tuple(dict.fromkeys(drawn))
+        aside["boxes stand twice on their film and are taken once"] += len(drawn) - len(boxes)
         annotation = tuple(self._annotation(row, label, places) for label in meaning.drawn)
         regions = {label: bool(text) for label, text in zip(meaning.drawn, annotation, strict=True)}
         if meaning.has_boxes:
@@ -148,7 +160,9 @@ class Folder(Dataset):
             boxes=boxes,
             report=self._report(row),
             meta={
-                **{key: self._said(row, key, header) for key in ("sex", "age", "view")},
+                "sex": self._said(row, "sex", header),
+                "age": self._age(row, header, aside),
+                "view": self._said(row, "view", header),
                 **({"device": row[roles["device"]]} if "device" in roles else {}),
                 "row": str(row.line),
             },
@@ -212,12 +226,25 @@ class Folder(Dataset):
         _, _, meaning = self.described
         if key not in meaning.roles:
             return header.get(key, "")
-        if key == "age":
-            age = row.number(meaning.roles[key], required=False)
-            if age < 0:
-                raise row.error(f"age {row[meaning.roles[key]]} is negative", meaning.roles[key])
-            return "" if math.isnan(age) else f"{age:g}"
         return row[meaning.roles[key]]
+
+    def _age(self, row: Row, header: Mapping[str, str], aside: Counter[str]) -> str:
+        """Return an age in years, whole ones where it is written as DICOM does; "" where it is none."""
+        _, _, meaning = self.described
+        if "age" not in meaning.roles:
+            return header.get("age", "")
+        text = row[meaning.roles["age"]]
+        if text in MISSING:
+            return ""
+        try:
+            age = row.number(meaning.roles["age"])
+        except InputError:
+            years = whole_years(text)
+            aside["ages cannot be read and are left empty"] += not years
+            return years
+        if age < 0:
+            raise row.error(f"age {text} is negative", meaning.roles["age"])
+        return f"{age:g}"
 
     def _annotation(self, row: Row, label: str, places: Places | None) -> str:
         """Return what a mask is made from: ``file:`` and a path, ``runs:`` and run lengths, or nothing."""

@@ -96,7 +96,8 @@ def test_again_is_written_anew_and_nothing_else_is_touched(tmp_path: Path) -> No
     [
         (("f3.png", "g3.png"), {}, r"films\.csv:5: image: no file 'g3\.png' below"),
         ((",1,0,Dr. 1,", ",9,0,Dr. 1,"), {}, r"films\.csv:3: Mass: '9' is none of 1, 0, -1"),
-        (("Mass: 2 3 4 5", "Mass: 2 30 4 5"), {}, "f1.png"),
+        (("Mass: 2 3 4 5", "Mass: 2 30 4 5"), {}, r"films\.csv:3: boxes: box from 30 to 35 lies outside"),
+        (("Report of film 3 is", "Report, of film 3 is"), {}, r"films\.csv:5: has 8 cells, 7 are needed"),
         (None, {"name": "Ours"}, "--name: 'Ours': want small letters"),
         (None, {"name": "siim"}, "a task 'siim-zeroshot' is shipped; choose another name"),
         (None, {"columns": {"patient": "pat"}}, "no column 'pat'; did you mean 'patient'"),

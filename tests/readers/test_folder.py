@@ -158,6 +158,54 @@ def test_what_is_wrong_costs_one_line(folder: Path, old: str, new: str, line: st
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("age", "years"),
+    [("053Y", "53"), ("018M", "1"), ("52.5", "52.5"), ("?", ""), ("unknown", ""), ("inf", ""), ("", "")],
+)
+def test_ages(folder: Path, age: str, years: str) -> None:
+    path = folder.parent.parent / "films.csv"
+    path.write_text(path.read_text().replace("P3,test,70", f"P3,test,{age}"))
+    dataset = Folder(folder)
+    assert {sample.id: sample.meta["age"] for sample in dataset.samples()}["c.dcm"] == years
+    unread = [] if years or not age else ["1 ages cannot be read and are left empty"]
+    assert dataset.remarks == unread
+
+
+def test_a_box_that_stands_twice_is_taken_once(folder: Path) -> None:
+    path = folder.parent.parent / "films.csv"
+    path.write_text(
+        path.read_text().replace("Mass: 2 3 4 5", "Mass: 2 3 4 5; Mass: 1 1 2 2; Mass: 2 3 4.0 5")
+    )
+    dataset = Folder(folder)
+    first = next(sample for sample in dataset.samples() if sample.id == "a.png")
+    assert first.boxes == (Box("Mass", 2, 3, 4, 5), Box("Mass", 1, 1, 2, 2))
+    assert dataset.remarks == ["1 boxes stand twice on their film and are taken once"]
+
+
+@pytest.mark.parametrize(
+    ("box", "wanted"), [("-1 3 4 5", Box("Mass", 0, 3, 3, 5)), ("13 3 4 5", Box("Mass", 13, 3, 3, 5))]
+)
+def test_boxes_are_held_against_the_film(folder: Path, box: str, wanted: Box) -> None:
+    path = folder.parent.parent / "films.csv"
+    text = path.read_text()
+    path.write_text(text.replace("Mass: 2 3 4 5", f"Mass: {box}"))
+    dataset = Folder(folder)
+    first = next(sample for sample in dataset.samples() if sample.id == "a.png")
+    assert first.boxes == (wanted,)
+    x, rest = box.split(" ", 1)
+    further = int(x) + (1 if int(x) > 0 else -1)
+    path.write_text(text.replace("Mass: 2 3 4 5", f"Mass: {further} {rest}"))
+    with pytest.raises(InputError, match=rf"films\.csv:2: boxes: box from {further} to .* \(0 to {SIDE}\)"):
+        Folder(folder).samples()
+
+
+def test_boxes_in_shares_of_the_film(folder: Path) -> None:
+    path = folder.parent.parent / "films.csv"
+    path.write_text(path.read_text().replace("Mass: 2 3 4 5", "Mass: 0.5 0.5 0.25 0.125"))
+    with pytest.raises(InputError, match=r"films\.csv:2: boxes: .*shares of the film: want pixels"):
+        Folder(folder).samples()
+
+
 def test_two_films_of_one_name(folder: Path) -> None:
     films = folder.parent.parent / "films"
     (films / "more").mkdir()
