@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import PHANTOM_MARKER, Dataset, Sample
 from g2d_bench.readers.folder_places import Places, direct_places, one_path
-from g2d_bench.readers.folder_rows import boxes_in_pixels, boxes_of, patient_parts
+from g2d_bench.readers.folder_rows import boxes_in_pixels, boxes_of, decode_runs, patient_parts
 from g2d_bench.readers.folder_table import PARTS, Meaning, flag, names_in
 from g2d_bench.readers.folders import walk
 from g2d_bench.readers.frames import fit_mask
 from g2d_bench.readers.images import read_dicom_header, read_mask_image, read_size, whole_years
-from g2d_bench.readers.rle import EMPTY, decode_absolute, decode_relative
+from g2d_bench.readers.rle import EMPTY
 from g2d_bench.readers.tables import MISSING, Row, Table, read_table
 
 DESCRIPTION = "folder.toml"
@@ -258,7 +258,12 @@ class Folder(Dataset):
         return f"{_FILE}{places.mask(row, column) if places else text}"
 
     def read_mask(self, sample: Sample, shape: tuple[int, int], label: str) -> NDArray[np.bool_]:
-        """Decode a mask, or fill the boxes of a label that has none; see :meth:`Dataset.read_mask`."""
+        """Decode a mask, or fill the boxes of a label that has none; see :meth:`Dataset.read_mask`.
+
+        Raises:
+            InputError: a mask file or run lengths cannot be read or do not fit the film; the text names row
+                and column.
+        """
         _, table, meaning = self.described
         if label not in meaning.drawn:
             if not any(box.label == label for box in sample.boxes):
@@ -269,11 +274,15 @@ class Folder(Dataset):
                 mask[rows, round(box.x) : round(box.x + box.w)] = True
             return mask
         text = sample.annotation[meaning.drawn.index(label)]
-        if text.startswith(_FILE):
-            path = self.root / text.removeprefix(_FILE)
+        where = f"{table}:{sample.meta['row']}"
+        if not text.startswith(_FILE):
+            runs = text.removeprefix(_RUNS) or EMPTY
+            return decode_runs(runs, shape, meaning.rle, where, meaning.rles[label])
+        path = self.root / text.removeprefix(_FILE)
+        try:
             return fit_mask(read_mask_image(path), shape, path, sample.path)
-        decode = decode_absolute if meaning.rle == "absolute" else decode_relative
-        return decode(text.removeprefix(_RUNS) or EMPTY, shape, f"{table}:{sample.meta['row']}")
+        except InputError as error:
+            raise InputError(str(error), file=where, field=meaning.masks[label]) from None
 
 
 def read_description(path: Path) -> tuple[Path, Path, Meaning]:

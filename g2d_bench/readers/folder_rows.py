@@ -7,9 +7,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Box, Sample
 from g2d_bench.readers.folder_table import Meaning
+from g2d_bench.readers.rle import decode_absolute, decode_relative
 from g2d_bench.readers.tables import HAND_DRAWN, MISSING, Row, make_box
 
 
@@ -86,6 +90,34 @@ def boxes_in_pixels(samples: Sequence[Sample], table: Path, column: str) -> None
             file=f"{table}:{drawn[0].meta['row']}",
             field=column,
         )
+
+
+def decode_runs(text: str, shape: tuple[int, int], how: str, where: str, column: str) -> NDArray[np.bool_]:
+    """Decode run lengths of somebody's own table.
+
+    Args:
+        text: the run lengths.
+        shape: (H, W) of the film.
+        how: how they count, ``absolute`` or ``relative``; see :mod:`g2d_bench.readers.rle`.
+        where: file and row, for the error.
+        column: the column, for the error.
+
+    Returns:
+        The mask, shape [H, W].
+
+    Raises:
+        InputError: they are none, or do not fit the film; the text says if they would, counted otherwise.
+    """
+    ways = {"absolute": decode_absolute, "relative": decode_relative}
+    try:
+        return ways[how](text, shape, where, column)
+    except InputError as error:
+        (other,) = ways.keys() - {how}
+        try:
+            ways[other](text, shape, where, column)
+        except InputError:
+            raise error from None
+        raise InputError(f"{error}; with --rle {other} they fit the film: import them so") from None
 
 
 def patient_parts(samples: Sequence[Sample], table: Path) -> None:

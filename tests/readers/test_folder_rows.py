@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Box, Sample
-from g2d_bench.readers.folder_rows import boxes_in_pixels, boxes_of, patient_parts
+from g2d_bench.readers.folder_rows import boxes_in_pixels, boxes_of, decode_runs, patient_parts
 from g2d_bench.readers.folder_table import understand
 from g2d_bench.readers.tables import read_table
 
@@ -92,6 +93,24 @@ def test_boxes_are_no_shares() -> None:
     # One pixel in the corner, among others.
     boxes_in_pixels([*shares, sample(5, Box("Mass", 3, 4, 5, 6))], Path("t.csv"), "x")
     boxes_in_pixels(shares[:1], Path("t.csv"), "x")
+
+
+def test_run_lengths_that_would_fit_counted_otherwise() -> None:
+    # The same two columns of a film of 4 x 4: start and length, and gap and length.
+    wanted = np.zeros((4, 4), np.bool_)
+    wanted[1:3, 1:3] = True
+    for how, text in (("absolute", "6 2 10 2"), ("relative", "5 2 2 2")):
+        assert (decode_runs(text, (4, 4), how, "t.csv:2", "rle:Mass") == wanted).all()
+    overlap = r"t\.csv:2: rle:Mass: the run from 2 overlaps the run before it; with --rle relative they fit"
+    with pytest.raises(InputError, match=overlap):
+        decode_runs("5 2 2 2", (4, 4), "absolute", "t.csv:2", "rle:Mass")
+    beyond = r"t\.csv:2: rle:Mass: runs reach pixel 20 of 16; with --rle absolute they fit the film"
+    with pytest.raises(InputError, match=beyond):
+        decode_runs("6 2 10 2", (4, 4), "relative", "t.csv:2", "rle:Mass")
+    for text, line in (("60 2", "runs reach pixel 61 of 16"), ("1 x", "'x'"), ("1 0", "a run of no pixels")):
+        with pytest.raises(InputError, match=rf"t\.csv:2: rle:Mass: {line}") as caught:
+            decode_runs(text, (4, 4), "absolute", "t.csv:2", "rle:Mass")
+        assert "--rle" not in str(caught.value)
 
 
 def test_a_split_divides_no_patient() -> None:
