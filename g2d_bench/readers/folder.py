@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import PHANTOM_MARKER, Dataset, Sample
-from g2d_bench.readers.folder_places import Places, direct_places, one_path
+from g2d_bench.readers.folder_places import Places, direct_places
 from g2d_bench.readers.folder_rows import boxes_in_pixels, boxes_of, decode_runs, patient_parts
 from g2d_bench.readers.folder_table import PARTS, Meaning, flag, names_in
 from g2d_bench.readers.folders import walk
@@ -58,9 +58,13 @@ class Folder(Dataset):
     @property
     def kind(self) -> str:
         """``phantom`` where the films are generated ones, ``real`` otherwise."""
+        return "phantom" if self._markers else "real"
+
+    @property
+    def _markers(self) -> list[Path]:
         films, table, _ = self.described
-        places = (self.root, films, films.parent, table.parent)
-        return "phantom" if any((place / PHANTOM_MARKER).is_file() for place in places) else "real"
+        places = dict.fromkeys((self.root, films, films.parent, table.parent))
+        return [marker for place in places if (marker := place / PHANTOM_MARKER).is_file()]
 
     def table(self) -> Table:
         """Read the table."""
@@ -69,16 +73,19 @@ class Folder(Dataset):
         return read_table(path, sorted(columns))
 
     def beside(self) -> list[Path]:
-        """Return films, masks and table, wherever they lie outside of the root.
+        """Return films, masks, table and what marks them as generated, where they lie outside of the root.
 
         Raises:
             InputError: the table cannot be read.
         """
         films, table, meaning = self.described
-        found = {one_path(Path(folder, name)) for folder, names in walk(films) for name in names}
-        columns = (meaning.roles["image"], *meaning.masks.values())
-        for name in {row[column] for row in self.table() for column in columns} - MISSING:
-            found |= set(map(one_path, direct_places(films, table.parent, name)))
+        walked = {Path(folder, name) for folder, names in walk(films) for name in names}
+        found = {*walked, *self._markers}
+        rows = self.table()
+        for column in (image := meaning.roles["image"], *meaning.masks.values()):
+            for name in {row[column] for row in rows} - MISSING:
+                if column != image or films / name not in walked:
+                    found |= {place.resolve() for place in direct_places(films, table.parent, name)}
         # What an import wrote may lie in the folder of the films.
         inside = self.root.resolve()
         return [table, *sorted(path for path in found if not path.resolve().is_relative_to(inside))]

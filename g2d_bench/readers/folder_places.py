@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from g2d_bench.readers.folders import walk
@@ -15,11 +15,6 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 def direct_places(root: Path, beside: Path, name: str) -> list[Path]:
     """Return the files at the path that a cell gives, seen from the films' folder and from the table's."""
     return [place / name for place in dict.fromkeys((root, beside)) if (place / name).is_file()]
-
-
-def one_path(path: Path) -> Path:
-    """Return the same path for all spellings of one; a link to a file is a file of its own."""
-    return Path(os.path.realpath(path.parent), path.name)
 
 
 class Places:
@@ -35,8 +30,9 @@ class Places:
 
     def __init__(self, root: Path, beside: Path) -> None:
         self.root, self.beside = root, beside
-        self._rows: dict[Path, Row] = {}
-        self._masks: set[Path] = set()
+        self._folders: dict[Path, str] = {}
+        self._rows: dict[str, Row] = {}
+        self._masks: set[str] = set()
         self._paths: dict[str, list[Path]] = {}
         self._films: list[Path] = []
         for folder, names in walk(root):
@@ -51,7 +47,7 @@ class Places:
 
     def left(self) -> int:
         """Count the films below the folder that no cell names, neither as film nor as mask."""
-        return sum(path not in self._rows and path not in self._masks for path in map(one_path, self._films))
+        return len({self._key(path) for path in self._films} - self._rows.keys() - self._masks)
 
     def film(self, row: Row, column: str) -> Path:
         """Return the film that a cell names: by its path, its name, or its name without the ending.
@@ -62,7 +58,7 @@ class Places:
             InputError: there is none, there are several, or it is the film of another row.
         """
         path = self._one(row, column, ())
-        other = self._rows.setdefault(one_path(path), row)
+        other = self._rows.setdefault(self._key(path), row)
         if other is not row:
             raise row.error(
                 f"{row[column]!r} is the film that row {other.line} calls {other[column]!r}: "
@@ -78,10 +74,17 @@ class Places:
             InputError: there is none, there are several, or it is the film of a row.
         """
         path = self._one(row, column, self._rows)
-        self._masks.add(one_path(path))
+        self._masks.add(self._key(path))
         return path
 
-    def _one(self, row: Row, column: str, others: Container[Path]) -> Path:
+    def _key(self, path: Path) -> str:
+        """Return the same for all spellings of a path; a link to a file is a file of its own."""
+        folder = path.parent
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        return f"{self._folders[folder]}{os.sep}{path.name}"
+
+    def _one(self, row: Row, column: str, others: Collection[str]) -> Path:
         """Return the file that a cell names and that is none of some others."""
         name = row.text(column)
         *folders, last = PurePosixPath(name.replace("\\", "/")).parts or ("",)
@@ -89,7 +92,10 @@ class Places:
         inside = [path for path in known if path.parts[-1 - len(folders) : -1] == tuple(folders)]
         direct = direct_places(self.root, self.beside, name)
         named = [path for path in inside if path.name == last] or inside
-        free = [[path for path in paths if one_path(path) not in others] for paths in (direct, named)]
+        free = [
+            [path for path in paths if not others or self._key(path) not in others]
+            for paths in (direct, named)
+        ]
         found = free[0][:1] or free[1]
         if len(found) > 1:
             raise row.error(f"{len(found)} files have this name, such as {found[0]} and {found[1]}", column)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from g2d_bench.errors import InputError
-from g2d_bench.readers.base import Box
+from g2d_bench.readers.base import PHANTOM_MARKER, Box
 from g2d_bench.readers.folder import DESCRIPTION, Folder, read_description
 from g2d_bench.readers.rle import decode_absolute, encode_relative
 
@@ -114,6 +114,10 @@ def test_another_table_film_or_mask_is_another_data_set(folder: Path) -> None:
     table = root / "films.csv"
     table.write_text(table.read_text().replace("../masks", "masks"))
     assert set(Folder(folder).beside()) == expected
+    # Nor does what was read as real stay so.
+    (root / PHANTOM_MARKER).touch()
+    assert set(Folder(folder).beside()) == expected | {root / PHANTOM_MARKER}
+    assert Folder(folder).kind == "phantom"
 
 
 def test_rows_of_one_film_are_not_two_patients(folder: Path) -> None:

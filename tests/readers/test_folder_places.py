@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from g2d_bench.errors import InputError
-from g2d_bench.readers.folder_places import Places, direct_places, one_path
+from g2d_bench.readers.folder_places import Places, direct_places
 from g2d_bench.readers.tables import Row, read_table
 
 
@@ -46,7 +46,7 @@ def places(root: Path, *files: str) -> Places:
 def test_a_name_a_path_or_the_end_of_one(tmp_path: Path, cell: str, file: str) -> None:
     files = ("p1/a.png", "p2/a.png", "p2/b.dcm", "/other/c.png", "1.2.840.7", "p2/1.2.840.9.dcm")
     found = places(tmp_path, *files).film(rows(tmp_path, cell)[0], "image")
-    assert one_path(found) == tmp_path / file
+    assert found.resolve() == tmp_path / file
 
 
 @pytest.mark.parametrize(
