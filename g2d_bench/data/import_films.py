@@ -14,8 +14,9 @@ from pathlib import Path
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.data.divide import divide, usable
-from g2d_bench.data.manifest import Manifest
+from g2d_bench.data.manifest import FILE_ANNOTATION, Manifest
 from g2d_bench.data.own_tasks import OwnTask, own_tasks, prompts_text
+from g2d_bench.data.parallel import over_files
 from g2d_bench.errors import InputError
 from g2d_bench.files import cannot_write
 from g2d_bench.readers.base import Sample
@@ -115,6 +116,7 @@ def _write(
     dataset = Folder(root)
     manifest = Manifest.open(dataset)
     samples = manifest.samples
+    _check_masks(dataset, manifest)
     for line in _said(samples, meaning, films):
         told(line)
     for remark in manifest.remarks:
@@ -141,6 +143,40 @@ def _write(
             "the columns allow no task: there are no labels, boxes, masks or reports", file=table
         )
     return names
+
+
+@dataclass(frozen=True)
+class _Masks:
+    """Decodes the masks of one film."""
+
+    dataset: Folder
+
+    def __call__(self, film: tuple[Sample, tuple[int, int]]) -> None:
+        sample, shape = film
+        _, table, meaning = self.dataset.described
+        for label, text in zip(meaning.drawn, sample.annotation, strict=True):
+            if text and not self.dataset.read_mask(sample, shape, label).any() and sample.labels[label] == 1:
+                raise InputError(
+                    f"{label!r} is 1, but {text.removeprefix(FILE_ANNOTATION)} is black all over: leave the "
+                    "cell empty where there is no mask",
+                    file=f"{table}:{sample.meta['row']}",
+                    field=meaning.masks[label],
+                )
+
+
+def _check_masks(dataset: Folder, manifest: Manifest) -> None:
+    """Decode all masks, so that what is wrong is said now and not by a run.
+
+    Raises:
+        InputError: a mask cannot be read or does not fit its film, or is empty though its label is 1.
+    """
+    films = [
+        (sample, (rows, columns))
+        for sample, (rows, columns) in zip(manifest.samples, manifest.sizes.tolist(), strict=True)
+        if any(sample.annotation)
+    ]
+    if films:
+        list(over_files(_Masks(dataset), films, "checking masks"))
 
 
 def _check(draft: Path, task: OwnTask, samples: Sequence[Sample], dataset: Folder, told: _Told) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import PHANTOM_MARKER, Dataset, Sample
-from g2d_bench.readers.folder_rows import boxes_of, patient_parts
+from g2d_bench.readers.folder_places import Places, direct_places
+from g2d_bench.readers.folder_rows import boxes_in_pixels, boxes_of, decode_runs, patient_parts
 from g2d_bench.readers.folder_table import PARTS, Meaning, flag, names_in
 from g2d_bench.readers.folders import walk
 from g2d_bench.readers.frames import fit_mask
-from g2d_bench.readers.images import read_dicom_header, read_mask_image
-from g2d_bench.readers.rle import EMPTY, decode_absolute, decode_relative
+from g2d_bench.readers.images import read_dicom_header, read_mask_image, read_size, whole_years
+from g2d_bench.readers.rle import EMPTY
 from g2d_bench.readers.tables import MISSING, Row, Table, read_table
 
 DESCRIPTION = "folder.toml"
 """What `g2d-bench data import` writes: where films and table lie, and what the columns mean."""
-SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 _FILE, _RUNS = "file:", "runs:"
 
 
@@ -58,9 +58,13 @@ class Folder(Dataset):
     @property
     def kind(self) -> str:
         """``phantom`` where the films are generated ones, ``real`` otherwise."""
+        return "phantom" if self._markers else "real"
+
+    @property
+    def _markers(self) -> list[Path]:
         films, table, _ = self.described
-        places = (self.root, films, films.parent, table.parent)
-        return "phantom" if any((place / PHANTOM_MARKER).is_file() for place in places) else "real"
+        places = dict.fromkeys((self.root, films, films.parent, table.parent))
+        return [marker for place in places if (marker := place / PHANTOM_MARKER).is_file()]
 
     def table(self) -> Table:
         """Read the table."""
@@ -69,9 +73,19 @@ class Folder(Dataset):
         return read_table(path, sorted(columns))
 
     def beside(self) -> list[Path]:
-        """Return films, masks and table: they lie outside of the root."""
-        films, table, _ = self.described
-        found = [Path(folder) / name for folder, names in walk(films) for name in names]
+        """Return films, masks, table and what marks them as generated, where they lie outside of the root.
+
+        Raises:
+            InputError: the table cannot be read.
+        """
+        films, table, meaning = self.described
+        walked = {Path(folder, name) for folder, names in walk(films) for name in names}
+        found = {*walked, *self._markers}
+        rows = self.table()
+        for column in (image := meaning.roles["image"], *meaning.masks.values()):
+            for name in {row[column] for row in rows} - MISSING:
+                if column != image or films / name not in walked:
+                    found |= {place.resolve() for place in direct_places(films, table.parent, name)}
         # What an import wrote may lie in the folder of the films.
         inside = self.root.resolve()
         return [table, *sorted(path for path in found if not path.resolve().is_relative_to(inside))]
@@ -95,29 +109,43 @@ class Folder(Dataset):
         groups: dict[str, list[Row]] = {}
         for row in table:
             groups.setdefault(row.text(meaning.roles["image"]), []).append(row)
-        places = Places(films, table.path.parent)
-        samples = [self._sample(name, group, places, proven) for name, group in groups.items()]
+        places = Places(films, table.path.parent) if proven else None
+        # All films first: none of them is a mask.
+        paths = {
+            name: places.film(group[0], meaning.roles["image"]) if places else films / name
+            for name, group in groups.items()
+        }
+        aside: Counter[str] = Counter()
+        samples = [self._sample(name, group, paths[name], places, aside) for name, group in groups.items()]
         patient_parts(samples, table.path)
-        used = {sample.path for sample in samples} | places.taken
-        left = [place for place in places.films if place not in used]
-        self.remark(len(left) * proven, "films below the folder stand in no row and are left out")
+        boxes_in_pixels(samples, table.path, meaning.roles.get("x", meaning.roles.get("boxes", "")))
+        if places:
+            aside["films below the folder stand in no row and are left out"] = places.left()
+        for text, count in aside.items():
+            self.remark(count, text)
         return sorted(samples, key=lambda sample: sample.id)
 
-    def _sample(self, name: str, group: list[Row], places: Places, proven: bool) -> Sample:
+    def _sample(
+        self, name: str, group: list[Row], path: Path, places: Places | None, aside: Counter[str]
+    ) -> Sample:
         _, _, meaning = self.described
         row, roles = group[0], meaning.roles
         for other in group[1:]:
             self._same(row, other)
-        path = places.find(row, roles["image"]) if proven else places.root / name
-        header = self._header(path) if proven else {}
+        header = self._header(path) if places else {}
         labels = {column: flag(row, column) for column in meaning.flags}
         if "labels" in roles:
             shown = names_in(row[roles["labels"]])
             labels |= {
                 label: math.nan if shown is None else float(label in shown) for label in meaning.listed
             }
-        boxes = tuple(box for one in group for box in boxes_of(one, meaning))
-        annotation = tuple(self._annotation(row, label, places, proven) for label in meaning.drawn)
+        drawn = [box for one in group for box in boxes_of(one, meaning)]
+        if drawn and places:
+            rows, columns = read_size(path)
+            drawn = [box for one in group for box in boxes_of(one, meaning, (columns, rows))]
+        boxes = tuple(dict.fromkeys(drawn))
+        aside["boxes stand twice on their film and are taken once"] += len(drawn) - len(boxes)
+        annotation = tuple(self._annotation(row, label, places) for label in meaning.drawn)
         regions = {label: bool(text) for label, text in zip(meaning.drawn, annotation, strict=True)}
         if meaning.has_boxes:
             labels_of_boxes = {meaning.region} - {""} or set(self.box_labels)
@@ -131,7 +159,7 @@ class Folder(Dataset):
                 raise row.error(f"{label!r} is 1, but the film has no mask of it", label)
         return Sample(
             id=name,
-            patient=self._patient(row, header, proven),
+            patient=self._patient(row, header, proven=places is not None),
             path=path,
             labels=labels,
             split=self._part(row),
@@ -139,7 +167,9 @@ class Folder(Dataset):
             boxes=boxes,
             report=self._report(row),
             meta={
-                **{key: self._said(row, key, header) for key in ("sex", "age", "view")},
+                "sex": self._said(row, "sex", header),
+                "age": self._age(row, header, aside),
+                "view": self._said(row, "view", header),
                 **({"device": row[roles["device"]]} if "device" in roles else {}),
                 "row": str(row.line),
             },
@@ -172,7 +202,7 @@ class Folder(Dataset):
             return {}
         return read_dicom_header(path)
 
-    def _patient(self, row: Row, header: Mapping[str, str], proven: bool) -> str:
+    def _patient(self, row: Row, header: Mapping[str, str], *, proven: bool) -> str:
         _, _, meaning = self.described
         if "patient" in meaning.roles:
             return row.text(meaning.roles["patient"])
@@ -203,14 +233,27 @@ class Folder(Dataset):
         _, _, meaning = self.described
         if key not in meaning.roles:
             return header.get(key, "")
-        if key == "age":
-            age = row.number(meaning.roles[key], required=False)
-            if age < 0:
-                raise row.error(f"age {row[meaning.roles[key]]} is negative", meaning.roles[key])
-            return "" if math.isnan(age) else f"{age:g}"
         return row[meaning.roles[key]]
 
-    def _annotation(self, row: Row, label: str, places: Places, proven: bool) -> str:
+    def _age(self, row: Row, header: Mapping[str, str], aside: Counter[str]) -> str:
+        """Return an age in years, whole ones where it is written as DICOM does; "" where it is none."""
+        _, _, meaning = self.described
+        if "age" not in meaning.roles:
+            return header.get("age", "")
+        text = row[meaning.roles["age"]]
+        if text in MISSING:
+            return ""
+        try:
+            age = row.number(meaning.roles["age"])
+        except InputError:
+            years = whole_years(text)
+            aside["ages cannot be read and are left empty"] += not years
+            return years
+        if age < 0:
+            raise row.error(f"age {text} is negative", meaning.roles["age"])
+        return f"{age:g}"
+
+    def _annotation(self, row: Row, label: str, places: Places | None) -> str:
         """Return what a mask is made from: ``file:`` and a path, ``runs:`` and run lengths, or nothing."""
         _, _, meaning = self.described
         column = meaning.masks.get(label) or meaning.rles[label]
@@ -219,10 +262,15 @@ class Folder(Dataset):
             return ""
         if label in meaning.rles:
             return _RUNS + text
-        return f"{_FILE}{places.find(row, column, film=False) if proven else text}"
+        return f"{_FILE}{places.mask(row, column) if places else text}"
 
     def read_mask(self, sample: Sample, shape: tuple[int, int], label: str) -> NDArray[np.bool_]:
-        """Decode a mask, or fill the boxes of a label that has none; see :meth:`Dataset.read_mask`."""
+        """Decode a mask, or fill the boxes of a label that has none; see :meth:`Dataset.read_mask`.
+
+        Raises:
+            InputError: a mask file or run lengths cannot be read or do not fit the film; the text names row
+                and column.
+        """
         _, table, meaning = self.described
         if label not in meaning.drawn:
             if not any(box.label == label for box in sample.boxes):
@@ -233,51 +281,15 @@ class Folder(Dataset):
                 mask[rows, round(box.x) : round(box.x + box.w)] = True
             return mask
         text = sample.annotation[meaning.drawn.index(label)]
-        if text.startswith(_FILE):
-            path = self.root / text.removeprefix(_FILE)
+        where = f"{table}:{sample.meta['row']}"
+        if not text.startswith(_FILE):
+            runs = text.removeprefix(_RUNS) or EMPTY
+            return decode_runs(runs, shape, meaning.rle, where, meaning.rles[label])
+        path = self.root / text.removeprefix(_FILE)
+        try:
             return fit_mask(read_mask_image(path), shape, path, sample.path)
-        decode = decode_absolute if meaning.rle == "absolute" else decode_relative
-        return decode(text.removeprefix(_RUNS) or EMPTY, shape, f"{table}:{sample.meta['row']}")
-
-
-class Places:
-    """The files below a folder, by the names that a table may have for them."""
-
-    def __init__(self, root: Path, beside: Path) -> None:
-        self.root, self.beside = root, beside
-        self.taken: set[Path] = set()
-        self._paths: dict[str, list[Path]] = {}
-        self.films: list[Path] = []
-        for folder, names in walk(root):
-            for name in names:
-                path = Path(folder) / name
-                for key in {name, os.path.splitext(name)[0]}:  # noqa: PTH122 - a hundred thousand of them
-                    self._paths.setdefault(key, []).append(path)
-                if name.lower().endswith(SUFFIXES):
-                    self.films.append(path)
-
-    def find(self, row: Row, column: str, *, film: bool = True) -> Path:
-        """Return the file that a cell names: by its path, its name, or its name without the ending.
-
-        Raises:
-            InputError: there is none, or several.
-        """
-        name = row.text(column)
-        for place in (self.root / name, self.beside / name):
-            if place.is_file():
-                return self._take(place, film)
-        last = PurePosixPath(name.replace("\\", "/")).name
-        found = self._paths.get(last, []) or self._paths.get(last + ".dcm", [])
-        if len(found) > 1 and film:
-            raise row.error(f"{len(found)} files have this name, such as {found[0]} and {found[1]}", column)
-        if not found:
-            raise row.error(f"no file {name!r} below {self.root}", column)
-        return self._take(found[0], film)
-
-    def _take(self, path: Path, film: bool) -> Path:
-        if not film:
-            self.taken.add(path)
-        return path
+        except InputError as error:
+            raise InputError(str(error), file=where, field=meaning.masks[label]) from None
 
 
 def read_description(path: Path) -> tuple[Path, Path, Meaning]:

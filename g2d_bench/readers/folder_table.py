@@ -130,7 +130,9 @@ def understand(
             raise _no_column(table, label, "--label")
         if label in roles.values():
             raise InputError(f"{label!r} is read as something else already", file=table.path, field="--label")
-    flags = tuple(labels) or tuple(column for column in free if _is_flag(table, column))
+    # Folds 0 and 1 are no label.
+    looked = [column for column in free if plain_name(column) not in ROLES["split"]]
+    flags = tuple(labels) or tuple(column for column in looked if _is_flag(table, column))
     listed: tuple[str, ...] = ()
     if "labels" in roles:
         column = roles["labels"]
@@ -169,6 +171,8 @@ def _roles(table: Table, given: Mapping[str, str]) -> dict[str, str]:
         if role in roles:
             continue
         found = [c for c in table.columns if c not in roles.values() and plain_name(c) in names]
+        if role == "split":
+            found = [column for column in found if _has_parts(table, column)]
         # The better known name wins, such as image before file.
         found.sort(key=lambda column: names.index(plain_name(column)))
         if found:
@@ -233,6 +237,10 @@ def _is_flag(table: Table, column: str) -> bool:
     return bool(values) and fitting >= MOSTLY * len(values)
 
 
+def _has_parts(table: Table, column: str) -> bool:
+    return any(value.lower() in PARTS for value in _values(table, column))
+
+
 def _is_prose(table: Table, column: str) -> bool:
     return any(len(value.split()) > PROSE for value in _values(table, column))
 
@@ -246,8 +254,10 @@ def _why(table: Table, column: str) -> str:
     values = sorted(set(_values(table, column)))
     if not values:
         return "empty"
-    some = ", ".join(value[:20] for value in values[:3])
-    return f"neither a label nor a known word: {some}{', …' if len(values) > 3 else ''}"
+    some = ", ".join(value[:20] for value in values[:3]) + (", …" if len(values) > 3 else "")
+    if plain_name(column) in ROLES["split"] and not _has_parts(table, column):
+        return f"no parts such as train, val and test: {some}"
+    return f"neither a label nor a known word: {some}"
 
 
 def names_in(cell: str) -> list[str] | None:

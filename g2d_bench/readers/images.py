@@ -131,7 +131,7 @@ def read_dicom_header(path: Path) -> dict[str, str]:
     return {
         "patient": header["PatientID"],
         "sex": header["PatientSex"],
-        "age": _years(header["PatientAge"]),
+        "age": whole_years(header["PatientAge"]),
         "view": header["ViewPosition"],
         "device": " ".join(f"{header['Manufacturer']} {header['ManufacturerModelName']}".split()),
         "rows": header["Rows"],
@@ -249,7 +249,7 @@ def _no_dicom(data: bytes, path: Path) -> InputError:
     return InputError(f"not a DICOM file: {why}" if why else "not a DICOM file", file=path)
 
 
-def _years(age: str) -> str:
+def whole_years(age: str) -> str:
     """DICOM age string (``045Y``, ``006M``) to whole years; plain numbers stay, anything else is ""."""
     per_year = {"Y": 1, "M": 12, "W": 52, "D": 365}
     number, unit = (age[:-1], age[-1].upper()) if age[-1:].isalpha() else (age, "Y")

@@ -20,13 +20,14 @@ _NOT_NUMERIC = re.compile(r"[^0-9 ]")
 _NEGATIVE = re.compile(r"-[0-9]+")
 
 
-def parse_relative(text: str, pixels: int, where: str) -> NDArray[np.int64]:
+def parse_relative(text: str, pixels: int, where: str, field: str = _FIELD) -> NDArray[np.int64]:
     """Parse and check a run-length text.
 
     Args:
         text: gaps and lengths, or ``-1``.
         pixels: number of pixels of the image.
         where: file and row, for the error.
+        field: the column, for the error.
 
     Returns:
         Gaps and lengths in turn, shape [2 · runs].
@@ -40,28 +41,29 @@ def parse_relative(text: str, pixels: int, where: str) -> NDArray[np.int64]:
     if _NOT_NUMERIC.search(text):
         bad = next(word for word in text.split() if _NOT_NUMERIC.search(word))
         what = "a negative value" if _NEGATIVE.fullmatch(bad) else "not a whole number of pixels"
-        raise InputError(f"{bad!r} is {what}", file=where, field=_FIELD)
+        raise InputError(f"{bad!r} is {what}", file=where, field=field)
     numbers = np.fromstring(text, np.int64, sep=" ")  # ten times as fast as int() for each word
     if numbers.size % 2 or not numbers.size:
         raise InputError(
-            f"{numbers.size} values, want pairs of gap and length (or {EMPTY})", file=where, field=_FIELD
+            f"{numbers.size} values, want pairs of gap and length (or {EMPTY})", file=where, field=field
         )
     if not numbers[1::2].all():
-        raise InputError(f"a run of no pixels, want {EMPTY} for an empty mask", file=where, field=_FIELD)
+        raise InputError(f"a run of no pixels, want {EMPTY} for an empty mask", file=where, field=field)
     # Each number first: a sum of huge ones could wrap around into the image.
     if numbers.max() > pixels or numbers.sum() > pixels:
         reach = sum(map(int, text.split()))
-        raise InputError(f"runs reach pixel {reach} of {pixels}", file=where, field=_FIELD)
+        raise InputError(f"runs reach pixel {reach} of {pixels}", file=where, field=field)
     return numbers
 
 
-def decode_relative(text: str, shape: tuple[int, int], where: str) -> NDArray[np.bool_]:
+def decode_relative(text: str, shape: tuple[int, int], where: str, field: str = _FIELD) -> NDArray[np.bool_]:
     """Decode a run-length text.
 
     Args:
         text: gaps and lengths, or ``-1``.
         shape: (H, W) of the image.
         where: file and row, for the error.
+        field: the column, for the error.
 
     Returns:
         The mask, shape [H, W].
@@ -70,13 +72,13 @@ def decode_relative(text: str, shape: tuple[int, int], where: str) -> NDArray[np
         InputError: see :func:`parse_relative`.
     """
     rows, columns = shape
-    numbers = parse_relative(text, rows * columns, where)
+    numbers = parse_relative(text, rows * columns, where, field)
     counts = np.append(numbers, rows * columns - numbers.sum())
     inside = np.arange(counts.size) % 2 == 1
     return _transpose(np.repeat(inside, counts).reshape(columns, rows))
 
 
-def decode_absolute(text: str, shape: tuple[int, int], where: str) -> NDArray[np.bool_]:
+def decode_absolute(text: str, shape: tuple[int, int], where: str, field: str = _FIELD) -> NDArray[np.bool_]:
     """Decode run lengths as most of Kaggle's tables have them: ``start length start length ...``.
 
     Starts count pixels from 1, down the columns.
@@ -85,6 +87,7 @@ def decode_absolute(text: str, shape: tuple[int, int], where: str) -> NDArray[np
         text: starts and lengths in rising order, or ``-1``.
         shape: (H, W) of the image.
         where: file and row, for the error.
+        field: the column, for the error.
 
     Returns:
         The mask, shape [H, W].
@@ -97,16 +100,16 @@ def decode_absolute(text: str, shape: tuple[int, int], where: str) -> NDArray[np
         return np.zeros(shape, np.bool_)
     if not all(word.isdecimal() and len(word) < 16 for word in words) or len(words) % 2:
         bad = next((word for word in words if not word.isdecimal()), f"{len(words)} values")
-        raise InputError(f"{bad!r}: want pairs of start and length (or {EMPTY})", file=where, field=_FIELD)
+        raise InputError(f"{bad!r}: want pairs of start and length (or {EMPTY})", file=where, field=field)
     numbers = np.array(words, np.int64)
     starts, lengths = numbers[::2], numbers[1::2]
     gaps = starts - 1 - np.concatenate([[0], (starts + lengths - 1)[:-1]])
     if (gaps < 0).any():
         place = int(np.flatnonzero(gaps < 0)[0])
         what = "counts from 1" if starts[place] < 1 else "overlaps the run before it"
-        raise InputError(f"the run from {starts[place]} {what}", file=where, field=_FIELD)
+        raise InputError(f"the run from {starts[place]} {what}", file=where, field=field)
     pairs = np.stack([gaps, lengths], axis=1).ravel()
-    return decode_relative(" ".join(map(str, pairs)), shape, where)
+    return decode_relative(" ".join(map(str, pairs)), shape, where, field)
 
 
 def column_height(texts: Iterable[str]) -> int | None:

@@ -6,8 +6,10 @@ because several releases have headers (`Bbox [x,y,w,h],,,`) that only make sense
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -27,7 +29,11 @@ HAND_DRAWN = 0.02
 
 _SEPARATORS = (",", ";", "\t", "|")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
-_SEPARATOR_LINE = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r"[ \t]*sep=(.)[ \t]*(?=[\r\n]|\Z)", re.IGNORECASE)
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_BEGINNING = 1 << 20
+"""Characters of a table, and :data:`_FIRST_ROWS` its rows, by which its separator is told."""
+_FIRST_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +195,12 @@ def read_text(path: Path, delimiter: str = ",", names: Sequence[str] | None = No
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        start = data.rfind(b"\n", 0, error.start) + 1
-        header = data.split(b"\n", 1)[0].decode("latin-1")
-        before = data[start : error.start].decode("latin-1") + "?"
-        line = data.count(b"\n", 0, error.start) + 1
-        column, names = len(_cells(before, delimiter)) - 1, names or _cells(header, delimiter)
+        lines = _LINE_END.split(data[: error.start].decode("latin-1") + "?")
+        header = _LINE_END.split(data.decode("latin-1"), 1)[0]
+        column, names = len(_cells(lines[-1], delimiter)) - 1, names or _cells(header, delimiter)
         raise InputError(
             f"byte 0x{data[error.start]:02x} is not {encoding.removesuffix('-sig')}: mixed encodings",
-            file=f"{path}:{line}",
+            file=f"{path}:{len(lines)}",
             field=names[column] if 0 <= column < len(names) else f"column {column + 1}",
         ) from None
 
@@ -206,14 +210,15 @@ def read_table(
 ) -> Table:
     """Read a delimited table.
 
-    Packed files, a byte order mark, blanks around header names and values, quoted cells, Windows line ends
-    and empty cells at the end of a row are put up with. So is what spreadsheets make of a table: cells
-    separated by semicolons, tabs or bars, then with decimal commas. Nothing else is.
+    Packed files, a byte order mark, blanks around header names and values, quoted cells, line ends of
+    Windows and old Macs and empty cells at the end of a row are put up with. So is what spreadsheets make of
+    a table: cells separated by semicolons, tabs or bars, then with decimal commas. Nothing else is.
 
     Args:
         path: the file.
         required: columns that must be there.
-        delimiter: what separates the cells, unless more of the required columns appear by another separator.
+        delimiter: what separates the cells, unless more of the required columns appear by another separator;
+            where none is required, unless header and rows agree in more cells by another.
         names: the column names of a file without a header; every row then has exactly these cells.
 
     Raises:
@@ -255,17 +260,36 @@ def read_table(
 
 
 def _separator(text: str, delimiter: str, required: Sequence[str]) -> tuple[str, str]:
-    """Return the text and what separates its cells: of all separators, the one that shows most columns."""
-    if hint := _SEPARATOR_LINE.fullmatch(text.split("\n", 1)[0]):
+    """Return the text and what separates its cells.
+
+    Of all separators it is the one that shows most of the required columns. Where none is required, it is the
+    one by which the header and the rows after it agree in most cells.
+    """
+    if hint := _SEPARATOR_LINE.match(text):
         # Emptied, not removed: rows keep their numbers.
-        return text[text.index("\n") :] if "\n" in text else "", hint[1]
-    header = next((line for line in text.split("\n", 100)[:100] if line.strip(" ,;\t|\r")), "")
+        return text[hint.end() :], hint[1]
 
     def shown(separator: str) -> int:
-        return len(set(required) & set(_cells(header, separator)))
+        header, *rows = _beginning(text, separator) or [[]]
+        if required:
+            return len(set(required) & set(header))
+        # A single column is what any table has by a separator that does not occur in it.
+        return len(header) + sum(len(row) * (len(row) <= len(header)) for row in rows) if header[1:] else 0
 
     best = max(_SEPARATORS, key=shown)
     return text, best if shown(best) > shown(delimiter) else delimiter
+
+
+def _beginning(text: str, separator: str) -> list[list[str]]:
+    """Return the header and some rows after it as a separator divides them, up to what cannot be read."""
+    found: list[list[str]] = []
+    reader = csv.reader(io.StringIO(text[:_BEGINNING], newline=""), delimiter=separator)
+    with contextlib.suppress(csv.Error):
+        for cells in itertools.islice(reader, _FIRST_ROWS):
+            if any(cell.strip(" ,;\t|") for cell in cells):
+                filled = max(place for place, cell in enumerate(cells, 1) if cell.strip())
+                found.append([cell.strip() for cell in cells[:filled]])
+    return found
 
 
 def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:

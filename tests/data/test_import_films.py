@@ -10,6 +10,7 @@ from PIL import Image
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.data.import_films import Imported, import_films
+from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
 from g2d_bench.readers.registry import open_dataset
 
@@ -96,7 +97,8 @@ def test_again_is_written_anew_and_nothing_else_is_touched(tmp_path: Path) -> No
     [
         (("f3.png", "g3.png"), {}, r"films\.csv:5: image: no file 'g3\.png' below"),
         ((",1,0,Dr. 1,", ",9,0,Dr. 1,"), {}, r"films\.csv:3: Mass: '9' is none of 1, 0, -1"),
-        (("Mass: 2 3 4 5", "Mass: 2 30 4 5"), {}, "f1.png"),
+        (("Mass: 2 3 4 5", "Mass: 2 30 4 5"), {}, r"films\.csv:3: boxes: box from 30 to 35 lies outside"),
+        (("Report of film 3 is", "Report, of film 3 is"), {}, r"films\.csv:5: has 8 cells, 7 are needed"),
         (None, {"name": "Ours"}, "--name: 'Ours': want small letters"),
         (None, {"name": "siim"}, "a task 'siim-zeroshot' is shipped; choose another name"),
         (None, {"columns": {"patient": "pat"}}, "no column 'pat'; did you mean 'patient'"),
@@ -114,6 +116,86 @@ def test_what_is_wrong_leaves_nothing(
         bring(tmp_path, **more)
     assert "\n" not in str(caught.value)
     assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"films", "films.csv"}
+
+
+def add_masks(root: Path) -> None:
+    """Give every second film a mask file beside the table, of half its side, and run lengths of a label."""
+    (root / "masks").mkdir()
+    rows = (root / "films.csv").read_text().splitlines()
+    for n in range(COUNT):
+        mask = np.zeros((8, 8), np.uint8)
+        mask[2:4, 1:5] = 255
+        Image.fromarray(mask).save(root / "masks" / f"m{n}.png")
+        rows[n + 1] += f",masks/m{n}.png,{n + 1} 2 40 3" if n % 2 else ",,"
+    rows[0] += ",mask:Mass,rle:Node"
+    (root / "films.csv").write_text("\n".join(rows) + "\n")
+
+
+def test_masks_are_decoded(tmp_path: Path) -> None:
+    write(tmp_path)
+    add_masks(tmp_path)
+    made = bring(tmp_path)
+    assert "label Mass: 12 with, 12 without, 12 masks (files), 12 boxes" in made.lines
+    assert "ours-seg-mass" in made.tasks
+    # A mask that lies beside the table is part of the data: changed, it makes other data.
+    dataset = open_dataset("folder", tmp_path / "out")
+    before = Manifest.open(dataset).content_hash
+    mask = np.zeros((8, 8), np.uint8)
+    mask[5:, 5:] = 255
+    Image.fromarray(mask).save(tmp_path / "masks" / "m3.png")
+    assert Manifest.open(open_dataset("folder", tmp_path / "out")).content_hash != before
+
+
+@pytest.mark.parametrize(
+    ("change", "shape", "value", "line"),
+    [
+        (
+            (",4 2 40 3", ",4 2 3 3"),
+            (8, 8),
+            255,
+            r"films\.csv:5: rle:Node: the run from 3 overlaps .*--rle rel",
+        ),
+        ((",4 2 40 3", ",4 2 256 3"), (8, 8), 255, r"films\.csv:5: rle:Node: runs reach pixel 258 of 256"),
+        (
+            None,
+            (8, 6),
+            255,
+            r"films\.csv:5: mask:Mass: .*m3\.png: mask has 6x8 pixels, image f3\.png has 16x16",
+        ),
+        (None, (8, 8), 0, r"films\.csv:5: mask:Mass: 'Mass' is 1, but .*m3\.png is black all over"),
+        (None, (0, 0), 0, r"films\.csv:5: mask:Mass: .*m3\.png: "),
+    ],
+    ids=["overlap", "beyond", "aspect", "black", "truncated"],
+)
+def test_a_mask_that_is_none_stops_an_import(
+    tmp_path: Path, change: tuple[str, str] | None, shape: tuple[int, int], value: int, line: str
+) -> None:
+    _, table = write(tmp_path)
+    add_masks(tmp_path)
+    path = tmp_path / "masks" / "m3.png"
+    if change:
+        assert change[0] in table.read_text()
+        table.write_text(table.read_text().replace(*change, 1))
+    if shape == (0, 0):
+        path.write_bytes(path.read_bytes()[:-30])
+    else:
+        Image.fromarray(np.full(shape, value, np.uint8)).save(path)
+    with pytest.raises(InputError, match=line) as caught:
+        bring(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_black_mask_where_nobody_is_sure(tmp_path: Path) -> None:
+    _, table = write(tmp_path)
+    add_masks(tmp_path)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "masks" / "m3.png")
+    table.write_text(
+        table.read_text()
+        .replace("f3.png,P1,1,", "f3.png,P1,-1,")
+        .replace("here.,Mass: 2 3 4 5,masks/m3", "here.,,masks/m3")
+    )
+    assert "label Mass: 11 with, 12 without, 1 uncertain, 12 masks (files), 11 boxes" in bring(tmp_path).lines
 
 
 def test_nothing_to_measure(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from g2d_bench.errors import InputError
-from g2d_bench.readers.base import Box
+from g2d_bench.readers.base import PHANTOM_MARKER, Box
 from g2d_bench.readers.folder import DESCRIPTION, Folder, read_description
 from g2d_bench.readers.rle import decode_absolute, encode_relative
 
@@ -105,9 +105,37 @@ def test_run_lengths_of_two_sorts_agree() -> None:
             decode_absolute(wrong, (9, 7), "t:2")
 
 
-def test_another_table_or_film_is_another_data_set(folder: Path) -> None:
-    names = {path.name for path in Folder(folder).beside()}
-    assert names == {"films.csv", "a.png", "b.jpg", "c.dcm"}
+def test_another_table_film_or_mask_is_another_data_set(folder: Path) -> None:
+    root = folder.parent.parent
+    films = {root / "films" / name for name in ("a.png", "sub/b.jpg", "c.dcm")}
+    expected = {root / "films.csv", *films, root / "masks" / "a.png"}
+    assert set(Folder(folder).beside()) == expected
+    # As well where the path is given from the table.
+    table = root / "films.csv"
+    table.write_text(table.read_text().replace("../masks", "masks"))
+    assert set(Folder(folder).beside()) == expected
+    # Nor does what was read as real stay so.
+    (root / PHANTOM_MARKER).touch()
+    assert set(Folder(folder).beside()) == expected | {root / PHANTOM_MARKER}
+    assert Folder(folder).kind == "phantom"
+
+
+def test_rows_of_one_film_are_not_two_patients(folder: Path) -> None:
+    table = folder.parent.parent / "films.csv"
+    table.write_text(table.read_text() + "./a.png,P4,test,,,,,,,\n")
+    with pytest.raises(InputError, match=r"films\.csv:5: image: '\./a\.png' is the film that row 2 calls 'a"):
+        Folder(folder).samples()
+
+
+def test_a_film_is_not_its_own_mask(folder: Path) -> None:
+    table = folder.parent.parent / "films.csv"
+    table.write_text(table.read_text().replace("../masks/a.png", "a.png"))
+    with pytest.raises(InputError, match=r"films\.csv:2: mask:Mass: 'a\.png' is the film .* and no mask"):
+        Folder(folder).samples()
+    # Nor is the film of a row further below.
+    table.write_text(table.read_text().replace(",a.png,,Mass", ",c.dcm,,Mass"))
+    with pytest.raises(InputError, match=r"films\.csv:2: mask:Mass: 'c\.dcm' is the film .* and no mask"):
+        Folder(folder).samples()
 
 
 @pytest.mark.parametrize(
@@ -132,6 +160,54 @@ def test_what_is_wrong_costs_one_line(folder: Path, old: str, new: str, line: st
     with pytest.raises(InputError, match=line) as caught:
         Folder(folder).samples()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("age", "years"),
+    [("053Y", "53"), ("018M", "1"), ("52.5", "52.5"), ("?", ""), ("unknown", ""), ("inf", ""), ("", "")],
+)
+def test_ages(folder: Path, age: str, years: str) -> None:
+    path = folder.parent.parent / "films.csv"
+    path.write_text(path.read_text().replace("P3,test,70", f"P3,test,{age}"))
+    dataset = Folder(folder)
+    assert {sample.id: sample.meta["age"] for sample in dataset.samples()}["c.dcm"] == years
+    unread = [] if years or not age else ["1 ages cannot be read and are left empty"]
+    assert dataset.remarks == unread
+
+
+def test_a_box_that_stands_twice_is_taken_once(folder: Path) -> None:
+    path = folder.parent.parent / "films.csv"
+    path.write_text(
+        path.read_text().replace("Mass: 2 3 4 5", "Mass: 2 3 4 5; Mass: 1 1 2 2; Mass: 2 3 4.0 5")
+    )
+    dataset = Folder(folder)
+    first = next(sample for sample in dataset.samples() if sample.id == "a.png")
+    assert first.boxes == (Box("Mass", 2, 3, 4, 5), Box("Mass", 1, 1, 2, 2))
+    assert dataset.remarks == ["1 boxes stand twice on their film and are taken once"]
+
+
+@pytest.mark.parametrize(
+    ("box", "wanted"), [("-1 3 4 5", Box("Mass", 0, 3, 3, 5)), ("13 3 4 5", Box("Mass", 13, 3, 3, 5))]
+)
+def test_boxes_are_held_against_the_film(folder: Path, box: str, wanted: Box) -> None:
+    path = folder.parent.parent / "films.csv"
+    text = path.read_text()
+    path.write_text(text.replace("Mass: 2 3 4 5", f"Mass: {box}"))
+    dataset = Folder(folder)
+    first = next(sample for sample in dataset.samples() if sample.id == "a.png")
+    assert first.boxes == (wanted,)
+    x, rest = box.split(" ", 1)
+    further = int(x) + (1 if int(x) > 0 else -1)
+    path.write_text(text.replace("Mass: 2 3 4 5", f"Mass: {further} {rest}"))
+    with pytest.raises(InputError, match=rf"films\.csv:2: boxes: box from {further} to .* \(0 to {SIDE}\)"):
+        Folder(folder).samples()
+
+
+def test_boxes_in_shares_of_the_film(folder: Path) -> None:
+    path = folder.parent.parent / "films.csv"
+    path.write_text(path.read_text().replace("Mass: 2 3 4 5", "Mass: 0.5 0.5 0.25 0.125"))
+    with pytest.raises(InputError, match=r"films\.csv:2: boxes: .*shares of the film: want pixels"):
+        Folder(folder).samples()
 
 
 def test_two_films_of_one_name(folder: Path) -> None:

@@ -38,6 +38,28 @@ def test_columns_are_known_by_many_names(tmp_path: Path) -> None:
     assert found.others == (("Operator", "neither a label nor a known word: AB, CD"),)
 
 
+@pytest.mark.parametrize("name", ["fold", "Set", "part", "subset", "split"])
+@pytest.mark.parametrize("last", [1, 4])
+def test_what_holds_no_parts_is_no_split(tmp_path: Path, name: str, last: int) -> None:
+    rows = [f"{n},1,{n % 2},{n % (last + 1)}\n" for n in range(10)]
+    text = f"image,patient,Mass,{name}\n" + "".join(rows)
+    found = meaning(tmp_path, text)
+    assert "split" not in found.roles
+    assert found.flags == ("Mass",)
+    some = "0, 1" if last == 1 else "0, 1, 2, …"
+    assert found.others == ((name, f"no parts such as train, val and test: {some}"),)
+    # What the user says holds: then it is an error of the rows, or a label.
+    assert meaning(tmp_path, text, given={"split": name}).roles["split"] == name
+    if last == 1:
+        assert meaning(tmp_path, text, labels=(name,)).flags == (name,)
+
+
+def test_the_column_that_holds_parts_is_the_split(tmp_path: Path) -> None:
+    found = meaning(tmp_path, "image,Mass,split,fold,set\na,1,0,0,train\nb,0,1,1,test\n")
+    assert found.roles["split"] == "set"
+    assert (found.flags, [column for column, _ in found.others]) == (("Mass",), ["split", "fold"])
+
+
 def test_labels_by_name(tmp_path: Path) -> None:
     found = meaning(tmp_path, "image,patient,diagnosis\na,1,Mass|Nodule\nb,2,normal\nc,3,Nodule\n")
     assert found.listed == ("Mass", "Nodule")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
-from g2d_bench.readers.rle import EMPTY, decode_relative, encode_relative
+from g2d_bench.readers.rle import EMPTY, decode_absolute, decode_relative, encode_relative
 
 
 def literal_decode(text: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -50,6 +52,15 @@ def test_any_valid_text(numbers: list[int], rows: int) -> None:
             decode_relative(text, shape, "t")
     else:
         np.testing.assert_array_equal(decode_relative(text, shape, "t"), literal_decode(text, shape))
+
+
+@pytest.mark.parametrize("text", ["x 1", "1", "1 0", "1 9"])
+@pytest.mark.parametrize("decode", [decode_relative, decode_absolute])
+def test_complaints_name_the_column(decode: Callable[..., object], text: str) -> None:
+    with pytest.raises(InputError, match=r"^t:2: EncodedPixels: "):
+        decode(text, (2, 3), "t:2")
+    with pytest.raises(InputError, match=r"^t:2: rle:Mass: "):
+        decode(text, (2, 3), "t:2", "rle:Mass")
 
 
 def test_columns_come_first() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import math
 import zipfile
 from pathlib import Path
@@ -38,13 +40,69 @@ def first_row(tmp_path: Path, header: str, cells: str) -> Row:
         "id,value,,\na,1,,\nb,2\n",
         "\nid,value\n\na,1\n,\nb,2\n\n",
         PLAIN.encode("utf-16"),
+        PLAIN.replace("\n", "\r"),
+        "sep=;\r" + PLAIN.replace("\n", "\r").replace(",", ";"),
     ],
-    ids=["plain", "bom", "windows", "blanks", "quotes", "trailing", "empty-lines", "utf-16"],
+    ids=[
+        "plain",
+        "bom",
+        "windows",
+        "blanks",
+        "quotes",
+        "trailing",
+        "empty-lines",
+        "utf-16",
+        "mac",
+        "mac-sep",
+    ],
 )
 def test_tolerated_forms_read_alike(tmp_path: Path, content: str | bytes) -> None:
     table = read_table(write(tmp_path / "t.csv", content), ("id", "value"))
     assert [(row["id"], row.number("value")) for row in table] == [("a", 1.0), ("b", 2.0)]
     assert len(table) == 2
+
+
+OWN = [["image", "Mass", "boxes"], ["a", "1", "1 2 3 4; 5 6 7 8"], ["b", "0,5", ""], ["c", "", "x|y, z"]]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_separator_is_told_where_no_column_is_required(
+    tmp_path: Path, separator: str, encoding: str
+) -> None:
+    text = io.StringIO()
+    csv.writer(text, delimiter=separator).writerows(OWN)
+    table = read_table(write(tmp_path / "t.csv", text.getvalue().encode(encoding)), ())
+    assert list(table.columns) == OWN[0]
+    assert [[row[column] for column in OWN[0]] for row in table] == [
+        OWN[1],
+        # By another separator than the comma it is decimal.
+        ["b", "0,5" if separator == "," else "0.5", ""],
+        OWN[3],
+    ]
+
+
+def test_a_separator_in_the_cells_of_one_column_is_none(tmp_path: Path) -> None:
+    rows = read_table(write(tmp_path / "t.csv", "image\na;b\nc;d\n"), ()).rows
+    assert [row["image"] for row in rows] == ["a;b", "c;d"]
+    # A header with more commas than semicolons: its rows decide.
+    table = read_table(write(tmp_path / "t.csv", "image;Mass, left, new\na;1\nb;0\n"), ())
+    assert list(table.columns) == ["image", "Mass, left, new"]
+    with pytest.raises(InputError, match=r"t\.csv:2: has 3 cells, 2 are needed"):
+        read_table(write(tmp_path / "t.csv", "image,report\na,one, two\n"), ())
+
+
+def test_rows_of_old_macs_keep_their_physical_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", 'id,value\ra,"two\rlines"\rb,x\r')
+    assert [(row.line, row["value"]) for row in read_table(path, ("id",))] == [(3, "two\rlines"), (4, "x")]
+    path.write_bytes(b"id,value\ra,1\rb,caf\xe9\r")
+    with pytest.raises(InputError, match=r"t\.csv:3: value: byte 0xe9 is not utf-8"):
+        read_table(path, ("id",))
+
+
+def test_a_line_that_no_table_has(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"t\.csv:1: is not a table: field larger"):
+        read_table(write(tmp_path / "t.csv", "x" * 200_000), ("id",))
 
 
 def test_packed_tables(tmp_path: Path) -> None:
