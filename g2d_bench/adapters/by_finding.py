@@ -27,9 +27,7 @@ from g2d_bench.readers.base import Box, Sample
 from g2d_bench.readers.images import Letterbox
 
 if TYPE_CHECKING:
-    from g2d_bench.adapters.text_image import TextImage
     from g2d_bench.data.task_data import TaskData
-    from g2d_bench.encoders.heads.base import TextEmbedding
 
 LABEL_METRICS = ("pointing", "iou_at_validation")
 """Metrics that a record also keeps per finding."""
@@ -66,9 +64,9 @@ def run(job: Job) -> Outcome:
         NotApplicable: the encoder has no text side.
         InputError: a part of the split has no box.
     """
-    from g2d_bench.adapters.text_image import TextImage
+    from g2d_bench.adapters.pointer import Pointer
 
-    both = TextImage.of(job.encoder)
+    pointer = Pointer.of(job)
     task, data = job.task, job.data
     assert task.prompts is not None
     parts = asked(data)
@@ -76,9 +74,16 @@ def run(job: Job) -> Outcome:
         if not found:
             message = f"no {part} image has a box of {', '.join(task.labels)}"
             raise InputError(message, file=f"{task.name}.toml", field="split")
-    chosen = {label: task.prompts.of(label, both.method) for label in task.labels}
-    texts = {label: both.embed_texts(prompts.positive) for label, (prompts, _) in chosen.items()}
-    val, test = (_pairs(data, parts[part], _maps(job, both, texts, parts[part])) for part in ("val", "test"))
+    chosen = {label: task.prompts.of(label, job.encoder.card.objective) for label in task.labels}
+    prompts = {label: found.positive for label, (found, _) in chosen.items()}
+    val, test = (
+        _pairs(
+            data,
+            parts[part],
+            pointer.by_prompts([(one.image, one.finding) for one in parts[part]], prompts),
+        )
+        for part in ("val", "test")
+    )
     images = tuple(one.image for one in parts["test"])
     return judge(
         job,
@@ -97,7 +102,7 @@ def run(job: Job) -> Outcome:
                 "of": {label: whose for label, (_, whose) in chosen.items()},
             },
             "findings": {part: len(found) for part, found in parts.items()},
-            "encoder_state": both.state(),
+            "encoder_state": pointer.state(),
         },
         names=(
             *task.metrics,
@@ -152,34 +157,3 @@ def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
 def _pairs(data: TaskData, some: Sequence[Asked], heats: list[Heat]) -> Pairs:
     boxes = letterboxes(data, [one.image for one in some])
     return Pairs(heats, lambda place: region(some[place].boxes, boxes[place]), boxes)
-
-
-def _maps(job: Job, both: TextImage, texts: dict[str, TextEmbedding], some: Sequence[Asked]) -> list[Heat]:
-    """Return the map of each finding on its image, [h, w] in cosines; every image is embedded once."""
-    import torch
-
-    from g2d_bench.adapters.text_image import chosen
-
-    places: dict[str, list[int]] = {}
-    for n, one in enumerate(some):
-        places.setdefault(one.image, []).append(n)
-    images = list(places)
-    heats: dict[int, Heat] = {}
-    for part, image in both.embed_images(job, images, cells=True):
-        assert image.cells is not None
-        by_finding: dict[str, list[tuple[int, int]]] = {}
-        for row, name in enumerate(images[part]):
-            for n in places[name]:
-                by_finding.setdefault(some[n].finding, []).append((row, n))
-        for finding, pairs in by_finding.items():
-            which = torch.tensor([row for row, _ in pairs])
-            shown = image._replace(vector=image.vector[which], cells=image.cells[which])
-            text = texts[finding]
-            with torch.inference_mode():
-                maps = [
-                    both.heads.local_map(shown, chosen(text, torch.full((len(pairs),), k))).float()
-                    for k in range(len(text.vector))
-                ]
-            mean = torch.stack(maps).mean(dim=0).cpu().numpy()
-            heats |= {n: heat for (_, n), heat in zip(pairs, mean, strict=True)}
-    return [heats[n] for n in range(len(some))]

@@ -26,7 +26,6 @@ from g2d_bench.cards.kind import Kind, Sources
 from g2d_bench.errors import InputError
 
 if TYPE_CHECKING:
-    from g2d_bench.adapters.text_image import TextImage
     from g2d_bench.data.task_data import TaskData
 
 
@@ -48,19 +47,25 @@ def run(job: Job) -> Outcome:
     """
     if len(job.task.labels) > 1:
         return by_finding.run(job)
-    from g2d_bench.adapters.text_image import TextImage
+    from g2d_bench.adapters.pointer import Pointer
 
-    both = None if job.encoder.scorer is not None else TextImage.of(job.encoder)
+    pointer = Pointer.of(job)
     task, data = job.task, job.data
     assert task.prompts is not None
-    prompts, whose = task.prompts.of(task.labels[0], job.encoder.card.objective)
+    label = task.labels[0]
+    prompts, whose = task.prompts.of(label, job.encoder.card.objective)
     parts: dict[str, tuple[str, ...]] = {}
     for part, ids in asked(data).items():
         parts[part] = ids
         if not ids:
-            raise InputError(f"no {part} image shows {task.labels[0]!r}", file=f"{task.name}.toml")
+            raise InputError(f"no {part} image shows {label!r}", file=f"{task.name}.toml")
     val, test = (
-        _pairs(data, parts[part], _maps(job, both, prompts.positive, parts[part])) for part in _ASKED
+        _pairs(
+            data,
+            parts[part],
+            pointer.by_prompts([(image, label) for image in parts[part]], {label: prompts.positive}),
+        )
+        for part in _ASKED
     )
     return judge(
         job,
@@ -71,7 +76,7 @@ def run(job: Job) -> Outcome:
         {
             "prompts": {"set": task.prompts.name, "hash": task.prompts.digest(task.labels), "of": whose},
             "images": {part: len(ids) for part, ids in parts.items()},
-            "encoder_state": both.state() if both is not None else _by_scorer().state(job),
+            "encoder_state": pointer.state(),
         },
     )
 
@@ -102,34 +107,6 @@ def _region(data: TaskData, image: str) -> Mask:
 
 def _pairs(data: TaskData, ids: tuple[str, ...], heats: list[Heat]) -> Pairs:
     return Pairs(heats, lambda place: _region(data, ids[place]), letterboxes(data, ids))
-
-
-def _by_scorer() -> Any:
-    from g2d_bench.adapters import by_scorer
-
-    return by_scorer
-
-
-def _maps(job: Job, both: TextImage | None, prompts: tuple[str, ...], ids: tuple[str, ...]) -> list[Heat]:
-    """Return the mean over prompts of each image's map, [h, w]: in cosines, or as a scorer gives them."""
-    if both is None:
-        found: list[Heat] = _by_scorer().heats(job, [(image, prompts) for image in ids])
-        return found
-    import torch
-
-    from g2d_bench.adapters.text_image import chosen
-
-    text = both.embed_texts(prompts)
-    heats: list[Heat] = []
-    for _, image in both.embed_images(job, ids, cells=True):
-        count = len(image.vector)
-        with torch.inference_mode():
-            asked = [
-                both.heads.local_map(image, chosen(text, torch.full((count,), k))).float()
-                for k in range(len(prompts))
-            ]
-        heats += list(torch.stack(asked).mean(dim=0).cpu().numpy())
-    return heats
 
 
 def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
@@ -188,5 +165,5 @@ KIND = Kind(
     masks=True,
     cost=0,
     early=0,
-    imports=("g2d_bench.adapters.text_image",),
+    imports=("g2d_bench.adapters.pointer",),
 )

@@ -31,7 +31,6 @@ from g2d_bench.readers.base import Box, Phrase, Sample
 from g2d_bench.readers.images import Letterbox
 
 if TYPE_CHECKING:
-    from g2d_bench.adapters.text_image import TextImage
     from g2d_bench.data.task_data import TaskData
 
 
@@ -58,15 +57,18 @@ def run(job: Job) -> Outcome:
         NotApplicable: the encoder has no text side.
         InputError: a part of the split has no phrase.
     """
-    from g2d_bench.adapters.text_image import TextImage
+    from g2d_bench.adapters.pointer import Pointer
 
-    both = None if job.encoder.scorer is not None else TextImage.of(job.encoder)
+    pointer = Pointer.of(job)
     task, data = job.task, job.data
     parts = asked(data)
     for part, found in parts.items():
         if not found:
             raise InputError(f"no {part} image has a phrase", file=f"{task.name}.toml", field="split")
-    val, test = (_pairs(data, parts[part], _maps(job, both, parts[part])) for part in ("val", "test"))
+    val, test = (
+        _pairs(data, parts[part], pointer.by_phrases([(query.image, query.text) for query in parts[part]]))
+        for part in ("val", "test")
+    )
     images = tuple(query.image for query in parts["test"])
     return judge(
         job,
@@ -81,7 +83,7 @@ def run(job: Job) -> Outcome:
         lambda: _blind(data, parts),
         {
             "phrases": {part: len(found) for part, found in parts.items()},
-            "encoder_state": both.state() if both is not None else _by_scorer().state(job),
+            "encoder_state": pointer.state(),
         },
     )
 
@@ -128,40 +130,6 @@ def _blind(data: TaskData, parts: Mapping[str, Sequence[Query]]) -> Blind:
 def _pairs(data: TaskData, some: Sequence[Query], heats: list[Heat]) -> Pairs:
     boxes = letterboxes(data, [query.image for query in some])
     return Pairs(heats, lambda place: region(some[place].boxes, boxes[place]), boxes)
-
-
-def _by_scorer() -> Any:
-    from g2d_bench.adapters import by_scorer
-
-    return by_scorer
-
-
-def _maps(job: Job, both: TextImage | None, some: Sequence[Query]) -> list[Heat]:
-    """Return the map of each phrase on its image, [h, w]: cosines, every image embedded once, or scores."""
-    if both is None:
-        found: list[Heat] = _by_scorer().heats(job, [(query.image, (query.text,)) for query in some])
-        return found
-    import torch
-
-    from g2d_bench.adapters.text_image import chosen
-
-    places: dict[str, list[int]] = {}
-    for n, query in enumerate(some):
-        places.setdefault(query.image, []).append(n)
-    images = list(places)
-    heats: dict[int, Heat] = {}
-    for part, image in both.embed_images(job, images, cells=True):
-        pairs = [(row, n) for row, name in enumerate(images[part]) for n in places[name]]
-        texts = list(dict.fromkeys(some[n].text for _, n in pairs))
-        text = chosen(both.embed_texts(texts), torch.tensor([texts.index(some[n].text) for _, n in pairs]))
-        assert image.cells is not None
-        which = torch.tensor([row for row, _ in pairs])
-        with torch.inference_mode():
-            maps = both.heads.local_map(
-                image._replace(vector=image.vector[which], cells=image.cells[which]), text
-            )
-        heats |= {n: heat for (_, n), heat in zip(pairs, maps.float().cpu().numpy(), strict=True)}
-    return [heats[n] for n in range(len(some))]
 
 
 def expected(data: TaskData) -> tuple[Sequence[str], dict[str, NDArray[Any]]]:
@@ -213,5 +181,5 @@ KIND = Kind(
     told=told,
     cost=0,
     early=1,
-    imports=("g2d_bench.adapters.text_image",),
+    imports=("g2d_bench.adapters.pointer",),
 )

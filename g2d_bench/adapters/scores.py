@@ -31,7 +31,7 @@ TRUTH = ("targets", "label")
 ORDER_ONLY = ("auroc", "auprc", "f1_legacy", "accuracy_legacy")
 """Metrics that know nothing of scores but their order: of a predictor that says the same of every image they
 are known without its training set."""
-REDUCED = Reduced(reduce_scores, "scores", "last digits of the scores")
+REDUCED = Reduced(lambda predictions, _: reduce_scores(predictions), "scores", "last digits of the scores")
 
 
 def expected(data: TaskData) -> tuple[Sequence[str], Arrays]:

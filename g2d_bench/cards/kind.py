@@ -7,7 +7,7 @@ is slow to import (torch, mmseg) belongs inside of its functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -43,12 +43,12 @@ class Reduced:
     """How predictions become small enough for git.
 
     Attributes:
-        make: leaves out of predictions what no metric can tell apart.
+        make: leaves out of predictions what no metric can tell apart; is told the metrics of the record.
         array: that is changed.
         loss: what goes, in words.
     """
 
-    make: Callable[[Predictions], Arrays]
+    make: Callable[[Predictions, Collection[str]], Arrays]
     array: str
     loss: str
 

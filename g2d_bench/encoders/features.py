@@ -216,7 +216,7 @@ def forward(encoder: Encoder, pixels: NDArray[np.uint8], rows: Rows) -> Iterator
     image, before = encoder.image, _Kept(encoder.image)
     training = image.training
     image.eval()
-    model = image if encoder.precision == "fp32" else folded(image)
+    model = image if encoder.precision == "fp32" else folded(image, _noise(encoder))
     size = batch_size(encoder)
     parts = [rows[start : start + size] for start in range(0, len(rows), size)]
     images = batches(pixels, parts, size, encoder.device)
@@ -230,6 +230,13 @@ def forward(encoder: Encoder, pixels: NDArray[np.uint8], rows: Rows) -> Iterator
     image.train(training)
     if before.moved(image):
         raise RuntimeError(f"the frozen encoder {encoder.card.name} changed while its features were computed")
+
+
+def _noise(encoder: Encoder) -> Tensor:
+    """Return an image of the card's size that an encoder says something of, normalised, where it computes."""
+    size = encoder.card.image.size
+    drawn = torch.randint(256, (1, size, size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    return encoder.preprocess(drawn.to(encoder.device))
 
 
 class _Kept:

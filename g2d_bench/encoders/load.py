@@ -197,18 +197,13 @@ def _fill(encoder: Encoder, file: Path, *, seed: int, download: bool, text: bool
     """Load a file into a fresh encoder: the image side, then what else it brings."""
     card, image = encoder.card, encoder.image
     layouts = {layout.layout: layout for layout in card.checkpoint}
-    encoder.report = library_of(card.image.library).load(card, image, file)
-    opened = None
-    if encoder.report is None:
-        opened = open_checkpoint(file)
-        encoder.report = match_any(opened, [*card.checkpoint, own_layout(image)], image.body)
-        load_into(image.body, encoder.report)
-        if encoder.report.layout == OWN:
-            from g2d_bench.encoders.own import load_companions
+    encoder.report, opened = fill_image(card, image, file, seed=seed)
+    if opened is not None and encoder.report.layout == OWN:
+        from g2d_bench.encoders.own import load_companions
 
-            parts = load_companions(opened, image, text=text)
-            encoder.text, encoder.heads, encoder.decoder = parts.text, parts.heads, parts.decoder
-            return
+        parts = load_companions(opened, image, text=text)
+        encoder.text, encoder.heads, encoder.decoder = parts.text, parts.heads, parts.decoder
+        return
     from g2d_bench.encoders.published import load_decoder, load_text_side
 
     layout = layouts.get(encoder.report.layout, Layout(layout=encoder.report.layout, expect=1))
@@ -222,6 +217,34 @@ def _fill(encoder: Encoder, file: Path, *, seed: int, download: bool, text: bool
         side = load_text_side(card, layout, opened, image, seed=seed, download=download)
         encoder.text, encoder.heads = side.text, side.heads
         encoder.text_reports, encoder.no_text = side.reports, side.reason
+
+
+def fill_image(
+    card: EncoderCard, image: ImageEncoder, file: Path, *, seed: int
+) -> tuple[LoadReport, Checkpoint | None]:
+    """Load a file into a fresh image encoder.
+
+    Args:
+        card: of the encoder.
+        image: as :func:`build_image` gives it for the same seed.
+        file: its weights.
+        seed: of what the file may lack and the library initialises.
+
+    Returns:
+        How the file fitted, and the file, unless the library opened it.
+
+    Raises:
+        InputError: the file does not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        report = library_of(card.image.library).load(card, image, file)
+    if report is not None:
+        return report, None
+    opened = open_checkpoint(file)
+    report = match_any(opened, [*card.checkpoint, own_layout(image)], image.body)
+    load_into(image.body, report)
+    return report, opened
 
 
 def _ensemble(card: EncoderCard, folder: Path, *, seed: int, **more: Any) -> Encoder:

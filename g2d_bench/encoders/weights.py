@@ -16,6 +16,8 @@ WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 """How the hub calls a model's weights."""
 _CONFIGURATIONS = {"transformers": ("config.json",), "open_clip": ("open_clip_config.json",)}
 """What a library reads beside the weights and moves its numbers by."""
+_COUNTERS = "num_batches_tracked"
+"""End of the names of what counts the steps of a normalisation, which starts at nought and moves nothing."""
 
 
 def weights_file(card: EncoderCard, checkpoint: Path | None = None, dataset: str = "") -> Path | None:
@@ -117,17 +119,32 @@ def weights_digest(
 ) -> str:
     """Name the weights: the sha256 of their file, or ``init:<model>:<options>:<seed>`` for a random encoder.
 
+    Of a file that lacks entries which are drawn at random it is ``init:<sha256>:<seed>``.
+
     Raises:
         InputError: see :func:`weights_file`.
     """
     file = weights_file(card, checkpoint, dataset)
     if file is None:
         return f"init:{card.image.model}:{digest_json(card.image.options)[:8]}:{seed}"
+    files = members(file) if file.is_dir() else [file]
     if file.is_dir():
-        return digest_json([file_hash(one) for one in members(file)])
-    beside = [file.with_name(name) for name in _CONFIGURATIONS.get(card.image.library, ())]
-    told = {one.name: file_hash(one) for one in beside if one.is_file()}
-    return digest_json({"weights": file_hash(file), **told}) if told else file_hash(file)
+        found = digest_json([file_hash(one) for one in files])
+    else:
+        beside = [file.with_name(name) for name in _CONFIGURATIONS.get(card.image.library, ())]
+        told = {one.name: file_hash(one) for one in beside if one.is_file()}
+        found = digest_json({"weights": file_hash(file), **told}) if told else file_hash(file)
+    return f"init:{found}:{seed}" if _drawn_by_seed(card, files) else found
+
+
+def _drawn_by_seed(card: EncoderCard, files: Sequence[Path]) -> bool:
+    """Say whether a file lacks entries that are drawn; files are opened only if the card lets them."""
+    may = {pattern for layout in card.checkpoint for pattern in layout.missing_ok}
+    if all(pattern.endswith(_COUNTERS) for pattern in may):
+        return False
+    from g2d_bench.encoders.drawn import drawn_by_seed
+
+    return any(drawn_by_seed(card, file) for file in files)
 
 
 def members(folder: Path) -> list[Path]:

@@ -26,15 +26,17 @@ _ROWS = 64
 
 
 @dataclass(frozen=True)
-class _Curve:
-    """The boxes of one label, strongest first, and its truths.
+class Curve:
+    """The boxes of one label, strongest first (of equal ones the first image's), and its truths.
 
     Attributes:
+        place: number of each box among the detections, [P].
         image: image of each box, [P].
         hit: whether it found a truth, [P].
         true_image: image of each truth, [G].
     """
 
+    place: Ints
     image: Ints
     hit: Bools
     true_image: Ints
@@ -51,13 +53,13 @@ def _overlaps(box: Values, truths: Values) -> Values:
     return overlap
 
 
-def curves(boxes: Detections) -> list[_Curve]:
+def curves(boxes: Detections) -> list[Curve]:
     """Match the boxes of each label that has a truth."""
     found = []
     sound = ~without_area(boxes.box)
     for label in np.unique(boxes.true_label):
         mine = np.flatnonzero((boxes.label == label) & sound)
-        mine = mine[np.argsort(-boxes.score[mine], kind="stable")]
+        mine = mine[np.lexsort((boxes.image[mine], -boxes.score[mine]))]
         own = boxes.true_label == label
         truths: dict[int, tuple[Values, Bools]] = {
             int(image): (boxes.true_box[place], np.ones(len(place), np.bool_))
@@ -73,11 +75,11 @@ def curves(boxes: Detections) -> list[_Curve]:
             best = int(overlap.argmax())
             if overlap[best] >= IOU and free[best]:
                 hit[n], free[best] = True, False
-        found.append(_Curve(boxes.image[mine], hit, boxes.true_image[own]))
+        found.append(Curve(mine, boxes.image[mine], hit, boxes.true_image[own]))
     return found
 
 
-def recalls(curve: _Curve, weights: Values) -> Values:
+def recalls(curve: Curve, weights: Values) -> Values:
     """Read one label's curve.
 
     Args:

@@ -77,7 +77,7 @@ class Plateau:
         self.best = min(self.best, loss)
         if recipe.schedule == "plateau" and self.since and self.since % (recipe.patience + 1) == 0:
             self.halvings += 1
-        self.stopped = recipe.early_stop is not None and self.since > recipe.early_stop
+        self.stopped = recipe.early_stop is not None and self.since >= recipe.early_stop
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int, plateau: Plateau) -> float:

@@ -22,7 +22,8 @@ class Fit:
         how: ``letterbox``, ``stretch`` or ``crop``.
         interpolation: ``area`` (OpenCV's averaging; linear when enlarging), or a filter of Pillow's, which
             torchvision and the image processors of transformers and open_clip use, too.
-        first: side to which the film is brought before it gets its last one; None for at once.
+        first: side to which the film is brought before it gets its last one; None for at once. A crop that
+            is larger is cut out of a film whose shorter side is as long as the crop.
         floor: whether the centre of an odd rest lies half a pixel towards the upper left (transformers) or
             where rounding to even puts it (torchvision).
     """
@@ -51,7 +52,7 @@ class Fit:
             top, left = (n // 2 - side // 2 for n in image.shape)
             return self._resized(image[top : top + side, left : left + side], (size, size))
         rows, columns = image.shape
-        short, side = min(rows, columns), self.first or size
+        short, side = min(rows, columns), max(self.first or size, size)
         shape = tuple(side if n == short else int(side * n / short) for n in (rows, columns))
         return self._centre(self._resized(image, (shape[0], shape[1])), size)
 

@@ -91,7 +91,7 @@ def compact(
         _refuse(found, record.metrics, whole)
     kind = known_kind(record.kind)
     if kind is not None and kind.reduced is not None:
-        predictions = kind.reduced.make(predictions)
+        predictions = kind.reduced.make(predictions, record.metrics)
     wanted = watched.read.union(ALWAYS, kind.kept if kind is not None else ())
     kept = {name: _smallest(array) for name, array in predictions.items() if name in wanted}
     _refuse(found, whole, recomputed(found, kept))

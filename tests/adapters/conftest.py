@@ -78,16 +78,16 @@ class Told(Heads):
     """Heads that know what they see: a cell's cosine with a text is the patch's brightness, in [-1, 1].
 
     A text with the word "left" looks at the right half of the image, one with "right" at the left half, all
-    others everywhere; one with "no" sees the negative of all.
+    others everywhere; one with "no" sees the negative of all. Who is ``broken`` gives NaN for the first cell.
     """
 
     method = "convirt"
 
-    def __init__(self, text: TextEncoder, wrong: bool = False) -> None:
+    def __init__(self, text: TextEncoder, wrong: bool = False, broken: bool = False) -> None:
         super().__init__()
         self.dim = 3
         self.words = text.tokenizer
-        self.wrong = wrong
+        self.wrong, self.broken = wrong, broken
 
     def embed_image(self, features: ImageFeatures) -> ImageEmbedding:
         patches = features.pyramid[0][:, 0].clamp(-0.999, 0.999)
@@ -96,6 +96,8 @@ class Told(Heads):
         there[..., half:] = 1
         rest = (1 - patches**2).sqrt()
         cells = torch.stack([patches * (1 - there), patches * there, rest], dim=1)
+        if self.broken:
+            cells[:, :, 0, 0] = torch.nan
         bright = features.pooled[:, 0].clamp(-0.999, 0.999)
         return ImageEmbedding(torch.stack([bright, bright, (1 - bright**2).sqrt()], dim=1), cells)
 
@@ -113,12 +115,13 @@ class Told(Heads):
 def told() -> TextEncoderOf:
     """An encoder whose answers are known; see :class:`Told`. ``wrong`` turns all of them round."""
 
-    def make(size: int = 32, wrong: bool = False) -> Encoder:
+    def make(size: int = 32, wrong: bool = False, broken: bool = False) -> Encoder:
         card = Catalogue.open().encoders["convirt"]
         image = card.image.model_copy(update={"size": size, "standardise": False})
         card = card.model_copy(update={"image": image})
         text = small_text()
-        return Encoder(card, cast(Any, Look()), "told", text, Told(text, wrong))
+        heads = Told(text, wrong, broken)
+        return Encoder(card, cast(Any, Look()), "told", text, heads, salt="broken" if broken else "")
 
     return make
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor
 
-from g2d_bench.adapters import grounding
+from g2d_bench.adapters import by_scorer, grounding
 from g2d_bench.adapters.base import Job, run_jobs
 from g2d_bench.adapters.by_finding import findings
 from g2d_bench.cells.bench import Bench
@@ -160,3 +162,40 @@ def test_its_record_is_verified_against_the_data(
     result = cli("verify", "--results", "runs", "--data-root", tmp_path)
     assert result.exit_code == 1
     assert "metrics.pointing/Mass: is missing" in result.stdout
+
+
+def test_a_map_that_is_no_number_is_refused(job: Callable[..., Job], told: Callable[..., Encoder]) -> None:
+    message = r"map of convirt: has NaN or infinity for '(Effusion|Mass)' on image "
+    with pytest.raises(InputError, match=message):
+        grounding.run(job(told(SIDE, broken=True)))
+
+
+class Light:
+    """A scorer: brightness of 8 x 8 fields, for an effusion left of the middle, for a mass right of it."""
+
+    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
+        return images.mean(dim=(1, 2, 3))[:, None].expand(-1, len(prompts))
+
+    def heat(self, images: Tensor, phrases: list[str]) -> Tensor:
+        found = torch.nn.functional.avg_pool2d(images[:, 0], 8)
+        half = found.shape[-1] // 2
+        for row, phrase in enumerate(phrases):
+            found[row, :, half:] *= float("effusion" not in phrase.lower())
+            found[row, :, :half] *= float("effusion" in phrase.lower())
+        return found
+
+
+def test_a_scorer_is_asked_for_each_finding(
+    bench: Bench, job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_scorer, "code_of", lambda name: "code")
+    encoder = load_encoder(bench.catalogue.encoders["random"])
+    image = encoder.card.image.model_copy(update={"size": SIDE, "standardise": False})
+    encoder.card, encoder.scorer = (
+        encoder.card.model_copy(update={"image": image, "scorer": "light"}),
+        Light(),
+    )
+    (outcome,) = run_jobs([job(encoder)])
+    assert outcome.metrics["pointing/Effusion"] == outcome.metrics["pointing/Mass"] == 1
+    assert outcome.notes["encoder_state"] == {"scorer": "light", "code": "code"}
+    assert "n/a" not in outcome.notes

@@ -18,7 +18,7 @@ from PIL import Image
 from g2d_bench.adapters import grounding, heat
 from g2d_bench.adapters.base import Job, adapter, run_jobs
 from g2d_bench.adapters.heat import Pairs, letterboxes
-from g2d_bench.adapters.text_image import TextImage
+from g2d_bench.adapters.pointer import Pointer
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings
 from g2d_bench.devices import steady
@@ -151,9 +151,8 @@ def test_maps_are_the_mean_over_prompts_of_a_plain_loop(bench: Bench, narrow: Ca
     assert job.task.prompts is not None
     prompts = job.task.prompts.of("Pneumonia", "gloria")[0].positive
     ids = tuple(i for i in job.data.test if int(i[1:]) % 2 == 0)[:2]
-    both = TextImage.of(encoder)
     with steady(encoder.device):  # as a cell is run: a GPU else multiplies in TF32
-        heats = grounding._maps(job, both, prompts, ids)
+        heats = Pointer.of(job).by_prompts([(name, "Pneumonia") for name in ids], {"Pneumonia": prompts})
     # The plain loop runs on the processor, whatever made the maps.
     encoder.to(torch.device("cpu"))
     pixels = job.data.pixels(64)
@@ -196,3 +195,11 @@ def test_the_caches_are_filled_before_workers_start(bench: Bench, told: Callable
     bench.resolve(CELL).fill_caches()
     assert list((Path(os.environ["G2D_BENCH_CACHE"]) / "masks").glob("rsna-*.npy"))
     assert [box.size for box in letterboxes(make_job(bench, told(SIDE)).data, ["p000"])] == [256]
+
+
+def test_a_map_that_is_no_number_is_refused(bench: Bench, told: Callable[..., Encoder]) -> None:
+    message = (
+        r"map of convirt: has NaN or infinity for 'Pneumonia' on image p\d+; see what the encoder gives of it"
+    )
+    with pytest.raises(InputError, match=message):
+        grounding.run(make_job(bench, told(SIDE, broken=True)))

@@ -16,7 +16,7 @@ from PIL import Image
 from g2d_bench.adapters import phrase
 from g2d_bench.adapters.base import Job, adapter, run_jobs
 from g2d_bench.adapters.heat import region
-from g2d_bench.adapters.text_image import TextImage
+from g2d_bench.adapters.pointer import Pointer
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings
 from g2d_bench.encoders.load import Encoder, load_encoder
@@ -114,7 +114,7 @@ def test_every_map_belongs_to_its_phrase(bench: Bench, narrow: Callable[..., Enc
             strict=True,
         )
     ]
-    heats = phrase._maps(job, TextImage.of(encoder), asked)
+    heats = Pointer.of(job).by_phrases([(query.image, query.text) for query in asked])
     # The plain loop runs on the processor, whatever made the maps.
     encoder.to(torch.device("cpu"))
     pixels = job.data.pixels(64)
@@ -174,3 +174,9 @@ def test_a_part_without_phrases_and_an_encoder_without_text(
     (outcome,) = run_jobs([make_job(bench, load_encoder(bench.catalogue.encoders["random"]))])
     assert outcome.notes == {"n/a": "no text encoder"}
     assert adapter("phrase") is phrase.run
+
+
+def test_a_map_that_is_no_number_is_refused(bench: Bench, told: Callable[..., Encoder]) -> None:
+    message = r"map of convirt: has NaN or infinity for '(left|right) lung' on image "
+    with pytest.raises(InputError, match=message):
+        phrase.run(make_job(bench, told(WIDE, broken=True)))

@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 from g2d_bench.cells import workers as local
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.run import run_cell
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import verify
+from g2d_bench.encoders.image import seeded_encoder
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Record
 
@@ -53,6 +56,48 @@ def test_records_of_both_precisions_lie_beside_each_other(bench: Callable[[], Be
     assert abs((exact.metrics["auroc"] or 0) - (fast.metrics["auroc"] or 0)) < 0.1
     assert local.execute(cells, bench(), jobs=1).reused == 2
     assert verify(tmp_path / "runs").problems == ()
+
+
+HALF = """
+title = "Half"
+objective = "other"
+scale = "phantom"
+weights = "half.safetensors"
+
+[image]
+model = "resnet18"
+options = { channels = [8, 8, 8, 8] }
+size = 48
+
+[[checkpoint]]
+layout = "half"
+missing_ok = ["layer4.*"]
+"""
+
+
+def test_seeds_of_weights_that_are_drawn_in_part_are_alike_together_and_alone(
+    bench: Callable[[], Bench], tmp_path: Path
+) -> None:
+    state = seeded_encoder("resnet18", seed=9, options={"channels": [8, 8, 8, 8]}).body.state_dict()
+    (tmp_path / "half.toml").write_text(HALF)
+    save_file({k: v for k, v in state.items() if "layer4" not in k}, tmp_path / "half.safetensors")
+
+    def run(results: str, *seeds: int) -> list[Record]:
+        settings = replace(bench().settings, encoder_dirs=(tmp_path,), results=tmp_path / results)
+        cells = [Cell("rsna-cls", 1.0, "clean", seed, "half") for seed in seeds]
+        found = local.execute(cells, Bench(settings), jobs=1).records
+        return [one for one in found if isinstance(one, Record)]
+
+    together = run("together", 0, 1)
+    alone = [*run("first", 0), *run("second", 1)]
+    assert together[0].notes["cells_together"] == 2
+    assert [one.key for one in together] == [one.key for one in alone]
+    assert [one.metrics for one in together] == [one.metrics for one in alone]
+    assert together[0].key != together[1].key
+    states = [one.notes["encoder_state"] for one in together]
+    assert states[0] != states[1]
+    assert states == [one.notes["encoder_state"] for one in alone]
+    assert verify(tmp_path / "together").problems == ()
 
 
 def test_a_finished_cell_is_freed(

@@ -134,7 +134,7 @@ def test_learning_rates() -> None:
     assert [learning_rate(restarts, step, 100, Plateau()) for step in (0, 5, 10, 15)] == pytest.approx(
         [2, 1, 2, 1]
     )
-    plateau = Recipe("x", "paper", lr=1.0, schedule="plateau", patience=2, early_stop=6)
+    plateau = Recipe("x", "paper", lr=1.0, schedule="plateau", patience=2)
     state, seen = Plateau(), []
     for loss in [5, 4, 4, 4, 4, 3, 3, 3, 3, 3, 3, 3]:
         state.update(loss, plateau)
@@ -150,9 +150,15 @@ def test_learning_rates() -> None:
         reference.step(loss)
         wanted.append(optimiser.param_groups[0]["lr"])
     assert seen == wanted
-    assert not state.stopped
-    state.update(3, plateau)
-    assert state.stopped
+
+
+def test_training_ends_after_as_many_epochs_without_a_better_loss_as_the_recipe_says() -> None:
+    recipe, state = Recipe("x", "paper", early_stop=3), Plateau()
+    stopped = []
+    for loss in [5, 4, 4, 4, 3, 3, 3, 3]:
+        state.update(loss, recipe)
+        stopped.append(state.stopped)
+    assert stopped == [False] * 7 + [True]
 
 
 def test_plateau_runs_validate_each_epoch_and_stop(go: Go, tmp_path: Path) -> None:
@@ -160,6 +166,9 @@ def test_plateau_runs_validate_each_epoch_and_stop(go: Go, tmp_path: Path) -> No
     entries = log(tmp_path)
     watched = [entry for entry in entries if "val_loss" in entry]
     assert len(watched) == watched[-1]["epoch"] + 1 < 9
+    losses = [entry["val_loss"] for entry in watched]
+    better = [loss < min(losses[:n]) for n, loss in enumerate(losses) if n]
+    assert better == [True] * (len(better) - 1) + [False]
     assert made.card["steps"] == len(entries)
 
 

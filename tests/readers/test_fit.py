@@ -26,6 +26,16 @@ def test_a_crop_is_torchvisions(interpolation: Any, shape: tuple[int, int]) -> N
         assert np.array_equal(Fit("crop", interpolation, first).image_forward(image, 64), wanted)
 
 
+@pytest.mark.parametrize("shape", [(211, 160), (97, 160), (64, 64)])
+def test_a_crop_larger_than_the_film_was_to_become_takes_its_shorter_side_whole(
+    shape: tuple[int, int],
+) -> None:
+    image = film(*shape)
+    got = Fit("crop", "bilinear", 68).image_forward(image, 73)
+    assert got.shape == (73, 73)
+    assert np.array_equal(got, Fit("crop", "bilinear").image_forward(image, 73))
+
+
 def test_a_stretch_is_torchvisions() -> None:
     steps = transforms.Resize((64, 64), transforms.InterpolationMode.BICUBIC)
     wanted = np.asarray(steps(Image.fromarray(film())))

@@ -96,7 +96,11 @@ def test_of_a_record_of_other_code_what_is_kept_must_say_the_same(
     assert compact(record, lacking).keys() >= lacking.keys()
     with pytest.raises(InputError, match="'intersection' is missing"):
         compact(found.record, lacking)
-    reduced = Reduced(lambda arrays: {**arrays, "intersection": arrays["true"] * 0}, "intersection", "all")
+
+    def emptied(arrays: Any, _: Any) -> Any:
+        return {**arrays, "intersection": arrays["true"] * 0}
+
+    reduced = Reduced(emptied, "intersection", "all")
     monkeypatch.setitem(KINDS._found, "segmentation", replace(KINDS["segmentation"], reduced=reduced))
     with pytest.raises(InputError, match="only what can be verified is made compact"):
         compact(record, predictions)
