@@ -219,7 +219,7 @@ class _Look:
                 elif path.endswith(".json"):
                     if path.count("/") != DEPTH:
                         self._wrong(f"{path}: lies where no record does")
-                    self._found.append(Found(read_record(place), place))
+                    self._found.append(Found(read_record(place), place, self._bundle / RECORDS))
             except InputError as error:
                 self._problems.append(_inside(error, self._bundle))
         beside = {
@@ -256,7 +256,7 @@ class _Look:
                 readable.append(one)
             except InputError as error:
                 self._problems.append(_inside(error, self._bundle))
-        for _, failed in inspection.look_at(readable, "checking the new records", self._bundle / RECORDS):
+        for _, failed in inspection.look_at(readable, "checking the new records"):
             if failed is not None:
                 self._problems.append(_inside(failed, self._bundle))
         here = visible(f"{self._bundle}/")
