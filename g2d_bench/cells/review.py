@@ -23,6 +23,7 @@ from g2d_bench.cells.bundle import (
     read_submission,
     records_root,
 )
+from g2d_bench.cells.review_changes import gone, lost_lines, moved, pairs_of, told
 from g2d_bench.cells.review_encoders import Submitted, encoder_problems
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.standings import Standing, place_of, standings
@@ -31,7 +32,7 @@ from g2d_bench.cells.verify import Inspection
 from g2d_bench.errors import InputError
 from g2d_bench.plain import visible
 from g2d_bench.records.cell import Cell, amount
-from g2d_bench.records.compare import Line, Tolerance, compare
+from g2d_bench.records.compare import Line
 from g2d_bench.records.groups import ATTRIBUTES, PREFIX
 from g2d_bench.records.record import digest_bytes, read_predictions, read_record
 from g2d_bench.records.selection import Found, read_folder
@@ -54,9 +55,11 @@ class Review:
         partial: why rows are not complete, in the submitters' words.
         new: records of cells that were not there.
         again: records of cells that were there.
-        moved: numbers of those, where they moved.
+        moved: numbers that differ from those of the records there, however little; and records that take the
+            place of one with another signature.
+        predictions: records that have other predictions than those there.
         kept: records that are there already, the same.
-        removed: records that are no longer there (of a whole repository only).
+        removed: files that are no longer there (of a whole repository only), and what stands in their place.
         unlike: columns that no number in the repository may be compared with, and why.
         standings: ranks that are new or changed.
         missing: cells that rows lack.
@@ -71,6 +74,7 @@ class Review:
     new: tuple[Found, ...] = ()
     again: tuple[Found, ...] = ()
     moved: tuple[Line, ...] = ()
+    predictions: tuple[str, ...] = ()
     kept: int = 0
     removed: tuple[str, ...] = ()
     unlike: tuple[str, ...] = ()
@@ -108,9 +112,8 @@ def review(bundle: Path, against: Path, settings: Settings, whole: bool = False)
         looked.files(ours, others)
     except InputError as error:  # It changes while it is read.
         return Review(problems=(_inside(error, bundle),))
-    looked.removed(whole)
     looked.records(base)
-    return looked.review(base)
+    return looked.review(base, gone(bundle, against) if whole else [])
 
 
 def _base(against: Path) -> list[Found]:
@@ -138,7 +141,6 @@ class _Look:
         self._submissions: list[Submission] = []
         self._found: list[Found] = []
         self._kept = 0
-        self._removed: list[str] = []
         self._changed: list[str] = []
         self._undecided: Counter[str] = Counter()
         self._metrics = 0
@@ -198,15 +200,6 @@ class _Look:
         for name, claim in stated.encoders.items():
             if self._claims.setdefault(name, claim) != claim:
                 self._wrong(f"{path}: states of {name} other things than another submission")
-
-    def removed(self, whole: bool) -> None:
-        """Name records that a whole repository has lost."""
-        root = records_root(self._against)
-        if whole:
-            for path in Store(root).files():
-                name = path.relative_to(root).as_posix()
-                if not (self._bundle / RECORDS / name).exists():
-                    self._removed.append(visible(name))
 
     def records(self, base: Sequence[Found]) -> None:
         """Read what is new, and derive again whatever can be derived."""
@@ -291,16 +284,15 @@ class _Look:
                 file=one.path.with_name(record.predictions.file),
             )
 
-    def review(self, base: Sequence[Found]) -> Review:
-        """Say what would change."""
+    def review(self, base: Sequence[Found], lost: Sequence[str]) -> Review:
+        """Say what would change, and which files of a whole repository are gone."""
         there: dict[tuple[Cell, str], Found] = {(one.cell, one.record.signature): one for one in base}
         again = [one for one in self._found if (one.cell, one.record.signature) in there]
         new = [one for one in self._found if (one.cell, one.record.signature) not in there]
-        lines = compare(
-            {one.cell: there[one.cell, one.record.signature] for one in again},
-            {one.cell: one for one in again},
-            Tolerance("seeds"),
-        )
+        pairs = pairs_of(self._found, base, self._bundle, self._against, lost)
+        bare, predictions = told(pairs, self._bundle)
+        removed, missed = lost_lines(lost, pairs, self._bundle, self._against)
+        self._problems += [*bare, *missed]
         for one in again:
             if one.record.key != there[one.cell, one.record.signature].record.key:
                 self._wrong(f"{one.cell}: is there with another key; one cell can have one record only")
@@ -321,9 +313,10 @@ class _Look:
             partial=tuple(partial),
             new=tuple(new),
             again=tuple(again),
-            moved=tuple(line for line in lines if line.state == "moved"),
+            moved=tuple(moved(pairs)),
+            predictions=tuple(predictions),
             kept=self._kept,
-            removed=tuple(self._removed),
+            removed=tuple(removed),
             unlike=tuple(_unlike(new, base)),
             standings=tuple(ranked),
             missing=tuple(missing),
