@@ -240,6 +240,7 @@ class _Look:
         for _, failed in inspection.look_at(peers, "checking records of the same signatures"):
             if failed is not None:
                 raise failed
+        inspection.learn(base)
         before = inspection.metrics
         inspection.undecided.clear()
         readable = []

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cells.checks_cards import CardCheck
+from g2d_bench.cells.checks_kind import KindCheck
 from g2d_bench.cells.checks_split import SplitCheck
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.told import Told, told_by_each
@@ -75,6 +76,7 @@ class Inspection:
         catalogue = Catalogue.open(settings.task_dirs, settings.encoder_dirs, settings.protocol_dirs)
         self._cards = CardCheck(catalogue)
         self._split = SplitCheck(settings, self._cards) if data else None
+        self._kinds = KindCheck(self._split.generated if self._split is not None else None)
         self._peers: list[Peer] = []
         self._problems: dict[str, list[str]] = {}
         self.undecided: Counter[str] = Counter()
@@ -133,14 +135,19 @@ class Inspection:
         if not record.digest:
             undecided.append(NO_SEAL)
         self._peers.append(Peer(found, facts))
+        self.learn([found])
         self._problems.setdefault(found.where, []).extend(problems)
         self.undecided.update(dict.fromkeys(undecided, 1))
+
+    def learn(self, found: Sequence[Found]) -> None:
+        """Note of which kind data are by other records, which are not looked at."""
+        self._kinds.learn(found)
 
     def problems(self) -> list[str]:
         """Return a line for all that is wrong, after all records were looked at."""
         # Whoever is wrong already has no say in what others should be.
         sound = [peer for peer in self._peers if not self._problems[peer.found.where]]
-        for found, line in disagreements(sound):
+        for found, line in (*disagreements(sound), *self._kinds([peer.found for peer in self._peers])):
             self._problems[found.where].append(line)
         return [visible(f"{where}: {line}") for where, lines in self._problems.items() for line in lines]
 
