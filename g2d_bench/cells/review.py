@@ -138,7 +138,7 @@ class _Look:
         self._problems: list[str] = []
         self._claims: dict[str, Claim] = {}
         self._cards: dict[str, EncoderCard] = {}
-        self._submissions: list[Submission] = []
+        self._submissions: dict[str, Submission] = {}
         self._found: list[Found] = []
         self._kept = 0
         self._changed: list[str] = []
@@ -195,7 +195,7 @@ class _Look:
         except InputError as error:
             self._problems.append(_inside(error, self._bundle))
             return
-        self._submissions.append(stated)
+        self._submissions[path] = stated
         listed |= stated.files
         for name, claim in stated.encoders.items():
             if self._claims.setdefault(name, claim) != claim:
@@ -224,7 +224,7 @@ class _Look:
             if path.endswith(".npz") and self._bundle / path not in beside:
                 self._wrong(f"{path}: belongs to no new record")
         self._problems += encoder_problems(
-            Submitted(self._bundle, self._against, self._claims, self._cards, self._found),
+            Submitted(self._bundle, self._against, self._claims, self._cards, self._found, self._submissions),
             base,
             self._catalogue,
         )
@@ -303,14 +303,15 @@ class _Look:
                 ranked = standings(base, self._found, self._catalogue)
             except InputError as error:
                 self._undecided[f"ranks: {error}"] += 1
-        partial = [one.partial for one in self._submissions if one.partial]
+        stated = self._submissions.values()
+        partial = [one.partial for one in stated if one.partial]
         missing = lacking(self._found, self._catalogue, base)
         if missing and not partial:
             self._wrong(f"rows are not complete, and no submission says why: {missing[0]}")
         return Review(
             problems=tuple(dict.fromkeys(self._problems)),
             encoders=dict(self._claims),
-            notes=tuple(one.note for one in self._submissions if one.note),
+            notes=tuple(one.note for one in stated if one.note),
             partial=tuple(partial),
             new=tuple(new),
             again=tuple(again),
