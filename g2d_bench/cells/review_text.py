@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -128,10 +129,11 @@ def _change(line: Line) -> str:
     before, after = (
         "n/a" if number is None else f"{line.scale * number:.2f}" for number in (line.before, line.after)
     )
-    by = line.moved_by
-    amount_of = "" if by != by else f" ({by:+.2f}" if abs(by) >= 0.005 else f" ({by:+.1e}"
-    unit = "" if by != by else " points)" if line.scale == 100 else ")"
-    return f"{line.where}: {line.metric}: {before} -> {after}{amount_of}{unit} {line.since}".rstrip()
+    text, by = f"{line.where}: {line.metric}: {before} -> {after}", line.moved_by
+    if math.isfinite(by):
+        shown = f"{by:+.2f}" if abs(by) >= 0.005 else f"{by:+.1e}"
+        text += f" ({shown} points)" if line.scale == 100 else f" ({shown})"
+    return f"{text} {line.since}".rstrip()
 
 
 def _ranks(found: Review) -> Iterator[str]:
@@ -143,12 +145,12 @@ def _ranks(found: Review) -> Iterator[str]:
     for one in found.standings:
         task, drawn, protocol, _ = one.place
         digits = 1 if metric_spec(one.metric).share else 3
-        after = (
-            f"{_rank(one.after)} of {one.of}" if one.after is not None else "n/a (lacks seeds or predictions)"
-        )
+        valued = math.isfinite(one.value)
+        lacking = "lacks seeds or predictions" if valued else "has no value"
+        after = f"{_rank(one.after)} of {one.of}" if one.after is not None else f"n/a ({lacking})"
         cells = (
             *(code(task), amount(*drawn), code(protocol), code(one.metric), code(one.encoder)),
-            *(f"{one.value:.{digits}f}", _rank(one.before), after),
+            *(f"{one.value:.{digits}f}" if valued else "n/a", _rank(one.before), after),
         )
         yield f"| {' | '.join(cells)} |"
 

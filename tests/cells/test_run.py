@@ -6,18 +6,21 @@ import csv
 import gc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from g2d_bench.cells import workers as local
-from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.bench import Bench, Options
 from g2d_bench.cells.run import run_cell
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import verify
+from g2d_bench.files import CannotWrite
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Record
+from g2d_bench.records.store import Store
 
 
 @pytest.fixture
@@ -53,6 +56,33 @@ def test_records_of_both_precisions_lie_beside_each_other(bench: Callable[[], Be
     assert abs((exact.metrics["auroc"] or 0) - (fast.metrics["auroc"] or 0)) < 0.1
     assert local.execute(cells, bench(), jobs=1).reused == 2
     assert verify(tmp_path / "runs").problems == ()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_cells_that_a_unit_wrote_before_the_disk_was_full_are_told(
+    bench: Callable[[], Bench], monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    cells = [Cell("rsna-cls", fraction, "clean", 0, "random") for fraction in (0.25, 0.5, 0.75, 1.0)]
+    opened, save, written = bench(), Store.save, list[Path]()
+    if force:
+        local.execute(cells, opened, jobs=1)
+        opened = Bench(opened.settings, Options(force=True))
+
+    def full(store: Store, path: Path, *rest: Any) -> Record:
+        written.append(path)
+        if len(written) == 3:
+            raise CannotWrite("No space left on device", path)
+        return save(store, path, *rest)
+
+    monkeypatch.setattr(Store, "save", full)
+    watched: list[Record] = []
+    with pytest.raises(local.Stopped, match="cannot be written: No space left on device") as stopped:
+        local.execute(cells, opened, jobs=1, watch=watched.append)
+    report = stopped.value.report
+    assert [one.cell for one in report.found] == cells[:2]
+    assert [one.path for one in report.found] == written[:2]
+    assert watched == report.records
+    assert report.failures == []
 
 
 def test_a_finished_cell_is_freed(
