@@ -23,7 +23,7 @@ from g2d_bench.cells.bundle import (
     read_submission,
     records_root,
 )
-from g2d_bench.cells.review_changes import gone, lost_lines, moved, pairs_of, told
+from g2d_bench.cells.review_changes import gone, lost_lines, moved, pairs_of, place_in, told
 from g2d_bench.cells.review_encoders import Submitted, encoder_problems
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.standings import Standing, place_of, standings
@@ -31,7 +31,7 @@ from g2d_bench.cells.submit import lacking
 from g2d_bench.cells.verify import Inspection
 from g2d_bench.errors import InputError
 from g2d_bench.plain import visible
-from g2d_bench.records.cell import Cell, amount
+from g2d_bench.records.cell import amount
 from g2d_bench.records.compare import Line
 from g2d_bench.records.groups import ATTRIBUTES, PREFIX
 from g2d_bench.records.record import digest_bytes, read_predictions, read_record
@@ -287,15 +287,16 @@ class _Look:
 
     def review(self, base: Sequence[Found], lost: Sequence[str]) -> Review:
         """Say what would change, and which files of a whole repository are gone."""
-        there: dict[tuple[Cell, str], Found] = {(one.cell, one.record.signature): one for one in base}
+        there = {(one.cell, one.record.signature) for one in base}
         again = [one for one in self._found if (one.cell, one.record.signature) in there]
         new = [one for one in self._found if (one.cell, one.record.signature) not in there]
         pairs = pairs_of(self._found, base, self._bundle, self._against, lost)
         bare, predictions = told(pairs, self._bundle)
         removed, missed = lost_lines(lost, pairs, self._bundle, self._against)
         self._problems += [*bare, *missed]
-        for one in again:
-            if one.record.key != there[one.cell, one.record.signature].record.key:
+        for pair in pairs:
+            one, stays = pair.new, place_in(records_root(self._against), pair.old, RECORDS) not in lost
+            if pair.again and stays and one.record.key != pair.old.record.key:
                 self._wrong(f"{one.cell}: is there with another key; one cell can have one record only")
         ranked: list[Standing] = []
         if not self._problems:

@@ -79,8 +79,8 @@ def pairs_of(
     pairs = []
     for new in found:
         for old in there[new.cell]:
-            place = place_of(old, records_root(against), RECORDS)
-            same = old.record.signature == new.record.signature or place == place_of(new, bundle)
+            place = place_in(records_root(against), old, RECORDS)
+            same = old.record.signature == new.record.signature or place == place_in(bundle, new)
             alike = old.record.data.kind == new.record.data.kind
             alike = alike and old.record.encoder.weights == new.record.encoder.weights
             if same or (place in lost and alike):
@@ -88,7 +88,7 @@ def pairs_of(
     return pairs
 
 
-def place_of(found: Found, root: Path, below: str = "") -> str:
+def place_in(root: Path, found: Found, below: str = "") -> str:
     """Return where a record lies in a folder, written as below another one."""
     assert found.path is not None
     return "/".join([*filter(None, [below]), found.path.relative_to(root).as_posix()])
@@ -115,7 +115,7 @@ def told(pairs: Sequence[Pair], bundle: Path) -> tuple[list[str], list[str]]:
     wrong, said = [], []
     for pair in pairs:
         before, now = pair.old.record.predictions, pair.new.record.predictions
-        where = place_of(pair.new, bundle)
+        where = place_in(bundle, pair.new)
         if before is not None and now is None:
             wrong.append(
                 visible(
@@ -146,7 +146,7 @@ def lost_lines(
     """
     heirs: dict[str, str] = {}
     for pair in pairs:
-        old, heir = place_of(pair.old, records_root(against), RECORDS), place_of(pair.new, bundle)
+        old, heir = place_in(records_root(against), pair.old, RECORDS), place_in(bundle, pair.new)
         heirs[old] = heir
         if pair.old.record.predictions is not None:
             heirs[f"{old.rpartition('/')[0]}/{pair.old.record.predictions.file}"] = heir

@@ -110,6 +110,27 @@ def test_a_submitter_may_replace_his_own_records(renewed: Path, repository: Path
     assert "not comparable, signatures differ: siim-seg@1.0" in render(found)
 
 
+def test_that_holds_for_another_key_of_the_same_signature(
+    folder: Any, cards: Path, measured: Callable[..., Found], head: Path, repository: Path, tmp_path: Path
+) -> None:
+    """A key may change where the signature does not; beside the old record it is one too many."""
+    shutil.rmtree(folder.root)
+    for n, fraction in enumerate((0.01, 0.1, 1.0)):
+        measured(0.56, fraction=fraction, key=f"{n}" * 64)
+    submit(select(folder.root), tmp_path / "renewed", Settings(encoder_dirs=(cards,)), Wishes())
+    before = head / "records" / "phantom" / "mine" / "siim-seg@1.0"
+    kept = tmp_path / "kept"
+    shutil.move(before, kept)
+    into(head, tmp_path / "renewed")
+    found = look(head, repository)
+    assert (found.problems, len(found.again)) == ((), 3)
+    assert all("stands in its place" in line for line in found.removed)
+    assert {line.state for line in found.moved} == {"moved"}
+    shutil.copytree(kept, before, dirs_exist_ok=True)
+    found = look(head, repository)
+    assert sum("one cell can have one record only" in line for line in found.problems) == 3
+
+
 def test_nobody_else_may(renewed: Path, repository: Path) -> None:
     """Other weights are another model, whatever they call themselves."""
     for path in (repository / "records" / "phantom" / "mine").rglob("*.json"):
