@@ -40,7 +40,7 @@ def free_memory() -> int | None:
     """Return how many bytes new work may take in this machine or its container; None if unknown."""
     found = []
     with contextlib.suppress(OSError, ValueError):
-        lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
+        lines = dict(line.split(":", 1) for line in _MEMINFO.read_text(errors="replace").splitlines())
         if "MemAvailable" in lines:
             found.append(int(lines["MemAvailable"].split()[0]) << 10)
     for limit, use in _CGROUPS:

@@ -72,7 +72,9 @@ def commit() -> str:
 
 def _git(root: Path, *arguments: str) -> str:
     """Return what git prints, "" where it fails."""
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+    command = ["git", "-C", str(root), *arguments]
+    # Tags and names of files need not be in UTF-8.
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     return done.stdout.strip()
 
 
@@ -115,7 +117,8 @@ def forget_peak_memory() -> None:
 def peak_memory_mb() -> int:
     """Peak resident memory of this process since :func:`forget_peak_memory`, or so far, in MiB."""
     with contextlib.suppress(OSError):
-        found = re.search(r"^VmHWM:\s*(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+        # The process's own name stands there, too, cut off after 15 bytes, be it within a letter.
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", _STATUS.read_text(errors="replace"), re.MULTILINE)
         if found:
             return int(found[1]) >> 10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

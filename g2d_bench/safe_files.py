@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,20 @@ def parse_json(data: bytes, path: Path) -> Any:
         path: its file, for complaints.
 
     Raises:
-        InputError: it is no JSON in UTF-8, is nested too deeply, holds a number that is infinite, none or out
-            of range, or half of a surrogate pair.
+        InputError: it is no JSON in UTF-8, is nested too deeply, has a key that stands twice, holds a number
+            that is infinite, none or out of range, or half of a surrogate pair.
     """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Of a key that stands twice, one reader takes the first and another the last."""
+        said = dict(pairs)
+        if len(said) < len(pairs):
+            [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+            raise InputError("stands twice; leave one", file=path, field=twice[:60])
+        return said
+
     try:
-        found = json.loads(data.decode("utf-8"))
+        found = json.loads(data.decode("utf-8"), object_pairs_hook=once)
     except RecursionError:
         raise InputError(f"is nested deeper than {DEEPEST} levels", file=path) from None
     except ValueError as error:

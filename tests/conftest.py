@@ -181,16 +181,18 @@ def make_record(cell: Cell, predictions: dict[str, np.ndarray[Any, Any]], **chan
     weights = changes.pop("weights", "f" * 64)
     counts = [predictions[name] for name in ("intersection", "predicted", "true")]
     test = len(predictions["true"])
+    # Generated films are no real ones, and their hash is another one.
+    data = {"phantom": "bbbbbbbb", "real": "abababab"}[data_kind]
     fields: dict[str, Any] = {
         "key": key_of({"cell": cell.as_dict(), "data": data_kind, "version": version}),
-        "signature": f"{cell.task}@{version}#aaaa|{data_kind}:siim#bbbbbbbb|split:clean#cccccccc"
+        "signature": f"{cell.task}@{version}#aaaa|{data_kind}:siim#{data}|split:clean#cccccccc"
         f"|{cell.protocol}@1.0#dddd|n{NUMBERS}",
         "kind": "segmentation",
         "cell": cell,
         "data": DataPart(
             dataset="siim",
             kind=data_kind,
-            hash="bbbbbbbb" * 8,
+            hash=data * 8,
             split_hash="cccccccc" * 8,
             images={"train": max(1, round(200 * cell.fraction)), "val": 40, "test": test},
             positive={"train": 1, "val": 20, "test": int((predictions["true"] > 0).sum())},

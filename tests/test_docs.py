@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import configparser
+import os
 import re
 import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import NamedTuple
@@ -141,6 +143,61 @@ def test_workflows_are_such(page: Path) -> None:
             # What a stranger chose is never part of a script.
             scripts = " ".join(step.get("run", "") for step in job["steps"])
             assert "${{" not in scripts
+
+
+SUBMISSIONS = ROOT / "docs" / "workflow-submissions.yml"
+
+
+def test_a_submission_is_reviewed_as_it_would_be_merged() -> None:
+    """A pull request that is behind the main branch has no part in what came there since."""
+    job = yaml.safe_load(SUBMISSIONS.read_text("utf-8"))["jobs"]["review"]
+    assert job["permissions"] == {"contents": "read"}
+    steps = job["steps"]
+    reads = {step["with"]["path"]: step["with"] for step in steps if "checkout" in step.get("uses", "")}
+    assert reads["head"]["ref"] == "refs/pull/${{ github.event.pull_request.number }}/merge"
+    assert reads["head"]["fetch-depth"] == 2, "its parents are there"
+    assert reads["base"]["ref"] == "${{ steps.parents.outputs.main }}"
+    for read in reads.values():
+        assert "repository" not in read, "a merge is of this repository"
+        assert (read["lfs"], read["submodules"]) == (False, False)
+    # Nothing is installed, and no folder entered, once files of the pull request are here.
+    here = next(n for n, step in enumerate(steps) if "checkout" in step.get("uses", ""))
+    assert not any("pip" in step.get("run", "") for step in steps[here:])
+    assert not any("working-directory" in step for step in steps)
+    assert [step["run"].split()[0] for step in steps[here:] if "run" in step] == ["if", "g2d-bench"]
+
+
+def test_the_merge_is_that_of_what_was_pushed(tmp_path: Path) -> None:
+    """The step is run as it stands, on a merge of a branch that is behind."""
+    steps = yaml.safe_load(SUBMISSIONS.read_text("utf-8"))["jobs"]["review"]["steps"]
+    (script,) = (step["run"] for step in steps if step.get("id") == "parents")
+    here = tmp_path / "head"
+
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        done = subprocess.run(["git", "-C", here, *who, *words], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def commit(name: str) -> str:
+        (here / name).write_text(name)
+        git("add", "-A")
+        git("commit", "-qm", name)
+        return git("rev-parse", "HEAD")
+
+    here.mkdir()
+    git("init", "-q", "-b", "main")
+    commit("first")
+    git("checkout", "-q", "-b", "theirs")
+    pushed = commit("submission")
+    git("checkout", "-q", "main")
+    ahead = commit("merged meanwhile")
+    git("merge", "-q", "--no-ff", "-m", "as GitHub does", "theirs")
+    for sha, code, told in ((pushed, 0, f"main={ahead}\n"), (ahead, 1, "")):
+        out = tmp_path / "out"
+        out.write_text("")
+        environment = os.environ | {"PUSHED": sha, "GITHUB_OUTPUT": str(out)}
+        done = subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=environment, check=False)
+        assert (done.returncode, out.read_text()) == (code, told)
 
 
 def test_examples_for_clusters_are_what_these_read() -> None:

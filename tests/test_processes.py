@@ -211,7 +211,7 @@ def test_free_memory_is_that_of_the_narrowest_room(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(processes, "_MEMINFO", machine)
     monkeypatch.setattr(processes, "_CGROUPS", ((limit, use),))
     assert free_memory() is None
-    machine.write_text("MemTotal:  9000 kB\nMemAvailable:   8000 kB\n")
+    machine.write_bytes(b"MemTotal:  9000 kB\nMemAvailable:   8000 kB\nOdd\xff: 1 kB\n")
     assert free_memory() == 8000 * 1024
     limit.write_text("max\n")
     use.write_text("5\n")

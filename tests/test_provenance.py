@@ -118,3 +118,19 @@ print(high, low, provenance.peak_memory_mb())
     high, low, again = map(int, done.stdout.split())
     assert low <= high - 150
     assert again >= high - 50
+
+
+@pytest.mark.skipif(not provenance._STATUS.exists(), reason="Linux tells the peak beside the process's name")
+def test_a_process_may_have_a_name_that_was_cut_within_a_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray calls a process by its unit, ``siim-seg · g2d``; the kernel keeps 15 bytes of it."""
+    (tmp_path / "status").write_bytes("Name:\tray::siim-seg ·".encode()[:-1] + b"\nVmHWM:\t 2097152 kB\n")
+    monkeypatch.setattr(provenance, "_STATUS", tmp_path / "status")
+    assert provenance.peak_memory_mb() == 2048
+
+
+def test_a_tag_need_not_be_utf8(checkout: Path) -> None:
+    git = ["git", "-C", str(checkout), "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    subprocess.run([*git, "tag", "-am", "x", b"v\xff1"], check=True)
+    assert said() == "v\ufffd1"

@@ -54,6 +54,8 @@ def test_json_as_deep_as_allowed() -> None:
         (b'{"a": %d}' % LARGEST, "a: is a whole number out of range"),
         (b'{"a": "\\ud800"}', "a: holds half of a surrogate pair"),
         (b'{"a": {"\\udc00": 1}}', "a: holds half of a surrogate pair"),
+        (b'{"a": 1, "b": 2, "a": 1}', "a: stands twice; leave one"),
+        (b'[{"a": {"b": 0, "\\u0062": 1}}]', "b: stands twice; leave one"),
         (b"{", "not a readable JSON record"),
         (b'"\xff"', "not a readable JSON record"),
         (b"1" * 5000, "not a readable JSON record"),

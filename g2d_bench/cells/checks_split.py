@@ -71,6 +71,7 @@ class SplitCheck:
         self._settings, self._cards = settings, cards
         self._opened: dict[tuple[str, str], tuple[Dataset, Manifest] | str] = {}
         self._expected: dict[tuple[object, ...], Expected | str] = {}
+        self._hashes: dict[tuple[str, str], str] = {}
 
     def __call__(self, record: Record, facts: Facts | None) -> tuple[list[str], list[str]]:
         """Hold one record against its data; nothing is generated, downloaded or hashed for it.
@@ -78,9 +79,7 @@ class SplitCheck:
         Returns:
             A line per contradiction, and what could not be decided, in words.
         """
-        parts = parse_signature(record.signature)
-        task = self._cards.task(parts) if parts is not None else None
-        protocol = self._cards.protocol(parts, task) if parts is not None and task is not None else None
+        task, protocol = self._asked(record)
         if task is None or protocol is None or task.kind != record.kind:
             # What is missing or wrong is said of the cards.
             return [], []
@@ -99,12 +98,35 @@ class SplitCheck:
             problems += self._references(record, facts, expected)
         return problems, undecided
 
+    def generated(self, record: Record) -> str:
+        """Return the content hash of the generated data here on which such a record would be measured.
+
+        It is "" where there are none, or where nobody has read them since they changed.
+        """
+        task, protocol = self._asked(record)
+        known = task is not None and protocol is not None
+        key = (record.cell.task, record.cell.protocol) if known else (record.data.dataset, "")
+        if key not in self._hashes:
+            found = (
+                self._data(task, protocol, "phantom")
+                if task is not None and protocol is not None
+                else self._dataset(record.data.dataset, "phantom")
+            )
+            self._hashes[key] = "" if isinstance(found, str) else found[1].content_hash
+        return self._hashes[key]
+
+    def _asked(self, record: Record) -> tuple[TaskCard | None, Protocol | None]:
+        """Return the cards of a record's task and protocol, where those here are the record's."""
+        parts = parse_signature(record.signature)
+        task = self._cards.task(parts) if parts is not None else None
+        return task, self._cards.protocol(parts, task) if parts is not None and task is not None else None
+
+    def _data(self, task: TaskCard, protocol: Protocol, kind: str) -> tuple[Dataset, Manifest] | str:
+        """Open the data of a task, two data sets joined where it is tested on another one."""
+        return self._dataset(task.dataset, kind) if task.test is None else self._joined(task, protocol, kind)
+
     def _open(self, record: Record, task: TaskCard, protocol: Protocol) -> Expected | str:
-        found = (
-            self._dataset(task.dataset, record.data.kind)
-            if task.test is None
-            else self._joined(task, protocol, record.data.kind)
-        )
+        found = self._data(task, protocol, record.data.kind)
         if isinstance(found, str):
             return found
         dataset, manifest = found

@@ -27,6 +27,7 @@ class Merged:
     Attributes:
         copied: records that are new in the target.
         same: records that were there already, or in an earlier folder, with the same numbers.
+        completed: those of them whose earlier copy had no predictions, so that the later one was taken.
         failures: failed cells that are new in the target.
         conflicts: two records of one key with different numbers, one line each.
         problems: records that are not what was measured, one line each.
@@ -34,6 +35,7 @@ class Merged:
 
     copied: int = 0
     same: int = 0
+    completed: int = 0
     failures: int = 0
     conflicts: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -42,16 +44,17 @@ class Merged:
         if self.problems or self.conflicts:
             wrong = f"{len(self.problems)} bad records, {len(self.conflicts)} conflicts"
             return f"{wrong}; nothing was written"
-        return f"{self.copied} records new, {self.same} there already, {self.failures} failed cells new"
+        got = f" ({self.completed} without predictions got theirs)" if self.completed else ""
+        return f"{self.copied} records new, {self.same} there already{got}, {self.failures} failed cells new"
 
 
 def merge(sources: Sequence[Path], into: Path, settings: Settings | None = None) -> Merged:
     """Copy the records of some folders into one, by key.
 
     Everything is read and checked before anything is written. A record that was measured twice with the same
-    numbers is kept as it stands in the target, or in the first folder that has it. Files are copied as they
-    are, predictions before their record, each written whole or not at all: a merge that was cut short goes
-    on when it is called again.
+    numbers is kept as it stands in the target, or in the first folder that has it; where that copy has no
+    predictions, in the first that has it with them. Files are copied as they are, predictions before their
+    record, each written whole or not at all: a merge that was cut short goes on when it is called again.
 
     Args:
         sources: folders of records.
@@ -74,18 +77,22 @@ def merge(sources: Sequence[Path], into: Path, settings: Settings | None = None)
         if not Store(source).files():
             raise Store(source).nothing()
         for place, found in _keyed(source, settings, merged).items():
-            other = there.get(place) or new.get(place)
+            other = new.get(place) or there.get(place)
             if other is None:
                 new[place] = found
             elif line := _difference(other, found):
                 merged.conflicts.append(line)
             else:
                 merged.same += 1
+                if _completes(found, other):
+                    merged.completed += 1
+                    new[place] = found
     if merged.problems or merged.conflicts:
         return merged
     for place, found in track(new.items(), "merging", unit="record"):
-        _copy(found, into / place)
-        merged.copied += 1
+        before = there.get(place)
+        _copy(found, into / place if before is None or before.path is None else before.path)
+        merged.copied += before is None
     merged.failures = _failures(sources, store, {**there, **new})
     return merged
 
@@ -109,8 +116,12 @@ def _keyed(root: Path, settings: Settings | None, merged: Merged) -> dict[Path, 
             merged.problems.append(str(error))
             continue
         first = found.setdefault(place, one)
-        if first is not one and (line := _difference(first, one)):
+        if first is one:
+            continue
+        if line := _difference(first, one):
             merged.conflicts.append(line)
+        elif _completes(one, first):
+            found[place] = one
     merged.problems += inspection.problems()
     return found
 
@@ -142,6 +153,11 @@ def _difference(one: Found, other: Found) -> str:
     else:
         return ""
     return visible(f"{one.cell} (key {first.key[:8]}): {what}: {one.where}, {other.where}")
+
+
+def _completes(one: Found, other: Found) -> bool:
+    """Say whether a record has the predictions that another of the same numbers lacks."""
+    return one.record.predictions is not None and other.record.predictions is None
 
 
 def _shown(record: Record, name: str) -> str:

@@ -23,6 +23,7 @@ from g2d_bench.cells.bundle import (
     read_submission,
     records_root,
 )
+from g2d_bench.cells.review_changes import gone, lost_lines, moved, pairs_of, place_in, told
 from g2d_bench.cells.review_encoders import Submitted, encoder_problems
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.standings import Standing, place_of, standings
@@ -30,8 +31,8 @@ from g2d_bench.cells.submit import lacking
 from g2d_bench.cells.verify import Inspection
 from g2d_bench.errors import InputError
 from g2d_bench.plain import visible
-from g2d_bench.records.cell import Cell, amount
-from g2d_bench.records.compare import Line, Tolerance, compare
+from g2d_bench.records.cell import amount
+from g2d_bench.records.compare import Line
 from g2d_bench.records.groups import ATTRIBUTES, PREFIX
 from g2d_bench.records.record import digest_bytes, read_predictions, read_record
 from g2d_bench.records.selection import Found, read_folder
@@ -54,9 +55,11 @@ class Review:
         partial: why rows are not complete, in the submitters' words.
         new: records of cells that were not there.
         again: records of cells that were there.
-        moved: numbers of those, where they moved.
+        moved: numbers that differ from those of the records there, however little; and records that take the
+            place of one with another signature.
+        predictions: records that have other predictions than those there.
         kept: records that are there already, the same.
-        removed: records that are no longer there (of a whole repository only).
+        removed: files that are no longer there (of a whole repository only), and what stands in their place.
         unlike: columns that no number in the repository may be compared with, and why.
         standings: ranks that are new or changed.
         missing: cells that rows lack.
@@ -71,6 +74,7 @@ class Review:
     new: tuple[Found, ...] = ()
     again: tuple[Found, ...] = ()
     moved: tuple[Line, ...] = ()
+    predictions: tuple[str, ...] = ()
     kept: int = 0
     removed: tuple[str, ...] = ()
     unlike: tuple[str, ...] = ()
@@ -108,9 +112,8 @@ def review(bundle: Path, against: Path, settings: Settings, whole: bool = False)
         looked.files(ours, others)
     except InputError as error:  # It changes while it is read.
         return Review(problems=(_inside(error, bundle),))
-    looked.removed(whole)
     looked.records(base)
-    return looked.review(base)
+    return looked.review(base, gone(bundle, against) if whole else [])
 
 
 def _base(against: Path) -> list[Found]:
@@ -135,10 +138,9 @@ class _Look:
         self._problems: list[str] = []
         self._claims: dict[str, Claim] = {}
         self._cards: dict[str, EncoderCard] = {}
-        self._submissions: list[Submission] = []
+        self._submissions: dict[str, Submission] = {}
         self._found: list[Found] = []
         self._kept = 0
-        self._removed: list[str] = []
         self._changed: list[str] = []
         self._undecided: Counter[str] = Counter()
         self._metrics = 0
@@ -193,20 +195,11 @@ class _Look:
         except InputError as error:
             self._problems.append(_inside(error, self._bundle))
             return
-        self._submissions.append(stated)
+        self._submissions[path] = stated
         listed |= stated.files
         for name, claim in stated.encoders.items():
             if self._claims.setdefault(name, claim) != claim:
                 self._wrong(f"{path}: states of {name} other things than another submission")
-
-    def removed(self, whole: bool) -> None:
-        """Name records that a whole repository has lost."""
-        root = records_root(self._against)
-        if whole:
-            for path in Store(root).files():
-                name = path.relative_to(root).as_posix()
-                if not (self._bundle / RECORDS / name).exists():
-                    self._removed.append(visible(name))
 
     def records(self, base: Sequence[Found]) -> None:
         """Read what is new, and derive again whatever can be derived."""
@@ -219,7 +212,7 @@ class _Look:
                 elif path.endswith(".json"):
                     if path.count("/") != DEPTH:
                         self._wrong(f"{path}: lies where no record does")
-                    self._found.append(Found(read_record(place), place))
+                    self._found.append(Found(read_record(place), place, self._bundle / RECORDS))
             except InputError as error:
                 self._problems.append(_inside(error, self._bundle))
         beside = {
@@ -231,7 +224,7 @@ class _Look:
             if path.endswith(".npz") and self._bundle / path not in beside:
                 self._wrong(f"{path}: belongs to no new record")
         self._problems += encoder_problems(
-            Submitted(self._bundle, self._against, self._claims, self._cards, self._found),
+            Submitted(self._bundle, self._against, self._claims, self._cards, self._found, self._submissions),
             base,
             self._catalogue,
         )
@@ -247,6 +240,7 @@ class _Look:
         for _, failed in inspection.look_at(peers, "checking records of the same signatures"):
             if failed is not None:
                 raise failed
+        inspection.learn(base)
         before = inspection.metrics
         inspection.undecided.clear()
         readable = []
@@ -256,7 +250,7 @@ class _Look:
                 readable.append(one)
             except InputError as error:
                 self._problems.append(_inside(error, self._bundle))
-        for _, failed in inspection.look_at(readable, "checking the new records", self._bundle / RECORDS):
+        for _, failed in inspection.look_at(readable, "checking the new records"):
             if failed is not None:
                 self._problems.append(_inside(failed, self._bundle))
         here = visible(f"{self._bundle}/")
@@ -291,18 +285,18 @@ class _Look:
                 file=one.path.with_name(record.predictions.file),
             )
 
-    def review(self, base: Sequence[Found]) -> Review:
-        """Say what would change."""
-        there: dict[tuple[Cell, str], Found] = {(one.cell, one.record.signature): one for one in base}
+    def review(self, base: Sequence[Found], lost: Sequence[str]) -> Review:
+        """Say what would change, and which files of a whole repository are gone."""
+        there = {(one.cell, one.record.signature) for one in base}
         again = [one for one in self._found if (one.cell, one.record.signature) in there]
         new = [one for one in self._found if (one.cell, one.record.signature) not in there]
-        lines = compare(
-            {one.cell: there[one.cell, one.record.signature] for one in again},
-            {one.cell: one for one in again},
-            Tolerance("seeds"),
-        )
-        for one in again:
-            if one.record.key != there[one.cell, one.record.signature].record.key:
+        pairs = pairs_of(self._found, base, self._bundle, self._against, lost)
+        bare, predictions = told(pairs, self._bundle)
+        removed, missed = lost_lines(lost, pairs, self._bundle, self._against)
+        self._problems += [*bare, *missed]
+        for pair in pairs:
+            one, stays = pair.new, place_in(records_root(self._against), pair.old, RECORDS) not in lost
+            if pair.again and stays and one.record.key != pair.old.record.key:
                 self._wrong(f"{one.cell}: is there with another key; one cell can have one record only")
         ranked: list[Standing] = []
         if not self._problems:
@@ -310,20 +304,22 @@ class _Look:
                 ranked = standings(base, self._found, self._catalogue)
             except InputError as error:
                 self._undecided[f"ranks: {error}"] += 1
-        partial = [one.partial for one in self._submissions if one.partial]
+        stated = self._submissions.values()
+        partial = [one.partial for one in stated if one.partial]
         missing = lacking(self._found, self._catalogue, base)
         if missing and not partial:
             self._wrong(f"rows are not complete, and no submission says why: {missing[0]}")
         return Review(
             problems=tuple(dict.fromkeys(self._problems)),
             encoders=dict(self._claims),
-            notes=tuple(one.note for one in self._submissions if one.note),
+            notes=tuple(one.note for one in stated if one.note),
             partial=tuple(partial),
             new=tuple(new),
             again=tuple(again),
-            moved=tuple(line for line in lines if line.state == "moved"),
+            moved=tuple(moved(pairs)),
+            predictions=tuple(predictions),
             kept=self._kept,
-            removed=tuple(self._removed),
+            removed=tuple(removed),
             unlike=tuple(_unlike(new, base)),
             standings=tuple(ranked),
             missing=tuple(missing),

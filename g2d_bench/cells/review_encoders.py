@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.io import load_card
-from g2d_bench.cells.bundle import CARDS, Claim
+from g2d_bench.cells.bundle import CARDS, Claim, Submission
 from g2d_bench.encoders.weights import file_hash
 from g2d_bench.errors import InputError
 from g2d_bench.paths import PACKAGE
@@ -27,6 +27,7 @@ class Submitted:
         claims: what its submissions state, by name.
         cards: its own cards, by name.
         found: its new records.
+        submissions: what it states, by file.
     """
 
     bundle: Path
@@ -34,6 +35,7 @@ class Submitted:
     claims: Mapping[str, Claim]
     cards: Mapping[str, EncoderCard]
     found: Sequence[Found]
+    submissions: Mapping[str, Submission] = field(default_factory=dict)
 
 
 def encoder_problems(given: Submitted, base: Sequence[Found], catalogue: Catalogue) -> list[str]:
@@ -47,12 +49,42 @@ def encoder_problems(given: Submitted, base: Sequence[Found], catalogue: Catalog
     Returns:
         A line per contradiction.
     """
-    lines = [*_cards(given, catalogue), *_records(given, base, catalogue)]
+    lines = [
+        *_cards(given, catalogue),
+        *_records(given, base, catalogue),
+        *_unbacked(given),
+        *_statements(given, base, catalogue),
+    ]
+    return [visible(line) for line in dict.fromkeys(lines)]
+
+
+def _unbacked(given: Submitted) -> Iterator[str]:
+    """Name what a submission states of encoders of which it brings nothing."""
+    records = {
+        one.path.relative_to(given.bundle).as_posix(): one.cell.card
+        for one in given.found
+        if one.path is not None
+    }
+    for path, stated in given.submissions.items():
+        brought = {records[file] for file in stated.files if file in records}
+        for name in stated.encoders:
+            if name not in brought and f"{CARDS}/{name}.toml" not in stated.files:
+                yield f"{path}: states {name}, of which it brings no record and no card"
+
+
+def _statements(given: Submitted, base: Sequence[Found], catalogue: Catalogue) -> Iterator[str]:
+    """Hold what is stated of each encoder against its card and the weights of its records."""
+    measured: dict[str, set[str]] = {}
+    for one in (*base, *given.found):
+        measured.setdefault(one.cell.card, set()).add(one.record.encoder.weights)
     for name, claim in given.claims.items():
         trained = [digest for digest in claim.weights if not digest.startswith("init:")]
         if len(trained) > 1:
-            lines.append(f"{name}: one name for {len(trained)} different weights")
-    return [visible(line) for line in dict.fromkeys(lines)]
+            yield f"{name}: one name for {len(trained)} different weights"
+        if unseen := sorted(set(claim.weights) - measured.get(name, set())):
+            yield f"weights of {name}: {', '.join(one[:13] for one in unseen)} are those of no record"
+        if (card := _card(name, given, catalogue)) is not None:
+            yield from _against_card(claim, card)
 
 
 def _cards(given: Submitted, catalogue: Catalogue) -> Iterator[str]:
@@ -83,7 +115,7 @@ def _records(given: Submitted, base: Sequence[Found], catalogue: Catalogue) -> I
             yield f"{where}: there is no card of {name}"
         elif card.digest != part.card_hash:
             yield f"{where}: encoder.card_hash: is not that of the card of {name}"
-        for text in _contradictions(claim, card, one):
+        for text in _contradictions(claim, one):
             yield f"{where}: {text}"
         taken = there.get(name, set())
         if not part.weights.startswith("init:") and taken and part.weights not in taken:
@@ -116,8 +148,8 @@ def _shipped_weights() -> dict[str, str]:
     return {file_hash(path): name for path, name in files.items() if path.is_file()}
 
 
-def _contradictions(claim: Claim, card: EncoderCard | None, one: Found) -> list[str]:
-    """Compare what a submission states of an encoder with its card and with a record."""
+def _contradictions(claim: Claim, one: Found) -> list[str]:
+    """Compare what a submission states of an encoder with a record."""
     part, lines = one.record.encoder, []
     if part.weights not in claim.weights:
         lines.append(f"encoder.weights: {part.weights[:8]} are not among those of the submission")
@@ -128,14 +160,19 @@ def _contradictions(claim: Claim, card: EncoderCard | None, one: Found) -> list[
     ):
         if said is not None and said != stated:
             lines.append(f"encoder.{what}: the record says {said!r}, the submission {stated!r}")
-    if card is not None:
-        for what, stated, said in (
-            ("licence", claim.licence, card.licence),
-            ("scale", claim.scale, card.scale),
-            ("pretraining", tuple(claim.pretraining), tuple(card.pretraining)),
-        ):
-            if said != stated:
-                lines.append(f"{what} of {card.name}: the card says {said!r}, the submission {stated!r}")
-        if card.seen is None:
-            lines.append(f"pretraining of {card.name}: is not stated")
     return lines
+
+
+def _against_card(claim: Claim, card: EncoderCard) -> Iterator[str]:
+    """Compare what a submission states of an encoder with its card."""
+    for what, stated, said in (
+        ("title", claim.title, card.title),
+        ("paper", claim.paper, card.paper),
+        ("licence", claim.licence, card.licence),
+        ("scale", claim.scale, card.scale),
+        ("pretraining", tuple(claim.pretraining), tuple(card.pretraining)),
+    ):
+        if said != stated:
+            yield f"{what} of {card.name}: the card says {said!r}, the submission {stated!r}"
+    if card.seen is None:
+        yield f"pretraining of {card.name}: is not stated"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -10,6 +11,7 @@ from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import Rank
 from g2d_bench.plain import counted, visible
 from g2d_bench.records.cell import amount
+from g2d_bench.records.compare import Line
 from g2d_bench.records.selection import Found
 
 LONGEST = 300
@@ -59,6 +61,7 @@ def _verdict(found: Review) -> str:
     if count:
         return f"**Refused: {counted(count, 'problem')}.**"
     parts = [f"{len(found.new)} new records", f"{len(found.again)} measured again"]
+    parts += [f"{_changed(found)} of their numbers changed"] if found.again else []
     parts += [f"{found.kept} as they were"] if found.kept else []
     parts += [f"{len(found.removed)} removed"] if found.removed else []
     return (
@@ -109,9 +112,28 @@ def _new(records: Sequence[Found]) -> Iterator[str]:
 def _again(found: Review) -> Iterator[str]:
     if found.again:
         still = len({str(one.cell) for one in found.again})
-        yield f"{still} cells are there already; {len(found.moved) or 'none'} of their numbers moved."
+        yield f"{still} cells are there already; {_changed(found) or 'none'} of their numbers changed."
         yield ""
-    yield from (f"- {code(str(line))}" for line in found.moved)
+    yield from (f"- {code(_change(line))}" for line in found.moved)
+    yield from (f"- {code(text)}" for text in found.predictions)
+
+
+def _changed(found: Review) -> int:
+    return sum(line.state == "moved" for line in found.moved)
+
+
+def _change(line: Line) -> str:
+    """Write by how much a number differs from the one that is there; no change is too small to be said."""
+    if line.state != "moved":
+        return str(line)
+    before, after = (
+        "n/a" if number is None else f"{line.scale * number:.2f}" for number in (line.before, line.after)
+    )
+    text, by = f"{line.where}: {line.metric}: {before} -> {after}", line.moved_by
+    if math.isfinite(by):
+        shown = f"{by:+.2f}" if abs(by) >= 0.005 else f"{by:+.1e}"
+        text += f" ({shown} points)" if line.scale == 100 else f" ({shown})"
+    return f"{text} {line.since}".rstrip()
 
 
 def _ranks(found: Review) -> Iterator[str]:
@@ -123,12 +145,12 @@ def _ranks(found: Review) -> Iterator[str]:
     for one in found.standings:
         task, drawn, protocol, _ = one.place
         digits = 1 if metric_spec(one.metric).share else 3
-        after = (
-            f"{_rank(one.after)} of {one.of}" if one.after is not None else "n/a (lacks seeds or predictions)"
-        )
+        valued = math.isfinite(one.value)
+        lacking = "lacks seeds or predictions" if valued else "has no value"
+        after = f"{_rank(one.after)} of {one.of}" if one.after is not None else f"n/a ({lacking})"
         cells = (
             *(code(task), amount(*drawn), code(protocol), code(one.metric), code(one.encoder)),
-            *(f"{one.value:.{digits}f}", _rank(one.before), after),
+            *(f"{one.value:.{digits}f}" if valued else "n/a", _rank(one.before), after),
         )
         yield f"| {' | '.join(cells)} |"
 

@@ -126,8 +126,9 @@ def submit(
 def lacking(new: Sequence[Found], catalogue: Catalogue, base: Collection[Found] = ()) -> list[str]:
     """Say which cells are missing in the rows to which records belong.
 
-    A row is an encoder in a task under a protocol: all fractions of the task's card, and at each of them the
-    seeds that others have there, or, where there are no others, all of its own.
+    A row is an encoder in a task under a protocol: all fractions of the task's card, whatever else it has,
+    few shots for one, and at each of them the seeds that others have there, or, where there are no others,
+    all of its own.
 
     Args:
         new: the records.
@@ -137,30 +138,29 @@ def lacking(new: Sequence[Found], catalogue: Catalogue, base: Collection[Found] 
     rows: dict[tuple[str, str, str, str], set[Cell]] = defaultdict(set)
     for one in new:
         rows[one.cell.encoder, one.cell.task, one.cell.protocol, one.record.signature].add(one.cell)
-    seeds_there: dict[tuple[str, float], set[int]] = defaultdict(set)
+    seeds_there: dict[tuple[str, tuple[float, int]], set[int]] = defaultdict(set)
     for one in base:
-        seeds_there[one.record.signature, one.cell.fraction].add(one.cell.seed)
+        seeds_there[one.record.signature, one.cell.drawn].add(one.cell.seed)
     kinds = {one.record.signature: one.record.kind for one in new}
-    mine = {
-        (one.cell.encoder, one.record.signature, one.cell.fraction, one.cell.seed) for one in (*base, *new)
-    }
+    mine = {(one.cell.encoder, one.record.signature, one.cell.drawn, one.cell.seed) for one in (*base, *new)}
     lines = []
     for (encoder, task, protocol, signature), cells in sorted(rows.items()):
         kind = kinds[signature]
         if kind in KINDS and not KINDS[kind].trained:
             continue
-        fractions = {cell.fraction for cell in cells}
+        amounts = {cell.drawn for cell in cells}
         if task in catalogue.tasks.names:
-            fractions |= set(catalogue.tasks[task].fractions)
+            amounts |= {(fraction, 0) for fraction in catalogue.tasks[task].fractions}
         own = {cell.seed for cell in cells}
-        for fraction in sorted(fractions):
-            wanted = seeds_there[signature, fraction] or own
-            lost = sorted(seed for seed in wanted if (encoder, signature, fraction, seed) not in mine)
+        for drawn in sorted(amounts):
+            wanted = seeds_there[signature, drawn] or own
+            lost = sorted(seed for seed in wanted if (encoder, signature, drawn, seed) not in mine)
             if lost:
                 seeds = ",".join(map(str, lost))
-                share = percent(fraction).replace(" ", "")
+                fraction, shots = drawn
+                share = f"--shots {shots}" if shots else f"--fraction {percent(fraction).replace(' ', '')}"
                 words = f"--task {task} --encoder {encoder} --protocol {protocol}"
-                lines.append(visible(f"{words} --fraction {share} --seed {seeds}"))
+                lines.append(visible(f"{words} {share} --seed {seeds}"))
     return lines
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cells.checks_cards import CardCheck
+from g2d_bench.cells.checks_kind import KindCheck
 from g2d_bench.cells.checks_split import SplitCheck
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.told import Told, told_by_each
@@ -26,7 +27,7 @@ from g2d_bench.records.checks import against_predictions, contradictions, unseal
 from g2d_bench.records.checks_peers import Peer, disagreements
 from g2d_bench.records.recompute import Facts
 from g2d_bench.records.record import Record, read_record
-from g2d_bench.records.selection import Found
+from g2d_bench.records.selection import Found, two_records
 from g2d_bench.records.signature import parse_signature
 from g2d_bench.records.store import FAILED, Store
 
@@ -75,20 +76,21 @@ class Inspection:
         catalogue = Catalogue.open(settings.task_dirs, settings.encoder_dirs, settings.protocol_dirs)
         self._cards = CardCheck(catalogue)
         self._split = SplitCheck(settings, self._cards) if data else None
+        self._kinds = KindCheck(self._split.generated if self._split is not None else None)
         self._peers: list[Peer] = []
         self._problems: dict[str, list[str]] = {}
         self.undecided: Counter[str] = Counter()
         self.metrics = self.unchecked = 0
 
     def look_at(
-        self, found: Sequence[Found], doing: str, root: Path | None = None, *, fresh: bool = False
+        self, found: Sequence[Found], doing: str, *, fresh: bool = False
     ) -> Iterator[tuple[Found, InputError | None]]:
         """Look at records one by one, their predictions read by all processors.
 
         Args:
-            found: records, with their files; one without is passed over.
+            found: records, with their files; one without is passed over. Those that were found by reading a
+                folder of results should lie where it keeps them.
             doing: what is shown while it lasts.
-            root: the results folder, in which files should have certain places.
             fresh: see :func:`told_by_each`.
 
         Yields:
@@ -99,16 +101,15 @@ class Inspection:
                 said, failed = next(told), None
                 try:
                     if one.path is not None:
-                        self._look(one, root, said)
+                        self._look(one, said)
                 except InputError as error:
                     failed = error
                 yield one, failed
 
-    def _look(self, found: Found, root: Path | None, told: Told | None) -> None:
+    def _look(self, found: Found, told: Told | None) -> None:
         record, problems = found.record, list(contradictions(found.record))
         undecided: list[str] = []
-        if root is not None:
-            problems += _misplaced(found, root)
+        problems += _misplaced(found)
         facts: Facts | None = None
         if record.predictions is None:
             self.unchecked += any(value is not None for value in record.metrics.values())
@@ -134,14 +135,19 @@ class Inspection:
         if not record.digest:
             undecided.append(NO_SEAL)
         self._peers.append(Peer(found, facts))
+        self.learn([found])
         self._problems.setdefault(found.where, []).extend(problems)
         self.undecided.update(dict.fromkeys(undecided, 1))
+
+    def learn(self, found: Sequence[Found]) -> None:
+        """Note of which kind data are by other records, which are not looked at."""
+        self._kinds.learn(found)
 
     def problems(self) -> list[str]:
         """Return a line for all that is wrong, after all records were looked at."""
         # Whoever is wrong already has no say in what others should be.
         sound = [peer for peer in self._peers if not self._problems[peer.found.where]]
-        for found, line in disagreements(sound):
+        for found, line in (*disagreements(sound), *self._kinds([peer.found for peer in self._peers])):
             self._problems[found.where].append(line)
         return [visible(f"{where}: {line}") for where, lines in self._problems.items() for line in lines]
 
@@ -174,17 +180,17 @@ def verify(root: Path, settings: Settings | None = None) -> Checked:
     readable: list[Found] = []
     for path in records:
         try:
-            readable.append(Found(read_record(path), path))
+            readable.append(Found(read_record(path), path, root))
         except InputError as error:
             unreadable.append(str(error))
-    seen: dict[tuple[Cell, str], str] = {}
-    for found, failed in inspection.look_at(readable, "verifying", root, fresh=True):
+    looked_at: list[Found] = []
+    for found, failed in inspection.look_at(readable, "verifying", fresh=True):
         if failed is not None:
             unreadable.append(str(failed))
-            continue
-        other = seen.setdefault((found.cell, found.record.signature), found.where)
-        if other != found.where:
-            unreadable.append(visible(f"{found.where}: the cell {found.cell} is also in {other}"))
+        else:
+            looked_at.append(found)
+    for first, second in _twice(looked_at):
+        unreadable.append(visible(f"{second.where}: the cell {second.cell} is also in {first.where}"))
     return Checked(
         len(records),
         inspection.metrics,
@@ -207,19 +213,29 @@ def require_sound(found: Sequence[Found], settings: Settings | None = None) -> N
     for _, failed in inspection.look_at(found, "checking records"):
         if failed is not None:
             raise failed
+    for first, second in _twice(found):
+        raise two_records(first, second)
     problems = inspection.problems()
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise InputError(f"{problems[0]}{more}; see `g2d-bench verify`")
 
 
-def _misplaced(found: Found, root: Path) -> list[str]:
+def _twice(found: Sequence[Found]) -> Iterator[tuple[Found, Found]]:
+    """Yield records of cells that have one of the same signature already, each after that one."""
+    seen: dict[tuple[Cell, str], Found] = {}
+    for one in found:
+        other = seen.setdefault((one.cell, one.record.signature), one)
+        if other is not one:
+            yield other, one
+
+
+def _misplaced(found: Found) -> list[str]:
     """Compare what a record says with the place where the store would have put it."""
-    assert found.path is not None
     parts = parse_signature(found.record.signature)
-    if parts is None:
+    if parts is None or found.root is None or found.path is None:
         return []
-    place = found.path.relative_to(root).parts
+    place = found.path.relative_to(found.root).parts
     wanted = _place(found.cell, found.record, parts.version)
     if len(place) >= len(wanted) and place[-len(wanted) :] != wanted:
         return [f"lies where {'/'.join(wanted)} was expected"]

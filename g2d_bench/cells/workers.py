@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,19 +111,33 @@ def execute(
         if isinstance(before, Record):
             forecast.learn(before)
     countdown = _Countdown(missing, forecast)
+
+    def take(cell: Cell, outcome: Record | Failure, *, elsewhere: bool = False) -> None:
+        found[cell] = outcome
+        countdown.take(cell, outcome)
+        if watch is not None and isinstance(outcome, Record):
+            watch(outcome)
+        # The one thing that went wrong is said at the end, once.
+        if len(cells) > 1 or isinstance(outcome, Record) or not outcome.bad_input:
+            _say(cell, outcome, str(countdown), elsewhere=elsewhere)
+
     stop: InputError | None = None
+    work = Work(bench, Standing.of([resolved[cell] for cell in missing], bench.store))
     try:
-        for cell, out in _outcomes([resolved[cell] for cell in missing], bench, executor):
-            outcome = out.outcome if isinstance(out, Elsewhere) else out
-            found[cell] = outcome
-            countdown.take(cell, outcome)
-            if watch is not None and isinstance(outcome, Record):
-                watch(outcome)
-            # The one thing that went wrong is said at the end, once.
-            if len(cells) > 1 or isinstance(outcome, Record) or not outcome.bad_input:
-                _say(cell, outcome, str(countdown), elsewhere=outcome is not out)
+        for cell, out in _outcomes([resolved[cell] for cell in missing], work, executor):
+            if isinstance(out, Elsewhere):
+                take(cell, out.outcome, elsewhere=True)
+            else:
+                take(cell, out)
     except InputError as error:
         stop = error
+        # A unit that could not write its last cell has written those before.
+        for cell in missing:
+            written = work.standing.since(resolved[cell], bench.store) if found[cell] is None else None
+            if written is not None:
+                # Whoever watches may be what ended the run.
+                with suppress(InputError):
+                    take(cell, written.outcome)
     for cell, final in found.items():
         if isinstance(final, Record):
             report.found.append(Found(final, resolved[cell].path))
@@ -168,9 +183,8 @@ def _raise_common_input_error(report: Report, bench: Bench) -> None:
     raise InputError(errors[0] + others)
 
 
-def _outcomes(cells: Sequence[Resolved], bench: Bench, executor: Executor) -> Iterator[tuple[Cell, Outcome]]:
-    work = Work(bench, Standing.of(cells, bench.store))
-    resolved = {cell.cell: cell for cell in cells}
+def _outcomes(cells: Sequence[Resolved], work: Work, executor: Executor) -> Iterator[tuple[Cell, Outcome]]:
+    resolved, bench = {cell.cell: cell for cell in cells}, work.bench
     waiting = units(list(resolved), bench)
     while waiting:
         busy: list[Unit] = []

@@ -13,8 +13,10 @@ from g2d_bench.cli.grid import executor_of, executor_options
 from g2d_bench.cli.options import bench, filter_options, reading_options, settings
 from g2d_bench.cli.records import filter_of, named, roots_of, select
 from g2d_bench.errors import InputError
+from g2d_bench.plain import counted
 
 if TYPE_CHECKING:
+    from g2d_bench.records.cell import Cell
     from g2d_bench.records.compare import Line
     from g2d_bench.records.record import Record
     from g2d_bench.records.selection import Filter, Found
@@ -115,10 +117,14 @@ def _against_folder(
         configured,
     )
     roots = roots_of(given)
+    failed: dict[Cell, str] = {}
     if run_missing:
-        phantom = all(one.record.data.kind == "phantom" for one in chosen)
-        ran = _run(cells, given | ({"phantom": True} if phantom else {}))
+        ran, failed = _run(chosen, folder, given)
         measured = by_cell(located(ran, configured.results))
+        if not measured:
+            reason = f"none of the {len(cells)} cells of {folder} could be measured"
+            cell, error = next(iter(failed.items()))
+            raise InputError(f"{reason} ({cell}: {error})")
     else:
         here = read_folders(roots)
         measured = by_cell(_repeats(here, [one.record for one in chosen]))
@@ -131,7 +137,7 @@ def _against_folder(
                 f"not compared, since {folder} lacks them: {len(more)} cells ({more[0]} ...)", err=True
             )
     require_sound(list(measured.values()), configured)
-    return compare_cells(index, measured, allowed, cells)
+    return compare_cells(index, measured, allowed, cells, failed)
 
 
 def _repeats(measured: Sequence[Found], reference: Sequence[Record]) -> list[Found]:
@@ -147,14 +153,35 @@ def _repeats(measured: Sequence[Found], reference: Sequence[Record]) -> list[Fou
     return [*alike, *(one for one in mine if one.record.cell not in served)]
 
 
-def _run(cells: Sequence[Any], given: dict[str, Any]) -> list[Record]:
-    """Run what is not finished; failures are named and leave their cells missing."""
+def _run(
+    chosen: Sequence[Found], folder: Path, given: dict[str, Any]
+) -> tuple[list[Record], dict[Cell, str]]:
+    """Run what is not finished, each cell on the kind of data on which it was measured.
+
+    Returns:
+        Records, and the cells that failed, with the reasons.
+
+    Raises:
+        InputError: cells were measured on real data, and none are configured; or see
+            :func:`g2d_bench.cells.workers.execute`.
+    """
     from g2d_bench.cells.workers import execute
 
-    report = execute(cells, bench(given), executor=executor_of(given))
-    for failure in report.failures:
-        click.echo(f"failed: {failure.cell.task} {failure.cell.encoder}: {failure.error}", err=True)
-    return list(report.records)
+    real = [one.cell for one in chosen if one.record.data.kind == "real"]
+    if real and settings(given).data_root is None:
+        held = f"{folder} holds {counted(len(real), 'cell')} measured on real data ({real[0]} ...)"
+        raise InputError(f"{held}; say where such data lie", field="--data-root")
+    generated = [one.cell for one in chosen if one.record.data.kind == "phantom"]
+    records: list[Record] = []
+    failed: dict[Cell, str] = {}
+    for cells, phantom in ((generated, True), (real, False)):
+        if not cells:
+            continue
+        opened = bench(given | ({"phantom": True} if phantom else {}))
+        report = execute(cells, opened, executor=executor_of(given))
+        records += report.records
+        failed |= {failure.cell: failure.error for failure in report.failures}
+    return records, failed
 
 
 def _folder(name: str) -> Path:

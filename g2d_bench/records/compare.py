@@ -17,13 +17,13 @@ from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Record, changes
 from g2d_bench.records.selection import Found
 
-State = Literal["same", "moved", "missing", "signature"]
+State = Literal["same", "moved", "missing", "failed", "signature"]
 FLOOR = 0.001
 """Smallest tolerance drawn from seeds, as a share: 0.1 points."""
 WIDTH = 2.0
 """Standard deviations over seeds that a cell may move unless told otherwise."""
 ROUNDING = 1e-12
-BAD: tuple[State, ...] = ("moved", "missing", "signature")
+BAD: tuple[State, ...] = ("moved", "missing", "failed", "signature")
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,12 @@ class Line:
     Attributes:
         where: the cell in words.
         metric: its name.
-        state: ``same``, ``moved``, ``missing`` (on the measured side) or ``signature`` (not comparable).
+        state: ``same``, ``moved``, ``missing`` (on the measured side), ``failed`` (there, when it was run) or
+            ``signature`` (not comparable).
         before: in the metric's unit (shares as 0 to 1), None where undefined or missing.
         after: likewise.
         tolerance: in the same unit.
-        since: what changed between the two records, or how their signatures differ.
+        since: what changed between the two records, how their signatures differ, or why the cell failed.
     """
 
     where: str
@@ -98,6 +99,8 @@ class Line:
     def __str__(self) -> str:
         if self.state == "missing":
             return f"{self.where}: not measured"
+        if self.state == "failed":
+            return f"{self.where}: failed: {self.since}"
         if self.state == "signature":
             return f"{self.where}: not comparable, signatures differ: {self.since}"
         where = f"{self.where}: {self.metric}"
@@ -114,6 +117,7 @@ def compare(
     measured: Mapping[Cell, Found],
     tolerance: Tolerance,
     cells: Collection[Cell] | None = None,
+    failed: Mapping[Cell, str] | None = None,
 ) -> list[Line]:
     """Compare cells of the reference with their repeats.
 
@@ -122,16 +126,20 @@ def compare(
         measured: the numbers of now; cells that the reference lacks are not compared.
         tolerance: how far a metric may move.
         cells: which cells to compare; all of the reference if None.
+        failed: cells that were run and failed, and why.
 
     Returns:
-        One line per metric and cell, and one per cell that was not measured or cannot be compared.
+        One line per metric and cell, and one per cell that was not measured, failed or cannot be compared.
     """
+    reasons = failed or {}
     allowed = _Allowed(reference, tolerance)
     lines: list[Line] = []
     for cell in sorted(reference if cells is None else cells):
         old, found = reference[cell].record, measured.get(cell)
         if found is None:
-            lines.append(Line(str(cell), "all metrics", "missing", None, None, 0.0))
+            reason = reasons.get(cell)
+            state: State = "missing" if reason is None else "failed"
+            lines.append(Line(str(cell), "all metrics", state, None, None, 0.0, reason or ""))
             continue
         new = found.record
         if new.signature != old.signature:
@@ -143,7 +151,7 @@ def compare(
             after = new.metrics.get(metric)
             changed = changes(old, new)
             since = f"since {changed}" if changed else "with nothing changed that a record knows of"
-            state: State = "same" if agree(before, after, limit) else "moved"
+            state = "same" if agree(before, after, limit) else "moved"
             if state == "same" and (trivial := fallen_to(old, metric, before, after)):
                 state, since = "moved", f"no better than {trivial}, {since}"
             lines.append(Line(str(cell), metric, state, before, after, limit, since))
@@ -273,7 +281,12 @@ def _grouped(bad: Sequence[Line]) -> list[str]:
     ]
 
 
-_TITLES = {"moved": "number moved", "missing": "number missing", "signature": "not comparable"}
+_TITLES = {
+    "moved": "number moved",
+    "missing": "number missing",
+    "failed": "cell failed",
+    "signature": "not comparable",
+}
 
 
 def _github(text: str) -> str:
@@ -283,9 +296,14 @@ def _github(text: str) -> str:
 
 def summary(lines: Sequence[Line]) -> str:
     """Count the lines in one sentence."""
-    words = {"moved": "moved", "missing": "not measured", "signature": "with another signature"}
+    words = {
+        "moved": "moved",
+        "missing": "not measured",
+        "failed": "failed",
+        "signature": "with another signature",
+    }
     counts = {state: sum(line.state == state for line in lines) for state in words}
-    compared = len(lines) - counts["missing"] - counts["signature"]
+    compared = len(lines) - sum(count for state, count in counts.items() if state != "moved")
     if not any(counts.values()):
         return f"{compared} numbers compared, none moved"
     said = [

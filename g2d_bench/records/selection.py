@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from g2d_bench.cards.kind import untrained
@@ -19,10 +19,18 @@ DRAWN = ("fraction", "shots", "seed")
 
 @dataclass(frozen=True)
 class Found:
-    """A record and the file in which it stands (None for one that is not written)."""
+    """A record and where it was found.
+
+    Attributes:
+        record: what stands there.
+        path: the file; None for a record that is not written.
+        root: the folder of results that was read, in which files have certain places; None where it was not
+            found by reading one.
+    """
 
     record: Record
     path: Path | None = None
+    root: Path | None = field(default=None, compare=False)
 
     @property
     def cell(self) -> Cell:
@@ -154,7 +162,7 @@ def read_folder(root: Path) -> list[Found]:
     if not root.is_dir():
         raise InputError("no such folder" if not root.exists() else "is not a folder", file=root)
     store = Store(root)
-    found = [Found(record, path) for path, record in store]
+    found = [Found(record, path, root) for path, record in store]
     if not found:
         raise store.nothing()
     return found

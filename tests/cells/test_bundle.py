@@ -153,3 +153,10 @@ def test_a_submission_is_read_strictly(bundle: Path) -> None:
 def test_records_may_be_the_folder_itself(bundle: Path, tmp_path: Path) -> None:
     assert records_root(bundle) == bundle / "records"
     assert records_root(bundle / "records") == bundle / "records"
+
+
+def test_a_licence_stands_once(bundle: Path) -> None:
+    path = one_submission(bundle)
+    path.write_text(path.read_text().replace('"licence": "MIT"', '"licence": "none", "licence": "MIT"'))
+    with pytest.raises(InputError, match="licence: stands twice; leave one"):
+        read_submission(path)

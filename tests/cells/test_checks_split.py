@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from forging import call_real
 
 from g2d_bench.cards.task import PUBLISHED
 from g2d_bench.cells.checks_split import leaks_again
@@ -71,6 +73,21 @@ def measured(
     # A task that is tested elsewhere brings the one along that measures its inside score.
     (path,) = (path for path in root.rglob("*.json") if f"/{task}@" in str(path.relative_to(root)))
     return path, Settings(protocol_dirs=(quick_protocols,))
+
+
+def test_generated_data_that_are_here_are_known_for_what_they_are(
+    measured: tuple[Path, Settings], tmp_path: Path
+) -> None:
+    """Relabelled, a record agrees with itself, its predictions and its cards: no key depends on the kind."""
+    path, settings = measured
+    root = tmp_path / "forged"
+    shutil.copytree(path.parents[4], root)
+    for one in root.rglob("*.json"):
+        if one.name != path.name:
+            one.unlink()
+    (forged,) = call_real(root)
+    said = "data.kind: says real, but by their hash the data are generated, as in the cache of generated data"
+    assert verify(root, settings).problems == (f"{forged}: {said}",)
 
 
 def forge(path: Path, how: Callable[[dict[str, Any]], object], arrays: Any = None) -> None:

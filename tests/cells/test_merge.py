@@ -69,6 +69,36 @@ def test_a_number_measured_twice_is_no_conflict(folder: Any, other: Any, tmp_pat
     assert files(tmp_path / "all") == files(folder.root)
 
 
+def bare(found: Any) -> None:
+    """Take the predictions of a record away, as `submit --without-predictions` does."""
+    found.path.with_suffix(".npz").unlink()
+    found.path.write_bytes(to_json(sealed(found.record.model_copy(update={"predictions": None}))))
+
+
+@pytest.mark.parametrize("first", ["source", "target"])
+def test_a_copy_with_predictions_goes_before_one_without(
+    folder: Any, other: Any, tmp_path: Path, first: str
+) -> None:
+    bare(folder.add("g2d"))
+    other.add("g2d")
+    whole, into = files(other.root), tmp_path / "all"
+    if first == "target":
+        merge([folder.root], into)
+        merged = merge([other.root], into)
+        assert (merged.copied, merged.same, merged.completed) == (0, 1, 1)
+        assert (
+            str(merged)
+            == "0 records new, 1 there already (1 without predictions got theirs), 0 failed cells new"
+        )
+    else:
+        merged = merge([folder.root, other.root], into)
+        assert (merged.copied, merged.same, merged.completed) == (1, 1, 1)
+    assert files(into) == whole
+    again = merge([folder.root, other.root], into)
+    assert (again.copied, again.same, again.completed) == (0, 2, 0)
+    assert files(into) == whole
+
+
 @pytest.mark.parametrize("what", ["metrics", "predictions", "lost", "no json"])
 def test_a_bad_record_stops_it(
     what: str,

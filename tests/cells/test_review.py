@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import shutil
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bundles import record_of, sealed_again
 
 from g2d_bench.cells.review import Review, review
 from g2d_bench.cells.settings import Settings
@@ -22,28 +22,6 @@ from g2d_bench.records.selection import select
 
 def look(bundle: Path, other: Any, *, whole: bool = False) -> Review:
     return review(bundle, other.root, Settings(), whole)
-
-
-def sealed_again(bundle: Path) -> None:
-    """Mend every hash that a liar can mend."""
-    (path,) = (bundle / "submissions").glob("*.json")
-    raw = json.loads(path.read_text())
-    for record in (bundle / "records").rglob("*.json"):
-        read = read_record(record)
-        if read.predictions is not None:
-            digest = hashlib.sha256(record.with_suffix(".npz").read_bytes()).hexdigest()
-            read = read.model_copy(
-                update={"predictions": read.predictions.model_copy(update={"sha256": digest})}
-            )
-        record.write_bytes(to_json(sealed(read)))
-    for name in raw["files"]:
-        raw["files"][name] = hashlib.sha256((bundle / name).read_bytes()).hexdigest()
-    path.write_text(json.dumps(raw))
-
-
-def record_of(bundle: Path, fraction: str = "0.01") -> Path:
-    (path,) = (bundle / "records").rglob(f"{fraction}-s0-*.json")
-    return path
 
 
 def change(path: Path, how: Callable[[dict[str, Any]], None]) -> None:
@@ -241,8 +219,12 @@ def test_what_is_there_already(bundle: Path, other: Any, tmp_path: Path) -> None
     gone.unlink()
     (change_set / "run.sh").write_text("rm -rf /")
     found = review(change_set, repository, Settings(), True)
-    assert found.removed == (gone.relative_to(change_set / "records").as_posix(),)
-    assert found.problems == ("run.sh: is no part of a submission, and is changed or added",)
+    lost = gone.relative_to(change_set).as_posix()
+    assert found.removed == (lost,)
+    assert found.problems == (
+        "run.sh: is no part of a submission, and is changed or added",
+        f"{lost}: a record, in whose place nothing stands, is gone",
+    )
 
 
 def test_a_number_that_moved(bundle: Path, other: Any, folder: Any, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from g2d_bench.cells.review import Review, review
 from g2d_bench.cells.review_text import LONGEST, MOST, code, render
 from g2d_bench.cells.settings import Settings
+from g2d_bench.cells.standings import Standing
 
 
 def test_everything_is_said(bundle: Path, other: Any) -> None:
@@ -51,6 +53,13 @@ def test_a_stranger_cannot_write_a_page(bundle: Path, other: Any) -> None:
     outside = "".join(text.split("`")[::2])
     for word in ("script", "@maintainers", "http", "Approved"):
         assert word not in outside
+
+
+def test_a_mean_without_value_is_written_as_in_tables() -> None:
+    place = ("siim-seg", (0.01, 0), "clean", "signature")
+    lines = render(Review(standings=(Standing(place, "dice_positive", "mine", math.nan, None, None, 2),)))
+    row = "| `siim-seg` | 1 % | `clean` | `dice_positive` | `mine` | n/a | – | n/a (has no value) |"
+    assert row in lines.splitlines()
 
 
 def test_long_lists_are_cut() -> None:

@@ -7,6 +7,7 @@ import gc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +15,15 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from g2d_bench.cells import workers as local
-from g2d_bench.cells.bench import Bench
+from g2d_bench.cells.bench import Bench, Options
 from g2d_bench.cells.run import run_cell
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import verify
 from g2d_bench.encoders.image import seeded_encoder
+from g2d_bench.files import CannotWrite
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.record import Record
+from g2d_bench.records.store import Store
 
 
 @pytest.fixture
@@ -98,6 +101,33 @@ def test_seeds_of_weights_that_are_drawn_in_part_are_alike_together_and_alone(
     assert states[0] != states[1]
     assert states == [one.notes["encoder_state"] for one in alone]
     assert verify(tmp_path / "together").problems == ()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_cells_that_a_unit_wrote_before_the_disk_was_full_are_told(
+    bench: Callable[[], Bench], monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    cells = [Cell("rsna-cls", fraction, "clean", 0, "random") for fraction in (0.25, 0.5, 0.75, 1.0)]
+    opened, save, written = bench(), Store.save, list[Path]()
+    if force:
+        local.execute(cells, opened, jobs=1)
+        opened = Bench(opened.settings, Options(force=True))
+
+    def full(store: Store, path: Path, *rest: Any) -> Record:
+        written.append(path)
+        if len(written) == 3:
+            raise CannotWrite("No space left on device", path)
+        return save(store, path, *rest)
+
+    monkeypatch.setattr(Store, "save", full)
+    watched: list[Record] = []
+    with pytest.raises(local.Stopped, match="cannot be written: No space left on device") as stopped:
+        local.execute(cells, opened, jobs=1, watch=watched.append)
+    report = stopped.value.report
+    assert [one.cell for one in report.found] == cells[:2]
+    assert [one.path for one in report.found] == written[:2]
+    assert watched == report.records
+    assert report.failures == []
 
 
 def test_a_finished_cell_is_freed(

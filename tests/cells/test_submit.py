@@ -48,6 +48,22 @@ def test_rows_are_complete_or_it_is_said_why(
     assert lines == ["--task siim-seg --encoder mine --protocol clean --fraction 100% --seed 0"]
 
 
+def test_few_shots_are_no_full_training_set(folder: Any, other: Any, measured: Measured) -> None:
+    """Their fraction is 1, but the row still lacks its cell of all labels; likewise what others have."""
+    for fraction in (0.01, 0.1):
+        measured(fraction=fraction)
+    measured(fraction=1.0, shots=16)
+    row = "--task siim-seg --encoder mine --protocol clean"
+    catalogue = Catalogue.open()
+    assert lacking(select(folder.root), catalogue) == [f"{row} --fraction 100% --seed 0"]
+    # Others' seeds of few shots say nothing of all labels, and the other way round.
+    other.grid({"g2d": 0.6}, WHOLE, seeds=1)
+    for seed in (3, 4):
+        other.add("g2d", fraction=1.0, shots=16, seed=seed)
+    lines = lacking(select(folder.root), catalogue, select(other.root))
+    assert lines == [f"{row} --fraction 100% --seed 0", f"{row} --shots 16 --seed 3,4"]
+
+
 def refused(found: Any, cards: Path | None, out: Path, said: str) -> None:
     settings = Settings(encoder_dirs=(cards,) if cards is not None else ())
     with pytest.raises(InputError, match=said):

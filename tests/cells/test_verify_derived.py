@@ -197,3 +197,44 @@ def test_an_edited_number_is_not_compared(
     assert (result.exit_code, result.stdout) == (2, "")
     assert "metrics.dice_positive: says" in result.stderr
     assert "edited by +0.01" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["table", "export", "compact", "figure"])
+def test_a_record_out_of_its_place_is_refused_by_all(
+    folder: Any, cli: Callable[..., Any], command: str
+) -> None:
+    """As `verify` does: a copy of a record under another encoder's name, and one that stands there twice."""
+    words = {
+        "table": ["table"],
+        "export": ["export", "csv", "--out", "numbers.csv"],
+        "compact": ["compact", "runs", "small"],
+        "figure": ["figure", "curves", "--out", "figure.svg"],
+    }[command]
+    folder.grid({"g2d": 0.6, "mgca": 0.5}, (0.01, 0.1))
+    assert cli(*words).exit_code == 0
+    for made in (Path("numbers.csv"), Path("figure.svg")):
+        made.unlink(missing_ok=True)
+    path = next(one.path for one in select(folder.root) if one.cell.encoder == "g2d")
+    assert path is not None
+    moved = folder.root / "phantom" / "better" / path.relative_to(folder.root / "phantom" / "g2d")
+    for suffix in (".json", ".npz"):
+        moved.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(suffix).rename(moved.with_suffix(suffix))
+    expected = f"lies where phantom/g2d/{path.parent.parent.name}/{path.parent.name}/{path.name} was expected"
+    assert said(moved, verify(folder.root)) == [expected]
+    refused = cli(*words)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert expected in refused.stderr
+    for suffix in (".json", ".npz"):
+        path.with_suffix(suffix).write_bytes(moved.with_suffix(suffix).read_bytes())
+    refused = cli(*words)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "two records for one cell" in refused.stderr
+    assert not Path("numbers.csv").exists()
+    assert not Path("figure.svg").exists()
+
+
+def test_a_part_of_a_folder_of_results_is_read_as_before(folder: Any) -> None:
+    folder.grid({"g2d": 0.6})
+    require_sound(select(folder.root / "phantom" / "g2d"))
+    require_sound(select(next(folder.root.rglob("*.json")).parent))

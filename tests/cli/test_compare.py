@@ -137,8 +137,55 @@ def test_compare_runs_what_is_missing(
     assert asked.pop("executor").__class__ is Slurm
     assert asked == {"cells": [found.cell for found in reference], "root": None}
     assert result.exit_code == 1
-    assert "failed: siim-seg g2d: out of memory" in result.stderr
-    assert "4 numbers compared: 1 cell not measured" in result.stdout
+    line = "siim-seg · g2d · 1 % · seed 1 · clean: failed: out of memory\n4 numbers compared: 1 cell failed\n"
+    assert result.stdout == line
+    lenient = cli("compare", "--to", folder.root, "--encoder", "g2d", "--run", "--allow-missing")
+    assert (lenient.exit_code, lenient.stdout) == (1, line), "a cell that failed is none that was left out"
+
+
+def test_where_every_cell_failed_nothing_is_compared(
+    folder: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    from g2d_bench.cells import workers as local
+
+    cells = [folder.add("g2d", seed=seed).cell for seed in range(2)]
+    failures = [type("F", (), {"cell": cell, "error": "out of memory"}) for cell in cells]
+    monkeypatch.setattr(local, "execute", lambda *_, **__: local.Report(failures=failures))  # type: ignore[arg-type]
+    for more in ((), ("--allow-missing",)):
+        result = cli("compare", "--to", folder.root, "--run", *more)
+        refused(
+            result,
+            f"none of the 2 cells of {folder.root} could be measured",
+            "seed 0 · clean: out of memory)",
+        )
+
+
+def test_each_cell_runs_on_the_kind_of_data_it_was_measured_on(
+    folder: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refused: Refused
+) -> None:
+    from g2d_bench.cells import workers as local
+
+    found = [
+        folder.add("g2d", seed=0),
+        folder.add("g2d", seed=1, data_kind="real"),
+        folder.add("g2d", seed=2),
+    ]
+    asked: list[tuple[list[int], Path | None]] = []
+
+    def execute(cells: Any, bench: Any, executor: Any) -> local.Report:
+        asked.append(([cell.seed for cell in cells], bench.settings.data_root))
+        return local.Report(found=[one for one in found if one.cell in cells])
+
+    monkeypatch.setattr(local, "execute", execute)
+    monkeypatch.delenv("G2D_BENCH_DATA", raising=False)
+    said = "measured on real data (siim-seg · g2d · 1 % · seed 1 · clean ...)"
+    for more in ((), ("--phantom",)):
+        refused(cli("compare", "--to", folder.root, "--run", *more), "--data-root: ", "holds 1 cell", said)
+    assert asked == [], "nothing runs before"
+    (tmp_path / "films").mkdir()
+    result = cli("compare", "--to", folder.root, "--run", "--data-root", tmp_path / "films")
+    assert asked == [([0, 2], None), ([1], tmp_path / "films")]
+    assert (result.exit_code, result.stdout) == (0, "12 numbers compared, none moved\n")
 
 
 def test_shipped_reference_folders_are_found(cli: Callable[..., Any], refused: Refused) -> None:

@@ -139,6 +139,12 @@ def test_missing_cells_are_one_line_each(folder: Any, other: Any) -> None:
     ]
     assert "4 numbers compared: " in render(made)
     assert "1 cell not measured" in render(made)
+    lost = {Cell("siim-seg", 0.01, "clean", 0, "g2d"): "no memory"}
+    told = compare(by_cell(select(folder.root)), by_cell(select(other.root)), SEEDS, failed=lost)
+    assert "4 numbers compared: " in render(told)
+    assert "1 cell failed" in render(told)
+    said = "::error title=cell failed::siim-seg · g2d · 1 %25 · seed 0 · clean: failed: no memory"
+    assert said in render(told, "github").splitlines()
 
 
 def test_other_signatures_are_said_and_not_compared(folder: Any, other: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.identity import key_of
 from g2d_bench.records.record import (
@@ -50,6 +51,15 @@ def test_a_seal_outlives_fields_that_are_added_later(plain: Record, tmp_path: Pa
     assert raw.pop("predictions") is None
     (tmp_path / "x.json").write_text(json.dumps(raw))
     assert read_record(tmp_path / "x.json") == record
+
+
+def test_a_field_stands_once(plain: Record, tmp_path: Path) -> None:
+    """One reader takes the first, another the last: what is sealed and what is shown must be one thing."""
+    path = tmp_path / "x.json"
+    text = to_json(sealed(plain)).decode()
+    path.write_text(text.replace('"metrics": {', '"metrics": {"dice_positive": 0.99}, "metrics": {', 1))
+    with pytest.raises(InputError, match=r"x\.json: metrics: stands twice; leave one$"):
+        read_record(path)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def delivered(unit: Unit, parcel: Parcel, work: Work) -> list[Outcome]:
         here = bench.resolve(cell)
         if not made.key:
             failure = Failure.model_validate_json(made.record)
-            bench.store.fail(here.path, failure)
+            bench.store.fail(bench.store.failure_path(here.path), failure)
             outcomes.append(failure)
         elif made.key != here.key:
             # Under this key it would stand for data that it has not seen.

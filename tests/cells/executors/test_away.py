@@ -146,6 +146,19 @@ def test_bytes_come_back_as_they_were_made(bench: Bench, tmp_path: Path) -> None
     assert again.reused == 1
 
 
+def test_a_failure_away_leaves_the_record_that_is_there(bench: Bench) -> None:
+    """As one at home: it stands beside the record, which `--force` had measured anew, and is no record."""
+    [done] = execute(CELLS[:1], bench, jobs=1).found
+    assert done.path is not None
+    before = done.path.read_bytes(), done.path.with_suffix(".npz").read_bytes()
+    forced = Bench(bench.settings, Options(force=True))
+    assert errors(run(forced, Here(lambda unit, _: ran(unit)))) == ["ran"] * 4
+    assert (done.path.read_bytes(), done.path.with_suffix(".npz").read_bytes()) == before
+    assert [one.cell for one in bench.store.failures()] == CELLS
+    assert bench.store.find(done.path, done.record.key) == done.record
+    assert [path for path, _ in bench.store] == [done.path]
+
+
 def test_a_machine_with_other_data_is_told(bench: Bench) -> None:
     wrong = Made("0" * 64, b"{}")
     sender = Here(lambda unit, _: Parcel("n7", "", (wrong,)) if unit[0].seed else ran(unit))
