@@ -22,7 +22,7 @@ from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
 from g2d_bench.report.origin import explained, origins, sentence, several_weights, tags
 from g2d_bench.report.papers import LAYOUTS, PAPER, PaperColumn
 from g2d_bench.report.quoted_rows import Beside, fraction_of, quoted_rows
-from g2d_bench.report.reasons import undefined
+from g2d_bench.report.reasons import UNTRAINED, undefined
 
 PUBLISHED = "split_defects"
 """Note of a record that was measured on a published split: what is wrong with it."""
@@ -152,7 +152,7 @@ def _by_kind(place: tuple[str, tuple[float, int]], part: Sequence[Found]) -> tup
 def _labels(group: Sequence[Found]) -> str:
     """Say how many labels the cells of a column were trained with."""
     if untrained(group[0].record.kind):
-        return "without training"
+        return UNTRAINED
     train = max(one.record.data.images["train"] for one in group)
     return f"{labels_of(group[0].cell)} ({train} images)"
 
