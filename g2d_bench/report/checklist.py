@@ -184,9 +184,8 @@ def _partitions(study: Study) -> Iterable[str]:
         parts = ", ".join(f"{record.data.images[part]} {part}" for part in PARTS if part != "train")
         rule = ""
         if card is not None:
-            split = (
-                study.catalogue.protocols[record.cell.protocol].split if _knows(study, record) else "clean"
-            )
+            protocol = _card(study.catalogue.protocols, record.cell.protocol)
+            split = protocol.split if protocol is not None else "clean"
             one = card.split.get(split)
             # Lists are of the public releases; generated images have other ids.
             if one is not None and one.ids is not None and record.data.kind == "real":
@@ -198,10 +197,6 @@ def _partitions(study: Study) -> Iterable[str]:
         how = f"images{f', {rule}' if rule else ''}"
         yield f"{record.cell.task}: {parts} {how}; hash {record.data.split_hash[:8]}"
         yield from (f"{record.cell.task}: {text}" for text in record.notes.get(SPLIT_DEFECTS, ()))
-
-
-def _knows(study: Study, record: Record) -> bool:
-    return record.cell.protocol in study.catalogue.protocols.names
 
 
 def _disjoint(study: Study) -> Iterable[str]:
