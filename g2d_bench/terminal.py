@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -85,12 +86,27 @@ def make_neutral() -> None:
 
 
 def _take_descriptors() -> None:
-    """Open what the shell has closed of 0, 1 and 2: a file that got such a number would be written into."""
+    """Open what the shell has closed of 0, 1 and 2: a file that got such a number would be written into.
+
+    A script that the shell has started may hold its own file there, which cannot be written to.
+    """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if number and not _writable(number):
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, number)
+            os.close(nothing)
+
+
+def _writable(number: int) -> bool:
+    try:
+        os.write(number, b"")
+    except OSError as error:
+        return error.errno != errno.EBADF
+    return True
 
 
 def raw(stream: TextIO) -> TextIO:
