@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from g2d_bench.files import read_regular, write_at, write_atomically
 from g2d_bench.processes import cores
+from g2d_bench.terminal import present
 
 MAGIC = b"g2d-kept"
 SEAL = 40
@@ -33,7 +34,7 @@ def say_damaged(path: Path, what: str = "") -> None:
     """Say that a kept file does not hold."""
     print(
         f"{path}: {what}its checksum does not hold (damaged, or of an earlier version); it is made again",
-        file=sys.stderr,
+        file=present(sys.stderr),
         flush=True,
     )
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from g2d_bench.plain import visible
-from g2d_bench.terminal import raw
+from g2d_bench.terminal import present, raw
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Meter:
     def __init__(self, label: str, total: int | None = None, unit: str = "it") -> None:
         self.label, self.total, self.unit = label, total, unit
         # Kept: what redirects stderr while the work goes on is meant for others.
-        self.stream = sys.stderr
+        self.stream = present(sys.stderr)
         self.done = 0
         self.start = time.monotonic()
         self.next = self.start + FIRST
@@ -104,7 +104,7 @@ def tell_once(text: str) -> None:
 def tell(text: str) -> None:
     """Print a line on stderr, unless nothing is to be said."""
     if not _silent:
-        print(text, file=sys.stderr, flush=True)
+        print(text, file=present(sys.stderr), flush=True)
 
 
 @contextmanager

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 from g2d_bench.plain import layout
+
+
+class _Nowhere(io.TextIOBase):
+    """A text stream that keeps nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+NOWHERE = cast(TextIO, _Nowhere())
+
+
+def present(stream: TextIO | None) -> TextIO:
+    """Return a stream, or :data:`NOWHERE` where there is none or it is closed (``2>&-``, a service)."""
+    return NOWHERE if stream is None or getattr(stream, "closed", False) else stream
 
 
 class Neutral:
@@ -45,7 +63,8 @@ class Neutral:
 
 @contextmanager
 def neutral_output() -> Iterator[None]:
-    """Pass whatever is printed within through :class:`Neutral`."""
+    """Pass whatever is printed within through :class:`Neutral`; without a stream it goes nowhere."""
+    _take_descriptors()
     before = sys.stdout, sys.stderr
     make_neutral()
     made = sys.stdout, sys.stderr
@@ -59,11 +78,35 @@ def neutral_output() -> Iterator[None]:
 
 
 def make_neutral() -> None:
-    """Pass whatever this process prints from now on through :class:`Neutral`."""
+    """Pass whatever this process prints from now on through :class:`Neutral`; see :func:`present`."""
     for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is not None and not isinstance(stream, Neutral):
+        stream = present(getattr(sys, name))
+        if not isinstance(stream, Neutral):
             setattr(sys, name, cast(TextIO, Neutral(stream)))
+
+
+def _take_descriptors() -> None:
+    """Open what the shell has closed of 0, 1 and 2: a file that got such a number would be written into.
+
+    A script that the shell has started may hold its own file there, which cannot be written to.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if number and not _writable(number):
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, number)
+            os.close(nothing)
+
+
+def _writable(number: int) -> bool:
+    try:
+        os.write(number, b"")
+    except OSError as error:
+        return error.errno != errno.EBADF
+    return True
 
 
 def raw(stream: TextIO) -> TextIO:

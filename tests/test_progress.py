@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from g2d_bench import progress
-from g2d_bench.progress import Meter, speaking_for, track
+from g2d_bench.progress import Meter, speaking_for, tell, track
 
 
 class Clock:
@@ -108,6 +108,16 @@ def test_a_meter_keeps_its_stream(
     clock.now = 200.0
     meter.step(50)
     assert capsys.readouterr().err == "training: 50/100 steps, about 3:20 min left\n"
+
+
+def test_without_a_stream_for_it_nothing_is_said(
+    clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    assert list(track(work(clock, 9, 3), "reading")) == [0, 1, 2]
+    tell("a remark")
+    # print() would take stdout in the place of None.
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from g2d_bench.terminal import Neutral, make_neutral, neutral_output, raw
+from g2d_bench.terminal import Neutral, make_neutral, neutral_output, present, raw
 
 
 def test_a_neutral_stream() -> None:
@@ -53,7 +54,40 @@ def test_streams_are_neutral_once_and_those_of_others_stay(monkeypatch: pytest.M
         made = sys.stdout
         make_neutral()
         assert sys.stdout is made
-        assert sys.stderr is None
+        print("kept by nobody", file=sys.stderr)
         sys.stdout = second
-    assert sys.stdout is second
+    assert (sys.stdout, sys.stderr) == (second, None)
     assert raw(made) is first
+
+
+def test_what_is_not_there_or_closed_keeps_nothing() -> None:
+    closed, there = io.StringIO(), io.StringIO()
+    closed.close()
+    for stream in (present(None), present(closed)):
+        print("a line", file=stream, flush=True)
+        assert not stream.isatty()
+    assert present(there) is there
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "2</dev/null", "0<&- 1>&- 2>&-"])
+@pytest.mark.parametrize("arguments", ["list tasks", "show nothing-of-this-name", "verify nowhere"])
+def test_a_command_ends_alike_without_its_streams(arguments: str, closed: str, tmp_path: Path) -> None:
+    command = f"exec {sys.executable} -m g2d_bench {arguments}"
+    whole, cut = (
+        subprocess.run(["sh", "-c", text], capture_output=True, text=True, cwd=tmp_path, check=False)
+        for text in (command, f"{command} {closed}")
+    )
+    assert cut.returncode == whole.returncode
+    assert cut.stdout == ("" if "1>" in closed else whole.stdout)
+    assert cut.stderr == ("" if "2" in closed else whole.stderr)
+
+
+def test_records_are_verified_and_shown_without_stderr(several: list[Path], tmp_path: Path) -> None:
+    for name in ("verify", "table --summary --results"):
+        command = f"exec {sys.executable} -m g2d_bench {name} {tmp_path / 'runs'}"
+        whole, cut = (
+            subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False)
+            for text in (command, f"{command} 2>&-")
+        )
+        assert (cut.returncode, cut.stdout) == (whole.returncode, whole.stdout)
+        assert cut.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,16 @@ from g2d_bench.files import write_atomically
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import interval
 from g2d_bench.paths import shipped_results
+from g2d_bench.plain import visible
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.record import Record, to_json
 from g2d_bench.records.selection import Found, read_folders
 from g2d_bench.records.signature import parse_signature
 from g2d_bench.records.store import Store
+from g2d_bench.report.contamination import seen_by
 from g2d_bench.report.formats import FORMATS
 from g2d_bench.report.formats.render import render
+from g2d_bench.report.marks import caveats, defects_of, leaks_of
 from g2d_bench.report.model import Table
 from g2d_bench.report.table import blocks
 
@@ -60,9 +64,9 @@ class Results:
             intervals: bootstrap 95 % intervals by patient, too (slower).
 
         Returns:
-            Columns task, encoder, fraction, seed, protocol, metric, value, low, high, n, data, scale,
-            seconds, reason and signature. Values are shares where the metric is one, NaN where it is
-            undefined; ``reason`` says why an encoder has none.
+            Columns task, encoder, fraction, shots, seed, protocol, metric, value, low, high, n, data, scale,
+            pretraining_saw, leaks, split_defects, seconds, reason and signature. Values are shares where the
+            metric is one, NaN where it is undefined; ``reason`` says why an encoder has none.
         """
         import pandas as pd
 
@@ -120,6 +124,7 @@ class Results:
         kinds = {found.record.data.kind for found in self._found}
         words = {"phantom": "GENERATED DATA (phantom)", "real": "real data"}
         above = ", ".join(words[kind] for kind in sorted(kinds)) or "no records"
+        above = "<br>".join(escape(visible(line)) for line in (above, *caveats(self._found)))
         frame = self.frame(intervals=False).drop(columns=["low", "high", "signature"])
         return (
             f"<p><b>{above}</b></p>{frame.to_html(index=False, na_rep='n/a', float_format='{:.3f}'.format)}"
@@ -128,7 +133,7 @@ class Results:
 
 COLUMNS = (
     *("task", "encoder", "fraction", "shots", "seed", "protocol", "metric", "value", "low", "high", "n"),
-    *("data", "scale", "seconds", "reason", "signature"),
+    *("data", "scale", "pretraining_saw", "leaks", "split_defects", "seconds", "reason", "signature"),
 )
 
 
@@ -140,6 +145,9 @@ def _rows(found: Found, evidence: Evidence | None) -> Iterable[dict[str, Any]]:
         "n": record.data.images["test"],
         "data": record.data.kind,
         "scale": record.encoder.scale,
+        "pretraining_saw": seen_by(found),
+        "leaks": "; ".join(leaks_of([found])),
+        "split_defects": "; ".join(defects_of([found])),
         "seconds": round(sum(record.seconds.values()), 3),
         "reason": str(record.notes.get("n/a", "")),
         "signature": record.signature,

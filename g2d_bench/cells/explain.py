@@ -12,8 +12,10 @@ from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.plain import visible
 from g2d_bench.records.record import NOT_APPLICABLE, Record
+from g2d_bench.records.selection import Found
 from g2d_bench.records.signature import NUMBERS, Parts, parse_signature
 from g2d_bench.records.store import is_place
+from g2d_bench.report.marks import caveats
 
 if TYPE_CHECKING:
     from g2d_bench.cards.catalogue import Catalogue
@@ -138,6 +140,8 @@ def explain_record(record: Record, where: str, catalogue: Catalogue) -> Lines:
     """
     cell, data = record.cell, record.data
     yield visible(f"{where}: {cell}")
+    for line in caveats([Found(record)]):
+        yield visible(line)
     if reason := record.notes.get(NOT_APPLICABLE):
         yield visible(f"No number: {reason}.")
     for name, value in record.metrics.items():

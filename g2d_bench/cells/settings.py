@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from g2d_bench.cards.io import load_card
 from g2d_bench.errors import InputError
@@ -18,6 +19,20 @@ MAX_PATH = 3584
 """Bytes of the results' path; a record's own path below it takes its part of the 4,096 that there are."""
 
 
+def _as_list(value: object) -> object:
+    """Take a single path for a list of one."""
+    if isinstance(value, str):
+        return [value]
+    # Paths stand there when the file was read already.
+    if not isinstance(value, list | tuple) or not all(isinstance(part, str | Path) for part in value):
+        raise ValueError('want a path, or a list of paths such as ["cards", "/data/cards"]')
+    return value
+
+
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_as_list)]
+"""What a key that may be repeated on the command line holds."""
+
+
 class ConfigFile(BaseModel):
     """What a config file may say; relative paths start at the file's folder."""
 
@@ -25,9 +40,9 @@ class ConfigFile(BaseModel):
 
     data_root: Path | None = None
     results: Path | None = None
-    tasks_dir: tuple[Path, ...] = ()
-    encoders_dir: tuple[Path, ...] = ()
-    protocols_dir: tuple[Path, ...] = ()
+    tasks_dir: Paths = ()
+    encoders_dir: Paths = ()
+    protocols_dir: Paths = ()
     weights_dir: Path | None = None
     checkpoints: dict[str, Path] = {}
 

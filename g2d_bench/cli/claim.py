@@ -82,7 +82,7 @@ def claim(
         cells = [one for one in load_reported() if not tasks or one.task in tasks]
         quoted = claims.quoted(asked, cells)
     if style == "json":
-        click.echo(_json(asked, measured, quoted))
+        click.echo(_json(asked, measured, quoted, told))
         return
     click.echo(f"claim: {asked.sentence}")
     for line in _lines(measured, quoted, told):
@@ -142,13 +142,15 @@ def _lines(measured: Sequence[Verdict] | None, quoted: Sequence[Verdict] | None,
         for verdict in verdicts:
             number = "" if verdict.mean != verdict.mean else f" {verdict.mean:.1f}"
             outcome = WORDS[verdict.outcome].upper()
-            yield visible(f"  {verdict.task}, {verdict.encoder}, {verdict.metric}{number}: {outcome}")
+            yield visible(f"  {verdict.task}, {verdict.shown}, {verdict.metric}{number}: {outcome}")
             yield visible(f"    {verdict.words} ({verdict.where})")
             if verdict.remark:
                 yield visible(f"    {verdict.remark}")
 
 
-def _json(asked: Claim, measured: Sequence[Verdict] | None, quoted: Sequence[Verdict] | None) -> str:
+def _json(
+    asked: Claim, measured: Sequence[Verdict] | None, quoted: Sequence[Verdict] | None, told: str
+) -> str:
     import json
 
     from g2d_bench.plain import in_json
@@ -159,6 +161,7 @@ def _json(asked: Claim, measured: Sequence[Verdict] | None, quoted: Sequence[Ver
     data = {
         "claim": asked.sentence,
         "data": GENERATED if generated else "real data",
+        "encoders": told,
         "measured": None if measured is None else [verdict_data(one) for one in measured],
         "quoted": None if quoted is None else [verdict_data(one) for one in quoted],
     }

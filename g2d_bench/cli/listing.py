@@ -18,6 +18,7 @@ from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.progress import clock
 from g2d_bench.readers.base import Dataset
 from g2d_bench.readers.registry import dataset_class, dataset_names
+from g2d_bench.terminal import present
 
 Row = dict[str, Any]
 
@@ -173,7 +174,7 @@ def render_listing(rows: Sequence[Mapping[str, Any]]) -> str:
     widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in columns}
     before = sum(widths[name] + 2 for name in columns[:-1])
     # What goes into a file or a pipe is searched line by line.
-    room = shutil.get_terminal_size().columns - before if sys.stdout.isatty() else sys.maxsize
+    room = shutil.get_terminal_size().columns - before if present(sys.stdout).isatty() else sys.maxsize
     if room < 30:
         return "\n\n".join(render_description(row) for row in rows)
     lines = ["  ".join(name.ljust(widths[name]) for name in columns).rstrip()]

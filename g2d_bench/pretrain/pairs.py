@@ -21,6 +21,7 @@ from g2d_bench.paths import cache_dir
 from g2d_bench.pretrain.decode import decode
 from g2d_bench.readers.folders import walk
 from g2d_bench.readers.reports import Report, impression_and_findings, read_report
+from g2d_bench.terminal import present
 
 PARTS = ("train", "val", "held")
 """Training pairs; validation pairs, for tuning; held-out pairs, for the retrieval of the model card."""
@@ -265,7 +266,7 @@ def _folder(folder: Path, *, strict: bool) -> Read:
         print(
             f"{folder}: {len(guessed)} reports are not UTF-8, the first is {guessed[0].name}; "
             "read as a Western European encoding",
-            file=sys.stderr,
+            file=present(sys.stderr),
         )
     names = Counter(pair.id for pair in pairs)
     for name, number in names.items():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from g2d_bench.cards.catalogue import C, Cards, Catalogue
 from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.kind import untrained
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
@@ -25,6 +26,7 @@ from g2d_bench.report.contamination import seen_by
 from g2d_bench.report.exports.base import Number
 from g2d_bench.report.model import GENERATED
 from g2d_bench.report.origin import origins, sentence
+from g2d_bench.report.reasons import UNTRAINED
 
 AUTHORS = "for the authors"
 """Stands where no record knows the answer."""
@@ -141,16 +143,27 @@ def _preparation(study: Study) -> Iterable[str]:
 
 
 def _subsets(study: Study) -> Iterable[str]:
-    drawn = sorted({(record.cell.shots, record.cell.fraction) for record in study.records})
+    trained, without = _trained(study)
+    yield from without
+    if not trained:
+        return
+    drawn = sorted({(record.cell.shots, record.cell.fraction) for record in trained})
     shares = [percent(fraction) for shots, fraction in drawn if not shots]
     images = [str(shots) for shots, _ in drawn if shots]
     amounts = [f"{', '.join(shares)} of the labels"] if shares else []
     amounts += [f"{', '.join(images)} images per class"] if images else []
-    seeds = sorted({record.cell.seed for record in study.records})
+    seeds = sorted({record.cell.seed for record in trained})
     yield (
         f"training on {' and '.join(amounts)}; these are nested, stratified "
         f"and by patient, drawn by hashing patient ids, seeds {', '.join(map(str, seeds))}"
     )
+
+
+def _trained(study: Study) -> tuple[list[Record], list[str]]:
+    """Return the records of tasks that train, and a line that names the others."""
+    rest = sorted({record.cell.task for record in study.records if untrained(record.kind)})
+    without = [f"{', '.join(rest)}: {UNTRAINED}"] if rest else []
+    return [record for record in study.records if not untrained(record.kind)], without
 
 
 def _missing(study: Study) -> Iterable[str]:
@@ -171,9 +184,8 @@ def _partitions(study: Study) -> Iterable[str]:
         parts = ", ".join(f"{record.data.images[part]} {part}" for part in PARTS if part != "train")
         rule = ""
         if card is not None:
-            split = (
-                study.catalogue.protocols[record.cell.protocol].split if _knows(study, record) else "clean"
-            )
+            protocol = _card(study.catalogue.protocols, record.cell.protocol)
+            split = protocol.split if protocol is not None else "clean"
             one = card.split.get(split)
             # Lists are of the public releases; generated images have other ids.
             if one is not None and one.ids is not None and record.data.kind == "real":
@@ -185,10 +197,6 @@ def _partitions(study: Study) -> Iterable[str]:
         how = f"images{f', {rule}' if rule else ''}"
         yield f"{record.cell.task}: {parts} {how}; hash {record.data.split_hash[:8]}"
         yield from (f"{record.cell.task}: {text}" for text in record.notes.get(SPLIT_DEFECTS, ()))
-
-
-def _knows(study: Study, record: Record) -> bool:
-    return record.cell.protocol in study.catalogue.protocols.names
 
 
 def _disjoint(study: Study) -> Iterable[str]:
@@ -229,7 +237,9 @@ def _initial(study: Study) -> Iterable[str]:
 def _training(study: Study) -> Iterable[str]:
     protocols: dict[str, set[str]] = defaultdict(set)
     steps: dict[str, set[int]] = defaultdict(set)
-    for record in study.records:
+    trained, without = _trained(study)
+    yield from without
+    for record in trained:
         protocols[record.cell.protocol].add(record.kind)
         if isinstance(count := record.notes.get("steps"), int):
             steps[record.cell.task].add(count)
@@ -292,10 +302,11 @@ def _imbalance(study: Study) -> Iterable[str]:
 
 def _performance(study: Study) -> Iterable[str]:
     for number in study.numbers:
-        cell, digits = number.found[0].cell, 1 if number.spec.share else 3
+        record, digits = number.found[0].record, 1 if number.spec.share else 3
         limits = "" if number.low != number.low else f" [{number.low:.{digits}f}, {number.high:.{digits}f}]"
         unit = " %" if number.spec.share else ""
-        where = f"{cell.task}, {cell.amount}, {cell.protocol}"
+        drawn = UNTRAINED if untrained(record.kind) else record.cell.amount
+        where = f"{record.cell.task}, {drawn}, {record.cell.protocol}"
         yield f"{where}: {number.encoder} {number.metric} {number.value:.{digits}f}{limits}{unit}"
 
 

@@ -13,11 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from g2d_bench.cards.kind import untrained
+from g2d_bench.cards.pretraining import Sight
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import ALPHA, holm
 from g2d_bench.records.cell import DECODER, percent
 from g2d_bench.records.quoted import UNITS, Quoted
+from g2d_bench.report.marks import caveats, leaks_of
+from g2d_bench.report.model import SEEN
 from g2d_bench.report.paired import differences
 from g2d_bench.report.quoted_rows import fraction_of
 from g2d_bench.report.reasons import listed
@@ -44,6 +47,7 @@ class Rival:
         low: lower limit of the gap's 95 % interval; NaN for quoted numbers.
         high: upper limit.
         p: corrected for all comparisons of the claim; NaN for quoted numbers.
+        sight: what its pre-training saw of the data set.
     """
 
     name: str
@@ -52,6 +56,12 @@ class Rival:
     low: float = math.nan
     high: float = math.nan
     p: float = math.nan
+    sight: Sight = ""
+
+    @property
+    def shown(self) -> str:
+        """Its name with the mark of :data:`~g2d_bench.report.model.SEEN`."""
+        return self.name + SEEN[self.sight]
 
     @property
     def outcome(self) -> Outcome:
@@ -76,6 +86,8 @@ class Verdict:
         rivals: the others with many labels.
         reason: why it cannot be asked, "" where it can.
         remark: what must be said along, "" for nothing.
+        sight: what the claimant's pre-training saw of the data set.
+        leaks: the reasons for which leaks were allowed.
     """
 
     encoder: str
@@ -86,6 +98,13 @@ class Verdict:
     rivals: tuple[Rival, ...] = ()
     reason: str = ""
     remark: str = ""
+    sight: Sight = ""
+    leaks: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """The claimant with the mark of :data:`~g2d_bench.report.model.SEEN`."""
+        return self.encoder + SEEN[self.sight]
 
     @property
     def outcome(self) -> Outcome:
@@ -105,7 +124,7 @@ class Verdict:
         sure = "" if math.isnan(self.rivals[0].p) else " with certainty"
         parts = []
         for outcome, text in (("holds", "better than"), ("fails", "worse than"), ("open", "not told from")):
-            names = [f"{rival.name} ({rival.gap:+.1f})" for rival in self.rivals if rival.outcome == outcome]
+            names = [f"{rival.shown} ({rival.gap:+.1f})" for rival in self.rivals if rival.outcome == outcome]
             parts += [f"{text} {', '.join(names)}{sure if outcome != 'open' else ''}"] if names else []
         return "; ".join(parts)
 
@@ -208,12 +227,22 @@ def _in_task(
         if there
         else []
     )
-    rivals = [
-        Rival(name, many.values[name].mean, few.sign * (mine.mean - many.values[name].mean), *rest)
-        for name, rest in zip(there, limits, strict=True)
-    ]
-    remark = f"not compared: {'; '.join(left)}" if left else ""
-    return replace(verdict, mean=mine.mean, rivals=tuple(rivals), remark=remark)
+    rivals = []
+    for name, rest in zip(there, limits, strict=True):
+        value = many.values[name]
+        gap = few.sign * (mine.mean - value.mean)
+        rivals.append(Rival(name, value.mean, gap, *rest, sight=value.sight))
+    behind = [*few.records_of([form]), *many.records_of(there)]
+    said = [f"not compared: {'; '.join(left)}"] if left else []
+    said += caveats(behind, scale=False)
+    return replace(
+        verdict,
+        mean=mine.mean,
+        rivals=tuple(rivals),
+        remark="; ".join(said),
+        sight=mine.sight,
+        leaks=leaks_of(behind),
+    )
 
 
 def _corrected(verdicts: Sequence[Verdict]) -> list[Verdict]:

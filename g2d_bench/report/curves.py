@@ -22,6 +22,7 @@ from g2d_bench.records.signature import mixed
 from g2d_bench.report.contamination import legend_line
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.look import Look
+from g2d_bench.report.marks import defect_lines, leak_lines, protocol_lines
 from g2d_bench.report.model import GENERATED, Column
 from g2d_bench.report.origin import Origin, explained, origins, sentence, several_weights, tagged, tags
 from g2d_bench.report.titles import metric_title
@@ -124,7 +125,8 @@ def _draw(panels: Sequence[Sequence[Filled]], look: Look) -> Figure:
     from matplotlib.figure import Figure
 
     columns = [column for points in panels for column in points]
-    generated = any(one.record.data.kind == "phantom" for column in columns for one in column.records)
+    records = _records(panels)
+    generated = _generated(records)
     known = _origins(panels)
     printed = {visible(name): visible(title) for name, title in look.encoders.items()} if look.titles else {}
     marks = tags(known, generated=generated)
@@ -152,7 +154,11 @@ def _draw(panels: Sequence[Sequence[Filled]], look: Look) -> Figure:
     if look.narrow:
         where = {"loc": "outside lower center", "ncols": 2, "columnspacing": 1.0, "handlelength": 1.6}
     figure.legend([handles[name] for name in sequence], sequence, frameon=False, fontsize=small, **where)
-    below = [" · ".join(["share of the training labels", *_explained(look)]), *_shortened(remarks(panels))]
+    leaks = leak_lines(records)
+    below = [
+        " · ".join(["share of the training labels", *_explained(look)]),
+        *map(visible, _shortened([line for line in remarks(panels) if line not in leaks])),
+    ]
     wide = round(CHARACTERS * figure.get_figwidth() * 8 / small)
     # What the encoders are is for the caption of a paper; the terminal says it.
     parts = [
@@ -165,11 +171,22 @@ def _draw(panels: Sequence[Sequence[Filled]], look: Look) -> Figure:
         grid[len(panels) - 1].set_xlabel("\n".join(parts), fontsize=small)
     else:
         figure.supxlabel("\n".join(parts), fontsize=small)
-    if generated:
-        text = GENERATED.replace(": ", ":\n", 1) if across == 1 else GENERATED
-        text = "\n".join(textwrap.wrap(text, round(0.75 * wide))) if look.narrow else text
-        figure.suptitle(text, fontsize=small + 1, color="#B00000", fontweight="bold")
+    above = [GENERATED.replace(": ", ":\n", 1) if across == 1 else GENERATED] if generated else []
+    above = textwrap.wrap(" ".join(above), round(0.75 * wide)) if look.narrow else above
+    for line in map(visible, leaks):
+        above += textwrap.wrap(line, round(0.75 * wide))
+    if above:
+        figure.suptitle("\n".join(above), fontsize=small + 1, color="#B00000", fontweight="bold")
     return figure
+
+
+def _records(panels: Sequence[Sequence[Filled]]) -> list[Found]:
+    """Return the records of a figure, each once."""
+    return list({id(one): one for points in panels for column in points for one in column.records}.values())
+
+
+def _generated(records: Sequence[Found]) -> bool:
+    return any(one.record.data.kind == "phantom" for one in records)
 
 
 def _explained(look: Look) -> list[str]:
@@ -185,11 +202,11 @@ def remarks(panels: Sequence[Sequence[Filled]]) -> list[str]:
         panels: see :func:`draw`.
     """
     columns = [column for points in panels for column in points]
-    generated = any(one.record.data.kind == "phantom" for column in columns for one in column.records)
+    records = _records(panels)
     known = _origins(panels)
-    shown = explained(tags(known, generated=generated).values())
-    records = list({id(one): one for column in columns for one in column.records}.values())
-    lines = [sentence(known), *shown, *_seen(columns), *several_weights(records)]
+    shown = explained(tags(known, generated=_generated(records)).values())
+    said = [*_seen(columns), *protocol_lines(records), *defect_lines(records)]
+    lines = [sentence(known), *shown, *leak_lines(records), *said, *several_weights(records)]
     for points in panels:
         lines += _undrawn(points, list(known))
     return lines

@@ -12,8 +12,10 @@ from g2d_bench.metrics.resample import Values, interval, mean_sd
 from g2d_bench.records.evidence import Drawn, Evidence
 from g2d_bench.records.record import SHARED, TESTED_ON, TRAINED_ON
 from g2d_bench.records.selection import Found
+from g2d_bench.report.contamination import legend
+from g2d_bench.report.marks import defect_lines, leak_lines, marked, protocol_lines
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
-from g2d_bench.report.origin import EXPLAINED, origins, sentence, tags
+from g2d_bench.report.origin import explained, origins, sentence, tags
 from g2d_bench.report.reasons import lacking_seeds, what_was_trained
 from g2d_bench.report.table import main_metric
 
@@ -78,7 +80,7 @@ def _table(
     known = origins(one for name in names for one in rows[name])
     generated = first.record.data.kind == "phantom"
     marks = tags(known, generated=generated)
-    made, notes = [], []
+    made, notes, used = [], [], []
     seeds = sorted({one.cell.seed for one in group})
     for name in names:
         inside = [_inside(one, own) for one in rows[name]]
@@ -87,6 +89,10 @@ def _table(
         else:
             values, why = _values(rows[name], inside, columns, evidence)
             why = why and f"inside score: {why}"
+        own_data = [one for one in inside if one is not None]
+        used += [*rows[name], *own_data]
+        parts = zip(values, (own_data, rows[name], [*own_data, *rows[name]]), strict=True)
+        values = tuple(one for value, behind in parts for one in marked([value], behind))
         made.append(Row(name, values, origin=known[name], tag=marks[name]))
         if why:
             notes.append(f"n/a: {name} in {cell.task} at {cell.amount}: {why}")
@@ -99,8 +105,11 @@ def _table(
         INTERVAL + "; that of the drop is of independent draws of both test sets",
         "a positive drop is a loss, whichever way the metric goes",
         sentence(known),
+        *legend(made),
+        *protocol_lines(used),
+        *defect_lines(used),
     ]
-    warnings = [EXPLAINED[tag] for tag in sorted({*marks.values()} - {""})]
+    warnings = [*explained(marks.values()), *leak_lines(used)]
     if trained["kind"] == "phantom" and not generated:
         warnings.append("trained on GENERATED DATA (phantom), tested outside on real films")
     where = f"{what_was_trained(first)} · protocol {cell.protocol}"

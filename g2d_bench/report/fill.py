@@ -12,7 +12,7 @@ from g2d_bench.metrics.resample import ALPHA, Candidate, against_best, deviation
 from g2d_bench.records.evidence import Drawn, Evidence
 from g2d_bench.records.selection import Found, by_cell
 from g2d_bench.records.signature import mixed
-from g2d_bench.report.contamination import row_sight
+from g2d_bench.report.marks import marked
 from g2d_bench.report.model import Column, Missing, Value
 from g2d_bench.report.reasons import INFLATED, UNDEFINED, reason, remarks, told, untested
 
@@ -59,7 +59,7 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
     drawn: dict[str, Drawn | None] = {}
     for name, row in rows.items():
         value, drawn[name] = _value(column, row, seeds, scale, evidence)
-        value = replace(value, reason=reason(value, row, seeds, evidence), sight=row_sight(row.values()))
+        [value] = marked([replace(value, reason=reason(value, row, seeds, evidence))], list(row.values()))
         marks = "".join(sorted({letters[one.record.signature] for one in row.values()} if letters else ()))
         filled.values[name] = replace(value, marks=marks)
         if value.missing == "seed missing":

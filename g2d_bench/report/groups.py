@@ -19,8 +19,10 @@ from g2d_bench.records.parts import Pairs, Parts, Texts_of, kept_groups, parts_o
 from g2d_bench.records.record import NOT_APPLICABLE
 from g2d_bench.records.selection import Found
 from g2d_bench.records.signature import mixed
+from g2d_bench.report.contamination import legend
+from g2d_bench.report.marks import defect_lines, leak_lines, marked, protocol_lines
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
-from g2d_bench.report.origin import EXPLAINED, origins, sentence, tags
+from g2d_bench.report.origin import explained, origins, sentence, tags
 from g2d_bench.report.reasons import lacking_seeds, what_was_trained
 from g2d_bench.report.table import main_metric
 
@@ -163,7 +165,7 @@ def _table(
             said = [why]
         else:
             values, said = _values(parts[name], names, heads)
-        rows_made.append(Row(name, values, origin=known[name], tag=marks[name]))
+        rows_made.append(Row(name, marked(values, rows[name]), origin=known[name], tag=marks[name]))
         for line in said:
             remarks.setdefault(line, []).append(name)
     used = sum(sizes[name] for name in names)
@@ -176,13 +178,16 @@ def _table(
         f"gap: best less worst group of at least {SMALLEST} images, with the interval of both on the same "
         "drawn patients; which groups these are was found on these images, so this is no test of a gap",
         sentence({name: known[name] for name in shown}),
+        *legend(rows_made),
+        *protocol_lines(group),
+        *defect_lines(group),
     ]
     return Table(
         title=f"{cell.task} · {metric} by {by} · {what_was_trained(group[0])} · protocol {cell.protocol}",
         columns=tuple(heads),
         rows=tuple(rows_made),
         generated=generated,
-        warnings=tuple(EXPLAINED[tag] for tag in sorted({*marks.values()} - {""})),
+        warnings=(*explained(marks.values()), *leak_lines(group)),
         facts=tuple(facts),
         notes=tuple(f"n/a: {', '.join(names)}: {line}" for line, names in remarks.items()),
         signatures=(group[0].record.signature,),

@@ -80,6 +80,8 @@ class Value:
         marks: letters of the signatures, where a column mixes them.
         of: whose value it is, where that differs by row: the worst group.
         sight: what the encoder's pre-training saw of the data set on which it is tested.
+        leaks: the reasons for which leaks were allowed, and what parts of a published split share.
+        defects: what is wrong with the published split.
         missing: why there is no number, in a word.
         reason: the same for readers, in a clause.
     """
@@ -99,6 +101,8 @@ class Value:
     missing: Missing = ""
     reason: str = ""
     sight: Sight = ""
+    leaks: tuple[str, ...] = ()
+    defects: tuple[str, ...] = ()
 
     @property
     def digits(self) -> int:

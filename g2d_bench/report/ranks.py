@@ -12,12 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
 from g2d_bench.cards.kind import KINDS, untrained
+from g2d_bench.cards.pretraining import Sight, most
 from g2d_bench.metrics.resample import Candidate, Values, best_set, interval, rank_intervals
+from g2d_bench.report.marks import caveats
+from g2d_bench.report.model import SEEN
 from g2d_bench.report.reasons import listed
 from g2d_bench.report.sampled import Sampled
 
@@ -101,17 +105,30 @@ class Group:
         """Names of the tasks."""
         return tuple(one.column.task for one in self.columns)
 
+    @cached_property
+    def caveats(self) -> list[str]:
+        """What must be said of the numbers, but for the kind of data and the scale of encoders."""
+        return caveats([found for one in self.columns for found in one.records_of(one.values)], scale=False)
+
+    def sight(self, encoder: str) -> Sight:
+        """What the pre-training of an encoder saw of the data sets of the group, at most."""
+        return most(one.values[encoder].sight for one in self.columns if encoder in one.values)
+
+    def shown(self, encoder: str) -> str:
+        """Write an encoder's name with the mark of :data:`~g2d_bench.report.model.SEEN`."""
+        return encoder + SEEN[self.sight(encoder)]
+
     @property
     def answer(self) -> str:
         """Say in a sentence who is best and whether that is certain."""
         if not self.places:
             return "No encoder has every number of this group, so none is ranked."
-        first = self.places[0].encoder
+        first = self.shown(self.places[0].encoder)
         if len(self.places) == 1:
             return f"Only {first} has every number; there is nothing to rank it against."
         if not self.tested:
             return f"{first} has the best numbers; without predictions nothing says how certain that is."
-        best = [place.encoder for place in self.places if place.cluster == 0]
+        best = [self.shown(place.encoder) for place in self.places if place.cluster == 0]
         if len(best) == 1:
             return f"{first} is best, with certainty."
         if len(best) == len(self.places):

@@ -22,6 +22,8 @@ EMPTY = "predicts_nothing"
 """Note of a record that says that its decoder stayed at the empty prediction."""
 COSINES = "miou_cosine"
 """How the metrics begin that count overlaps above fixed cosines."""
+UNTRAINED = "without training"
+"""What is said of a task that asks an encoder as it is."""
 UNDEFINED = "not defined on these test images"
 ALIKE = 3
 """Metrics that must equal a trivial predictor's before a record is taken for it."""
@@ -85,7 +87,7 @@ INFLATED = "calibration errors have no interval and no test: each resample makes
 
 def what_was_trained(found: Found) -> str:
     """Say with what: ``1 % of the training labels``, ``16 shots per class``, ``without training``."""
-    return "without training" if untrained(found.record.kind) else labels_of(found.cell)
+    return UNTRAINED if untrained(found.record.kind) else labels_of(found.cell)
 
 
 def lacking_seeds(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,6 +56,10 @@ class Sampled:
     def alike(self, other: Sampled) -> bool:
         """Whether both were measured under the same signatures; shares of labels are no part of one."""
         return self.filled.signatures == other.filled.signatures
+
+    def records_of(self, names: Iterable[str]) -> list[Found]:
+        """Return the records of some encoders."""
+        return [found for name in names for found in self.records.get(name, {}).values()]
 
     @property
     def ranked(self) -> bool:

@@ -18,14 +18,12 @@ from g2d_bench.records.record import Record
 from g2d_bench.records.selection import Found
 from g2d_bench.report.contamination import legend
 from g2d_bench.report.fill import Filled, fill
+from g2d_bench.report.marks import defect_lines, leak_lines, protocol_lines
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
 from g2d_bench.report.origin import explained, origins, sentence, several_weights, tags
 from g2d_bench.report.papers import LAYOUTS, PAPER, PaperColumn
 from g2d_bench.report.quoted_rows import Beside, fraction_of, quoted_rows
-from g2d_bench.report.reasons import undefined
-
-PUBLISHED = "split_defects"
-"""Note of a record that was measured on a published split: what is wrong with it."""
+from g2d_bench.report.reasons import UNTRAINED, undefined
 
 
 @dataclass
@@ -152,7 +150,7 @@ def _by_kind(place: tuple[str, tuple[float, int]], part: Sequence[Found]) -> tup
 def _labels(group: Sequence[Found]) -> str:
     """Say how many labels the cells of a column were trained with."""
     if untrained(group[0].record.kind):
-        return "without training"
+        return UNTRAINED
     train = max(one.record.data.images["train"] for one in group)
     return f"{labels_of(group[0].cell)} ({train} images)"
 
@@ -300,7 +298,7 @@ def assemble(title: str, panels: Sequence[Panel], *, order: Sequence[str] = ()) 
     if known:
         facts.append(sentence(known))
     facts += legend(rows)
-    warnings = explained(marks.values())
+    warnings = [*explained(marks.values()), *leak_lines(used)]
     if quoted and (measured := Beside.of(used)):
         warnings += measured.warning
     return Table(
@@ -341,18 +339,8 @@ def _facts(used: Sequence[Found], rows: Sequence[Row]) -> list[str]:
         facts = [f"test set: {images} images, {positive} positive" for _, images, positive in tests]
         facts += _reports(used)
     facts += _meaning(values)
-    published = {one.record.cell.protocol for one in used if PUBLISHED in one.record.notes}
-    facts += [
-        f"protocol {name} repeats a published one with its defects (g2d-bench show {name}); compare with "
-        "quoted numbers only"
-        for name in sorted(published)
-    ]
-    defects = dict.fromkeys(
-        (one.record.cell.task, defect) for one in used for defect in one.record.notes.get(PUBLISHED, ())
-    )
-    facts += [f"{task}: {defect}" for task, defect in defects] if not several else []
-    facts += [f"LEAK ALLOWED: {reason}" for reason in sorted({o.record.data.leaks for o in used} - {""})]
-    return facts
+    facts += protocol_lines(used)
+    return facts if several else [*facts, *defect_lines(used)]
 
 
 def _reports(used: Sequence[Found]) -> list[str]:

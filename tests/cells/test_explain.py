@@ -28,7 +28,7 @@ def test_a_record_of_a_model_in_memory_points_to_its_author(folder: Any) -> None
     )
     assert any("its author's code" in line for line in lines)
     assert f"  {call}" in lines
-    assert not any("compare" in line for line in lines)
+    assert not any("g2d-bench compare" in line for line in lines)
 
 
 def test_words_of_a_signature_are_those_that_are_printed() -> None:

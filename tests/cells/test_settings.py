@@ -62,6 +62,25 @@ def test_wrong_config_is_one_line(tmp_path: Path, text: str, wanted: str) -> Non
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["tasks_dir", "encoders_dir", "protocols_dir"])
+def test_one_folder_is_a_list_of_one(tmp_path: Path, key: str) -> None:
+    def folders(text: str) -> tuple[Path, ...]:
+        (tmp_path / "g2d-bench.toml").write_text(f"{key} = {text}")
+        settings = resolve()
+        return {
+            "tasks_dir": settings.task_dirs,
+            "encoders_dir": settings.encoder_dirs,
+            "protocols_dir": settings.protocol_dirs,
+        }[key]
+
+    assert folders('"/data/cards"') == (Path("/data/cards"),)
+    assert folders('["/data/cards", "mine"]') == (Path("/data/cards"), Path("mine"))
+    assert folders("[]") == ()
+    for wrong in ("3", "[3]", "true", '{ a = "b" }'):
+        with pytest.raises(InputError, match=rf"g2d-bench\.toml: {key}: want a path, or a list of paths"):
+            folders(wrong)
+
+
 def test_missing_places_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"nowhere.*--data-root.*no such folder"):

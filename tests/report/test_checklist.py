@@ -67,6 +67,33 @@ def test_what_records_know_is_said(folder: Any) -> None:
     assert f"{AUTHORS}: age, sex" in said["numbers included, characteristics of each part"]
 
 
+def test_tasks_without_training_are_trained_on_nothing(folder: Any) -> None:
+    folder.grid({"g2d": 0.6}, (0.01, 0.1))
+    asked = folder.add("g2d", task="rsna-zeroshot", fraction=1.0, seed=7)
+    record = asked.record.model_copy(update={"kind": "zero-shot", "predictions": None})
+    folder.store.save(asked.path, record, {})
+    said = answers(folder)
+    subsets = said["subsets of data"].split(" | ")
+    assert subsets[0] == "rsna-zeroshot: without training"
+    assert subsets[1].startswith("training on 1 %, 10 % of the labels; these")
+    assert subsets[1].endswith("seeds 0, 1, 2")
+    lines = said["performance with its uncertainty"].split(" | ")
+    assert [line.partition(": ")[0] for line in lines] == [
+        "rsna-zeroshot, without training, clean",
+        "siim-seg, 1 %, clean",
+        "siim-seg, 10 %, clean",
+    ]
+    assert said["training"] == f"{subsets[0]} | protocol clean (segmentation): g2d-bench show clean"
+
+
+def test_a_study_without_training_has_no_subsets(folder: Any) -> None:
+    asked = folder.add("g2d", task="rsna-zeroshot", fraction=1.0)
+    record = asked.record.model_copy(update={"kind": "zero-shot", "predictions": None})
+    folder.store.save(asked.path, record, {})
+    said = answers(folder)
+    assert said["subsets of data"] == said["training"] == "rsna-zeroshot: without training"
+
+
 def test_what_speaks_against_a_study_is_said_as_well(folder: Any) -> None:
     found = folder.add("g2d", data_kind="real", notes={"split_defects": ["images are in two parts"]})
     part = {"scale": "published", "pretraining": ("siim",), "title": "X"}

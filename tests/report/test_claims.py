@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
+from marked import fill
 
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.resample import holm, paired_p
+from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.quoted import load_reported
 from g2d_bench.report.claims import Claim, measured, quoted, summary
 from g2d_bench.report.model import Column, Value
 from g2d_bench.report.sampled import Sampled
+from g2d_bench.report.site.board import sampled_columns
 
 
 def column(task: str, fraction: float, kind: str = "segmentation", **numbers: float) -> Sampled:
@@ -52,6 +56,19 @@ def test_a_claim_holds_fails_or_stays_open_task_by_task() -> None:
     assert summary(list(found.values())) == (
         "of 4 verdicts: holds in 1, does not hold in 1, not decided in 1, cannot be asked in 1"
     )
+
+
+def test_a_claim_bears_the_marks_of_its_encoders_and_data(folder: Any) -> None:
+    found = fill(folder, {"pre-training", "leak"})
+    columns = sampled_columns(found, ["whole", "toy"], {("siim-seg", "clean"): "dice_positive"}, Evidence())
+    [one] = measured(Claim("whole", 0.01), columns)
+    assert "toy¶ (-" in one.words
+    assert (one.shown, one.sight, one.leaks) == ("whole", "", ("known twins",))
+    assert one.remark == (
+        "¶ pre-training saw images and labels of this data set: toy; LEAK ALLOWED: known twins"
+    )
+    [own] = measured(Claim("toy", 0.01), columns)
+    assert (own.shown, own.sight, own.rivals[0].shown) == ("toy¶", "labels", "whole")
 
 
 def test_p_is_corrected_for_all_comparisons_of_the_claim() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from g2d_bench.metrics.resample import interval
 from g2d_bench.records.evidence import Evidence
+from g2d_bench.records.record import read_predictions
 from g2d_bench.records.selection import Found, select
 from g2d_bench.report.drops import drop_tables, independent
 from g2d_bench.report.model import Table
@@ -144,3 +145,20 @@ def test_a_row_that_lacks_seeds_has_no_drop(folder: Any) -> None:
     assert [value.missing for value in made.rows[1].values] == ["seed missing"] * 3
     assert "n/a: g2d in siim-to-rsna-seg at 1 %: lacks seed 1, 2" in made.notes
     assert not any(value.missing for value in made.rows[0].values)
+
+
+def test_inside_and_outside_bear_each_its_own_marks(folder: Any) -> None:
+    own = folder.add("g2d")
+    other = outside(folder, "g2d", 0.5)
+    for one, leaks, saw in ((own, "known twins", "phantom/siim"), (other, "", "phantom/siim")):
+        data = one.record.data.model_copy(update={"leaks": leaks})
+        encoder = one.record.encoder.model_copy(update={"scale": "published", "pretraining": (saw,)})
+        record = one.record.model_copy(update={"data": data, "encoder": encoder})
+        assert one.path is not None
+        folder.store.save(one.path, record, read_predictions(one.path, one.record))
+    made = table(folder)
+    assert made.warnings == ("LEAK ALLOWED in siim-seg: known twins",)
+    (row,) = made.rows
+    assert [value.sight for value in row.values] == ["images", "", "images"]
+    assert [value.leaks for value in row.values] == [("known twins",), (), ("known twins",)]
+    assert any(fact.startswith("§ pre-training saw the images") for fact in made.facts)

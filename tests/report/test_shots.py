@@ -50,7 +50,7 @@ def test_exports_keep_them_apart(amounts: Any) -> None:
     lines = {(row["encoder"], row["fraction"], row["shots"]) for row in rows(Request(found, intervals=False))}
     assert {("g2d", 1.0, 4), ("g2d", 1.0, 16), ("g2d", 1.0, 0)} <= lines
     named = {told_of(one.record).name for one in found}
-    assert "GENERATED siim-seg g2d 16 shots seed 0 clean" in named
+    assert "GENERATED siim-seg g2d 16 shots seed 0 clean [scale unknown]" in named
     assert len(named) == len(found)
 
 

@@ -14,7 +14,8 @@ from g2d_bench.metrics.resample import interval
 from g2d_bench.metrics.spec import MetricSpec
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found
-from g2d_bench.report.model import GENERATED, Column
+from g2d_bench.report.marks import caveats
+from g2d_bench.report.model import Column
 from g2d_bench.report.reasons import what_was_trained
 
 
@@ -100,10 +101,10 @@ class Number:
 
     @property
     def told(self) -> str:
-        """One line that says how the number was made."""
+        """One line that says how the number was made, and first against what readings."""
         cell, record = self.found[0].cell, self.found[0].record
         digits = 1 if self.spec.share else 3
-        parts = [GENERATED] if self.generated else []
+        parts = caveats(self.found)
         parts += [f"{self.metric}{' in %' if self.spec.share else ''}: {self.spec.description}"]
         parts += [what_was_trained(self.found[0]), f"protocol {cell.protocol}"]
         seeds = sorted(one.cell.seed for one in self.found)

@@ -13,6 +13,8 @@ import yaml
 
 from g2d_bench.plain import visible_parts
 from g2d_bench.report.exports.base import Export, Number, Request, numbers
+from g2d_bench.report.marks import behind, caveats, short
+from g2d_bench.report.origin import origins, tagged
 from g2d_bench.report.reasons import what_was_trained
 from g2d_bench.report.titles import DATASETS, METRICS
 
@@ -30,11 +32,13 @@ def write(request: Request) -> Mapping[str, bytes]:
     results: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for number in numbers(request):
         results[number.encoder].append(_result(number, request))
-    return {f"{encoder}/README.md": _card(encoder, found, request) for encoder, found in results.items()}
+    known = origins(request.found)
+    names = {one: tagged(request.titles.get(one, one), known[one].tag) for one in results}
+    return {f"{encoder}/README.md": _card(names[encoder], found) for encoder, found in results.items()}
 
 
-def _card(encoder: str, results: list[dict[str, Any]], request: Request) -> bytes:
-    index = [{"name": request.titles.get(encoder, encoder), "results": results}]
+def _card(name: str, results: list[dict[str, Any]]) -> bytes:
+    index = [{"name": name, "results": results}]
     text = yaml.safe_dump(
         visible_parts({"model-index": index}), sort_keys=False, allow_unicode=True, width=1000
     )
@@ -48,13 +52,18 @@ def _result(number: Number, request: Request) -> dict[str, Any]:
     metric: dict[str, Any] = {
         "type": number.metric,
         "value": round(number.value, 4),
-        "name": f"{METRICS.get(number.metric, number.metric)}{' (%)' if number.spec.share else ''}",
+        # Of all that stands here, pages show names alone.
+        "name": behind(
+            f"{METRICS.get(number.metric, number.metric)}{' (%)' if number.spec.share else ''}",
+            short(number.found),
+        ),
         "args": {
             "task": cell.task,
             **({"shots": cell.shots} if cell.shots else {"fraction": cell.fraction}),
             "protocol": cell.protocol,
             "seeds": [one.cell.seed for one in number.found],
             "signature": record.signature,
+            "caveats": caveats(number.found),
         },
     }
     result: dict[str, Any] = {

@@ -11,7 +11,9 @@ from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.record import NOT_APPLICABLE, WHY_UNDEFINED
 from g2d_bench.records.selection import Found
 from g2d_bench.records.signature import parse_signature
+from g2d_bench.report.contamination import seen_by
 from g2d_bench.report.exports.base import Request
+from g2d_bench.report.marks import defects_of, leaks_of
 from g2d_bench.report.origin import origin
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 TYPES = {
     "text": (
         *("task", "task_version", "kind", "dataset", "data", "encoder", "title", "scale", "pretraining"),
+        *("pretraining_saw", "leaks", "split_defects"),
         *("protocol", "metric", "reason", "key", "signature", "weights", "commit", "suite", "torch"),
         *("accelerator", "created", "command", "file"),
     ),
@@ -32,6 +35,7 @@ TYPES = {
 """What columns hold: text, real numbers, whole numbers."""
 COLUMNS = (
     *("task", "task_version", "kind", "dataset", "data", "encoder", "title", "scale", "pretraining"),
+    *("pretraining_saw", "leaks", "split_defects"),
     *("fraction", "shots", "seed", "protocol", "metric", "value", "low", "high", "reason"),
     *("images_train", "images_val", "images_test", "positive_test", "seconds", "peak_memory_mb"),
     *("key", "signature", "weights", "predictions", "commit", "suite", "torch", "accelerator", "created"),
@@ -84,6 +88,9 @@ def _shared(found: Found) -> dict[str, Any]:
         "title": record.encoder.title,
         "scale": known.scale,
         "pretraining": "unknown" if known.pretraining is None else " + ".join(known.pretraining) or "none",
+        "pretraining_saw": seen_by(found),
+        "leaks": "; ".join(leaks_of([found])),
+        "split_defects": "; ".join(defects_of([found])),
         **{f"images_{part}": count for part, count in record.data.images.items()},
         "positive_test": record.data.positive["test"],
         "seconds": round(sum(record.seconds.values()), 3),

@@ -67,6 +67,8 @@ def _number(value: Value) -> dict[str, Any]:
         "signature_mark": value.marks,
         **({"of": value.of} if value.of else {}),
         "pretraining_saw": value.sight,
+        "leaks": "; ".join(value.leaks),
+        "split_defects": "; ".join(value.defects),
         "missing": value.missing,
         "reason": value.reason,
     }

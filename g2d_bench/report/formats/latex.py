@@ -133,6 +133,8 @@ def _rows(table: Table) -> list[str]:
         before = (row.panel, row.sort)
         name = escape(name_of(row))
         name = name if row.sort == "measured" else rf"\emph{{{name}}}"
+        # A line's end and a rule above take a bracket or a star for an argument of theirs.
+        name = f"{{}}{name}" if name.startswith(("[", "*")) else name
         lines.append(" & ".join([name, *map(_cell, row.values)]) + r" \\")
     return lines
 

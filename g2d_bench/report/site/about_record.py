@@ -44,6 +44,7 @@ def about_record(
     return {
         "heading": _heading(cell, trained=not untrained(record.kind)),
         "cell": cell,
+        "found": found,
         "up": "../" * (len(PurePosixPath(copy).parts) - 1),
         "lacking": record.notes.get(NOT_APPLICABLE, ""),
         "main": main,

@@ -148,7 +148,8 @@ def curve(columns: Sequence[Sampled], looked: Mapping[str, Look]) -> Chart:
             at, y = round(xs[one.column.fraction] + shift, 1), place(value.mean)
             joined = k > 0 and one.alike(part[k - 1][0])
             ends = [math.nan if math.isnan(b) else place(b) for b in (value.low, value.high)]
-            told = f"{name}, {percent(value.column.fraction)}: {value.centre} {value.limits}".rstrip()
+            where = f"{name}{value.seen}, {percent(value.column.fraction)}"
+            told = f"{where}: {value.centre} {value.limits}".rstrip()
             points.append(Point(at, y, ends[0], ends[1], told, outline(look.mark, at, y), joined))
         lines.append(Line(name, look, tuple(points)))
     spec = first.spec

@@ -11,8 +11,10 @@ from g2d_bench import __version__
 from g2d_bench.cards.kind import untrained
 from g2d_bench.plain import in_json, visible
 from g2d_bench.report.formats.flat import as_dict
+from g2d_bench.report.marks import caveats, leak_lines
 from g2d_bench.report.model import GENERATED, Column
 from g2d_bench.report.ranks import Group
+from g2d_bench.report.sampled import Sampled
 from g2d_bench.report.site.board import Board
 from g2d_bench.report.site.content import address
 
@@ -50,6 +52,10 @@ def as_data(board: Board, made_at: str, files: Sequence[str]) -> dict[str, Any]:
             }
             for section in board.sections
         ],
+        "encoders": {
+            name: {"scale": origin.scale, "pretraining": origin.pretraining}
+            for name, origin in board.origins.items()
+        },
         "ranks": [_ranks(group) for group in board.groups],
         "claims": [_claim(one) for one in board.asked],
         "differences": [
@@ -58,9 +64,7 @@ def as_data(board: Board, made_at: str, files: Sequence[str]) -> dict[str, Any]:
                 "data": GENERATED if data == "phantom" else "real data",
                 "first": first,
                 "second": second,
-                "task": board.worlds[protocol, data][one.place].column.task,
-                **_drawn(board.worlds[protocol, data][one.place].column),
-                "metric": board.worlds[protocol, data][one.place].column.metric,
+                **_compared(board.worlds[protocol, data][one.place], first, second),
                 "first_minus_second": one.mean,
                 "low": one.low,
                 "high": one.high,
@@ -74,6 +78,18 @@ def as_data(board: Board, made_at: str, files: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _compared(column: Sampled, first: str, second: str) -> dict[str, Any]:
+    """Say of two encoders in what they are compared, and what must be said of their numbers."""
+    return {
+        "task": column.column.task,
+        **_drawn(column.column),
+        "metric": column.column.metric,
+        "first_pretraining_saw": column.values[first].sight,
+        "second_pretraining_saw": column.values[second].sight,
+        "caveats": caveats(column.records_of((first, second)), scale=False),
+    }
+
+
 def _ranks(group: Group) -> dict[str, Any]:
     return {
         "group": group.name,
@@ -83,6 +99,7 @@ def _ranks(group: Group) -> dict[str, Any]:
         **(_drawn(group.columns[0].column) if group.trained else {"fraction": None}),
         "metric": group.metric or None,
         "answer": group.answer,
+        "caveats": group.caveats,
         "places": [
             {
                 "encoder": place.encoder,
@@ -94,6 +111,7 @@ def _ranks(group: Group) -> dict[str, Any]:
                 "mean_low": _known(place.mean_low),
                 "mean_high": _known(place.mean_high),
                 "mean_rank": place.mean_rank,
+                "pretraining_saw": group.sight(place.encoder),
             }
             for place in group.places
         ],
@@ -127,6 +145,8 @@ def verdict_data(verdict: Any) -> dict[str, Any]:
         "outcome": verdict.outcome,
         "words": verdict.words,
         "remark": verdict.remark,
+        "pretraining_saw": verdict.sight,
+        "leaks": list(verdict.leaks),
         "rivals": [
             {
                 "name": rival.name,
@@ -135,6 +155,7 @@ def verdict_data(verdict: Any) -> dict[str, Any]:
                 "low": _known(rival.low),
                 "high": _known(rival.high),
                 "p_holm": _known(rival.p),
+                "pretraining_saw": rival.sight,
             }
             for rival in verdict.rivals
         ],
@@ -172,6 +193,8 @@ def paired_json(board: Board, cases: Cases, task_page: Callable[[str], str]) -> 
                         "share": one.column.spec.share,
                         "href": address(task_page(one.column.task)),
                         "values": {name: _rounded(value.mean) for name, value in one.values.items()},
+                        "marks": {visible(name): v.seen for name, v in one.values.items() if v.seen},
+                        "warnings": [visible(line) for line in leak_lines(one.records_of(one.values))],
                     }
                     for one in columns
                 ],

@@ -296,9 +296,10 @@
         const row = make("tr", "", { class: better });
         const head = make("th", "", { scope: "row" });
         head.append(make("a", column.task, { href: column.href }), make("small", ` ${column.metric}`));
+        for (const line of column.warnings) head.append(make("div", line, { class: "generated" }));
         row.append(head, make("td", column.labels));
         if (!second) row.append(make("td", one.other));
-        const value = (name) => column.values[name] === undefined || column.values[name] === null ? "n/a" : write_number(column.values[name], column);
+        const value = (name) => column.values[name] === undefined || column.values[name] === null ? "n/a" : write_number(column.values[name], column) + (column.marks[name] || "");
         row.append(make("td", value(first)), make("td", value(one.other)));
         const sign = one.mean > 0 ? "+" : "";
         row.append(make("td", `${sign}${write_number(one.mean, column)}`));

@@ -18,12 +18,14 @@ from g2d_bench.provenance import now
 from g2d_bench.records.cell import percent
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.quoted import FLAGS, Quoted
+from g2d_bench.records.selection import Found
 from g2d_bench.report.claims import WORDS as VERDICTS
 from g2d_bench.report.claims import summary
 from g2d_bench.report.contamination import WORDS
 from g2d_bench.report.formats.csv import to_csv
 from g2d_bench.report.formats.names import name_of
 from g2d_bench.report.formats.turn import turn
+from g2d_bench.report.marks import leak_lines, protocol_lines, sight_lines
 from g2d_bench.report.model import GENERATED, INTERVAL, SEEN, Table, Value
 from g2d_bench.report.origin import WORDS as WORDS_OF_SCALE
 from g2d_bench.report.origin import Origin
@@ -223,14 +225,19 @@ class Pages:
         lines = [GENERATED] if "phantom" in kinds else []
         lines += ["REAL DATA: measured on the images of the data sets."] if kinds == {"real"} else []
         if kinds:
-            mine = {
-                "encoder.html": context.get("name"),
-                "record.html": context["cell"].encoder if "cell" in context else None,
-            }
-            names = [mine[template]] if template in mine else self.board.order
-            lines += _toys({name: self.board.origins[name] for name in names if name in self.board.origins})
+            found = self._behind(template, context)
+            there = {one.cell.encoder for one in found}
+            lines += _toys({name: one for name, one in self.board.origins.items() if name in there})
+            lines += [*leak_lines(found), *sight_lines(found), *protocol_lines(found)]
         text = self._environment.get_template(template).render(banners=lines, data_kinds=kinds, **context)
         return text.lstrip().encode()
+
+    def _behind(self, template: str, context: Mapping[str, Any]) -> list[Found]:
+        """Return the records of which a page speaks."""
+        if template == "record.html":
+            return [context["found"]]
+        field = {"encoder.html": "encoder", "task.html": "task"}.get(template, "")
+        return [one for one in self.board.found if not field or getattr(one.cell, field) == context["name"]]
 
     def _opened(self) -> Environment:
         board = self.board

@@ -13,9 +13,17 @@ from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
 from g2d_bench.records.record import Record, to_json
+from g2d_bench.records.selection import Found
+from g2d_bench.report.contamination import seen_by
+from g2d_bench.report.marks import behind, defects_of, leaks_of, short
+from g2d_bench.report.origin import origin
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+LONGEST = 500
+"""Characters of a parameter that every tracker takes; the record, which is told too, has all."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +90,10 @@ def told_of(record: Record) -> Told:
     cell = record.cell
     data = "generated" if record.data.kind == "phantom" else "real"
     mark = "GENERATED " if data == "generated" else ""
+    found = Found(record)
+    name = f"{mark}{cell.task} {cell.encoder} {cell.amount} seed {cell.seed} {cell.protocol}"
     return Told(
-        name=f"{mark}{cell.task} {cell.encoder} {cell.amount} seed {cell.seed} {cell.protocol}",
+        name=behind(name, short([found])),
         parameters={
             **cell.as_dict(),
             "kind": record.kind,
@@ -91,6 +101,10 @@ def told_of(record: Record) -> Told:
             "data": data,
             "images_train": record.data.images["train"],
             "images_test": record.data.images["test"],
+            "scale": origin(found).scale,
+            "pretraining_saw": seen_by(found),
+            "leaks": "; ".join(leaks_of([found]))[:LONGEST],
+            "split_defects": "; ".join(defects_of([found]))[:LONGEST],
             "weights": record.encoder.weights[:64],
             "signature": record.signature,
             "key": record.key,
@@ -101,7 +115,13 @@ def told_of(record: Record) -> Told:
             "seconds": sum(record.seconds.values()),
             "peak_memory_mb": float(record.peak_memory_mb),
         },
-        tags={"task": cell.task, "encoder": cell.encoder, "data": data, "protocol": cell.protocol},
+        tags={
+            "task": cell.task,
+            "encoder": cell.encoder,
+            "data": data,
+            "protocol": cell.protocol,
+            "marks": ", ".join(short([found])),
+        },
         record=to_json(record).decode(),
     )
 

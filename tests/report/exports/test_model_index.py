@@ -23,7 +23,9 @@ def test_a_model_card_reads_it(folder: Any) -> None:
     data: Any = card.data
     results = data.eval_results
     assert results is not None
-    assert data.model_name == "G2D"
+    assert data.model_name == "G2D [scale unknown]"
+    assert results[0].metric_name == "Dice (%) [scale unknown]"
+    assert any("GENERATED" in line for line in results[0].metric_args["caveats"])
     assert [one.dataset_config for one in results] == [
         "phantom-siim-seg-1pct-clean",
         "phantom-siim-seg-10pct-clean",

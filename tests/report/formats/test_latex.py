@@ -85,6 +85,17 @@ def test_every_table_can_be_set(folder: Any) -> None:
     assert faults(render(whole, "latex")) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("[a] b", "{}[a] b & 61.2"), ("*a", "{}*a & 61.2"), ("a [b]*", "a [b]* & 61.2"), ("(a)", "(a) & 61.2")],
+)
+def test_no_name_is_an_argument_of_the_line_above(name: str, line: str) -> None:
+    column = Column("t", 0.01, "dice_positive", "p", ("dice_positive",))
+    rows = tuple(Row(name, (Value(column, 61.2),), panel=panel) for panel in ("", "", "x"))
+    text = latex.render(Table("t", (column,), rows, generated=False))
+    assert text.splitlines().count(rf"{line} \\") == 3
+
+
 def compile_pdf(body: str, where: Path) -> Path:
     """Compile with whatever TeX there is; skip without one."""
     where.mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from marked import fill
 
 
 def test_ranks_claims_and_differences_are_in_the_data(
@@ -42,3 +43,48 @@ def test_the_page_of_pairs_has_each_pair_once(folder: Any, made: Callable[..., A
     for _, mean, low, high, adjusted in (pair[0] for pair in world["pairs"].values()):
         assert low < mean < high < 0
         assert 0 < adjusted < 0.05
+
+
+def test_ranks_claims_and_differences_bear_the_marks(
+    folder: Any, made: Callable[..., Any], tmp_path: Path
+) -> None:
+    fill(folder, {"scale", "pre-training", "leak"})
+    made()
+    data = json.loads((tmp_path / "site" / "leaderboard.json").read_text())
+    assert data["encoders"] == {
+        "toy": {"scale": "phantom", "pretraining": ["siim:labels"]},
+        "whole": {"scale": "published", "pretraining": []},
+    }
+    leak, saw = "LEAK ALLOWED: known twins", "¶ pre-training saw images and labels of this data set: toy"
+    for group in data["ranks"]:
+        places = {place["encoder"]: place["pretraining_saw"] for place in group["places"]}
+        assert places == {"toy": "labels", "whole": ""}
+        assert group["caveats"] == [saw, leak]
+        assert group["answer"] == "toy¶ is best, with certainty."
+    by_encoder = {one["encoder"]: one for asked in data["claims"] for one in asked["measured"]}
+    assert {name: one["pretraining_saw"] for name, one in by_encoder.items()} == {
+        "toy": "labels",
+        "whole": "",
+    }
+    assert all(one["leaks"] == ["known twins"] for one in by_encoder.values())
+    assert by_encoder["whole"]["rivals"][0]["pretraining_saw"] == "labels"
+    for one in data["differences"]:
+        assert (one["first"], one["first_pretraining_saw"]) == ("toy", "labels")
+        assert one["second_pretraining_saw"] == ""
+        assert one["caveats"] == [saw, leak]
+
+
+def test_the_page_of_pairs_draws_the_marks(
+    folder: Any, made: Callable[..., Any], asked: Callable[..., Any], tmp_path: Path
+) -> None:
+    fill(folder, {"pre-training", "leak"})
+    made()
+    page = tmp_path / "site" / "compare.html"
+    data = json.loads(page.read_text().split('id="pairs">')[1].split("</script>")[0])
+    for column in data["worlds"][0]["columns"]:
+        assert column["marks"] == {"toy": "¶"}
+        assert column["warnings"] == ["LEAK ALLOWED: known twins"]
+    script = "return [...document.querySelectorAll('#forest tbody tr')].map((row) => row.innerText);"
+    for row in asked(page, script, state="#first=whole&second=toy"):
+        assert row.count("¶") == 1
+        assert "LEAK ALLOWED: known twins" in row
