@@ -13,7 +13,8 @@ from g2d_bench.cards.encoder import EncoderCard, Layout
 from g2d_bench.encoders.checkpoint import LoadReport
 from g2d_bench.encoders.doctor_text import Check, TextFindings, listed, look_at_text, render_text
 from g2d_bench.encoders.features import frozen_hash
-from g2d_bench.encoders.load import Encoder, build_image, load_encoder
+from g2d_bench.encoders.image_side import build_image
+from g2d_bench.encoders.load import Encoder, load_encoder
 from g2d_bench.encoders.weights import file_hash, file_md5, weights_file
 from g2d_bench.errors import InputError
 

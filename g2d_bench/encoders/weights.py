@@ -144,7 +144,7 @@ def _drawn_by_seed(card: EncoderCard, files: Sequence[Path]) -> bool:
         return False
     from g2d_bench.encoders.drawn import drawn_by_seed
 
-    return any(drawn_by_seed(card, file) for file in files)
+    return any(drawn_by_seed(card, file, file_hash(file)) for file in files)
 
 
 def members(folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from g2d_bench.encoders.checkpoint import (
     tensor_hash,
 )
 from g2d_bench.encoders.image import ImageEncoder
-from g2d_bench.encoders.load import build_image
+from g2d_bench.encoders.image_side import build_image
 from g2d_bench.paths import shipped
 
 MakeCard = Callable[[str], EncoderCard]

@@ -10,7 +10,7 @@ import torch
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.io import load_card
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
-from g2d_bench.encoders.load import build_image
+from g2d_bench.encoders.image_side import build_image
 from g2d_bench.errors import InputError
 from g2d_bench.paths import shipped
 

@@ -11,10 +11,10 @@ from refusing import refusal
 from safetensors.torch import save_file
 from torch import Tensor
 
-from g2d_bench.cards.encoder import EncoderCard, ImageInput
+from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.encoders.checkpoint import open_checkpoint
 from g2d_bench.encoders.image import ImageEncoder, seeded_encoder
-from g2d_bench.encoders.load import build_image, load_encoder
+from g2d_bench.encoders.load import load_encoder
 from g2d_bench.encoders.weights import weights_digest
 from g2d_bench.hashing import digest_file
 
@@ -128,18 +128,6 @@ def test_wrong_file_for_a_card(small_card: MakeCard, saved: Callable[[str], Path
     assert text.startswith(f"{path}: checkpoint: fits no layout of the card: ")
     assert "layout 'lightning': no state_dict (the file has model)" in text
     assert "layout 'g2d-bench': " in text
-
-
-def test_card_with_wrong_architecture_names_its_file(small_card: MakeCard) -> None:
-    card = small_card("random")
-    wrong = card.model_copy(update={"image": ImageInput(model="resnet181", size=32)})
-    assert refusal(lambda: build_image(wrong, 0)).startswith(
-        "random.toml: image.model: timm has no 'resnet181'"
-    )
-    wrong = card.model_copy(update={"image": ImageInput(model="vit_base_patch16_224", size=256)})
-    assert refusal(lambda: build_image(wrong, 0)) == (
-        "random.toml: image.size: vit_base_patch16_224 takes 224 px, not 256; set image.options.img_size"
-    )
 
 
 def test_mrm_pools_as_its_release_fine_tunes(

@@ -23,7 +23,7 @@ from g2d_bench.encoders.checkpoint import (
     match_any,
     open_checkpoint,
 )
-from g2d_bench.encoders.load import build_image
+from g2d_bench.encoders.image_side import build_image
 
 MakeCard = Callable[[str], EncoderCard]
 
