@@ -122,7 +122,7 @@ def render_text(findings: TextFindings) -> list[str]:
         f"{findings.parameters:,} parameters with heads",
     ]
     for what, load in zip(("text encoder", "heads"), findings.loads, strict=False):
-        lines.append(f"            {what}: {load.matched} of {load.expected} entries loaded")
+        lines.append(f"            {what}: {load.matched} of {load.wanted} entries loaded")
         if load.dropped:
             lines.append(f"            {what}, left aside: {listed(load.dropped)}")
     if not findings.seen:
