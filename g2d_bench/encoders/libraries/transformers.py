@@ -68,11 +68,15 @@ class Transformers(Library):
         blocks: tuple[int, ...] = ()
         if levels:
             shapes = [level.shape for level in levels]
+            if any(shape[-1] != shape[-2] for shape in shapes):
+                raise InputError(f"the maps of transformers' {model} are not known", field="image.model")
             channels = tuple(int(shape[1]) for shape in shapes)
             strides = tuple(round(side / int(shape[-1])) for shape in shapes)
             prefix, width = 0, channels[-1]
         else:
-            last = output.last_hidden_state
+            last = output.get("last_hidden_state")
+            if last is None or last.ndim != 3 or not output.get("hidden_states"):
+                raise InputError(f"the maps of transformers' {model} are not known", field="image.model")
             cells = side // max(patch, 1)
             prefix, width = int(last.shape[1]) - cells * cells, int(last.shape[2])
             if not patch or prefix < 0:
@@ -237,7 +241,7 @@ def _run(body: Any, x: Tensor) -> Any:
 
 
 def _tried(body: nn.Module, model: str, x: Tensor) -> Any:
-    """Run a model twice on one image.
+    """Run a model on one image, and again where it drew random numbers.
 
     Raises:
         InputError: it reads no images, or asks for more than an image, or gives something else each time.
@@ -254,7 +258,9 @@ def _tried(body: nn.Module, model: str, x: Tensor) -> Any:
         )
     try:
         with torch.inference_mode():
-            first, second = _run(body, x), _run(body, x)
+            before = torch.get_rng_state()
+            first = _run(body, x)
+            second = first if torch.equal(before, torch.get_rng_state()) else _run(body, x)
     except Exception as error:  # as above
         raise InputError(
             f"transformers' {model} cannot be run on an image of {x.shape[-1]} px: {first_line(error)}",
@@ -272,7 +278,7 @@ def _tried(body: nn.Module, model: str, x: Tensor) -> Any:
 
 def _levels(output: Any, x: Tensor) -> list[Tensor]:
     """Return states that are maps, the last of each size, fine to coarse; none for a model with tokens."""
-    states = output.get("reshaped_hidden_states") or output.hidden_states or ()
+    states = output.get("reshaped_hidden_states") or output.get("hidden_states") or ()
     # The first state of some is the image itself.
     maps = [state for state in states if state.ndim == 4 and state.shape != x.shape]
     return list({tuple(state.shape[-2:]): state for state in maps}.values())

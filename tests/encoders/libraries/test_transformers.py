@@ -210,6 +210,9 @@ def test_the_image_itself_is_no_map() -> None:
             "image.model: transformers' siglip2 asks for pixel_attention_mask and spatial_shapes beside",
         ),
         ("vit", {**VISION, "image_size": [64, 32]}, "image.options.image_size: is [64, 32]; images and"),
+        ("videomae", {**TOWER, "num_hidden_layers": 2}, "cannot be run on an image of 224 px: not enough"),
+        # Channels stand last in its states.
+        ("hiera", {"embed_dim": 8, "num_heads": [1] * 4, "depths": [1] * 4}, "maps of transformers' hiera"),
         ("vit", {"hiden_size": 24}, "image.options.hiden_size: transformers' vit has no such option"),
     ],
 )
