@@ -81,6 +81,15 @@ def _of_folder(model: str, folder: Path) -> Any:
         raise InputError(f"cannot be read: {first_line(error)}", file=file) from None
 
 
+def _keys(kind: Any) -> list[str]:
+    """List what a configuration may say: its fields, their other names, and what it writes itself."""
+    try:
+        written = list(kind().to_dict())
+    except Exception:  # some cannot be made of nothing
+        written = []
+    return [*(one.name for one in fields(kind)), *kind.attribute_map, *written, *_OLD]
+
+
 def _require_known(model: str, options: Mapping[str, Any], place: str, kind: Any = None) -> None:
     """Refuse an option that the configuration's class would keep without using it.
 
@@ -91,7 +100,7 @@ def _require_known(model: str, options: Mapping[str, Any], place: str, kind: Any
         if model not in CONFIG_MAPPING:  # the library says so
             return
         kind = CONFIG_MAPPING[model]
-    allowed = [*(one.name for one in fields(kind)), *kind.attribute_map, *_OLD]
+    allowed = _keys(kind)
     for key, value in options.items():
         if key not in allowed:
             raise InputError(

@@ -37,6 +37,9 @@ def test_options_of_the_class_its_parts_and_of_every_class_are_taken() -> None:
     assert (found.vision_config.image_size, found.vision_config.hidden_act) == (64, "relu")
     more = {"layer_norm_eps": 1e-5, "num_labels": 3, "attn_implementation": "eager", "id2label": {0: "a"}}
     assert read_configuration("dinov2", more, 1, None).num_channels == 1
+    # What published configurations hold that is no field of the class.
+    swin = {"hidden_size": 768, "num_layers": 4, "out_features": ["stage4"], "depths": [1, 1, 1, 1]}
+    assert read_configuration("swin", swin, 3, None).out_features == ["stage4"]
 
 
 def test_options_beside_a_folder_must_be_known_too(tmp_path: Path) -> None:
