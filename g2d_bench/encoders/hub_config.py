@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import transformers
 from transformers import CONFIG_MAPPING, AutoConfig
 
 from g2d_bench.errors import InputError, did_you_mean, first_line
@@ -30,17 +33,34 @@ def read_configuration(model: str, options: Mapping[str, Any], channels: int, fo
     Raises:
         InputError: it cannot be read, is of another model, or an option is none of the model's.
     """
-    _require_known(model, options, "image.options")
+    with quiet():
+        _require_known(model, options, "image.options")
     if options.get("mask_ratio"):
         raise InputError(
             "hides a part of each image, and an encoder is measured on the whole; leave it out",
             field="image.options.mask_ratio",
         )
-    config = _of_options(model, options, channels) if folder is None else _of_folder(model, folder)
+    with quiet():
+        config = _of_options(model, options, channels) if folder is None else _of_folder(model, folder)
     if hasattr(config, "mask_ratio"):
         # That of the pre-training, as a masked autoencoder's configuration states it.
         config.mask_ratio = 0.0
     return config
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let transformers say what it has to say by exceptions and by what it returns, not on the terminal."""
+    before = transformers.logging.get_verbosity()
+    bars = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(before)
+        if bars is None:
+            transformers.logging.enable_progress_bar()
 
 
 def side_of(config: Any, name: str, default: int) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from subprocess import run
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,3 +64,12 @@ def test_a_side_is_a_number_or_two_equal_ones() -> None:
     assert refusal(lambda: side_of(config, "window", 1)) == (
         "image.options.window: is [8, 4]; images and patches are square"
     )
+
+
+def test_the_library_says_nothing_of_what_is_looked_at() -> None:
+    code = (
+        "from g2d_bench.encoders.hub_config import read_configuration as read; "
+        "read('siglip2', {'vision_config': {'num_hidden_layers': 2}}, 3, None)"
+    )
+    ran = run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout + ran.stderr == ""

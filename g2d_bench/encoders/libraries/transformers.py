@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import inspect
 import math
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
 from g2d_bench.cards.encoder import LIBRARY as OF_LIBRARY
 from g2d_bench.cards.encoder import EncoderCard, Layout
 from g2d_bench.encoders.checkpoint import LoadReport, doubled, fits, open_checkpoint, renamed
-from g2d_bench.encoders.hub_config import CONFIG, read_configuration, side_of
+from g2d_bench.encoders.hub_config import CONFIG, quiet, read_configuration, side_of
 from g2d_bench.encoders.library import Library, Plan, TextSide, as_map, spaced
 from g2d_bench.encoders.pair import PairHeads, PairText, Pooled
 from g2d_bench.encoders.weights import WEIGHTS_FILES
@@ -46,7 +43,7 @@ class Transformers(Library):
         """Make a model; see :meth:`Library.build`."""
         config = read_configuration(model, options, channels, folder)
         try:
-            with _quiet():
+            with quiet():
                 whole = AutoModel.from_config(config, trust_remote_code=False)
         except Exception as error:  # each model checks its configuration in its own way
             raise InputError(
@@ -127,7 +124,7 @@ class Transformers(Library):
         """Load the whole model of a card, and say how its entries fitted."""
         spec = card.image
         config = read_configuration(spec.model, spec.options, spec.channels, self.folder_of(file))
-        with torch.device("meta"), _quiet():
+        with torch.device("meta"), quiet():
             kind = type(AutoModel.from_config(config, trust_remote_code=False))
         said: dict[str, Any] = {"config": config, "output_loading_info": True, "dtype": torch.float32}
         # They are reported, and a file with one is refused.
@@ -167,7 +164,7 @@ class Transformers(Library):
         if not hasattr(whole, "text_model"):
             return TextSide(None, None, (), f"transformers' {card.image.model} has no text tower")
         try:
-            with _quiet():
+            with quiet():
                 tokenizer = AutoTokenizer.from_pretrained(
                     file.parent, local_files_only=True, trust_remote_code=False
                 )
@@ -304,7 +301,7 @@ def _checked(pool: str | None, model: str, own: bool, prefix: int, attends: bool
 
 def _loaded(kind: Any, folder: Path | None, said: dict[str, Any], file: Path) -> tuple[Any, dict[str, Any]]:
     try:
-        with _quiet():
+        with quiet():
             model, info = kind.from_pretrained(folder, **said)
     except Exception as error:  # pickle, safetensors, shapes: each has its own class
         raise InputError(f"cannot be loaded: {first_line(error)}", file=file, field="checkpoint") from None
@@ -357,21 +354,6 @@ def _judged(
         outside=outside,
         problem=problem or (f"NaN or infinity in {broken[0]}" if broken else ""),
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Let transformers say what it has to say by exceptions and by what it returns, not on the terminal."""
-    before = transformers.logging.get_verbosity()
-    bars = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS")
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(before)
-        if bars is None:
-            transformers.logging.enable_progress_bar()
 
 
 LIBRARY = Transformers()
