@@ -6,7 +6,24 @@ from typing import Any
 
 from g2d_bench.registry import Registry
 
-LIBRARIES: Registry[Any] = Registry(
+
+class _Libraries(Registry[Any]):
+    """Libraries, named as cards spell them."""
+
+    @property
+    def names(self) -> list[str]:
+        """All names, sorted; nothing is imported."""
+        return sorted(name.replace("-", "_") for name in super().names)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(known(name))
+
+    def __getitem__(self, name: str) -> Any:
+        """Import and return one library; see :meth:`Registry.__getitem__`."""
+        return super().__getitem__(known(name))
+
+
+LIBRARIES = _Libraries(
     "library", package="g2d_bench.encoders.libraries", mark="LIBRARY", group="g2d_bench.libraries"
 )
 """Objects of :class:`g2d_bench.encoders.library.Library`; a module of that package that says ``LIBRARY = …``

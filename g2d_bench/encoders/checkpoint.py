@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from g2d_bench.cards.encoder import Layout, Part
 from g2d_bench.encoders.checkpoint_file import METADATA_KEY, Checkpoint, open_checkpoint, read_state, some
 from g2d_bench.encoders.converter import converted
+from g2d_bench.encoders.safe_pickle import clean
 from g2d_bench.encoders.wrapped import layout_state
 from g2d_bench.errors import InputError
 
@@ -32,6 +33,10 @@ __all__ = [
 ]
 
 
+_ANYWHERE = "of this architecture"
+"""Where the entries of a layout without prefix stand, in words."""
+
+
 @dataclass(frozen=True)
 class LoadReport:
     """How a file's entries fit a module (image encoder, text encoder, heads) under one layout.
@@ -39,7 +44,7 @@ class LoadReport:
     Attributes:
         file: the checkpoint.
         layout: name of the layout.
-        expected: how many entries the layout must bring, counters of BatchNorm included.
+        expected: how many entries the layout must bring at least, counters of BatchNorm included.
         tensors: canonical name to tensor, float32; what will be loaded.
         missing: canonical names that the file should have and has not.
         excused: canonical names that it may lack and does lack.
@@ -68,6 +73,11 @@ class LoadReport:
         return len(self.tensors)
 
     @property
+    def wanted(self) -> int:
+        """How many entries there should be: all but those excused, and no fewer than ``expected``."""
+        return max(self.expected, self.matched + len(self.missing) + len(self.shape_mismatch))
+
+    @property
     def ok(self) -> bool:
         """Whether this may be loaded."""
         return not self.reason
@@ -86,7 +96,7 @@ class LoadReport:
         if self.unexpected:
             parts.append(f"{len(self.unexpected)} unexpected ({some(self.unexpected)})")
         if parts or self.matched < self.expected:
-            return ", ".join([f"{self.matched} of {self.expected} entries match", *parts])
+            return ", ".join([f"{self.matched} of {self.wanted} entries match", *parts])
         return ""
 
 
@@ -119,7 +129,7 @@ def match(checkpoint: Checkpoint, layout: Layout, body: nn.Module) -> LoadReport
         return bare, renamed(bare, layout)
 
     named = any(layout.prefixes)
-    place = "under " + " or ".join(map(repr, layout.prefixes)) if named else "of this architecture"
+    place = "under " + " or ".join(map(repr, layout.prefixes)) if named else _ANYWHERE
     blank = LoadReport(checkpoint.file, layout.layout, layout.expect or 0)
     found = _fit(blank, state, body, sort, place, drop=layout.drop, missing_ok=layout.missing_ok)
     if layout.expect is None:
@@ -166,6 +176,7 @@ def _fit(
     """Match entry by entry; ``sort`` gives a name without its start and our name, or None for others."""
     ours = module.state_dict()
     typed: dict[str, Tensor] = {}
+    sources: dict[str, str] = {}
     dropped, unexpected, mismatch, outside = [], [], [], []
     for name, tensor in state.items():
         found = sort(name)
@@ -174,6 +185,9 @@ def _fit(
             continue
         bare, target = found
         if target in ours:
+            twice = doubled(state, name, sources.setdefault(target, name), target)
+            if twice:
+                return replace(blank, problem=twice)
             fitting = _pointwise(tensor, ours[target].shape)
             if fitting.shape != ours[target].shape:
                 mismatch.append((target, tuple(tensor.shape), tuple(ours[target].shape)))
@@ -185,7 +199,7 @@ def _fit(
             unexpected.append(name)
     absent = [name for name in ours if name not in typed and name not in {entry[0] for entry in mismatch}]
     if not typed and not mismatch:
-        if len(outside) == len(state) or not outside:
+        if len(outside) == len(state) or place == _ANYWHERE:
             return replace(blank, problem=f"no entry {place} (the file has {some(list(state))})")
         theirs = some([*unexpected, *dropped])
         problem = f"the entries {place} have other names ({theirs}; expected {some(list(ours))})"
@@ -277,6 +291,16 @@ def renamed(name: str, layout: Layout) -> str:
     for pattern, instead in layout.replace.items():
         name = re.sub(pattern, instead, name)
     return name
+
+
+def doubled(state: Mapping[str, Tensor], name: str, earlier: str, target: str) -> str:
+    """Say that two entries of a file come to one name; empty where they are one, or the same values twice."""
+    if name == earlier or tensor_hash([state[name]]) == tensor_hash([state[earlier]]):
+        return ""
+    return (
+        f"{clean(earlier)} and {clean(name)} differ and both become {clean(target)}; "
+        "the card must let one of them alone through"
+    )
 
 
 def fits(name: str, patterns: Sequence[str]) -> bool:

@@ -144,7 +144,7 @@ def render(report: DoctorReport) -> str:
     lines = [f"{card.name}: {card.title}", f"weights     {report.file or 'none: random initialisation'}"]
     lines.append(f"hash        {report.weights_hash}")
     if load is not None:
-        lines.append(f"layout      {load.layout}: {load.matched} of {load.expected} entries loaded")
+        lines.append(f"layout      {load.layout}: {load.matched} of {load.wanted} entries loaded")
         if any(one.layout == load.layout and one.expect is None for one in card.checkpoint):
             lines.append(
                 f"            expect = {load.matched} in the card's layout {load.layout!r} would pin it"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from g2d_bench.encoders.library import library_of
+from g2d_bench.errors import InputError
 
 
 class ImageFeatures(NamedTuple):
@@ -88,11 +89,22 @@ class ImageEncoder(nn.Module):
         return self.plan.input_size
 
     def forward(self, x: Tensor) -> ImageFeatures:
-        """Compute the features of normalised images [B, C, S, S]."""
+        """Compute the features of normalised images [B, C, S, S].
+
+        Raises:
+            InputError: the model makes no vector [D] of an image.
+        """
         if self.upsample_inside is not None:
             side = (self.upsample_inside, self.upsample_inside)
             x = F.interpolate(x, size=side, mode="bilinear", align_corners=True)
-        return ImageFeatures(*library_of(self.library).features(self.body, self.plan, x))
+        pyramid, pooled = library_of(self.library).features(self.body, self.plan, x)
+        if tuple(pooled.shape) != (len(x), self.num_features):
+            raise InputError(
+                f"the model makes {list(pooled.shape[1:])} of an image in the place of a vector "
+                f"[{self.num_features}]; choose another pooling",
+                field="image.options.global_pool" if self.library == "timm" else "image.options",
+            )
+        return ImageFeatures(pyramid, pooled)
 
 
 def seeded_encoder(

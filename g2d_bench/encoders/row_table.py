@@ -87,8 +87,14 @@ class RowTable:
         """Put values [len(rows), *shape] in their places; they count once they are sealed.
 
         Raises:
-            InputError: no room or no permission.
+            InputError: the values have another shape, or there is no room or no permission.
         """
+        wanted = (len(rows), *self._shape[1:])
+        if tuple(values.shape) != wanted:
+            raise InputError(
+                f"rows of shape {list(values.shape)} do not fit, they must be {list(wanted)}",
+                file=self._values,
+            )
         content = np.ascontiguousarray(values.float().cpu().numpy(), np.float32)
         if self._table is None:
             self._table = self._make()

@@ -37,16 +37,34 @@ def layout_state(states: Mapping[str, Mapping[str, Tensor]], layout: Layout) -> 
         averages = [name for name in states if name.rpartition(".")[2] in AVERAGES]
         if len(averages) == len(states) == 1:
             state = states[averages[0]]
-    return None if state is None else bare(state, layout.prefixes)
+    if state is None:
+        return None
+    parts = [part for part in (layout.text, layout.heads) if part is not None]
+    starts = [start for part in parts for start in part.names]
+    return bare(state, layout.prefixes, [*starts, layout.decoder_prefix or ""])
 
 
-def bare(state: Mapping[str, Tensor], prefixes: Sequence[str]) -> Mapping[str, Tensor]:
-    """Take wrappers off the names of a state dict, unless a layout's prefix counts on them."""
-    known = [prefix for prefix in prefixes if prefix]
-    if any(name.startswith(prefix) for prefix in known for name in state):
-        return state
-    names = {name: name.replace(COMPILED, "") for name in state}
-    if names and all(short.startswith(WRAPPER) for short in names.values()):
+def bare(
+    state: Mapping[str, Tensor], prefixes: Sequence[str], others: Sequence[str] = ()
+) -> Mapping[str, Tensor]:
+    """Take wrappers off the names of a state dict, unless a layout counts on them.
+
+    Args:
+        state: entries by name.
+        prefixes: of the image encoder; where one fits a name with its ``module.``, that one is left.
+        others: how names of other parts begin.
+    """
+    known = [start for start in (*prefixes, *others) if COMPILED in start]
+
+    def inside(name: str) -> str:
+        start = next((one for one in known if name.startswith(one)), "")
+        return start + name.removeprefix(start).replace(COMPILED, "")
+
+    names = {name: inside(name) for name in state}
+    expected = tuple(prefix for prefix in prefixes if prefix)
+    if not any(short.startswith(expected) for short in names.values()) and all(
+        short.startswith(WRAPPER) for short in names.values()
+    ):
         names = {name: short.removeprefix(WRAPPER) for name, short in names.items()}
     return {short: state[name] for name, short in names.items()}
 

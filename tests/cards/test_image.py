@@ -33,7 +33,7 @@ def test_a_frame_says_how_a_film_becomes_a_square() -> None:
     ("more", "says"),
     [
         ({"library": "keras"}, "unknown library 'keras'"),
-        ({"library": "open_clipp"}, "did you mean 'open-clip'"),
+        ({"library": "open_clipp"}, "did you mean 'open_clip'"),
         ({"pool": "first"}, "'token', 'mean', 'map' or 'library'"),
         ({"fit": "cut"}, "'letterbox', 'stretch' or 'crop'"),
         ({"channels": 2}, "Input should be 1 or 3"),

@@ -54,10 +54,11 @@ TINY: dict[str, dict[str, Any]] = {
     },
 }
 """Options with which timm's models have as many entries of the same names, in a few kilobytes."""
-_TOWER = {"hidden_size": 24, "intermediate_size": 32, "num_attention_heads": 2}
+_PLAIN = {"hidden_size": 24, "num_attention_heads": 2}
+_TOWER = {**_PLAIN, "intermediate_size": 32}
 HF: dict[str, dict[str, Any]] = {
-    "dinov2": {**_TOWER, "num_hidden_layers": 12, "patch_size": 14, "image_size": 56},
-    "dinov2_with_registers": {**_TOWER, "num_hidden_layers": 12, "patch_size": 14, "image_size": 56},
+    "dinov2": {**_PLAIN, "num_hidden_layers": 12, "patch_size": 14, "image_size": 56},
+    "dinov2_with_registers": {**_PLAIN, "num_hidden_layers": 12, "patch_size": 14, "image_size": 56},
     "swin": {"embed_dim": 8, "num_heads": [1, 1, 2, 2], "image_size": 64, "window_size": 2},
     "siglip_vision_model": {
         **_TOWER,

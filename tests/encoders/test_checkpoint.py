@@ -119,6 +119,50 @@ def test_another_width_or_family(small_card: MakeCard, trained_state: MakeState)
     assert report.reason.startswith("no entry of this architecture (the file has cls_token, ")
 
 
+def test_a_prefix_without_its_point_is_told_what_stands_behind_it(trained_state: MakeState) -> None:
+    state = {f"enc.{name}": tensor for name, tensor in trained_state("resnet50").items()}
+    body = ImageEncoder("resnet50", options={"channels": [8, 8, 8, 8]}).body
+    report = match(Checkpoint(Path("x"), {"": state}), Layout(layout="l", prefix="enc"), body)
+    assert report.reason == (
+        "the entries under 'enc' have other names (enc.conv1.weight, enc.bn1.weight, ...; "
+        "expected conv1.weight, bn1.weight, ...)"
+    )
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [Layout(layout="l", prefix=["teacher.", "student."]), Layout(layout="l", rename={"teacher.": ""})],
+)
+def test_two_entries_of_one_name_are_refused_unless_they_are_the_same(
+    layout: Layout, trained_state: MakeState
+) -> None:
+    state = trained_state("resnet50")
+    body = ImageEncoder("resnet50", options={"channels": [8, 8, 8, 8]}).body
+    second = "student." if layout.prefix else ""
+    both = {f"{start}{name}": tensor for start in ("teacher.", second) for name, tensor in state.items()}
+    saved_twice = match(Checkpoint(Path("x"), {"": both}), layout, body)
+    assert saved_twice.ok
+    assert saved_twice.matched == 318
+    name = "layer1.0.conv1.weight"
+    both[f"{second}{name}"] = state[name] + 1
+    assert match(Checkpoint(Path("x"), {"": both}), layout, body).reason == (
+        f"teacher.{name} and {second}{name} differ and both become {name}; "
+        "the card must let one of them alone through"
+    )
+
+
+def test_what_is_expected_is_the_least(trained_state: MakeState) -> None:
+    state = trained_state("resnet50")
+    body = ImageEncoder("resnet50", options={"channels": [8, 8, 8, 8]}).body
+    half = {name: tensor for name, tensor in state.items() if not name.startswith("layer4.2.")}
+    least = match(Checkpoint(Path("x"), {"": half}), Layout(layout="l", expect=5), body)
+    assert least.reason.startswith("300 of 318 entries match, 18 missing (")
+    more = match(Checkpoint(Path("x"), {"": half}), Layout(layout="l", expect=400), body)
+    assert more.reason.startswith("300 of 400 entries match, 18 missing (")
+    whole = match(Checkpoint(Path("x"), {"": state}), Layout(layout="l", missing_ok=["*"]), body)
+    assert (whole.ok, whole.matched, whole.wanted) == (True, 318, 318)
+
+
 def test_not_a_number_in_the_weights(small_card: MakeCard, trained_state: MakeState) -> None:
     state = trained_state("resnet50")
     state["layer2.0.conv1.weight"] = torch.full_like(state["layer2.0.conv1.weight"], float("nan"))

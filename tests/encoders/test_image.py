@@ -184,3 +184,14 @@ def test_pretrained_without_network_is_one_line(tmp_path: Path, monkeypatch: pyt
         ImageEncoder("resnet18", pretrained=True)
     with pytest.raises(OSError, match="no network"):
         ImageEncoder("resnet18")
+
+
+def test_a_model_that_gives_maps_for_a_vector_is_refused() -> None:
+    encoder = ImageEncoder("resnet18", options={"channels": [8, 8, 8, 8]}).eval()
+    encoder.body.global_pool = torch.nn.Identity()
+    with pytest.raises(InputError) as caught:
+        features(encoder)
+    assert str(caught.value) == (
+        "image.options.global_pool: the model makes [8, 2, 2] of an image in the place of a vector [8]; "
+        "choose another pooling"
+    )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from refusing import refusal
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.encoders import features as features_module
@@ -65,6 +66,14 @@ def test_rows_lie_in_their_own_places(rows: list[int], tmp_path: Path) -> None:
         assert np.array_equal(found, values[rows].numpy())
         found[:] = 0  # a copy
         assert np.array_equal(table.read(np.array(rows)), values[rows].numpy())
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (2, 1), (3, 2), (2, 4)])
+def test_rows_of_another_shape_are_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    with RowTable(tmp_path, "one", 10, (2,)) as table:
+        text = refusal(lambda: table.write(np.array([3, 4]), torch.zeros(shape)))
+        assert f"rows of shape {list(shape)} do not fit, they must be [2, 2]" in text
+        assert table.missing(np.arange(10)).tolist() == list(range(10))
 
 
 def test_damaged_tables_are_made_again(encoder: Encoder, pixels: NDArray[np.uint8], tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from g2d_bench.encoders.checkpoint import load_into, match_part, open_checkpoint
 from g2d_bench.encoders.library import Library, Plan, TextSide, spaced
 from g2d_bench.encoders.pair import Matrix, PairHeads, PairText, Pooled
 from g2d_bench.encoders.text_folder import absent, download_folder, text_folder
+from g2d_bench.encoders.wrapped import layout_state
 from g2d_bench.errors import InputError, did_you_mean, first_line
 
 CONFIG = "open_clip_config.json"
@@ -63,6 +64,11 @@ class OpenClip(Library):
                 f"open_clip's {model} refuses its configuration: {first_line(error)}", field="image.options"
             ) from None
         if hasattr(body, "trunk"):
+            if hasattr(body.head, "pool"):
+                raise InputError(
+                    f"open_clip's {model} pools in its head, by {vision['timm_pool']!r}, which is not read",
+                    field="image.options.vision_cfg",
+                )
             body.head = nn.Identity()
         elif getattr(body, "proj", None) is not None:
             body.proj = None
@@ -74,20 +80,29 @@ class OpenClip(Library):
         tower: Any = body
         if hasattr(tower, "trunk"):
             return LIBRARIES["timm"].plan(tower.trunk, model, options, pool or "library")  # type: ignore[no-any-return]
-        if not hasattr(tower, "ln_post"):
+        resnet = hasattr(tower, "attnpool")
+        if not resnet and not hasattr(tower, "ln_post"):
             raise InputError(f"of open_clip's {model} the maps are not known", field="image.model")
-        own = {"tok": "token", "avg": "mean"}.get(tower.pool_type, "library")
-        if tower.attn_pool is not None:
-            own = "map"
+        own = "map" if resnet or tower.attn_pool is not None else _POOLS.get(tower.pool_type, "library")
+        if not resnet and tower.pool_type not in _POOLS:
+            raise InputError(
+                f"open_clip's {model} makes several vectors of an image, not one; "
+                "of attentional_pool only true is read, with pool_type 'tok' or 'avg'",
+                field="image.options.vision_cfg",
+            )
         if pool not in (None, "library", own):
             raise InputError(
                 f"open_clip's {model} pools by {own!r}, the card says {pool!r}", field="image.pool"
             )
-        width, patch = int(tower.ln_post.normalized_shape[0]), int(tower.patch_size[0])
+        if resnet:
+            widths = tuple(int(stage[-1].bn3.num_features) for stage in _stages(tower))
+            return Plan(widths, (4, 8, 16, 32), tower.output_dim, tower.image_size, (1, 2, 3, 4), 0, own)
+        width, patch = int(tower.conv1.out_channels), int(tower.patch_size[0])
         blocks = spaced(len(tower.transformer.resblocks))
         levels = len(blocks)
         side = int(tower.image_size[0])
-        return Plan((width,) * levels, (patch,) * levels, width, side, blocks, 1, own)
+        length = int(tower.ln_post.normalized_shape[0])
+        return Plan((width,) * levels, (patch,) * levels, length, side, blocks, 1, own)
 
     def features(self, body: nn.Module, plan: Plan, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Compute pyramid and vector; see :meth:`Library.features`."""
@@ -96,7 +111,9 @@ class OpenClip(Library):
             return LIBRARIES["timm"].features(tower.trunk, plan, x)  # type: ignore[no-any-return]
         found = tower.forward_intermediates(x, indices=list(plan.blocks))
         maps = list(found["image_intermediates"])
-        maps[-1] = tower.ln_post(maps[-1].permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        # What an attention pools, it normalises itself.
+        if plan.pool != "map":
+            maps[-1] = tower.ln_post(maps[-1].permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return maps, found["image_features"]
 
     def folder_of(self, file: Path) -> Path | None:
@@ -114,7 +131,8 @@ class OpenClip(Library):
         if card.text is None:
             return None
         config = configuration(card.image.model, card.image.options, self.folder_of(file))
-        told = dict(config["text_cfg"])
+        # A captioning model's tower gives its tokens, too, where it is asked for them.
+        told = {**config["text_cfg"], "output_tokens": False}
         folder: Path | None = None
         if told.get("hf_model_name"):
             if not card.text.source.startswith(HUB) and card.text.source != OF_LIBRARY:
@@ -144,10 +162,38 @@ class OpenClip(Library):
         text = PairText(
             _Tower(tower), tokenizer.tokenize, tokenizer.vocabulary, dim=dim, layers=layers, source=str(file)
         )
-        pooling = getattr(getattr(image.body, "trunk", None), "attn_pool", None)
-        cell = Pooled(pooling, project) if pooling is not None else project
-        heads = PairHeads(project, cell, dim=dim).eval()
+        heads = PairHeads(project, _cell(image.body, project), dim=dim).eval()
         return TextSide(text, heads, reports, "")
+
+
+_POOLS = {"tok": "token", "avg": "mean"}
+"""What open_clip calls ``pool_type``, in the words of a card."""
+
+
+class _Attended(nn.Module):
+    """The attention pooling of a captioning model (CoCa): normalised behind it, one of its vectors taken."""
+
+    def __init__(self, tower: Any) -> None:
+        super().__init__()
+        self.pool, self.norm, self.average = tower.attn_pool, tower.ln_post, tower.pool_type == "avg"
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        found: Tensor = self.norm(self.pool(tokens))
+        return found[:, 1:].mean(dim=1) if self.average else found[:, 0]
+
+
+def _stages(tower: Any) -> tuple[Any, ...]:
+    return tower.layer1, tower.layer2, tower.layer3, tower.layer4
+
+
+def _cell(body: Any, project: nn.Module) -> nn.Module | None:
+    """Return how single patches are projected; None for CLIP's ResNet, whose pooling adds positions."""
+    if hasattr(body, "attnpool"):
+        return None
+    if getattr(body, "attn_pool", None) is not None:
+        return Pooled(_Attended(body), project)
+    pooling = getattr(getattr(body, "trunk", None), "attn_pool", None)
+    return Pooled(pooling, project) if pooling is not None else project
 
 
 class _Tower(nn.Module):
@@ -216,7 +262,7 @@ def _entries(card: EncoderCard, file: Path) -> tuple[Mapping[str, Tensor], str]:
     """Return the entries of a file under the container of the card's layout that it has."""
     opened = open_checkpoint(file)
     for layout in card.checkpoint:
-        state = opened.states.get(layout.container)
+        state = layout_state(opened.states, layout)
         if state is not None and any(name.startswith(layout.prefixes) for name in state):
             # What stands before ``visual.`` stands before the text tower's names, too.
             outer = next(p for p in layout.prefixes if any(name.startswith(p) for name in state))
@@ -228,7 +274,10 @@ def _entries(card: EncoderCard, file: Path) -> tuple[Mapping[str, Tensor], str]:
 def _projection(
     image: Any, state: Mapping[str, Tensor], file: Path, layout: str, dim: int
 ) -> tuple[nn.Module, Any]:
-    """Make the projection of images and load it: a matrix, a linear map, a perceptron, or nothing."""
+    """Make the projection of images and load it: a matrix, a linear map, a perceptron, or nothing.
+
+    It is a module of its own, so that a file must have its entries whatever the card drops or lets be absent.
+    """
     width = image.num_features
     if "visual.proj" in state:
         bare = Matrix(width, dim)
@@ -237,10 +286,17 @@ def _projection(
             load_into(bare, report)
         return bare, report
     names = [name for name in state if name.startswith("visual.head.")]
-    if not names:
-        return nn.Identity(), None
     project: nn.Module
-    if any(name.startswith("visual.head.mlp.") for name in names):
+    trunk: Any = getattr(image.body, "trunk", None)
+    last = None if trunk is None else trunk.get_classifier()
+    if isinstance(last, nn.Linear):
+        # Without a projection of its own, open_clip takes the classifier of timm's model for one.
+        project = nn.Linear(last.in_features, last.out_features, bias=last.bias is not None)
+        place = next(name for name, module in trunk.named_modules() if module is last)
+        part = Part(names={f"visual.trunk.{place}.": ""})
+    elif not names:
+        return nn.Identity(), None
+    elif any(name.startswith("visual.head.mlp.") for name in names):
         hidden = len(state["visual.head.mlp.fc1.weight"])
         project = nn.Sequential()
         project.add_module("fc1", nn.Linear(width, hidden))

@@ -113,8 +113,13 @@ def _pooling(body: Any, model: str, options: Mapping[str, Any], pool: str | None
 
     Raises:
         InputError: a model with tokens pools otherwise than by the first, and the card does not say so; or
-            the card says another pooling than the model has.
+            the card says another pooling than the model has, or none.
     """
+    if options.get("global_pool", "avg") == "":
+        raise InputError(
+            f"{model} makes no vector without pooling; leave it out or say 'avg', or 'token' of a ViT",
+            field="image.options.global_pool",
+        )
     own = getattr(body, "global_pool", "avg")
     own = POOLS.get(own if isinstance(own, str) else "avg", str(own))
     if pool is None and tokens:

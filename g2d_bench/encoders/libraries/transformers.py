@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import inspect
-import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 
 from g2d_bench.cards.encoder import LIBRARY as OF_LIBRARY
 from g2d_bench.cards.encoder import EncoderCard, Layout
-from g2d_bench.encoders.checkpoint import LoadReport, fits, open_checkpoint, renamed
+from g2d_bench.encoders.checkpoint import LoadReport, doubled, fits, open_checkpoint, renamed
+from g2d_bench.encoders.hub_config import CONFIG, quiet, read_configuration, side_of
 from g2d_bench.encoders.library import Library, Plan, TextSide, as_map, spaced
 from g2d_bench.encoders.pair import PairHeads, PairText, Pooled
 from g2d_bench.encoders.weights import WEIGHTS_FILES
+from g2d_bench.encoders.wrapped import layout_state
 from g2d_bench.errors import InputError, first_line
-
-CONFIG = "config.json"
 
 
 class Transformers(Library):
@@ -44,9 +41,9 @@ class Transformers(Library):
         pretrained: bool = False,
     ) -> nn.Module:
         """Make a model; see :meth:`Library.build`."""
-        config = _config(model, options, channels, folder)
+        config = read_configuration(model, options, channels, folder)
         try:
-            with _quiet():
+            with quiet():
                 whole = AutoModel.from_config(config, trust_remote_code=False)
         except Exception as error:  # each model checks its configuration in its own way
             raise InputError(
@@ -59,21 +56,24 @@ class Transformers(Library):
     def plan(self, body: nn.Module, model: str, options: Mapping[str, Any], pool: str | None) -> Plan:
         """Say what is read; see :meth:`Library.plan`."""
         config: Any = body.config
-        fixed = "interpolate_pos_encoding" in inspect.signature(body.forward).parameters
-        side = int(getattr(config, "image_size", 0) or 224)
-        patch = int(getattr(config, "patch_size", 0) or 0)
-        with torch.inference_mode():
-            blank = torch.zeros(1, int(getattr(config, "num_channels", 3)), side, side)
-            output = _run(body, blank)
-        levels = _levels(output)
+        fixed = "interpolate_pos_encoding" in _asked(body)
+        side, patch = side_of(config, "image_size", 224), side_of(config, "patch_size", 0)
+        shape = (1, int(getattr(config, "num_channels", 3)), side, side)
+        x = torch.linspace(-1, 1, math.prod(shape)).reshape(shape)
+        output = _tried(body, model, x)
+        levels = _levels(output, x)
         blocks: tuple[int, ...] = ()
         if levels:
             shapes = [level.shape for level in levels]
+            if any(shape[-1] != shape[-2] for shape in shapes):
+                raise InputError(f"the maps of transformers' {model} are not known", field="image.model")
             channels = tuple(int(shape[1]) for shape in shapes)
             strides = tuple(round(side / int(shape[-1])) for shape in shapes)
             prefix, width = 0, channels[-1]
         else:
-            last = output.last_hidden_state
+            last = output.get("last_hidden_state")
+            if last is None or last.ndim != 3 or not output.get("hidden_states"):
+                raise InputError(f"the maps of transformers' {model} are not known", field="image.model")
             cells = side // max(patch, 1)
             prefix, width = int(last.shape[1]) - cells * cells, int(last.shape[2])
             if not patch or prefix < 0:
@@ -88,7 +88,7 @@ class Transformers(Library):
     def features(self, body: nn.Module, plan: Plan, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Compute pyramid and vector; see :meth:`Library.features`."""
         output = _run(body, x)
-        maps = _levels(output)
+        maps = _levels(output, x)
         last = output.last_hidden_state
         if not maps:
             norm = getattr(body, "post_layernorm", None)
@@ -123,21 +123,25 @@ class Transformers(Library):
     def open(self, card: EncoderCard, file: Path) -> tuple[Any, LoadReport]:
         """Load the whole model of a card, and say how its entries fitted."""
         spec = card.image
-        config = _config(spec.model, spec.options, spec.channels, self.folder_of(file))
-        with torch.device("meta"), _quiet():
+        config = read_configuration(spec.model, spec.options, spec.channels, self.folder_of(file))
+        with torch.device("meta"), quiet():
             kind = type(AutoModel.from_config(config, trust_remote_code=False))
         said: dict[str, Any] = {"config": config, "output_loading_info": True, "dtype": torch.float32}
+        # They are reported, and a file with one is refused.
+        said["ignore_mismatched_sizes"] = True
         if self.folder_of(file) is not None and file.suffix == ".safetensors":
             layout = card.checkpoint[0] if card.checkpoint else Layout(layout="transformers", expect=1)
-            found = _loaded(kind, file.parent, said | {"local_files_only": True, "use_safetensors": True})
-            return _judged(found, file, layout, ())
+            said |= {"local_files_only": True, "use_safetensors": True}
+            found = _loaded(kind, file.parent, said, file)
+            return _judged(found, file, layout)
         opened = open_checkpoint(file)
         best: tuple[Any, LoadReport] | None = None
         for layout in card.checkpoint or [Layout(layout="transformers", expect=1)]:
-            state, outside = _state(opened.states.get(layout.container, {}), layout)
+            state, outside, twice = _state(layout_state(opened.states, layout) or {}, layout)
             if not state:
                 continue
-            one = _judged(_loaded(kind, None, said | {"state_dict": state}), file, layout, outside)
+            found = _loaded(kind, None, said | {"state_dict": state}, file)
+            one = _judged(found, file, layout, outside, twice)
             if one[1].ok:
                 return one
             best = best or one
@@ -160,7 +164,7 @@ class Transformers(Library):
         if not hasattr(whole, "text_model"):
             return TextSide(None, None, (), f"transformers' {card.image.model} has no text tower")
         try:
-            with _quiet():
+            with quiet():
                 tokenizer = AutoTokenizer.from_pretrained(
                     file.parent, local_files_only=True, trust_remote_code=False
                 )
@@ -209,34 +213,6 @@ class _TextTower(nn.Module):
         return vectors
 
 
-def _config(model: str, options: Mapping[str, Any], channels: int, folder: Path | None) -> Any:
-    """Read the configuration in a folder, or make one of a card's options.
-
-    Raises:
-        InputError: it cannot be read, is of another model, or names code of its own.
-    """
-    if folder is None:
-        more = {} if channels == 3 else {"num_channels": channels}
-        try:
-            return AutoConfig.for_model(model, **{**options, **more})
-        except Exception as error:  # as above
-            raise InputError(
-                f"transformers has no {model!r} of these options: {first_line(error)}", field="image.model"
-            ) from None
-    file = folder / CONFIG
-    try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-        kind = said.get("model_type")
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"cannot be read: {first_line(error)}", file=file) from None
-    if kind != model:
-        raise InputError(f"is a {kind!r}, not a {model!r} as the card says", file=file, field="model_type")
-    try:
-        return AutoConfig.for_model(model, **{key: said[key] for key in said if key != "model_type"})
-    except Exception as error:  # as above
-        raise InputError(f"cannot be read: {first_line(error)}", file=file) from None
-
-
 def _tower(whole: Any) -> nn.Module:
     """Return the image tower of a pair, or the model itself."""
     tower: nn.Module = getattr(whole, "vision_model", whole)
@@ -247,15 +223,62 @@ def _clip(model: Any) -> bool:
     return str(model.config.model_type).startswith("clip")
 
 
-def _run(body: nn.Module, x: Tensor) -> Any:
-    return body(pixel_values=x, output_hidden_states=True, return_dict=True)
+def _asked(body: nn.Module) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(body.forward).parameters
 
 
-def _levels(output: Any) -> list[Tensor]:
+def _run(body: Any, x: Tensor) -> Any:
+    said: dict[str, Any] = {}
+    if "noise" in _asked(body):
+        # A masked autoencoder puts its patches in the order of this noise, whether it hides some or none.
+        patch = side_of(body.config, "patch_size", 1)
+        cells = (x.shape[-2] // patch) * (x.shape[-1] // patch)
+        said["noise"] = torch.arange(cells, dtype=torch.float32, device=x.device).expand(len(x), cells)
+    return body(pixel_values=x, output_hidden_states=True, return_dict=True, **said)
+
+
+def _tried(body: nn.Module, model: str, x: Tensor) -> Any:
+    """Run a model on one image, and again where it drew random numbers.
+
+    Raises:
+        InputError: it reads no images, or asks for more than an image, or gives something else each time.
+    """
+    asked = _asked(body)
+    needed = {one.name for one in asked.values() if one.default is one.empty} - {"kwargs"}
+    if "pixel_values" not in asked:
+        raise InputError(f"transformers' {model} reads no images", field="image.model")
+    if more := sorted(needed - {"pixel_values"}):
+        raise InputError(
+            f"transformers' {model} asks for {' and '.join(more)} beside an image, which nothing here makes "
+            "(models of images in any number of patches, NaFlex, are not read)",
+            field="image.model",
+        )
+    try:
+        with torch.inference_mode():
+            before = torch.get_rng_state()
+            first = _run(body, x)
+            second = first if torch.equal(before, torch.get_rng_state()) else _run(body, x)
+    except Exception as error:  # as above
+        raise InputError(
+            f"transformers' {model} cannot be run on an image of {x.shape[-1]} px: {first_line(error)}",
+            field="image.model",
+        ) from None
+    for name in ("last_hidden_state", "pooler_output"):
+        one, other = first.get(name), second.get(name)
+        if one is not None and not torch.allclose(one, other, rtol=1e-3, atol=1e-4, equal_nan=True):
+            raise InputError(
+                f"transformers' {model} gives other numbers each time it sees the same image",
+                field="image.model",
+            )
+    return first
+
+
+def _levels(output: Any, x: Tensor) -> list[Tensor]:
     """Return states that are maps, the last of each size, fine to coarse; none for a model with tokens."""
-    states = output.get("reshaped_hidden_states") or output.hidden_states or ()
-    by_size = {tuple(state.shape[-2:]): state for state in states if state.ndim == 4}
-    return list(by_size.values())
+    states = output.get("reshaped_hidden_states") or output.get("hidden_states") or ()
+    # The first state of some is the image itself.
+    maps = [state for state in states if state.ndim == 4 and state.shape != x.shape]
+    return list({tuple(state.shape[-2:]): state for state in maps}.values())
 
 
 def _checked(pool: str | None, model: str, own: bool, prefix: int, attends: bool) -> str:
@@ -276,18 +299,20 @@ def _checked(pool: str | None, model: str, own: bool, prefix: int, attends: bool
     return pool or "library"
 
 
-def _loaded(kind: Any, folder: Path | None, said: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _loaded(kind: Any, folder: Path | None, said: dict[str, Any], file: Path) -> tuple[Any, dict[str, Any]]:
     try:
-        with _quiet():
+        with quiet():
             model, info = kind.from_pretrained(folder, **said)
     except Exception as error:  # pickle, safetensors, shapes: each has its own class
-        raise InputError(f"cannot be loaded: {first_line(error)}", file=folder, field="checkpoint") from None
+        raise InputError(f"cannot be loaded: {first_line(error)}", file=file, field="checkpoint") from None
     return model.eval(), info
 
 
-def _state(state: Mapping[str, Tensor], layout: Layout) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return a file's entries with the names of transformers, and the names that stand under no prefix."""
-    found, outside = {}, []
+def _state(state: Mapping[str, Tensor], layout: Layout) -> tuple[dict[str, Tensor], tuple[str, ...], str]:
+    """Return a file's entries with the names of transformers, those under no prefix, and what came twice."""
+    found: dict[str, Tensor] = {}
+    sources: dict[str, str] = {}
+    outside, twice = [], ""
     for name, tensor in state.items():
         prefix = next((one for one in layout.prefixes if name.startswith(one)), None)
         if prefix is None:
@@ -295,17 +320,23 @@ def _state(state: Mapping[str, Tensor], layout: Layout) -> tuple[dict[str, Tenso
             continue
         bare = name.removeprefix(prefix)
         if not fits(bare, layout.drop):
-            found[renamed(bare, layout)] = tensor
-    return found, tuple(outside)
+            target = renamed(bare, layout)
+            found[target] = tensor
+            twice = twice or doubled(state, name, sources.setdefault(target, name), target)
+    return found, tuple(outside), twice
 
 
 def _judged(
-    found: tuple[Any, dict[str, Any]], file: Path, layout: Layout, outside: tuple[str, ...]
+    found: tuple[Any, dict[str, Any]],
+    file: Path,
+    layout: Layout,
+    outside: tuple[str, ...] = (),
+    problem: str = "",
 ) -> tuple[Any, LoadReport]:
     model, info = found
     unknown = sorted(info["unexpected_keys"])
     missing = {str(name) for name in info["missing_keys"]}
-    other = [(str(entry[0]), tuple(entry[1]), tuple(entry[2])) for entry in info["mismatched_keys"]]
+    other = sorted((str(entry[0]), tuple(entry[1]), tuple(entry[2])) for entry in info["mismatched_keys"])
     absent = missing | {entry[0] for entry in other}
     state = model.state_dict()
     tensors = {name: tensor for name, tensor in state.items() if name not in absent}
@@ -321,23 +352,8 @@ def _judged(
         shape_mismatch=tuple(other),
         dropped=tuple(name for name in unknown if fits(name, layout.drop)),
         outside=outside,
-        problem=f"NaN or infinity in {broken[0]}" if broken else "",
+        problem=problem or (f"NaN or infinity in {broken[0]}" if broken else ""),
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Let transformers say what it has to say by exceptions and by what it returns, not on the terminal."""
-    before = transformers.logging.get_verbosity()
-    bars = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS")
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(before)
-        if bars is None:
-            transformers.logging.enable_progress_bar()
 
 
 LIBRARY = Transformers()

@@ -77,6 +77,8 @@ def test_one_channel_is_for_the_card_to_say() -> None:
         ("vit_base_patch16_224", {}, "mean", "image.options.global_pool = 'avg' may change the model"),
         ("resnet18", {}, "token", "pools by 'mean', the card says 'token'"),
         ("resnet18", {}, "map", "pools by 'mean', the card says 'map'"),
+        ("resnet18", {"global_pool": ""}, None, "image.options.global_pool: resnet18 makes no vector"),
+        ("vit_base_patch16_224", {"global_pool": ""}, "library", "makes no vector without pooling"),
         ("vit_base_patch16_224", {"global_pool": "avg"}, None, "say image.pool = 'mean' for the model's own"),
     ],
 )
