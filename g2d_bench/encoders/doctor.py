@@ -179,7 +179,7 @@ def _formula(image: ImageInput) -> str:
         return "each over its own deviation"
     black, white = image.range
     wide = white - black
-    grey = {1: "grey / 255", 255: "grey"}.get(wide, f"grey / 255 * {wide:g}")
+    grey = {1.0: "grey / 255", 255.0: "grey"}.get(wide, f"grey / 255 * {wide:g}")
     shift = f" {'-' if black < 0 else '+'} {abs(black):g}" if black else ""
     return f"({grey}{shift} - {image.mean}) / {image.std}"
 
