@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from g2d_bench.cards.encoder import EncoderCard, ImageInput, Layout
+from g2d_bench.cards.pretraining import hints
 from g2d_bench.encoders.checkpoint import LoadReport
 from g2d_bench.encoders.doctor_text import Check, TextFindings, listed, look_at_text, render_text
 from g2d_bench.encoders.features import frozen_hash
@@ -133,7 +134,11 @@ def diagnose(
         no_text=encoder.no_text,
         unread=_unread(encoder),
         checks=(*checks, *(text.checks if text else ())),
-        warnings=(*_file_warnings(card, encoder.report), *_package_warnings(installed or _installed)),
+        warnings=(
+            *hints(card.pretraining),
+            *_file_warnings(card, encoder.report),
+            *_package_warnings(installed or _installed),
+        ),
     )
 
 

@@ -96,6 +96,12 @@ def test_wrong_file_is_refused(small_card: MakeCard, saved: Callable[[str], Path
         diagnose(small_card("mgca.r50"), saved("biovil.r50"), installed=nothing)
 
 
+def test_a_data_set_that_marks_nothing_is_asked_about(small_card: MakeCard) -> None:
+    card = small_card("random").model_copy(update={"pretraining": ["rsna-pneumonia"]})
+    report = diagnose(card, installed=nothing)
+    assert "warning     pretraining: no data set is called 'rsna-pneumonia'" in render(report)
+
+
 def test_rival_packages(small_card: MakeCard) -> None:
     both = {"onedl-mmengine", "mmengine", "onedl-mmcv"}
     report = diagnose(small_card("random"), installed=both.__contains__)
