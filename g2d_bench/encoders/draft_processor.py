@@ -61,7 +61,7 @@ def read_processor(folder: Path, made: Draft) -> None:
     complete = _completed(folder)
     if complete is None:
         kind = said.get("image_processor_type") or said.get("feature_extractor_type")
-        what = f"{kind} is none of the library's" if kind else "its type is not said"
+        what = f"{kind} is none that the library can make here" if kind else "its type is not said"
         made.asks.append(f"which processor is it? {what}; only {file.name} was read")
     found = said | (complete or {})
     _frame(found, made)
