@@ -95,7 +95,7 @@ def look_at_text(encoder: Encoder, features: ImageFeatures, seed: int) -> TextFi
         Check("text finite", finite, "no NaN or infinity" if finite else "NaN or infinity"),
         Check("reads the text", spread > 0, f"two texts differ by up to {spread:.3g} in their vectors"),
     ]
-    # The two towers of a library's pair have no initialisation of ours to be held against.
+    # A pair's towers are built by their library, which draws no initialisation by a seed.
     if encoder.text_reports and heads.method != PairHeads.method:
         checks += _moved(encoder.card, encoder, text, features, states, image.vector, seed)
     cells = image.cells
