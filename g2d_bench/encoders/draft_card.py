@@ -94,7 +94,7 @@ def card_text(made: Draft, title: str, weights: str) -> str:
         f"std = {_value(made.std)}",
         "",
         *(["[text]", f"source = {_value(made.text)}"] if made.text else []),
-        *([f"max_length = {made.length}"] if made.text and made.length else []),
+        *([f"max_length = {_value(made.length)}"] if made.text and made.length else []),
         *([""] if made.text else []),
     ]
     if made.whole and weights:

@@ -28,3 +28,5 @@ def test_no_name_of_a_file_or_an_entry_leaves_its_place() -> None:
     said = tomllib.loads(card_text(made, "Mine \U0001f600 \x7f \udcff", ""))
     assert said["title"] == "Mine \U0001f600 \\x7f \\udcff"
     assert said["scale"] == "published"
+    made = Draft(library="open_clip", model="m", text="library", length="9\nlayers = 1")  # type: ignore[arg-type]
+    assert tomllib.loads(card_text(made, "X", ""))["text"]["max_length"] == "9\nlayers = 1"

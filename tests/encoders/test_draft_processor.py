@@ -91,7 +91,10 @@ def test_a_drafted_card_gives_the_processors_pixels(tmp_path: Path) -> None:
         (VIT | {"resample": 4}, "interpolation: its processor's is box, which no card can say"),
         (VIT | {"do_grayscale": True}, "its processor also does do_grayscale, which no card can say"),
         (VIT | {"image_std": None, "image_processor_type": "X"}, "std: image_std of its processor says None"),
-        ({"image_processor_type": "X", **SQUARE}, "which processor is it? X is none that the library can make here"),
+        (
+            {"image_processor_type": "X", **SQUARE},
+            "which processor is it? X is none that the library can make here",
+        ),
         ({"image_processor_type": "X", **SQUARE}, "mean: image_mean of its processor says None"),
         ({"image_processor_type": "X", **SQUARE}, "interpolation: its processor does not say which"),
         ({"image_processor_type": "X", **SQUARE}, "range: its processor does not say by which factor"),
