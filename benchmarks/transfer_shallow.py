@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transfer_cells import FRACTIONS, LINEAR, Candidate, Score
 
 from g2d_bench.api.evaluate import _bench, _in_memory
-from g2d_bench.api.model import ImageSpec
+from g2d_bench.api.spec import ImageSpec
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.workers import execute

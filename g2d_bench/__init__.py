@@ -17,8 +17,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from g2d_bench.api.evaluate import EvaluationError, evaluate, probe
-    from g2d_bench.api.model import ImageSpec, ImageTextModel
+    from g2d_bench.api.model import ImageTextModel
     from g2d_bench.api.results import Results, load_results
+    from g2d_bench.api.spec import ImageSpec
     from g2d_bench.cards.catalogue import Catalogue
     from g2d_bench.encoders.load import Encoder, load_encoder
     from g2d_bench.errors import InputError
@@ -29,7 +30,7 @@ _PLACES = {
     "Catalogue": "g2d_bench.cards.catalogue",
     "Encoder": "g2d_bench.encoders.load",
     "EvaluationError": "g2d_bench.api.evaluate",
-    "ImageSpec": "g2d_bench.api.model",
+    "ImageSpec": "g2d_bench.api.spec",
     "ImageTextModel": "g2d_bench.api.model",
     "InputError": "g2d_bench.errors",
     "Registry": "g2d_bench.registry",

@@ -27,7 +27,7 @@ from g2d_bench.records.record import Failure
 if TYPE_CHECKING:
     from torch import nn
 
-    from g2d_bench.api.model import ImageSpec
+    from g2d_bench.api.spec import ImageSpec
 
 
 class EvaluationError(InputError):

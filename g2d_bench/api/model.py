@@ -5,51 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from dataclasses import asdict
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
+from g2d_bench.api.spec import ImageSpec
 from g2d_bench.cards.encoder import EncoderCard, ImageInput
+from g2d_bench.cards.io import explain
 from g2d_bench.cells.resolve import Model
 from g2d_bench.encoders.checkpoint import tensor_hash
 from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding
 from g2d_bench.encoders.image import ImageEncoder, ImageFeatures
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.text import TextEncoder
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, first_line
 from g2d_bench.hashing import digest_json
-
-Scale = Literal["phantom", "published"]
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """What a model takes.
-
-    Attributes:
-        size: side of the square input in pixels.
-        mean: subtracted from grey values in [0, 1]; one number, or one per channel.
-        std: then divided by.
-        fit: how a film becomes a square. ``letterbox``: scaled to fit and padded with black.
-        scale: ``published`` for models of usual size. ``phantom`` for very small ones, whose decoders are
-            then as small, and which run on one thread.
-
-    Example:
-        >>> ImageSpec(224, mean=0.5, std=0.25).size
-        224
-    """
-
-    size: int
-    mean: float | Sequence[float] = 0.5
-    std: float | Sequence[float] = 0.5
-    fit: Literal["letterbox"] = "letterbox"
-    scale: Scale = "published"
-
-    def __post_init__(self) -> None:
-        if self.fit != "letterbox":
-            raise InputError(f"must be 'letterbox', not {self.fit!r}", field="ImageSpec.fit")
 
 
 @runtime_checkable
@@ -113,12 +86,18 @@ class UserImage(nn.Module):
         size: side of its input.
 
     Raises:
-        InputError: it does not take the images of its spec, or gives something else than features.
+        InputError: it has no values, does not take the images of its spec, or gives something else than
+            features.
     """
 
     def __init__(self, model: Any, size: int) -> None:
         super().__init__()
         self.model = as_module(model)
+        if any(one.is_meta for one in (*self.model.parameters(), *self.model.buffers())):
+            raise InputError(
+                f"{class_of(model)} lies on the device 'meta', which holds no values; give it some first",
+                field="model",
+            )
         # Not the module itself, which would be listed twice.
         self._names = ("encode_image", "encode_cells") if hasattr(model, "encode_image") else ("", "")
         self.has_cells = bool(self._names[1]) and hasattr(model, self._names[1])
@@ -201,6 +180,11 @@ def as_module(model: Any) -> nn.Module:
     return model if isinstance(model, nn.Module) else _Plain(model)
 
 
+def class_of(model: Any) -> str:
+    """Name the class of a model, with its module."""
+    return f"{type(model).__module__}.{type(model).__qualname__}"
+
+
 def _inner(module: nn.Module) -> Any:
     return module.inner if isinstance(module, _Plain) else module
 
@@ -211,12 +195,18 @@ class _Vocabulary:
 
 
 class UserText(nn.Module):
-    """A user's text side in the place of a :class:`~g2d_bench.encoders.text.TextEncoder`."""
+    """A user's text side in the place of a :class:`~g2d_bench.encoders.text.TextEncoder`.
 
-    def __init__(self, model: Any) -> None:
+    Args:
+        model: the user's object.
+        dim: d of the vectors that its image side gives.
+    """
+
+    def __init__(self, model: Any, dim: int) -> None:
         super().__init__()
         self.bert = as_module(model)
         self.tokenizer = _Vocabulary()
+        self._dim, self._called = dim, f"{class_of(model)}.encode_text"
 
     def tokenize(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Any]:
         """Hand the texts on as they are."""
@@ -226,13 +216,32 @@ class UserText(nn.Module):
         """Project the texts: [B, d].
 
         Raises:
-            InputError: the model gives something else.
+            InputError: the model does not take texts, or gives something else than finite vectors of the
+                images' width.
         """
-        with as_in_training(torch.empty(0)):
-            vectors = _inner(self.bert).encode_text(tokens["texts"])
-        count = len(tokens["texts"])
-        if not isinstance(vectors, Tensor) or vectors.ndim != 2 or len(vectors) != count:
-            raise InputError("encode_text must give vectors [B, d]", field="model")
+        texts = tokens["texts"]
+        try:
+            with as_in_training(torch.empty(0)):
+                vectors = _inner(self.bert).encode_text(list(texts))
+        except (InputError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            said = f"{type(error).__name__}: {first_line(error)}"
+            raise InputError(
+                f"{self._called} must take a list of texts, tokenizing them itself; it says {said}",
+                field="model",
+            ) from error
+        if not isinstance(vectors, Tensor) or tuple(vectors.shape) != (len(texts), self._dim):
+            shape = list(vectors.shape) if isinstance(vectors, Tensor) else type(vectors).__name__
+            raise InputError(
+                f"{self._called} must give a tensor [{len(texts)}, {self._dim}], a vector per text, as wide "
+                f"as those of images, not {shape}",
+                field="model",
+            )
+        if not torch.isfinite(vectors).all():
+            raise InputError(
+                f"{self._called} gives NaN or infinity; finite numbers are wanted", field="model"
+            )
         return vectors.float()
 
 
@@ -271,32 +280,30 @@ def wrap(
     Raises:
         InputError: it takes or gives something else.
     """
-    kind = type(model)
-    known_as = name or kind.__name__
+    known_as = name or type(model).__name__
+    if isinstance(pretraining, str):
+        raise InputError(f"must be a list of data sets, such as [{pretraining!r}]", field="pretraining")
     try:
         card = EncoderCard(
             name=slug(known_as),
             title=known_as,
             objective="other",
             scale=spec.scale,
-            image=ImageInput(
-                model=f"{kind.__module__}.{kind.__qualname__}",
-                size=spec.size,
-                mean=_listed(spec.mean),
-                std=_listed(spec.std),
+            image=ImageInput.model_validate(
+                {"model": class_of(model), "size": spec.size, "mean": spec.mean, "std": spec.std}
             ),
             weights="none",
             pretraining=list(pretraining),
         )
-    except ValueError as error:
-        raise InputError(str(error).splitlines()[-1].strip(), field="spec") from None
+    except ValidationError as error:
+        raise explain(error, EncoderCard) from None
     image = UserImage(model, spec.size)
     digest = state_digest(image.model, card)
     encoder = Encoder(card, cast(ImageEncoder, image), digest)
     # Features are not kept for another process: code may change there while the state stays.
     encoder.salt = f"{id(image):x}-{torch.randint(1 << 62, (1,), generator=_fresh()).item():x}"
     if isinstance(model, ImageTextModel):
-        encoder.text = cast(TextEncoder, UserText(model))
+        encoder.text = cast(TextEncoder, UserText(model, image.num_features))
         encoder.heads = UserHeads(image.num_features, cells=image.has_cells)
     named = f", name={name!r}" if name else ""
     seen = f", pretraining={list(pretraining)!r}" if pretraining else ""
@@ -339,7 +346,3 @@ def slug(name: str) -> str:
         'my-resnet-18-v2'
     """
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model"
-
-
-def _listed(value: float | Sequence[float]) -> float | list[float]:
-    return [float(one) for one in value] if isinstance(value, Sequence) else float(value)

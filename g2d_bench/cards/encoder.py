@@ -46,6 +46,8 @@ HUB_FILE = re.compile(
 )
 """One file of a repository of the Hugging Face hub."""
 
+BESIDE = r"[\w.-]+\.safetensors"
+"""What the name of a weights file beside a card may be."""
 NAME = r"[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)?"
 """What an encoder's name may be: ``model`` or ``model.tag``."""
 NAME_IN_WORDS = "MODEL or MODEL.TAG of small letters, digits and single hyphens, such as g2d or my-g2d.r50"
@@ -296,7 +298,7 @@ class EncoderCard(_Table):
     @field_validator("weights")
     @classmethod
     def _known_source(cls, value: str) -> str:
-        local = rf"{TIMM}[\w.-]+|[\w.-]+\.safetensors"
+        local = rf"{TIMM}[\w.-]+|{BESIDE}"
         if value in ("", "none") or re.fullmatch(local, value) or HUB_FILE.fullmatch(value):
             return value
         raise ValueError(

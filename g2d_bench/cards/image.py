@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
@@ -73,6 +74,26 @@ class ImageInput(BaseModel):
     def _known_library(cls, value: str) -> str:
         if known(value) not in LIBRARIES:
             raise ValueError(f"unknown library {value!r}; {did_you_mean(known(value), LIBRARIES.names)}")
+        return value
+
+    @field_validator("mean", "std", mode="before")
+    @classmethod
+    def _one_or_three(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple) and len(value) != 3:
+            raise ValueError(f"must be one number, or three for three channels, not {len(value)}")
+        try:
+            finite = all(map(math.isfinite, value if isinstance(value, list | tuple) else [value]))
+        except TypeError:  # no number: what the types say
+            return value
+        if not finite:
+            raise ValueError("must be finite")
+        return value
+
+    @field_validator("range")
+    @classmethod
+    def _finite(cls, value: list[float]) -> list[float]:
+        if not all(map(math.isfinite, value)):
+            raise ValueError("must be finite")
         return value
 
     @field_validator("std")

@@ -43,7 +43,7 @@ def load_card(path: Path, model: type[M]) -> M:
         # Validators may look for what lies beside the card.
         return model.model_validate(data, context={"folder": path.parent})
     except ValidationError as error:
-        raise _explain(error, path, model) from None
+        raise explain(error, model, file=path) from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -73,8 +73,17 @@ def _read_toml(path: Path) -> dict[str, Any]:
     raise InputError(f"is nested deeper than {DEEPEST} levels", file=path)
 
 
-def _explain(error: ValidationError, path: Path, model: type[BaseModel]) -> InputError:
-    """Turn pydantic's findings into one line: an unknown key first, since it often causes the others."""
+def explain(
+    error: ValidationError, model: type[BaseModel], *, file: Path | None = None, inside: str = ""
+) -> InputError:
+    """Turn pydantic's findings into one line: an unknown key first, since it often causes the others.
+
+    Args:
+        error: what pydantic found.
+        model: of which it found it.
+        file: that was read, if any.
+        inside: what stands before the key, such as the name of a class.
+    """
     findings = error.errors(include_url=False)
     first = min(findings, key=lambda item: item["type"] != "extra_forbidden")
     where = first["loc"]
@@ -94,7 +103,7 @@ def _explain(error: ValidationError, path: Path, model: type[BaseModel]) -> Inpu
     more = len(findings) - 1
     if more:
         message += f" (and {counted(more, 'more problem')})"
-    return InputError(message, file=path, field=key)
+    return InputError(message, file=file, field=".".join(filter(None, (inside, key))) or None)
 
 
 def _dotted(where: Sequence[str | int]) -> str:

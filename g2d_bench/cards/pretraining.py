@@ -11,6 +11,7 @@ one of the same name, so a real set is never seen on generated data, nor a gener
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Annotated, Literal, NamedTuple
@@ -30,6 +31,14 @@ GENERATED = "phantom"
 PRETRAINED = "mimic-cxr"
 
 
+NO_SETS = ("folder",)
+"""Readers of whatever somebody has."""
+VAGUE = frozenset({"", "cxr", "ms"})
+"""Parts of names that tell no set from another."""
+ALSO = {"chestxray14": "cxr14", "chestxray8": "cxr14", "nih": "cxr14"}
+"""What data sets are called elsewhere, without signs, to their names here."""
+
+
 class Seen(NamedTuple):
     """One entry.
 
@@ -45,7 +54,7 @@ class Seen(NamedTuple):
 
 
 def parse(entry: str) -> Seen:
-    """Read one entry of a card or record.
+    """Read one entry of a card or record; whether its name has capitals does not matter.
 
     Example:
         >>> parse("chexpert:labels")
@@ -54,10 +63,53 @@ def parse(entry: str) -> Seen:
         Seen(dataset='mimic-cxr', labels=False, generated=True)
     """
     name, _, what = entry.partition(":")
+    name = name.lower()
     if name == GENERATED:
         return Seen(PRETRAINED, what == "labels", True)
     own = name.removeprefix(f"{GENERATED}/")
     return Seen(own, what == "labels", own != name)
+
+
+def hints(entries: Iterable[str]) -> list[str]:
+    """Ask about entries that are near to the name of a data set and are none: nothing is marked by them.
+
+    Example:
+        >>> hints(["mimic", "padchest", "RSNA"])
+        ["pretraining: no data set is called 'mimic', so that it marks nothing; did you mean 'mimic-cxr'?"]
+    """
+    from g2d_bench.readers.registry import READERS
+
+    found = []
+    for entry in entries:
+        name, labels, generated = parse(entry)
+        near = "" if name in READERS else _near(name, [one for one in READERS.names if one not in NO_SETS])
+        if near:
+            wanted = f"{GENERATED}/" * generated + near + ":labels" * labels
+            found.append(
+                f"pretraining: no data set is called {entry!r}, so that it marks nothing; "
+                f"did you mean {wanted!r}?"
+            )
+    return found
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    """Return the data set that a name is likely to mean: by its words, by another name, by its letters."""
+    from difflib import get_close_matches
+
+    words = [word for word in re.split(r"[^a-z0-9]+", name) if word not in VAGUE]
+    plain = re.sub(r"[^a-z0-9]", "", name)
+    telling = {one: [word for word in one.split("-") if word not in VAGUE] for one in known}
+    for one, own in telling.items():
+        if plain == one.replace("-", "") or (
+            own and words and (set(own) <= set(words) or set(words) <= set(own))
+        ):
+            return one
+    for other, one in ALSO.items():
+        if other in words or plain.startswith(other):
+            return one
+    spelled = {"-".join(own): one for one, own in telling.items() if own}
+    found = get_close_matches("-".join(words), list(spelled), n=1, cutoff=0.75)
+    return spelled[found[0]] if found else ""
 
 
 def in_words(entries: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from g2d_bench.cells.amended import asked_of, bring_up_to_date
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.executors import DEFAULT, EXECUTORS
 from g2d_bench.cells.executors.base import Executor, Wishes, Work
@@ -101,6 +102,11 @@ def execute(
             unreadable[str(reason)] += 1
     missing = [cell for cell, outcome in found.items() if outcome is None]
     for line in rivals(resolved.values(), bench.store.root):
+        tell(line)
+    finished = [(resolved[cell], one) for cell, one in found.items() if isinstance(one, Record)]
+    written, lines = bring_up_to_date(finished, bench.store)
+    found |= written
+    for line in (*lines, *asked_of({one.card.name: one.card for one in resolved.values()})):
         tell(line)
     report = Report(reused=sum(isinstance(outcome, Record) for outcome in found.values()))
     if missing or report.reused or len(unreadable) > 1:

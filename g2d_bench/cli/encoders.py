@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from g2d_bench.cli.options import PATH, SEED, bench, settings_options
 from g2d_bench.errors import InputError
+from g2d_bench.plain import visible
+
+if TYPE_CHECKING:
+    from g2d_bench.cards.encoder import EncoderCard
 
 
 @click.command()
@@ -125,29 +130,28 @@ def add_encoder(source: str, name: str, out: Path | None) -> None:
     load as drafted. Example: g2d-bench add-encoder ~/Downloads/my-clip.pth --out encoders
     """
     from g2d_bench.api.model import slug
-    from g2d_bench.cards.encoder import HUB, NAME, NAME_IN_WORDS, EncoderCard
-    from g2d_bench.cards.io import load_card
+    from g2d_bench.cards.encoder import BESIDE, HUB, NAME, NAME_IN_WORDS
     from g2d_bench.encoders.doctor import diagnose, render
-    from g2d_bench.encoders.draft import card_text, draft
-    from g2d_bench.encoders.draft_folder import draft_folder, fetch_configs, weights_in
-    from g2d_bench.files import write_atomically
+    from g2d_bench.encoders.draft import draft
+    from g2d_bench.encoders.draft_card import Draft, card_text
+    from g2d_bench.encoders.draft_folder import draft_folder, fetch_configs, weights_in, weights_on_hub
 
-    path = Path(source).expanduser()
+    path, made, file = Path(source).expanduser(), Draft(), None
     on_hub = not path.exists() and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source.removeprefix(HUB)) is not None
     if on_hub:
-        stem, file = source.removeprefix(HUB), None
-        made, weights = draft_folder(fetch_configs(stem)), f"{HUB}{stem}:model.safetensors"
-        folder = out or Path()
-    elif path.is_dir():
-        made, file, stem = draft_folder(path), weights_in(path), path.resolve().name
-        folder = out or path
-        beside = file is not None and folder.resolve() == path.resolve() and file.suffix == ".safetensors"
-        weights = file.name if beside and file is not None else ""
+        stem = source.removeprefix(HUB)
+        made, folder = draft_folder(fetch_configs(stem)), out or Path()
+        made.model = stem.rpartition("/")[2] if made.library == "open_clip" else made.model
+        weights = weights_on_hub(stem, made.library, made.asks)
     else:
-        made, file, stem = draft(path), path, path.name.split(".")[0]
-        folder = out or path.parent
-        beside = folder.resolve() == path.parent.resolve() and path.suffix == ".safetensors"
-        weights = path.name if beside else ""
+        if path.is_dir():
+            made, stem = draft_folder(path), path.resolve().name
+            file = weights_in(path, made.library)
+        else:
+            made, file, stem = draft(path), path, path.name.split(".")[0]
+        folder = out or file.parent
+        beside = folder.resolve() == file.parent.resolve()
+        weights = file.name if beside and re.fullmatch(BESIDE, file.name) else ""
     wanted = name or slug(stem.rpartition("/")[2])
     if not re.fullmatch(NAME, wanted):
         raise InputError(f"{wanted!r} is no name of an encoder, want {NAME_IN_WORDS}", field="--name")
@@ -156,20 +160,43 @@ def add_encoder(source: str, name: str, out: Path | None) -> None:
     card_file = folder / f"{wanted}.toml"
     if card_file.exists():
         raise InputError("is there already; give another --name", file=card_file)
-    folder.mkdir(exist_ok=True)
-    write_atomically(card_file, card_text(made, stem, weights).encode())
+    card = _placed(card_file, card_text(made, stem, weights))
     click.echo(f"wrote {card_file}")
     for ask in made.asks:
-        click.echo(f"  could not know: {ask}")
+        click.echo(f"  could not know: {visible(ask)}")
     if not made.model:
         raise InputError("which model it is must be filled in before anything can be loaded", file=card_file)
-    given = "" if weights else f" --checkpoint {file}"
-    click.echo(f"g2d-bench doctor --encoder {wanted} --encoders-dir {folder}{given}")
-    card: EncoderCard = load_card(card_file, EncoderCard)
+    words = ["g2d-bench", "doctor", "--encoder", wanted, "--encoders-dir", str(folder)]
+    click.echo(shlex.join([*words, *([] if weights else ["--checkpoint", str(file)])]))
     report = diagnose(card, None if weights else file)
     click.echo(render(report))
     if not report.ok:
         sys.exit(1)
+
+
+def _placed(file: Path, text: str) -> EncoderCard:
+    """Write a card that can be read; of another one nothing is left.
+
+    Raises:
+        InputError: it cannot be read; the text says in what.
+    """
+    import tempfile
+
+    from g2d_bench.cards.encoder import EncoderCard
+    from g2d_bench.cards.io import load_card
+    from g2d_bench.files import write_atomically
+
+    with tempfile.TemporaryDirectory(prefix="g2d-bench-") as elsewhere:
+        trial = Path(elsewhere) / file.name
+        trial.write_text(text, encoding="utf-8")
+        try:
+            load_card(trial, EncoderCard)
+        except InputError as error:
+            said = str(error).removeprefix(f"{trial}: ")
+            raise InputError(f"no card can be drafted: {said}; write one by hand", file=file) from None
+    file.parent.mkdir(exist_ok=True)
+    write_atomically(file, text.encode())
+    return load_card(file, EncoderCard)
 
 
 @click.command("export-images")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from g2d_bench.cards.encoder import EncoderCard, Layout
+from g2d_bench.cards.encoder import EncoderCard, ImageInput, Layout
+from g2d_bench.cards.pretraining import hints
 from g2d_bench.encoders.checkpoint import LoadReport
 from g2d_bench.encoders.doctor_text import Check, TextFindings, listed, look_at_text, render_text
 from g2d_bench.encoders.features import frozen_hash
@@ -134,7 +135,11 @@ def diagnose(
         no_text=encoder.no_text,
         unread=_unread(encoder),
         checks=(*checks, *(text.checks if text else ())),
-        warnings=(*_file_warnings(card, encoder.report), *_package_warnings(installed or _installed)),
+        warnings=(
+            *hints(card.pretraining),
+            *_file_warnings(card, encoder.report),
+            *_package_warnings(installed or _installed),
+        ),
     )
 
 
@@ -160,8 +165,7 @@ def render(report: DoctorReport) -> str:
         elif load.outside:
             lines.append(f"            outside of the image encoder: {len(load.outside)}")
     inside = f", upsampled inside to {image.resize_inside}" if image.resize_inside else ""
-    how = "each over its own deviation" if image.standardise else f"(grey / 255 - {image.mean}) / {image.std}"
-    lines.append(f"input       {image.size} px{inside}, {how}")
+    lines.append(f"input       {image.size} px{inside}, {_formula(image)}")
     lines.append(f"model       {image.model}, {report.parameters:,} parameters")
     for shape, stride in report.shapes:
         lines.append(f"features    {' x '.join(str(n) for n in shape)} at stride {stride}")
@@ -173,6 +177,17 @@ def render(report: DoctorReport) -> str:
     lines += [f"{'ok' if check.ok else 'FAILED':11} {check.name}: {check.detail}" for check in report.checks]
     lines += [f"warning     {text}" for text in report.warnings]
     return "\n".join(lines)
+
+
+def _formula(image: ImageInput) -> str:
+    """Say what becomes of a grey value, as :meth:`Encoder.preprocess` computes it."""
+    if image.standardise:
+        return "each over its own deviation"
+    black, white = image.range
+    wide = white - black
+    grey = {1.0: "grey / 255", 255.0: "grey"}.get(wide, f"grey / 255 * {wide:g}")
+    shift = f" {'-' if black < 0 else '+'} {abs(black):g}" if black else ""
+    return f"({grey}{shift} - {image.mean}) / {image.std}"
 
 
 def _unread(encoder: Encoder) -> tuple[str, ...]:

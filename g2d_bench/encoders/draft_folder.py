@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from g2d_bench.cards.encoder import HUB
-from g2d_bench.encoders.draft import Draft
-from g2d_bench.encoders.weights import WEIGHTS_FILES
+from g2d_bench.cards.encoder import HUB, LIBRARY
+from g2d_bench.encoders.draft_card import Draft
+from g2d_bench.encoders.draft_processor import (
+    PREPROCESSOR,
+    PROCESSOR,
+    read_object,
+    read_open_clip,
+    read_processor,
+)
+from g2d_bench.encoders.weights import in_hub_cache, weights_files
 from g2d_bench.errors import InputError, first_line
 
-CONFIG, OPEN_CLIP, PREPROCESSOR = "config.json", "open_clip_config.json", "preprocessor_config.json"
-FILTERS = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
-"""Pillow's numbers of filters to a card's words."""
+CONFIG, OPEN_CLIP = "config.json", "open_clip_config.json"
 PAIRS = ("clip", "siglip", "siglip2", "metaclip_2", "altclip")
 """Model types of transformers that have a text tower."""
 
@@ -27,7 +31,7 @@ def fetch_configs(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[CONFIG, OPEN_CLIP, PREPROCESSOR]))
+        return Path(snapshot_download(name, allow_patterns=[CONFIG, OPEN_CLIP, PREPROCESSOR, PROCESSOR]))
     except Exception as error:  # offline, unknown name, gated: each library version raises its own
         raise InputError(f"neither cached nor within reach ({first_line(error)})", file=HUB + name) from None
 
@@ -42,73 +46,85 @@ def draft_folder(folder: Path) -> Draft:
         return _open_clip(folder)
     if not (folder / CONFIG).is_file():
         raise InputError(f"a folder without {CONFIG} or {OPEN_CLIP}; name a weights file", file=folder)
-    config = _read(folder / CONFIG)
+    config = read_object(folder / CONFIG)
     kind = config.get("model_type")
     if not isinstance(kind, str):
         raise InputError("says no model_type", file=folder / CONFIG, field="model_type")
-    made = Draft(library="transformers", model=kind, text=kind in PAIRS)
+    made = Draft(library="transformers", model=kind, text=LIBRARY if kind in PAIRS else "")
     if config.get("auto_map"):
         made.asks.append("it brings code of its own, which is never run: does the library know its type?")
     vision = config.get("vision_config") if isinstance(config.get("vision_config"), dict) else config
-    size = vision.get("image_size") if isinstance(vision, dict) else None
-    made.size = size if isinstance(size, int) else 224
-    _input(folder, made)
+    made.size = _size(vision.get("image_size") if isinstance(vision, dict) else None)
+    read_processor(folder, made)
     made.asks.append("pool: whose vector is meant, the library's own?")
-    _ask_rest(made)
+    made.ask_rest()
     return made
 
 
 def _open_clip(folder: Path) -> Draft:
-    said = _read(folder / OPEN_CLIP)
-    model, how = said.get("model_cfg", {}), said.get("preprocess_cfg", {})
-    size = model.get("vision_cfg", {}).get("image_size", 224) if isinstance(model, dict) else 224
-    made = Draft(library="open_clip", model=OPEN_CLIP, size=size, text=True)
-    if isinstance(how, dict):
-        made.mean, made.std = how.get("mean", 0.5), how.get("std", 0.5)
-        made.fit = "stretch" if how.get("resize_mode") == "squash" else "crop"
-        made.interpolation = str(how.get("interpolation", "bicubic"))
-    made.asks.append("fit: open_clip scales the shortest side and crops unless told otherwise")
-    _ask_rest(made)
+    """Draft a card whose configuration is found beside the weights.
+
+    Raises:
+        InputError: it has no configuration of a model with an image and a text side.
+    """
+    file = folder / OPEN_CLIP
+    said = read_object(file)
+    model, how = said.get("model_cfg", said), said.get("preprocess_cfg", {})
+    vision, text = (_table(model, key) for key in ("vision_cfg", "text_cfg"))
+    if not vision or not text:
+        raise InputError("needs model_cfg with vision_cfg and text_cfg", file=file, field="model_cfg")
+    made = Draft(library="open_clip", model=folder.resolve().name, prefix="visual.", drop=["proj", "head.*"])
+    made.size = _size(vision.get("image_size"))
+    read_open_clip(how if isinstance(how, dict) else {}, made)
+    made.text = LIBRARY
+    made.length = text.get("context_length", 77)
+    tower = text.get("hf_model_name")
+    if tower and not (folder / CONFIG).is_file():
+        made.text = f"{HUB}{tower}"
+    elif not tower and text.get("hf_tokenizer_name"):
+        made.text = ""
+        made.asks.append("text: its tokenizer is one of the hub without a model, which is not read")
+    made.ask_rest()
     return made
 
 
-def _input(folder: Path, made: Draft) -> None:
-    """Read what the processor does with an image."""
-    if not (folder / PREPROCESSOR).is_file():
-        made.asks.append(f"mean, std, fit: there is no {PREPROCESSOR}")
-        return
-    said = _read(folder / PREPROCESSOR)
-    made.mean, made.std = said.get("image_mean", 0.5), said.get("image_std", 0.5)
-    size, crop = said.get("size", {}), said.get("crop_size", {})
-    size = {"shortest_edge": size} if isinstance(size, int) else size
-    crop = {"height": crop} if isinstance(crop, int) else crop
-    if said.get("do_center_crop") and crop.get("height"):
-        made.fit, made.size = "crop", crop["height"]
-        made.resize = size.get("shortest_edge")
-    elif size.get("height"):
-        made.fit, made.size = "stretch", size["height"]
-    else:
-        made.asks.append("fit: its processor neither crops nor stretches to one size")
-    made.interpolation = FILTERS.get(said.get("resample", 2), "bilinear")
+def _table(model: Any, key: str) -> dict[str, Any]:
+    found = model.get(key) if isinstance(model, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
-def _ask_rest(made: Draft) -> None:
-    made.asks += [
-        "pretraining: which data sets did it see, with labels or not?",
-        "licence, paper: of the weights",
-    ]
+def _size(said: Any) -> int:
+    """Return the side that a configuration says, as a number or as twice the same one."""
+    side = said[0] if isinstance(said, list) and said else said
+    return side if isinstance(side, int) else 224
 
 
-def weights_in(folder: Path) -> Path | None:
-    """Return the weights in a folder, None where it holds configurations alone."""
-    return next((folder / name for name in WEIGHTS_FILES if (folder / name).is_file()), None)
+def weights_in(folder: Path, library: str) -> Path:
+    """Return the weights in a folder.
+
+    Raises:
+        InputError: there are none under a name that is known.
+    """
+    names = weights_files(library)
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    if found is None:
+        raise InputError(f"a folder without {' or '.join(names)}", file=folder)
+    return found
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot be read: {first_line(error)}", file=file) from None
-    if not isinstance(said, dict):
-        raise InputError("is no JSON object", file=file)
-    return said
+def weights_on_hub(name: str, library: str, asks: list[str]) -> str:
+    """Return what a card says of the weights of a repository of the hub, and ask where that is a guess."""
+    names = weights_files(library)
+    there = next((file for file in names if in_hub_cache(name, (file,)) is not None), None)
+    if there is None:
+        from huggingface_hub import list_repo_files
+
+        try:
+            listed = list_repo_files(name)
+        except Exception:  # offline, gated: each library version raises its own
+            listed = []
+        there = next((file for file in names if file in listed), None)
+    if there is None:
+        there = names[0]
+        asks.append(f"weights: is {there} the name of the file?")
+    return f"{HUB}{name}:{there}"

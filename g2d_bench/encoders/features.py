@@ -19,6 +19,7 @@ from g2d_bench.encoders.folded import folded
 from g2d_bench.encoders.image import ImageFeatures
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.row_table import Rows, RowTable
+from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_json, digest_package
 from g2d_bench.paths import PACKAGE, cache_dir
 from g2d_bench.progress import track
@@ -211,6 +212,7 @@ def forward(encoder: Encoder, pixels: NDArray[np.uint8], rows: Rows) -> Iterator
         rows: which images, in this order.
 
     Raises:
+        InputError: a vector has NaN or infinity; said when all are computed.
         RuntimeError: the encoder's state moved, which must not happen.
     """
     image, before = encoder.image, _Kept(encoder.image)
@@ -220,14 +222,22 @@ def forward(encoder: Encoder, pixels: NDArray[np.uint8], rows: Rows) -> Iterator
     size = batch_size(encoder)
     parts = [rows[start : start + size] for start in range(0, len(rows), size)]
     images = batches(pixels, parts, size, encoder.device)
+    wrong: list[Tensor] = []
     shown = track(parts, f"features of {encoder.card.name}", unit="batch")
     for part, full in zip(shown, images, strict=True):
         device, precision = encoder.device, encoder.precision
         compute = torch.inference_mode(), switched(device, precision), half(device, precision)
         with encoder.pace.timed(len(full), device), compute[0], compute[1], compute[2]:
             pyramid, pooled = model(encoder.preprocess(full))
+        # Counted where it computes, and asked for once: a GPU would wait for each answer.
+        wrong.append((~torch.isfinite(pooled[: len(part)]).all(dim=1)).sum())
         yield part, ImageFeatures(list(pyramid), pooled.float())
     image.train(training)
+    if wrong and (count := int(torch.stack(wrong).sum())):
+        raise InputError(
+            f"gives NaN or infinity for {count} of {len(rows)} images; vectors of finite numbers are wanted",
+            field=encoder.card.name,
+        )
     if before.moved(image):
         raise RuntimeError(f"the frozen encoder {encoder.card.name} changed while its features were computed")
 

@@ -315,10 +315,10 @@ def _numbers(values: Any, rows: int, file: Path, name: str) -> Values:
         raise InputError(f"{len(values)} lines for {rows} {of}", file=file, field=name)
     if not 1 <= values.shape[1] <= WIDEST:
         raise InputError(f"{values.shape[1]} values each, above {WIDEST} or none", file=file, field=name)
-    found = values.astype(np.float32)
+    with np.errstate(over="ignore"):
+        found = values.astype(np.float32)
     wrong = np.flatnonzero(~np.isfinite(found).all(axis=1))
     if wrong.size:
-        raise InputError(
-            f"NaN or infinity in {wrong.size} lines, the first is {wrong[0]}", file=file, field=name
-        )
+        what = "NaN or infinity" if not np.isfinite(values).all() else "a number beyond float32"
+        raise InputError(f"{what} in {wrong.size} lines, the first is {wrong[0]}", file=file, field=name)
     return np.ascontiguousarray(found)

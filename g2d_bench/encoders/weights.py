@@ -14,6 +14,8 @@ from g2d_bench.paths import PACKAGE
 
 WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 """How the hub calls a model's weights."""
+OPEN_CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+"""How the hub calls those of a model of open_clip, which may lie beside those of another library."""
 _CONFIGURATIONS = {"transformers": ("config.json",), "open_clip": ("open_clip_config.json",)}
 """What a library reads beside the weights and moves its numbers by."""
 _COUNTERS = "num_batches_tracked"
@@ -160,10 +162,16 @@ def _in_folder(card: EncoderCard, folder: Path) -> Path:
         if found != card.ensemble:
             raise InputError(f"holds {found} weights files, the ensemble has {card.ensemble}", file=folder)
         return folder
-    for name in WEIGHTS_FILES:
+    names = weights_files(card.image.library)
+    for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise InputError(f"a folder without {' or '.join(WEIGHTS_FILES)}", file=folder)
+    raise InputError(f"a folder without {' or '.join(names)}", file=folder)
+
+
+def weights_files(library: str) -> tuple[str, ...]:
+    """Return how a library's weights are called on the hub, the best first."""
+    return (*OPEN_CLIP_FILES, *WEIGHTS_FILES) if library == "open_clip" else WEIGHTS_FILES
 
 
 def check_hash(card: EncoderCard, file: Path) -> None:

@@ -106,6 +106,19 @@ class Store:
         self.failure_path(path).unlink(missing_ok=True)
         return complete
 
+    def amend(self, path: Path, record: Record) -> Record:
+        """Replace a record by one that says the same numbers in other words; its predictions stay.
+
+        Returns:
+            The record with its seal.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        complete = sealed(record)
+        write_atomically(path, to_json(complete))
+        return complete
+
     def take(self, path: Path, record: bytes, predictions: bytes | None) -> None:
         """Write a record that another store has saved, as it is, predictions first.
 

@@ -82,16 +82,53 @@ def test_a_model_that_does_not_fit_is_refused_in_one_line(what: Any, text: str) 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("change", [{"size": 8}, {"std": 0.0}, {"mean": [0.1, 0.2]}])
-def test_an_impossible_spec_is_refused_in_one_line(change: dict[str, Any], vector: nn.Module) -> None:
-    with pytest.raises(InputError, match=r"^spec: ") as caught:
-        wrap(vector, gb.ImageSpec(**({"size": 64} | change)))
+def test_a_module_without_values_is_refused() -> None:
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())
+    with pytest.raises(
+        InputError, match=r"^model: torch\.nn\.modules\.container\.Sequential lies on the device"
+    ):
+        wrap(model, SPEC)
+
+
+class Pair:
+    """Takes images, and says of texts whatever it is told to."""
+
+    def __init__(self, texts: Any) -> None:
+        self.texts = texts
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        return images.mean(dim=(2, 3))
+
+    def encode_text(self, texts: list[str]) -> Tensor:
+        return self.texts(texts)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("texts", "says"),
+    [
+        (lambda t: torch.ones(len(t), 5), r"must give a tensor \[2, 3\], .* not \[2, 5\]"),
+        (lambda t: torch.ones(3), r"must give a tensor \[2, 3\], .* not \[3\]"),
+        (lambda t: torch.ones(len(t), 3).numpy(), r"must give a tensor \[2, 3\], .* not ndarray"),
+        (lambda t: torch.full((len(t), 3), float("nan")), "gives NaN or infinity; finite numbers are wanted"),
+        (
+            lambda t: nn.functional.embedding(t, torch.ones(3, 3)),
+            "must take a list of texts, tokenizing them itself; it says TypeError: .*not list",
+        ),
+    ],
+)
+def test_a_text_side_that_does_not_fit_is_named(texts: Any, says: str) -> None:
+    text: Any = wrap(Pair(texts), SPEC)[1].encoder.text
+    with pytest.raises(InputError, match=rf"^model: {__name__}\.Pair\.encode_text {says}") as caught:
+        text(text.tokenize(["a", "b"]))
     assert "\n" not in str(caught.value)
 
 
-def test_another_fit_is_refused() -> None:
-    with pytest.raises(InputError, match="letterbox"):
-        gb.ImageSpec(64, fit="crop")  # type: ignore[arg-type]
+def test_pretraining_is_a_list_of_names(vector: nn.Module) -> None:
+    with pytest.raises(InputError, match=r"^pretraining: must be a list of data sets, such as \['rsna'\]"):
+        wrap(vector, SPEC, pretraining="rsna")
+    with pytest.raises(InputError, match=r"^pretraining\[0\]: .*the name of a data set.*got '\?'"):
+        wrap(vector, SPEC, pretraining=["?"])
 
 
 def test_the_digest_is_of_state_class_and_spec(vector: nn.Module, pyramid: nn.Module) -> None:

@@ -9,7 +9,7 @@ import pytest
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.io import load_card
-from g2d_bench.cards.pretraining import in_words, most, parse, sight, sources
+from g2d_bench.cards.pretraining import hints, in_words, most, parse, sight, sources
 from g2d_bench.errors import InputError
 
 
@@ -77,3 +77,38 @@ def test_an_entry_that_is_none_is_refused(tmp_path: Path) -> None:
     card.write_text(text)
     with pytest.raises(InputError, match=r"pretraining\[0\]: want the name of a data set, such as rsna"):
         load_card(card, EncoderCard)
+
+
+def test_capitals_do_not_matter() -> None:
+    assert sight(["RSNA:labels"], "rsna", "real") == "labels"
+    assert sight(["Chexpert"], "chexpert", "real") == "images"
+    assert sight(["Phantom/RSNA"], "rsna", "phantom") == "images"
+    assert parse("PHANTOM") == parse("phantom")
+
+
+@pytest.mark.parametrize(
+    ("entry", "near"),
+    [
+        ("rsna-pneumonia", "rsna"),
+        ("mimic", "mimic-cxr"),
+        ("MIMIC-CXR-JPG:labels", "mimic-cxr:labels"),
+        ("ChestX-ray14", "cxr14"),
+        ("nih-chest-xrays", "cxr14"),
+        ("chexprt", "chexpert"),
+        ("open-i", "openi"),
+        ("siim-acr", "siim"),
+        ("phantom/rnsa", "phantom/rsna"),
+    ],
+)
+def test_names_that_are_near_to_a_data_set(entry: str, near: str) -> None:
+    [line] = hints([entry])
+    assert line == (
+        f"pretraining: no data set is called {entry!r}, so that it marks nothing; did you mean {near!r}?"
+    )
+
+
+def test_names_that_are_near_to_none_are_let_alone() -> None:
+    others = ["vindr-cxr", "padchest", "ms-coco", "imagenet-1k", "cxr", "RSNA", "phantom", "a hospital's own"]
+    assert hints(others) == []
+    for card in Catalogue.open().encoders:
+        assert hints(card.pretraining) == [], card.name

@@ -46,6 +46,33 @@ def test_random_encoder_has_no_file(small_card: MakeCard) -> None:
     assert "layout" not in render(report)
 
 
+@pytest.mark.parametrize(
+    ("span", "mean", "said"),
+    [
+        ((0.0, 1.0), 0.5, "(grey / 255 - 0.5) / 2.0"),
+        ((0.0, 255.0), 101.5, "(grey - 101.5) / 2.0"),
+        ((-1.0, 1.0), 0.0, "(grey / 255 * 2 - 1 - 0.0) / 2.0"),
+        ((-1024.0, 1024.0), [1.0, 2.0, 3.0], "(grey / 255 * 2048 - 1024 - [1.0, 2.0, 3.0]) / 2.0"),
+        ((5.0, 260.0), 0.0, "(grey + 5 - 0.0) / 2.0"),
+    ],
+)
+def test_the_input_is_told_as_it_is_computed(
+    span: tuple[float, float], mean: float | list[float], said: str, small_card: MakeCard
+) -> None:
+    card = small_card("random")
+    image = card.image.model_copy(
+        update={"range": list(span), "mean": mean, "std": 2.0, "standardise": False}
+    )
+    card = card.model_copy(update={"image": image})
+    report = diagnose(card, installed=nothing)
+    assert f"input       {card.image.size} px, {said}" in render(report)
+    # The stated formula, computed.
+    grey = torch.full((1, image.size, image.size), 200, dtype=torch.uint8)
+    first = mean[0] if isinstance(mean, list) else mean
+    stated = eval(said.replace("grey", "200").replace("[1.0, 2.0, 3.0]", str(first)))
+    assert float(load_encoder(card).preprocess(grey)[0, 0, 0, 0]) == pytest.approx(stated, rel=1e-6)
+
+
 def test_absent_stage_and_dropped_entries_are_told(
     small_card: MakeCard, saved: Callable[[str], Path]
 ) -> None:
@@ -67,6 +94,12 @@ def test_another_version_of_a_published_file(small_card: MakeCard, saved: Callab
 def test_wrong_file_is_refused(small_card: MakeCard, saved: Callable[[str], Path]) -> None:
     with pytest.raises(InputError, match="fits no layout of the card"):
         diagnose(small_card("mgca.r50"), saved("biovil.r50"), installed=nothing)
+
+
+def test_a_data_set_that_marks_nothing_is_asked_about(small_card: MakeCard) -> None:
+    card = small_card("random").model_copy(update={"pretraining": ["rsna-pneumonia"]})
+    report = diagnose(card, installed=nothing)
+    assert "warning     pretraining: no data set is called 'rsna-pneumonia'" in render(report)
 
 
 def test_rival_packages(small_card: MakeCard) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from safetensors.torch import save_file
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.io import load_card
-from g2d_bench.encoders.draft import card_text, draft
+from g2d_bench.encoders.draft import draft
+from g2d_bench.encoders.draft_card import card_text
 from g2d_bench.encoders.load import load_encoder
 from g2d_bench.errors import InputError
 
@@ -120,3 +122,26 @@ def test_the_command_writes_the_card_and_looks_it_over(tmp_path: Path, cli: Call
     assert odd.exit_code == 2
     assert "which model it is must be filled in" in odd.stderr
     assert 'model = "FILL-IN"' in (tmp_path / "odd.toml").read_text()
+
+
+def test_what_its_reader_refuses_is_not_left_behind(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    save_file(model("vit_tiny_patch16_224", depth=1, img_size=16), tmp_path / "m.safetensors")
+    for _ in range(2):
+        done = cli("add-encoder", tmp_path / "m.safetensors", "--out", tmp_path / "cards")
+        assert done.exit_code == 2
+        assert (
+            "m.toml: no card can be drafted: image.size: Input should be greater than or equal to 32"
+            in done.stderr
+        )
+        assert not (tmp_path / "cards").exists()
+
+
+def test_the_command_that_follows_can_be_pasted(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    folder = tmp_path / "my files"
+    folder.mkdir()
+    save_file(model("resnet18", channels=[8] * 4), folder / "My Net (1).safetensors")
+    done = cli("add-encoder", folder / "My Net (1).safetensors")
+    assert done.exit_code == 0, done.output
+    [command] = [line for line in done.stdout.splitlines() if line.startswith("g2d-bench doctor")]
+    assert "--checkpoint" in command
+    assert cli(*shlex.split(command)[1:]).exit_code == 0

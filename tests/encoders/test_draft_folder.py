@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from open_clip import CLIP
+from safetensors.torch import save_file
 from transformers import Dinov2Config, Dinov2Model
 
-from g2d_bench.encoders.draft_folder import draft_folder, weights_in
+from g2d_bench.encoders.draft_card import Draft
+from g2d_bench.encoders.draft_folder import draft_folder, weights_in, weights_on_hub
 from g2d_bench.errors import InputError
 
 
@@ -33,7 +38,7 @@ def test_a_folder_of_transformers_becomes_a_card_that_loads(tmp_path: Path, cli:
     assert (made.library, made.model, made.size) == ("transformers", "dinov2", 56)
     assert (made.fit, made.resize, made.interpolation) == ("crop", 64, "bicubic")
     assert made.mean == [0.53] * 3
-    assert weights_in(folder) == folder / "model.safetensors"
+    assert weights_in(folder, "transformers") == folder / "model.safetensors"
     done = cli("add-encoder", folder)
     assert done.exit_code == 0, done.output
     assert (folder / "rad-dino.toml").is_file()
@@ -44,7 +49,7 @@ def test_a_clip_pair_has_a_text_side_and_a_stretch(tmp_path: Path) -> None:
     config = {"model_type": "siglip", "vision_config": {"image_size": 448}, "auto_map": {"AutoModel": "x"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     made = draft_folder(tmp_path)
-    assert made.text
+    assert made.text == "library"
     assert made.size == 448
     assert any("code of its own, which is never run" in ask for ask in made.asks)
     assert any("there is no preprocessor_config.json" in ask for ask in made.asks)
@@ -53,14 +58,75 @@ def test_a_clip_pair_has_a_text_side_and_a_stretch(tmp_path: Path) -> None:
     assert (draft_folder(tmp_path).fit, draft_folder(tmp_path).size) == ("stretch", 384)
 
 
-def test_open_clip(tmp_path: Path) -> None:
-    said = {
-        "model_cfg": {"vision_cfg": {"image_size": 224}},
-        "preprocess_cfg": {"mean": [0.4] * 3, "std": [0.2] * 3},
-    }
-    (tmp_path / "open_clip_config.json").write_text(json.dumps(said))
-    made = draft_folder(tmp_path)
-    assert (made.library, made.size, made.fit, made.mean) == ("open_clip", 224, "crop", [0.4] * 3)
+VISION = {"image_size": 64, "layers": 2, "width": 64, "patch_size": 16}
+TEXT = {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2}
+PAIR: dict[str, Any] = {"embed_dim": 16, "vision_cfg": VISION, "text_cfg": TEXT}
+
+
+@pytest.mark.parametrize("file", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+def test_a_folder_of_open_clip_becomes_a_card_that_loads(
+    file: str, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    folder = tmp_path / "My CLIP"
+    folder.mkdir()
+    torch.manual_seed(7)
+    state = {name: value.contiguous() for name, value in CLIP(**PAIR).state_dict().items()}
+    if file.endswith(".bin"):
+        torch.save(state, folder / file)
+    else:
+        save_file(state, folder / file)
+    how = {"mean": [0.4] * 3, "std": [0.2] * 3, "resize_mode": "squash"}
+    said = {"model_cfg": PAIR, "preprocess_cfg": how}
+    (folder / "open_clip_config.json").write_text(json.dumps(said))
+    made = draft_folder(folder)
+    assert (made.library, made.size, made.fit, made.mean) == ("open_clip", 64, "stretch", [0.4] * 3)
+    done = cli("add-encoder", folder)
+    assert done.exit_code == 0, done.output
+    card = tomllib.loads((folder / "my-clip.toml").read_text())
+    assert card["image"]["model"] == "My CLIP"
+    assert card["checkpoint"][0]["prefix"] == "visual."
+    assert card["text"] == {"source": "library", "max_length": 16}
+    assert "heads: 1 of 1 entries loaded" in done.stdout
+    [command] = [line for line in done.stdout.splitlines() if line.startswith("g2d-bench doctor")]
+    assert cli(*shlex.split(command)[1:]).exit_code == 0
+    # A folder stands for the weights in it.
+    looked = cli("doctor", "--encoder", "my-clip", "--encoders-dir", folder, "--checkpoint", folder)
+    assert looked.exit_code == 0, looked.output
+    assert f"weights     {folder / file}" in looked.stdout
+
+
+def test_the_text_side_of_open_clip(tmp_path: Path) -> None:
+    def told(**more: Any) -> Draft:
+        said = {"model_cfg": {**PAIR, "text_cfg": {"context_length": 256, **more}}}
+        (tmp_path / "open_clip_config.json").write_text(json.dumps(said))
+        return draft_folder(tmp_path)
+
+    made = told(hf_model_name="somebody/a-bert", hf_tokenizer_name="somebody/a-bert")
+    assert (made.text, made.length) == ("hf-hub:somebody/a-bert", 256)
+    made = told(hf_tokenizer_name="somebody/words")
+    assert made.text == ""
+    assert any(ask.startswith("text: its tokenizer is one of the hub") for ask in made.asks)
+    (tmp_path / "config.json").write_text("{}")
+    assert told(hf_model_name="somebody/a-bert").text == "library"
+    (tmp_path / "open_clip_config.json").write_text("{}")
+    with pytest.raises(
+        InputError, match=r"open_clip_config\.json: model_cfg: needs model_cfg with vision_cfg"
+    ):
+        draft_folder(tmp_path)
+
+
+def test_weights_of_the_hub_are_those_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    asks: list[str] = []
+    there = ["open_clip_pytorch_model.bin", "pytorch_model.bin"]
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda _: there)
+    assert weights_on_hub("a/b", "open_clip", asks) == "hf-hub:a/b:open_clip_pytorch_model.bin"
+    assert weights_on_hub("a/b", "transformers", asks) == "hf-hub:a/b:pytorch_model.bin"
+    assert asks == []
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda _: [])
+    assert weights_on_hub("a/b", "transformers", asks) == "hf-hub:a/b:model.safetensors"
+    assert asks == ["weights: is model.safetensors the name of the file?"]
 
 
 def test_what_is_no_such_folder(tmp_path: Path, cli: Callable[..., Any]) -> None:
@@ -72,6 +138,12 @@ def test_what_is_no_such_folder(tmp_path: Path, cli: Callable[..., Any]) -> None
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match="says no model_type"):
         draft_folder(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    none = cli("add-encoder", tmp_path)
+    assert none.exit_code == 2
+    assert "a folder without model.safetensors or pytorch_model.bin" in none.stderr
+    assert not list(tmp_path.glob("*.toml"))
     away = cli("add-encoder", "nobody/such-a-model")
     assert away.exit_code == 2
     assert "hf-hub:nobody/such-a-model: neither cached nor within reach" in away.stderr

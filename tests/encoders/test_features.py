@@ -22,6 +22,7 @@ from g2d_bench.encoders.features import (
     pyramid_shapes,
 )
 from g2d_bench.encoders.load import Encoder, load_encoder
+from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_package
 from g2d_bench.paths import PACKAGE
 
@@ -71,6 +72,28 @@ def test_numbers_do_not_depend_on_the_company(
     levels, some = (pyramid_features(encoder, pixels, rows) for rows in (range(len(pixels)), [9, 50]))
     for level, two in zip(levels, some, strict=True):
         assert torch.equal(level[[9, 50]], two)
+
+
+def test_vectors_that_are_no_numbers_are_refused_and_not_kept(
+    small_card: MakeCard, pixels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    encoder = load_encoder(small_card("random"), seed=3)
+    sick = pixels.copy()
+    sick[[2, 40]] = 255
+
+    def of_white(_: nn.Module, images: tuple[torch.Tensor], found: Any) -> Any:
+        white = images[0].amin(dim=(1, 2, 3)) == images[0].amax(dim=(1, 2, 3))
+        return found._replace(pooled=found.pooled.masked_fill(white[:, None], float("inf")))
+
+    hook = encoder.image.register_forward_hook(of_white)
+    for _ in range(2):
+        with pytest.raises(
+            InputError, match=r"^random: gives NaN or infinity for 2 of 50 images; vectors of"
+        ):
+            pooled_features(encoder, sick, range(50), content="sick", folder=tmp_path)
+    hook.remove()
+    found = pooled_features(encoder, sick, range(50), content="sick", folder=tmp_path)
+    assert np.isfinite(found).all()
 
 
 def test_key_holds_all_that_moves_the_numbers(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ def test_both_forms_say_the_same(tmp_path: Path) -> None:
         ({"vectors": np.zeros((3, 5), int)}, "vectors: must be floating point [N, D], not int64 [3, 5]"),
         ({"vectors": np.zeros(3)}, "not float64 [3]"),
         ({"vectors": np.full((3, 5), np.nan)}, "vectors: NaN or infinity in 3 lines, the first is 0"),
+        ({"vectors": np.full((3, 5), 1e300)}, "vectors: a number beyond float32 in 3 lines, the first is 0"),
         ({"vectors": np.zeros((3, 0))}, "0 values each"),
         ({"texts": None}, "texts and text_vectors go together"),
         ({"texts": np.array(["yes"])}, "text_vectors: 2 lines for 1 texts"),
@@ -93,8 +95,11 @@ def test_both_forms_say_the_same(tmp_path: Path) -> None:
     ],
 )
 def test_files_that_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        read_given(written(tmp_path, **changes))
+    with warnings.catch_warnings():
+        # One line is all that is said.
+        warnings.simplefilter("error")
+        with pytest.raises(InputError) as caught:
+            read_given(written(tmp_path, **changes))
     text = str(caught.value)
     assert message in text
     assert str(tmp_path / "e.npz") in text
