@@ -104,8 +104,8 @@ def execute(
     for line in rivals(resolved.values(), bench.store.root):
         tell(line)
     finished = [(resolved[cell], one) for cell, one in found.items() if isinstance(one, Record)]
-    written, lines = bring_up_to_date(finished, bench.store)
-    found |= written
+    amended, lines = bring_up_to_date(finished, bench.store)
+    found |= amended
     for line in (*lines, *asked_of({one.card.name: one.card for one in resolved.values()})):
         tell(line)
     report = Report(reused=sum(isinstance(outcome, Record) for outcome in found.values()))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from g2d_bench.errors import InputError
 from g2d_bench.paths import cache_dir
 from g2d_bench.pretrain.decode import decode
+from g2d_bench.progress import tell_once
 from g2d_bench.readers.folders import walk
 from g2d_bench.readers.reports import Report, impression_and_findings, read_report
 from g2d_bench.terminal import present
@@ -31,6 +32,7 @@ FRONTAL = ("PA", "AP")
 MIN_HELD = 200
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp")
+_NO_TEXT = "report without text"
 _OFFICIAL = {"train": "train", "validate": "val", "valid": "val", "test": "held"}
 
 
@@ -224,20 +226,16 @@ def _dataset(name: str, data_root: Path, *, strict: bool, folder: Path | None = 
     for sample in dataset.samples():
         if sample.report not in said:
             said[sample.report] = _said(sample.report)
-        reason = ""
         if sample.meta.get("view", "PA").split(" ")[0] not in FRONTAL:
             skipped["not frontal"] += 1  # a fact of the data, not a fault: never an error
-            continue
-        if not said[sample.report][0]:
-            reason = "report without text"
-        elif not sample.path.is_file():
-            reason = "report without image"
-        if reason and strict:
-            raise InputError(reason, file=sample.path)
-        if reason:
-            skipped[reason] += 1
-            continue
-        pairs.append(Pair(sample.id, sample.patient, sample.path, *said[sample.report], sample.split))
+        elif said[sample.report][0]:
+            pairs.append(Pair(sample.id, sample.patient, sample.path, *said[sample.report], sample.split))
+        elif strict:
+            raise InputError(_NO_TEXT, file=sample.path)
+        else:
+            skipped[_NO_TEXT] += 1
+    for remark in dataset.remarks:
+        tell_once(f"{name}: {remark}")
     label = f"phantom {name}" if dataset.kind == "phantom" else name
     return Read(label, dataset.kind, tuple(sorted(pairs, key=lambda pair: pair.id)), dict(skipped))
 
@@ -254,7 +252,7 @@ def _folder(folder: Path, *, strict: bool) -> Read:
         elif said is None:
             reason = "image without report"
         elif not said[0]:
-            reason = "report without text"
+            reason = _NO_TEXT
         if reason and strict:
             raise InputError(reason, file=where)
         if reason or image is None or said is None:

@@ -183,11 +183,12 @@ def mimic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_mimic(tmp_path / "root" / "mimic-cxr")
 
 
-def test_only_frontal_images_with_text(mimic: Path) -> None:
+def test_only_frontal_images_with_text(mimic: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (mimic / "files/p10/p10000001/s50000003.txt").write_text("IMPRESSION:\n ___\n")
     (mimic / "files/p10/p10000002/s50000004/004PA.jpg").unlink()
     read = read_pairs("mimic-cxr", data_root=mimic.parent)
-    assert read.skipped == {"not frontal": 40, "report without text": 1, "report without image": 1}
+    assert read.skipped == {"not frontal": 40, "report without text": 1}
+    assert "mimic-cxr: 1 images of the tables are not here and are left out\n" in capsys.readouterr().err
     assert len(read.pairs) == 38
     assert all(pair.id.endswith("PA") and not pair.id.endswith("LATERAL") for pair in read.pairs)
     with pytest.raises(InputError, match=r"003PA\.jpg: report without text"):
