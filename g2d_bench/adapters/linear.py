@@ -157,14 +157,13 @@ class _Problem:
     ) -> None:
         self.penalties = penalties
         self.exclusive = exclusive
-        self.classes = targets.shape[1]
+        # All of D whatever the rows span: sums over more zeros end in other bits.
+        self.dim, self.classes = features.shape[1], targets.shape[1]
+        self.width = (self.dim + 1) * self.classes
         masks, self.group = torch.unique(rows, dim=0, return_inverse=True)
         self.seen = [_seen(features[mask].double(), targets[mask], exclusive) for mask in masks]
         self.mean = torch.stack([seen.mean for seen in self.seen])[self.group]
         self.scale = torch.stack([seen.scale for seen in self.seen])[self.group]
-        # The same whatever other heads there are: sums over more zeros end in other bits.
-        self.dim = features.shape[1]
-        self.width = (self.dim + 1) * self.classes
 
     def unpack(self, point: Tensor) -> tuple[Tensor, Tensor]:
         """Return weight [K, D, C] and bias [K, C] for standardised features."""
@@ -197,7 +196,7 @@ class _Problem:
 
     def __call__(self, point: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values [k] and gradients [k, W] of ``heads`` [k] at ``point`` [k, W]."""
-        value, gradient = torch.empty_like(point[:, 0]), torch.zeros_like(point)
+        value, gradient = torch.empty_like(point[:, 0]), torch.empty_like(point)
         group = self.group[heads]
         for number in torch.unique(group).tolist():
             own = torch.nonzero(group == number)[:, 0]
@@ -209,11 +208,14 @@ class _Problem:
     ) -> tuple[Tensor, Tensor]:
         """Return weights along the axes [k, R, C] and bias [k, C] of points, or the gradients for these of
         gradients for points."""
-        axes = len(seen.curvature)
-        weight = point[:, : self.dim * self.classes].view(-1, self.dim, self.classes)[:, :axes]
-        bias = point[:, self.dim * self.classes :]
+        weight, bias = self._parts(seen, point)
         stretch = _stretch(seen, penalties)
         return (weight / stretch, bias / 2) if back else (weight * stretch, bias * 2)
+
+    def _parts(self, seen: _Seen, point: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what belongs to axes [k, R, C] and to biases [k, C] in points, as views."""
+        split = self.dim * self.classes
+        return point[:, :split].view(-1, self.dim, self.classes)[:, : len(seen.curvature)], point[:, split:]
 
     def _of(self, seen: _Seen, point: Tensor, penalties: Tensor) -> tuple[Tensor, Tensor]:
         weight, bias = self._straight(seen, point, penalties)
@@ -234,8 +236,8 @@ class _Problem:
         weight_gradient = (pull + penalties[:, None, None] * weight) * _stretch(seen, penalties)
         value = loss + penalties / 2 * (weight**2).sum((1, 2))
         gradient = torch.zeros_like(point)
-        gradient[:, : self.dim * self.classes].view(-1, self.dim, self.classes)[:, :axes] = weight_gradient
-        gradient[:, self.dim * self.classes :] = 2 * error.sum(0)
+        along, across = self._parts(seen, gradient)
+        along[...], across[...] = weight_gradient, 2 * error.sum(0)
         return value, gradient
 
 
@@ -245,7 +247,8 @@ _NOTHING = 1e-15
 
 def _stretch(seen: _Seen, penalties: Tensor) -> Tensor:
     """Return by what a step along each axis is longer than in the coordinates of a point, [k, R, 1]."""
-    floor = 1e-12 * float(seen.curvature.max()) + torch.finfo(torch.float64).tiny
+    # A tensor, so that a GPU is not waited for in every step.
+    floor = 1e-12 * seen.curvature.max() + torch.finfo(torch.float64).tiny
     return (seen.curvature / 4 + penalties[:, None]).clamp_min(floor).rsqrt()[:, :, None]
 
 
@@ -262,7 +265,7 @@ def _seen(features: Tensor, targets: Tensor, exclusive: bool) -> _Seen:
     along = standard @ axes
     known = ~targets.isnan()
     count, shown = known.sum(0), targets.nan_to_num(0.0).sum(0)
-    idle = torch.full_like(mean[:1], torch.nan).expand(targets.shape[1])
+    idle = mean.new_full((targets.shape[1],), torch.nan)
     if not exclusive:
         one_class = (shown == 0) | (shown == count)
         idle = torch.where(one_class, ((shown + 0.5) / (count - shown + 0.5)).log(), torch.nan)

@@ -78,13 +78,14 @@ def bring_up_to_date(
     for cell, record in finished:
         now = amended(record, cell.card)
         name = cell.card.name
-        intact = not record.digest or sealed(record).digest == record.digest
-        if now is not record and intact:
-            written[cell.cell] = store.amend(cell.path, now)
-            changed.setdefault(name, []).append(now)
-        if (now is not record and not intact) or set(now.encoder.pretraining or ()) - set(
-            cell.card.pretraining
-        ):
+        stays = bool(set(now.encoder.pretraining or ()) - set(cell.card.pretraining))
+        if now is not record:
+            if not record.digest or sealed(record).digest == record.digest:
+                written[cell.cell] = store.amend(cell.path, now)
+                changed.setdefault(name, []).append(now)
+            else:
+                stays = True
+        if stays:
             kept.setdefault(name, []).append(now)
     lines = []
     for name, records in changed.items():

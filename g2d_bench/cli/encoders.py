@@ -134,7 +134,8 @@ def add_encoder(source: str, name: str, out: Path | None) -> None:
     from g2d_bench.encoders.doctor import diagnose, render
     from g2d_bench.encoders.draft import draft
     from g2d_bench.encoders.draft_card import Draft, card_text
-    from g2d_bench.encoders.draft_folder import draft_folder, fetch_configs, weights_in, weights_on_hub
+    from g2d_bench.encoders.draft_folder import draft_folder, fetch_configs, weights_on_hub
+    from g2d_bench.encoders.weights import weights_in
 
     path, made, file = Path(source).expanduser(), Draft(), None
     on_hub = not path.exists() and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source.removeprefix(HUB)) is not None

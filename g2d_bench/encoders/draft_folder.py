@@ -99,19 +99,6 @@ def _size(said: Any) -> int:
     return side if isinstance(side, int) else 224
 
 
-def weights_in(folder: Path, library: str) -> Path:
-    """Return the weights in a folder.
-
-    Raises:
-        InputError: there are none under a name that is known.
-    """
-    names = weights_files(library)
-    found = next((folder / name for name in names if (folder / name).is_file()), None)
-    if found is None:
-        raise InputError(f"a folder without {' or '.join(names)}", file=folder)
-    return found
-
-
 def weights_on_hub(name: str, library: str, asks: list[str]) -> str:
     """Return what a card says of the weights of a repository of the hub, and ask where that is a guess."""
     names = weights_files(library)

@@ -95,17 +95,15 @@ def read_open_clip(said: Mapping[str, Any], made: Draft) -> None:
 def _completed(folder: Path) -> dict[str, Any] | None:
     """Return what the library's class of a processor does, its defaults included; None for one of its own."""
     from transformers import AutoImageProcessor
-    from transformers.utils import logging
 
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
+    from g2d_bench.encoders.hub_config import quiet
+
     try:
-        processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        found: dict[str, Any] = processor.to_dict()
+        with quiet():
+            made = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            found: dict[str, Any] = made.to_dict()
     except Exception:  # unknown types, own code, odd values: each ends in another class of error
         return None
-    finally:
-        logging.set_verbosity(before)
     return found
 
 

@@ -162,11 +162,20 @@ def _in_folder(card: EncoderCard, folder: Path) -> Path:
         if found != card.ensemble:
             raise InputError(f"holds {found} weights files, the ensemble has {card.ensemble}", file=folder)
         return folder
-    names = weights_files(card.image.library)
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    raise InputError(f"a folder without {' or '.join(names)}", file=folder)
+    return weights_in(folder, card.image.library)
+
+
+def weights_in(folder: Path, library: str) -> Path:
+    """Return the weights in a folder.
+
+    Raises:
+        InputError: there are none under a name that is known.
+    """
+    names = weights_files(library)
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    if found is None:
+        raise InputError(f"a folder without {' or '.join(names)}", file=folder)
+    return found
 
 
 def weights_files(library: str) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from transformers import Dinov2Config, Dinov2Model
 
 from g2d_bench.encoders.draft_card import Draft
-from g2d_bench.encoders.draft_folder import draft_folder, weights_in, weights_on_hub
+from g2d_bench.encoders.draft_folder import draft_folder, weights_on_hub
+from g2d_bench.encoders.weights import weights_in
 from g2d_bench.errors import InputError
 
 
