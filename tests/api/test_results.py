@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,12 @@ def test_a_frame_has_a_row_per_cell_and_metric(mine: gb.Results) -> None:
     lacking = frame[frame.task == "rsna-seg"]
     assert set(lacking.reason) == {"gives no feature maps"}
     assert lacking.value.isna().all()
+
+
+def test_the_page_names_the_columns() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+    (said,) = re.findall(r"^\| `frame\(.*?one row per cell and metric: (.*) \|$", page, re.M)
+    assert tuple(re.findall(r"`(\w+)`", said)) == COLUMNS
 
 
 def test_intervals_can_be_left_out(mine: gb.Results) -> None:
