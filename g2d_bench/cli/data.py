@@ -6,13 +6,16 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from g2d_bench.cli.import_films import data_import
 from g2d_bench.cli.options import JOBS, PATH, SEED, bench, settings_options
 from g2d_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from g2d_bench.data.audit_facts import Audit
 
 _tables_option = click.option(
     "--tables",
@@ -119,21 +122,31 @@ def data_audit(names: tuple[str, ...], tables: tuple[Path, ...], as_json: bool, 
     """Count what the parts of every split hold and share, published splits with their defects, too.
 
     Images, patients, files and near-duplicates; between tasks and between data sets by ids. Exit 1 if a split
-    that should be clean leaks. Example: g2d-bench data audit siim --tables annotations
+    that should be clean leaks, 2 if a data set could not be read; the others are audited all the same.
+    Example: g2d-bench data audit siim --tables annotations
     """
     from g2d_bench.data.audit import audit
-    from g2d_bench.data.audit_text import render_audit
+    from g2d_bench.data.audit_text import render_audit, render_between
 
     _check_tables(tables)
     opened = bench(given)
-    found = audit(opened.source, opened.catalogue, names, tables)
+
+    def told(one: Audit) -> None:
+        for line in render_audit(one):
+            click.echo(line)
+
+    found = audit(opened.source, opened.catalogue, names, tables, None if as_json else told)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
-    else:
-        for line in render_audit(found):
-            click.echo(line)
+    for line in () if as_json else render_between(found):
+        click.echo(line)
     if found.fails:
         click.echo("g2d-bench: a split that should be clean leaks", err=True)
+    if found.unread:
+        total = len(found.datasets) + len(found.unread)
+        why = "; ".join(f"{name}: {why}" for name, why in found.unread.items())
+        raise InputError(f"{len(found.unread)} of {total} data sets cannot be read: {why}")
+    if found.fails:
         sys.exit(1)
 
 

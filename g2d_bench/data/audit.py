@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -29,29 +29,45 @@ if TYPE_CHECKING:
     from g2d_bench.data.source import Source
 
 
-def audit(source: Source, catalogue: Catalogue, names: Sequence[str], tables: Sequence[Path] = ()) -> Audit:
-    """Audit data sets or tasks.
+def audit(
+    source: Source,
+    catalogue: Catalogue,
+    names: Sequence[str],
+    tables: Sequence[Path] = (),
+    told: Callable[[Audit], None] | None = None,
+) -> Audit:
+    """Audit data sets or tasks. One that is not there or cannot be read costs nothing but itself.
 
     Args:
         source: where data come from.
         catalogue: the cards of tasks.
         names: data sets or tasks; empty means all data sets that are there.
         tables: data roots of which only the tables are read; without any, the configured data in full.
+        told: takes the report of each data set as soon as it is done.
 
     Raises:
-        InputError: an unknown name, a data set that is not there, a malformed table.
+        InputError: an unknown name, or no data set is there.
     """
     wanted = _wanted(source, catalogue, names, tables)
     result = Audit()
     made: list[tuple[SplitAudit, Split]] = []
     keys: dict[str, frozenset[str]] = {}
-    for name, tasks in track(wanted.items(), "auditing", unit="set"):
-        dataset, manifest = open_data(source, name, tables)
-        result.datasets.append(replace(_dataset(dataset, manifest), seen_by=_seen_by(catalogue, dataset)))
-        found = list(_splits(dataset, manifest, tasks))
-        result.splits += [one for one, _ in found]
-        made += [(one, split) for one, split in found if split is not None]
-        keys[name] = frozenset(sample.id for sample in manifest.samples)
+    # Lines of a report would fall into the bar, and say as well how far it is.
+    for name, tasks in wanted.items() if told else track(wanted.items(), "auditing", unit="set"):
+        alone = Audit()
+        try:
+            dataset, manifest = open_data(source, name, tables)
+            about = replace(_dataset(dataset, manifest), seen_by=_seen_by(catalogue, dataset))
+            found = list(_splits(dataset, manifest, tasks))
+        except InputError as error:
+            alone.unread[name] = str(error)
+        else:
+            alone.datasets, alone.splits = [about], [one for one, _ in found]
+            made += [(one, split) for one, split in found if split is not None]
+            keys[name] = frozenset(sample.id for sample in manifest.samples)
+        result.add(alone)
+        if told:
+            told(alone)
     result.shared_images, result.crossings, result.notes = crossings(made, keys)
     return result
 

@@ -124,10 +124,18 @@ class Audit:
 
     datasets: list[DatasetAudit] = field(default_factory=list)
     splits: list[SplitAudit] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
+    """Data set that is not there or cannot be read, to why."""
     shared_images: dict[str, int] = field(default_factory=dict)
     """Pair of data sets to the number of images that both have."""
     crossings: list[Crossing] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def add(self, other: Audit) -> None:
+        """Add what was found of other data sets."""
+        self.datasets += other.datasets
+        self.splits += other.splits
+        self.unread |= other.unread
 
     @property
     def fails(self) -> bool:

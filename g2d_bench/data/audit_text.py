@@ -8,7 +8,7 @@ from g2d_bench.data.audit_facts import Audit, DatasetAudit, SharedFacts, SplitAu
 
 
 def render_audit(audit: Audit) -> Iterator[str]:
-    """Yield the lines of a report."""
+    """Yield the lines of a report on data sets, each by itself."""
     for dataset in audit.datasets:
         yield _dataset(dataset)
         for what in sorted(set(dataset.seen_by.values())):
@@ -18,6 +18,13 @@ def render_audit(audit: Audit) -> Iterator[str]:
             if one.dataset == dataset.name:
                 yield from (f"  {line}" for line in _split(one))
         yield ""
+    for name, why in audit.unread.items():
+        yield f"{name}: cannot be read: {why}"
+        yield ""
+
+
+def render_between(audit: Audit) -> Iterator[str]:
+    """Yield the lines on what tasks and data sets share with each other."""
     if audit.crossings:
         yield "trained on in one task, tested on in another (harmless while no encoder is trained on both):"
         for crossing in audit.crossings:

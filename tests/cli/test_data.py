@@ -73,6 +73,36 @@ def test_audit_of_a_leak_exits_1(lists: Path) -> None:
     assert "a split that should be clean leaks" in result.stderr
 
 
+def test_audit_of_many_sets_goes_on_where_one_cannot_be_read(lists: Path) -> None:
+    for name in ("rsna", "siim"):
+        (lists / name).mkdir()
+    (lists / "siim" / "train-rle.csv").write_text("no,such,columns\n1,2,3\n")
+    result = call("data", "audit", "--tables", lists, code=2)
+    heads = [line.split()[0] for line in result.stdout.splitlines() if line[:1].strip()]
+    assert heads == ["covidx", "rsna:", "siim:"]
+    assert "covidx (real, tables only: files and pixels are not compared): 69 images" in result.stdout
+    (said,) = [line for line in result.stderr.splitlines() if line.startswith("g2d-bench: ")]
+    assert said.startswith("g2d-bench: 2 of 3 data sets cannot be read: rsna: ")
+    assert f"; siim: {lists / 'siim' / 'train-rle.csv'}" in said
+    whole = call("data", "audit", "--tables", lists, "--json", code=2)
+    found = json.loads(whole.stdout)
+    assert [one["name"] for one in found["datasets"]] == ["covidx"]
+    assert sorted(found["unread"]) == ["rsna", "siim"]
+    # A set that is named and is not there costs no more.
+    named = call("data", "audit", "covidx", "object-cxr", "--tables", lists, code=2)
+    assert "69 images" in named.stdout
+    assert "object-cxr: cannot be read: " in named.stdout
+    assert "g2d-bench: 1 of 2 data sets cannot be read: object-cxr: " in named.stderr
+
+
+def test_audit_tells_a_leak_beside_a_set_that_cannot_be_read(lists: Path) -> None:
+    packed = lists / "covidx" / "test_COVIDx9A.txt.gz"
+    packed.write_bytes(gzip.compress(b"p3 x.png normal cohen\np4 y.png normal cohen\n"))
+    result = call("data", "audit", "own", "siim", "--tables", lists, "--tasks-dir", "cards", code=2)
+    assert "LEAK" in result.stdout
+    assert "g2d-bench: a split that should be clean leaks\ng2d-bench: 1 of 2 data sets" in result.stderr
+
+
 def test_split_of_a_cell(lists: Path, tmp_path: Path) -> None:
     options = ("own", "--tables", lists, "--tasks-dir", "cards", "--seed", "1")
     whole = call("data", "split", *options).stdout

@@ -203,6 +203,20 @@ def test_chexpert_by_position(tmp_path: Path) -> None:
     assert not one.fails
 
 
+def test_sets_are_told_as_they_are_done(tmp_path: Path) -> None:
+    root = covidx(tmp_path, [f"p{n} t{n}.png normal cohen" for n in range(10)], ["q x.png normal cohen"])
+    bench = Bench(Settings())
+    told: list[Audit] = []
+    found = audit(bench.source, bench.catalogue, ["siim", "covidx"], [root], told.append)
+    assert [(list(one.unread), [data.name for data in one.datasets]) for one in told] == [
+        (["siim"], []),
+        ([], ["covidx"]),
+    ]
+    assert "no folder siim/" in found.unread["siim"]
+    assert found.datasets == told[1].datasets
+    assert found.splits == told[1].splits
+
+
 def test_files_and_pixels_are_compared_where_there_are_images(tiny_root: Path) -> None:
     found = audited(Settings(data_root=tiny_root), ["covid-cxr-seg"])
     (one,) = found.splits
@@ -257,7 +271,12 @@ def test_complaints(tmp_path: Path) -> None:
         audited(settings, [], [tmp_path])
     with pytest.raises(InputError, match="no data set is here; name one"):
         audited(settings, [])
-    with pytest.raises(InputError, match="no folder siim/"):
-        audited(settings, ["siim"], [tmp_path, tmp_path])
-    with pytest.raises(InputError, match="data root cannot be read"):
-        audited(settings, ["siim"], [tmp_path / "none", tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("roots", "why"), [(["", ""], "no folder siim/"), (["none", ""], "data root cannot be read")]
+)
+def test_what_is_named_and_cannot_be_read(tmp_path: Path, roots: list[str], why: str) -> None:
+    found = audited(Settings(), ["siim"], [tmp_path / root for root in roots])
+    assert why in found.unread["siim"]
+    assert not found.datasets

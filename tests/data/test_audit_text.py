@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from g2d_bench.data.audit_facts import Audit, Crossing, DatasetAudit, PartFacts, SharedFacts, SplitAudit
-from g2d_bench.data.audit_text import render_audit
+from g2d_bench.data.audit_text import render_audit, render_between
 
 DATA = DatasetAudit("siim", "real", "/data", True, 1200, 1100, 30, 20)
 PARTS = {"train": PartFacts(1000, 100, 900, 100), "test": PartFacts(200, 20, 200, 15)}
@@ -92,7 +92,7 @@ def test_several_data_sets_are_compared() -> None:
     both = Audit([replace(DATA, images_read=False, boxes=0), replace(DATA, name="rsna")])
     both.crossings = [Crossing("a (clean)", "b (clean)", 1200)]
     both.notes = ["a note"]
-    text = list(render_audit(both))
+    text = [*render_audit(both), *render_between(both)]
     assert (
         text[0]
         == "siim (real, tables only: files and pixels are not compared): 1,200 images of 1,100 patients"
@@ -104,7 +104,13 @@ def test_several_data_sets_are_compared() -> None:
         "  a note",
     ]
     both.shared_images = {"rsna & siim": 1200}
-    assert list(render_audit(both))[-2:] == ["  rsna & siim: 1,200", "  a note"]
+    assert list(render_between(both))[-2:] == ["  rsna & siim: 1,200", "  a note"]
+
+
+def test_what_cannot_be_read_has_its_line() -> None:
+    found = Audit([DATA], unread={"rsna": "/data/rsna: no table"})
+    assert list(render_audit(found))[-2:] == ["rsna: cannot be read: /data/rsna: no table", ""]
+    assert list(render_between(found)) == []
 
 
 def test_who_saw_a_data_set_is_said_below_its_name() -> None:
