@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 import g2d_bench
+from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cli.main import main
 
 ROOT = Path(__file__).parents[1]
@@ -221,6 +222,21 @@ def test_examples_for_clusters_are_what_these_read() -> None:
     words = shlex.split(kube["spec"]["entrypoint"])
     parse(words[1:])
     assert {mount["mountPath"] for mount in containers[0]["volumeMounts"]} <= set(words)
+
+
+def test_what_is_said_of_boxes_is_what_cards_and_code_say() -> None:
+    rule = Catalogue.open().protocols["clean"].table("detection")
+    said = (ROOT / "docs" / "protocols.md").read_text("utf-8")
+    (bullet,) = re.findall(r"^\* \*\*Detection\.\*\* (.*?)^\* ", said, re.M | re.S)
+    text = " ".join(bullet.split())
+    for words in (
+        f"below {rule.score_threshold} go (`score_threshold`;",
+        f"more than {rule.nms_iou} (`nms_iou`)",
+        f"the {rule.max_boxes} best of an image (`max_boxes`)",
+        "the 1,000 of an image with the highest class probability",
+    ):
+        assert words in text
+    assert "nms_pre=1000," in (ROOT / "g2d_bench" / "adapters" / "mm" / "detection.py").read_text("utf-8")
 
 
 def test_readme_fits_two_screens() -> None:
