@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,17 +79,18 @@ def data_phantom(
         )
     for name in datasets:
         dataset_class(name)
-    for name in datasets or dataset_names():
-        folder = ensure(
-            name,
-            root=out or Settings().phantom_root,
-            count=count,
-            size=size,
-            seed=seed,
-            workers=workers,
-            shortcut=shortcut or "",
-        )
-        click.echo(f"{name}: {folder}")
+    failed, root = dict[str, str](), out or Settings().phantom_root
+    wanted = datasets or dataset_names()
+    for name in wanted:
+        try:
+            folder = ensure(
+                name, root=root, count=count, size=size, seed=seed, workers=workers, shortcut=shortcut or ""
+            )
+        except InputError as error:
+            failed[name] = str(error)
+        else:
+            click.echo(f"{name}: {folder}")
+    _tell_failed(failed, len(wanted), "generated")
 
 
 @data.command("status")
@@ -142,10 +144,7 @@ def data_audit(names: tuple[str, ...], tables: tuple[Path, ...], as_json: bool, 
         click.echo(line)
     if found.fails:
         click.echo("g2d-bench: a split that should be clean leaks", err=True)
-    if found.unread:
-        total = len(found.datasets) + len(found.unread)
-        why = "; ".join(f"{name}: {why}" for name, why in found.unread.items())
-        raise InputError(f"{len(found.unread)} of {total} data sets cannot be read: {why}")
+    _tell_failed(found.unread, len(found.datasets) + len(found.unread), "read")
     if found.fails:
         sys.exit(1)
 
@@ -238,6 +237,15 @@ def data_split(
         f"{f'{shots} per class' if shots else f'{share:.3g}'} of train, seed {seed}: {', '.join(sizes)}",
         err=True,
     )
+
+
+def _tell_failed(failed: Mapping[str, str], total: int, done: str) -> None:
+    """Raise what some of several data sets failed by, once the others are done."""
+    if total == 1 and failed:
+        raise InputError(*failed.values())
+    if failed:
+        why = "; ".join(f"{name}: {why}" for name, why in failed.items())
+        raise InputError(f"{len(failed)} of {total} data sets cannot be {done}: {why}")
 
 
 def _check_tables(tables: tuple[Path, ...]) -> None:

@@ -103,6 +103,16 @@ def test_audit_tells_a_leak_beside_a_set_that_cannot_be_read(lists: Path) -> Non
     assert "g2d-bench: a split that should be clean leaks\ng2d-bench: 1 of 2 data sets" in result.stderr
 
 
+def test_a_set_that_cannot_be_generated_stops_no_other(tmp_path: Path) -> None:
+    (tmp_path / "out" / "montgomery").mkdir(parents=True)
+    (tmp_path / "out" / "montgomery" / "mine.txt").write_text("x")
+    command = ("data", "phantom", "montgomery", "shenzhen", "--out", "out", "--count", "10", "--size", "64")
+    result = call(*command, "--workers", "1", code=2)
+    assert result.stdout == "shenzhen: out/shenzhen\n"
+    assert "g2d-bench: 1 of 2 data sets cannot be generated: montgomery: " in result.stderr
+    assert (tmp_path / "out" / "montgomery" / "mine.txt").is_file()
+
+
 def test_split_of_a_cell(lists: Path, tmp_path: Path) -> None:
     options = ("own", "--tables", lists, "--tasks-dir", "cards", "--seed", "1")
     whole = call("data", "split", *options).stdout
