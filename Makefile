@@ -38,11 +38,13 @@ regress: $(VENV)/.installed
 reference: $(VENV)/.installed
 	$(BIN)/g2d-bench reference $(ONLY)
 
-# The table and the figure of docs/results.md, from the committed records.
+# The tables and the figure of the pages, from the committed records.
 results: $(VENV)/.installed
 	$(BIN)/g2d-bench table --results results/phantom --summary --format md --into docs/results.md
 	$(BIN)/g2d-bench table --results results/phantom --task siim-seg,siim-zeroshot --fraction 1% --protocol clean \
 		--format md --into docs/conventions.md
+	$(BIN)/g2d-bench table --results results/phantom --task openi-retrieval --format md \
+		--metric i2t_r1,i2t_r10,i2t_median,t2i_r10,t2i_median --into docs/retrieval.md
 	$(BIN)/g2d-bench figure curves --results results/phantom --task siim-seg --protocol clean --out docs/img/curves-siim-seg.png
 
 check: $(VENV)/.installed-dev

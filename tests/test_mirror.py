@@ -25,7 +25,7 @@ OF_NO_MODULE = {
     "pretrain/test_shipped.py": "holds the shipped weights against the code that made them",
     "test_recipes.py": "follows the pages that say how something is added",
     "report/test_shots.py": "holds images per class and shares of the labels apart, wherever they are shown",
-    "report/test_results_page.py": "holds the page of results against the committed records",
+    "report/test_results_page.py": "holds pages with numbers against the committed records",
 }
 
 
