@@ -7,9 +7,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
@@ -68,6 +70,8 @@ def test_it_is_strict_and_takes_nothing_from_elsewhere(config: dict[str, Any]) -
     scripts = config["extra"]["polyfills"]
     assert [name for name in scripts if "iframe-worker" in name]
     assert all((DOCS / "site" / Path(name).name).is_file() for name in [*scripts, *config["extra_css"]])
+    # Read from a disk, a folder has no page: the logo has to name its file.
+    assert config["extra"]["homepage"] == "index.html"
 
 
 def test_links_out_of_the_folder_are_turned(hooks: ModuleType) -> None:
@@ -97,6 +101,19 @@ def test_pictures_are_of_pages_that_are_there(config: dict[str, Any]) -> None:
     assert shot <= known
 
 
+def files_of(text: str) -> Iterator[str]:
+    """Yield what the links of a built page lead to, within the site."""
+    for link in re.findall(r"""<[^>]+\s(?:href|src)=["']?([^"'>\s]*)""", text):
+        way = urlsplit(unescape(link))
+        if not way.scheme and not way.netloc and (way.path or not way.fragment):
+            yield unquote(way.path.removeprefix("/"))
+
+
+def test_links_are_found() -> None:
+    page = '<a href="." class=x><img alt="a b" src=img/x.png><a href="#y"><a href="a%20b.html?q#z">'
+    assert list(files_of(page)) == [".", "img/x.png", "a b.html"]
+
+
 @pytest.mark.slow
 def test_it_builds(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs")
@@ -108,6 +125,7 @@ def test_it_builds(tmp_path: Path) -> None:
     assert (tmp_path / "site" / "leaderboard" / "index.html").is_file()
     for page in (tmp_path / "site").glob("*.html"):
         text = page.read_text("utf-8")
+        assert [link for link in files_of(text) if not (tmp_path / "site" / link).is_file()] == [], page.name
         assert not re.findall(
             r'<(?:script|img|link rel="stylesheet")[^>]+(?:src|href)="(?:https?:)?//[^"]*"', text
         )
