@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.rivals import rivals
+from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.forecast import Forecast, costs
 
@@ -22,6 +23,7 @@ class Expected:
         finished: whether it has its record.
         seconds: that it may take, None where nothing like it was timed.
         scaled: whether they are those of other encoders, by the encoders' size.
+        wrong: why it cannot be run, such as data that cannot be read; empty where it can.
     """
 
     cell: Cell
@@ -30,12 +32,13 @@ class Expected:
     finished: bool
     seconds: float | None
     scaled: bool
+    wrong: str = ""
 
 
 def outlook(
     cells: Sequence[Cell], bench: Bench, forecast: Forecast | None = None
 ) -> tuple[list[Expected], list[str]]:
-    """Look a plan through; nothing is generated for it.
+    """Look a plan through; nothing is generated for it, and what cannot be read costs its own cells only.
 
     Args:
         cells: the plan.
@@ -49,7 +52,12 @@ def outlook(
     # What is not generated yet has no key.
     there = [cell for cell in cells if bench.source.state_of(tasks[cell]) != "no"]
     present = set(there)
-    resolved = [bench.resolve(cell) for cell in there]
+    resolved, wrong = [], dict[Cell, str]()
+    for cell in there:
+        try:
+            resolved.append(bench.resolve(cell))
+        except InputError as error:
+            wrong[cell] = str(error)
     finished = {one.cell for one in resolved if bench.finished(one) is not None}
     in_the_way = rivals(resolved, bench.store.root)
     known = forecast or Forecast((record for _, record in bench.store), costs(bench.catalogue))
@@ -58,5 +66,18 @@ def outlook(
         seconds = known.seconds(cell)
         scaled = seconds is not None and not known.timed(cell)
         name = tasks[cell].data_name
-        expected.append(Expected(cell, name, cell in present, cell in finished, seconds, scaled))
+        reason = wrong.get(cell, "")
+        expected.append(Expected(cell, name, cell in present, cell in finished, seconds, scaled, reason))
     return expected, in_the_way
+
+
+def require_runnable(plan: Sequence[Expected]) -> None:
+    """Raise what some cells of a plan cannot be run by, once the plan is shown.
+
+    Raises:
+        InputError: there are such cells.
+    """
+    wrong = [one.wrong for one in plan if one.wrong]
+    if wrong:
+        reasons = "; ".join(dict.fromkeys(wrong))
+        raise InputError(f"{len(wrong)} of {len(plan)} cells cannot be run: {reasons}")

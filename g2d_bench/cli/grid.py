@@ -113,7 +113,7 @@ def unit_command(unit: Unit, settings: Settings, allow_leaks: str = "") -> str:
 
 def write_plan(opened: Bench, cells: Sequence[Cell], form: str) -> None:
     """Print a plan for programs: a command per unit that is not finished, or everything as JSON."""
-    from g2d_bench.cells.outlook import outlook
+    from g2d_bench.cells.outlook import outlook, require_runnable
     from g2d_bench.cells.units import units
 
     found = {one.cell: one for one in outlook(cells, opened)[0]}
@@ -124,17 +124,25 @@ def write_plan(opened: Bench, cells: Sequence[Cell], form: str) -> None:
         for command, unit in of_plan:
             if not all(one.finished for one in unit):
                 click.echo(command)
+        require_runnable([*found.values()])
         return
     plan = [
         {
             "command": command,
             "cells": [
-                {**one.cell.as_dict(), "finished": one.finished, "seconds": one.seconds} for one in unit
+                {
+                    **one.cell.as_dict(),
+                    "finished": one.finished,
+                    "seconds": one.seconds,
+                    "wrong": one.wrong,
+                }
+                for one in unit
             ],
         }
         for command, unit in of_plan
     ]
     click.echo(json.dumps({"units": plan}, indent=1, ensure_ascii=False))
+    require_runnable([*found.values()])
 
 
 @click.command()

@@ -213,19 +213,20 @@ def plan_lines(plan: Sequence[Expected], skipped: Sequence[Skipped]) -> Iterator
     for one in plan:
         about = "roughly" if one.scaled else "about"
         note = "to run" if one.seconds is None else f"{about} {clock(one.seconds)}"
+        note = f"cannot be run: {one.wrong}" if one.wrong else note
         yield f"{one.cell}: {'finished' if one.finished else note}" + (
             "" if one.there else f" (after {one.data} is generated)"
         )
     for left in skipped:
         yield f"left out: {left.name}: {left.reason}"
-    open_ = [one for one in plan if not one.finished]
+    open_ = [one for one in plan if not one.finished and not one.wrong]
+    wrong, done = sum(bool(one.wrong) for one in plan), sum(one.finished for one in plan)
     todo, unknown = len(open_), sum(one.seconds is None for one in open_)
     rough, expected = sum(one.scaled for one in open_), sum(one.seconds or 0.0 for one in open_)
     eta = f"about {clock(expected)} of one process" if todo > unknown else "time unknown"
     more = f" for {todo - unknown} of them, {unknown} never timed" if 0 < unknown < todo else ""
-    yield f"{len(plan)} cells, {len(plan) - todo} finished, {todo} to run" + (
-        f": {eta}{more}" if todo else ""
-    )
+    out = f", {wrong} cannot be run" if wrong else ""
+    yield f"{len(plan)} cells, {done} finished{out}, {todo} to run" + (f": {eta}{more}" if todo else "")
     if rough:
         yield (
             f"roughly: {rough} of them from other encoders' times, scaled by the encoders' size; an order of "

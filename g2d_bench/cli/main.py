@@ -251,12 +251,14 @@ def _print_tables(opened: Bench, found: Sequence[Found], watch: Watch) -> None:
 
 
 def _print_plan(expected: Sequence[Expected], in_the_way: Sequence[str], skipped: Sequence[Skipped]) -> None:
+    from g2d_bench.cells.outlook import require_runnable
     from g2d_bench.cli.listing import plan_lines
 
     for line in plan_lines(expected, skipped):
         click.echo(line)
     for line in in_the_way:
         click.echo(line, err=True)
+    require_runnable(expected)
 
 
 for command in (

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from g2d_bench.cells.bench import Bench
-from g2d_bench.cells.outlook import outlook
+from g2d_bench.cells.outlook import outlook, require_runnable
 from g2d_bench.cells.settings import Settings
+from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.forecast import Forecast
 
@@ -29,6 +30,18 @@ def test_a_cell_without_records_is_to_be_run_and_was_never_timed(tiny_root: Path
     assert expected.seconds is None
     assert not expected.scaled
     assert in_the_way == []
+
+
+def test_data_that_cannot_be_read_cost_their_own_cells(tiny_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "covidx").mkdir()
+    (tmp_path / "covid-cxr").symlink_to(tiny_root / "covid-cxr")
+    bench = Bench(Settings(data_root=tmp_path, results=tmp_path / "runs"))
+    plan, _ = outlook([replace(CELL, task="covidx-cls"), CELL], bench)
+    assert [bool(one.wrong) for one in plan] == [True, False]
+    assert not plan[0].finished
+    require_runnable(plan[1:])
+    with pytest.raises(InputError, match=r"1 of 2 cells cannot be run: .*COVIDx9A"):
+        require_runnable(plan)
 
 
 def test_nothing_is_generated_for_a_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

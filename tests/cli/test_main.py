@@ -42,6 +42,31 @@ def test_plan_does_not_generate_data(tmp_path: Path) -> None:
     assert not (tmp_path / "cache" / "phantom").exists()
 
 
+@pytest.mark.parametrize("form", ["text", "commands", "json"])
+def test_a_plan_shows_what_can_be_run_beside_data_that_cannot_be_read(tiny_root: Path, form: str) -> None:
+    root = Path("data")
+    (root / "covidx").mkdir(parents=True)
+    (root / "covid-cxr").symlink_to(tiny_root / "covid-cxr")
+    for part in ("train", "test"):
+        (root / "covidx" / f"{part}_COVIDx9A.txt").write_text("p a.png normal\n")
+    grid = ["--task", "covidx-cls,covid-cxr-seg", "--encoder", "random", "--fraction", "1"]
+    result = CliRunner().invoke(main, ["plan", *grid, "--data-root", str(root), "--format", form])
+    assert result.exit_code == 2
+    why = "train_COVIDx9A.txt:1: has 3 cells, 4 are needed"
+    assert "covid-cxr-seg" in result.stdout
+    (said,) = result.stderr.splitlines()
+    assert said.startswith("g2d-bench: 1 of 2 cells cannot be run: ")
+    assert why in said
+    if form == "text":
+        lines = result.stdout.splitlines()
+        assert lines[0].startswith("covidx-cls · random · 100 % · seed 0 · clean: cannot be run: ")
+        assert lines[1] == "covid-cxr-seg · random · 100 % · seed 0 · clean: to run"
+        assert lines[2] == "2 cells, 0 finished, 1 cannot be run, 1 to run: time unknown"
+    elif form == "json":
+        cells = [cell for unit in json.loads(result.stdout)["units"] for cell in unit["cells"]]
+        assert [why in cell["wrong"] for cell in cells] == [cell["task"] == "covidx-cls" for cell in cells]
+
+
 def test_table_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     result = CliRunner().invoke(main, ["table"])
