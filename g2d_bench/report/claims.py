@@ -17,6 +17,7 @@ from g2d_bench.cards.pretraining import Sight
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import ALPHA, holm
+from g2d_bench.plain import counted
 from g2d_bench.records.cell import DECODER, percent
 from g2d_bench.records.quoted import UNITS, Quoted
 from g2d_bench.report.marks import caveats, leaks_of
@@ -309,4 +310,6 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     """Count what came out, in a sentence."""
     counts = {outcome: sum(v.outcome == outcome for v in verdicts) for outcome in WORDS}
     said = [f"{WORDS[outcome]} in {count}" for outcome, count in counts.items() if count]
-    return f"of {len(verdicts)} verdicts: {', '.join(said)}" if verdicts else "no task to ask it in"
+    return (
+        f"of {counted(len(verdicts), 'verdict')}: {', '.join(said)}" if verdicts else "no task to ask it in"
+    )

@@ -93,7 +93,7 @@ class Group:
     @property
     def share(self) -> str:
         """The fraction in words."""
-        return self.columns[0].column.amount if self.trained else "no labels"
+        return self.columns[0].share
 
     @property
     def where(self) -> str:

@@ -90,6 +90,11 @@ def what_was_trained(found: Found) -> str:
     return UNTRAINED if untrained(found.record.kind) else labels_of(found.cell)
 
 
+def share_of(kind: str, column: Column) -> str:
+    """Say in a word with how many labels a column of a kind of task was trained: ``1 %``, ``4 shots``."""
+    return "no labels" if untrained(kind) else column.amount
+
+
 def lacking_seeds(
     row: Sequence[Found], seeds: Iterable[int], columns: Iterable[Column]
 ) -> tuple[tuple[Value, ...], str]:

@@ -21,6 +21,7 @@ from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found
 from g2d_bench.report.fill import Filled, fill
 from g2d_bench.report.model import Column, Value
+from g2d_bench.report.reasons import share_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Sampled:
     draws: Mapping[str, Values]
     records: Mapping[str, Mapping[int, Found]] = field(default_factory=dict)
     filled: Filled = field(default_factory=Filled)
+
+    @property
+    def share(self) -> str:
+        """With how many labels it was trained, in a word."""
+        return share_of(self.kind, self.column)
 
     @property
     def sign(self) -> float:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from g2d_bench.cards.kind import KINDS, untrained
+from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.task import TaskCard
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.plain import counted
 from g2d_bench.readers.registry import dataset_class, dataset_names
 from g2d_bench.records.selection import Found
 from g2d_bench.report.quoted_rows import Beside
+from g2d_bench.report.ranks import Group, Place
 from g2d_bench.report.reasons import listed
 from g2d_bench.report.sampled import Sampled
 from g2d_bench.report.site.board import Board
@@ -21,16 +23,13 @@ from g2d_bench.report.site.content import address, anchor_of, copy_of, page_of
 from g2d_bench.report.site.cost import Cost
 
 Context = dict[str, Any]
+UNTESTED = "not tested"
+"""What stands in the place of the best encoders of a column in which nothing could be tested."""
 
 
 def word_of(data: str) -> str:
     """Call a kind of data as readers do."""
     return "real" if data == "real" else "generated"
-
-
-def share_of(one: Sampled) -> str:
-    """Say with how many labels a column was trained."""
-    return "no labels" if untrained(one.kind) else one.column.amount
 
 
 def about_encoder(board: Board, name: str, cost: Cost) -> Context:
@@ -49,7 +48,7 @@ def about_encoder(board: Board, name: str, cost: Cost) -> Context:
         "name": name,
         "card": board.card(name),
         "facts": _facts_of_encoder(board, name, mine, cost),
-        "strengths": _strengths(ranks, numbers),
+        "strengths": _strengths(board, ranks, numbers),
         "ranks": ranks,
         "duels": _duels(board, name),
         "numbers": numbers,
@@ -62,10 +61,10 @@ def _number(board: Board, one: Sampled, name: str) -> Context:
     best = [who for who, value in one.values.items() if value.best]
     return {
         "task": column.task,
-        "share": share_of(one),
+        "share": one.share,
         "metric": column.metric,
         "value": one.values[name],
-        "best": listed(best) or "not tested",
+        "best": listed(best) or UNTESTED,
         "data": one.data,
         "protocol": column.protocol,
         "anchor": anchor_of(column.task, column.fraction, column.protocol, word_of(one.data), column.shots),
@@ -109,34 +108,60 @@ def _facts_of_encoder(board: Board, name: str, mine: list[Found], cost: Cost) ->
     return said + more
 
 
-def _strengths(ranks: list[Any], numbers: list[Context]) -> str:
-    first = [g.where for g, p in ranks if p is not None and p.cluster == 0 and g.tested]
-    alone = [
-        g.where
-        for g, p in ranks
-        if p is not None and p.cluster == 0 and sum(o.cluster == 0 for o in g.places) == 1 and g.tested
-    ]
-    best = [n for n in numbers if n["value"].best]
-    parts = [f"Among the best of its column in {len(best)} of {len(numbers)} numbers."]
-    if alone:
-        parts.append(f"Best with certainty: {listed(alone)}.")
-    if others := [text for text in first if text not in alone]:
+def _strengths(
+    board: Board, ranks: Sequence[tuple[Group, Place | None]], numbers: Sequence[Context]
+) -> list[tuple[str, str, str]]:
+    """Say of each protocol and kind of data where an encoder is strong; different ones are not added up."""
+    made = []
+    for protocol, data in board.worlds:
+        places = [(g, p) for g, p in ranks if (g.protocol, g.data) == (protocol, data)]
+        mine = [one for one in numbers if (one["protocol"], one["data"]) == (protocol, data)]
+        if mine:
+            made.append((protocol, data, f"{_best_of(mine)} {_among_the_best(places)}".rstrip()))
+    return made
+
+
+def _best_of(numbers: Sequence[Context]) -> str:
+    tested = [one for one in numbers if one["best"] != UNTESTED]
+    if not tested:
+        return "None of its numbers was tested against another encoder's."
+    best = sum(one["value"].best for one in tested)
+    return f"Among the best of its column in {best} of {counted(len(tested), 'tested number')}."
+
+
+def _among_the_best(ranks: Sequence[tuple[Group, Place | None]]) -> str:
+    tested = [(group, place) for group, place in ranks if place is not None and group.tested]
+    first = [group for group, place in tested if place.cluster == 0]
+    alone = [group.where for group in first if sum(one.cluster == 0 for one in group.places) == 1]
+    parts = [f"Best with certainty: {listed(alone)}."] if alone else []
+    if others := [group.where for group in first if group.where not in alone]:
         parts.append(f"Among the best, with others: {listed(others)}.")
-    if not first:
+    if tested and not first:
         parts.append("In no group of tasks is it among the best with certainty.")
     return " ".join(parts)
 
 
-def _duels(board: Board, name: str) -> list[tuple[str, int, int, int]]:
-    counts: dict[str, list[int]] = {}
-    for pairs in board.pairs.values():
+def _duels(board: Board, name: str) -> list[Context]:
+    """Count how an encoder fares against each other one, in each protocol and kind of data apart."""
+    made = []
+    for world, ((protocol, data), pairs) in enumerate(board.pairs.items()):
         for other in board.order:
             for pair, turn in (((name, other), 1), ((other, name), -1)):
                 if pair in pairs:
-                    row = counts.setdefault(other, [0, 0, 0])
-                    for one in pairs[pair]:
-                        row[2 if not one.certain else 0 if turn * one.mean > 0 else 1] += 1
-    return [(other, *counts[other]) for other in board.order if other in counts]  # type: ignore[misc]
+                    certain = [turn * one.mean > 0 for one in pairs[pair] if one.certain]
+                    better, worse = certain.count(True), certain.count(False)
+                    made.append(
+                        {
+                            "other": other,
+                            "better": better,
+                            "worse": worse,
+                            "open": len(pairs[pair]) - len(certain),
+                            "world": world,
+                            "protocol": protocol,
+                            "data": data,
+                        }
+                    )
+    return made
 
 
 def about_task(board: Board, name: str, looked: Mapping[str, Look]) -> Context:
@@ -182,8 +207,7 @@ def _world(
     record = next(iter(next(iter(first.records.values())).values())).record
     images, positive = record.data.images, record.data.positive
     train = ", ".join(
-        f"{max(one.record.data.images['train'] for one in c.filled.records)} at {share_of(c)}"
-        for c in columns
+        f"{max(one.record.data.images['train'] for one in c.filled.records)} at {c.share}" for c in columns
     )
     split = (
         f"{images['test']} test images ({positive['test']} positive), {images['val']} to choose on "
@@ -198,7 +222,7 @@ def _world(
         "split": split,
         "shares": [
             (
-                share_of(one),
+                one.share,
                 anchor_of(one.column.task, one.column.fraction, protocol, word_of(data), one.column.shots),
             )
             for one in columns

@@ -45,6 +45,15 @@ class Asked:
     measured: Sequence[Verdict]
     quoted: Sequence[Verdict]
 
+    @property
+    def parts(self) -> list[tuple[str, list[Verdict]]]:
+        """Heading and verdicts: of each protocol and kind of data apart, and of papers."""
+        worlds: dict[str, list[Verdict]] = defaultdict(list)
+        for one in self.measured:
+            worlds[f"Measured here, {one.where}"].append(one)
+        printed = "Quoted from papers (real data, the published models; not measured here)"
+        return [*worlds.items(), *([(printed, list(self.quoted))] if self.quoted else [])]
+
 
 @dataclass(frozen=True)
 class Board:

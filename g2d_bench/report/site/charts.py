@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from g2d_bench.records.cell import percent
 from g2d_bench.report.model import Value
@@ -12,7 +13,11 @@ from g2d_bench.report.sampled import Sampled
 
 WIDTH, HEIGHT = 340, 220
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 10, 30
-MARKS = ("circle", "square", "triangle", "diamond", "cross")
+FORMS = ("circle", "square", "triangle", "diamond", "cross")
+HOLLOW = "hollow "
+MARKS = (*FORMS, *(HOLLOW + form for form in FORMS))
+APART, ROOM = 3.0, 28.0
+"""Pixels between the points of two encoders at one share of the labels, and between those of all, at most."""
 NARROWEST = 0.4
 """Tens from one end of a logarithmic axis to the other, at least: 2.5 times as much."""
 COLOURS = 7
@@ -104,13 +109,18 @@ class Chart:
 def looks(order: Sequence[str]) -> dict[str, Look]:
     """Give every encoder its look, the same in all charts.
 
+    Colour and mark alone tell as many encoders apart as there are pairs of them.
+
     Args:
         order: encoder names.
     """
-    return {
-        name: Look(n % COLOURS, MARKS[n % len(MARKS)], ("", "6 3", "2 3")[(n // COLOURS) % 3])
-        for n, name in enumerate(order)
-    }
+    found = {}
+    for n, name in enumerate(order):
+        # Forms and colours in step are a new pair each, until both begin anew together.
+        turn = n // (COLOURS * len(FORMS))
+        mark = MARKS[(n % len(FORMS) + turn * len(FORMS)) % len(MARKS)]
+        found[name] = Look(n % COLOURS, mark, ("", "6 3", "2 3")[(n // COLOURS) % 3])
+    return found
 
 
 def of_shares(columns: Sequence[Sampled]) -> list[Sampled]:
@@ -140,8 +150,9 @@ def curve(columns: Sequence[Sampled], looked: Mapping[str, Look]) -> Chart:
         return round(HEIGHT - BOTTOM - (number - low) / (high - low) * (HEIGHT - BOTTOM - TOP), 1)
 
     lines = []
+    apart = _apart(len(shown), sorted(xs.values()))
     for n, (name, part) in enumerate(sorted(shown.items(), key=lambda item: list(looked).index(item[0]))):
-        shift = 3.0 * (n - (len(shown) - 1) / 2)
+        shift = apart * (n - (len(shown) - 1) / 2)
         look = looked[name]
         points = []
         for k, (one, value) in enumerate(part):
@@ -247,7 +258,10 @@ def scale(numbers: Sequence[float]) -> tuple[float, float, list[float]]:
 
 
 def outline(mark: str, x: float, y: float, size: float = 4.0) -> str:
-    """Return the outline of a mark around a point."""
+    """Return the outline of a mark around a point; a hollow one has a smaller one inside."""
+    if mark.startswith(HOLLOW):
+        form = mark.removeprefix(HOLLOW)
+        return outline(form, x, y, size) + outline(form, x, y, size / 2)
     s = size
     if mark == "square":
         return f"M{x - s:.1f} {y - s:.1f}h{2 * s}v{2 * s}h{-2 * s}z"
@@ -262,6 +276,12 @@ def outline(mark: str, x: float, y: float, size: float = 4.0) -> str:
             f"h{t - s}v{-2 * t}h{s - t}z"
         )
     return f"M{x - s:.1f} {y:.1f}a{s} {s} 0 1 0 {2 * s} 0a{s} {s} 0 1 0 {-2 * s} 0z"
+
+
+def _apart(count: int, ticks: Sequence[float]) -> float:
+    """Return how far apart points of encoders stand: at every tick they keep clear of the next one's."""
+    room = min([ROOM, *(0.4 * (b - a) for a, b in pairwise(ticks))])
+    return min(APART, room / max(1, count - 1))
 
 
 def _spread(columns: Sequence[Sampled]) -> list[float]:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from g2d_bench.records.record import Record
 from g2d_bench.records.selection import Found
 from g2d_bench.report.model import Row, Table
+from g2d_bench.report.reasons import share_of
 from g2d_bench.report.site.folder import RECORDS
 
 
@@ -42,7 +43,7 @@ class Section:
         task: task name.
         kind: of the task.
         protocol: protocol name.
-        fraction: amount of training labels, as ``1 %`` or ``16 shots``.
+        fraction: amount of training labels, as ``1 %``, ``16 shots`` or ``no labels``.
         data: ``generated`` or ``real``.
         main: the metric by which rows are ordered.
         table: rows in that order, best first.
@@ -94,7 +95,7 @@ def sections(
                 task=column.task,
                 kind=records[0].record.kind,
                 protocol=column.protocol,
-                fraction=column.amount,
+                fraction=share_of(records[0].record.kind, column),
                 data=data,
                 main=metric,
                 table=replace(table, rows=tuple(sorted(table.rows, key=lambda row: _rank(row, metric)))),

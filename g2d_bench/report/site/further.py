@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from html import escape
 
 from g2d_bench.errors import InputError
-from g2d_bench.plain import visible
 from g2d_bench.records.groups import ATTRIBUTES
 from g2d_bench.records.parts import kept_groups
 from g2d_bench.records.selection import Found
 from g2d_bench.report.drops import drop_tables
-from g2d_bench.report.formats.names import name_of
 from g2d_bench.report.groups import group_tables
-from g2d_bench.report.model import GENERATED, Table
+from g2d_bench.report.model import Table
 
 
 def further_tables(
@@ -42,42 +39,3 @@ def further_tables(
         with suppress(InputError):
             made += group_tables(grouped, attribute, order, main=main)[0]
     return made
-
-
-def section(tables: Sequence[Table]) -> str:
-    """Write tables as one section of a page, "" where there are none; every text in it is escaped."""
-    if not tables:
-        return ""
-    parts = ['<section class="overview further"><h2>Groups of patients, other data sets</h2>']
-    parts += [_table(table) for table in tables]
-    return "\n".join([*parts, "</section>"])
-
-
-def _table(table: Table) -> str:
-    heads = "".join(
-        f'<th scope="col">{_text(column.heads[0])}<br><small>{_text(column.heads[-1])}</small></th>'
-        for column in table.columns
-    )
-    rows = []
-    for row in table.rows:
-        cells = "".join(f"<td{_title(value.reason)}>{_text(str(value))}</td>" for value in row.values)
-        rows.append(f'<tr><th scope="row">{_text(name_of(row))}</th>{cells}</tr>')
-    said = [*([GENERATED] if table.generated else []), *table.warnings]
-    return "\n".join(
-        [
-            f"<h3>{_text(table.title)}</h3>",
-            *(f'<p class="generated">{_text(line)}</p>' for line in said),
-            '<div class="wide"><table>',
-            f'<thead><tr><th scope="col">{_text(table.stub)}</th>{heads}</tr></thead>',
-            f"<tbody>{''.join(rows)}</tbody></table></div>",
-            f'<p class="facts">{_text(" · ".join([*table.facts, *table.notes]))}</p>',
-        ]
-    )
-
-
-def _title(reason: str) -> str:
-    return f' title="{_text(reason)}"' if reason else ""
-
-
-def _text(text: str) -> str:
-    return escape(visible(text), quote=True)

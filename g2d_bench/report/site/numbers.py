@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from g2d_bench import __version__
-from g2d_bench.cards.kind import untrained
 from g2d_bench.plain import in_json, visible
 from g2d_bench.report.formats.flat import as_dict
 from g2d_bench.report.marks import caveats, leak_lines
-from g2d_bench.report.model import GENERATED, Column
+from g2d_bench.report.model import GENERATED, Column, Table
 from g2d_bench.report.ranks import Group
 from g2d_bench.report.sampled import Sampled
 from g2d_bench.report.site.board import Board
 from g2d_bench.report.site.content import address
+from g2d_bench.report.site.cost import Cost
 
 Cases = Mapping[tuple[str, str], Mapping[tuple[str, str], list[dict[str, Any]]]]
 """Protocol and kind of data to two encoders to the cases in which they differ most."""
@@ -24,11 +25,15 @@ DIGITS = 4
 """Decimals of differences; tables show one or three."""
 
 
-def as_data(board: Board, made_at: str, files: Sequence[str]) -> dict[str, Any]:
+def as_data(
+    board: Board, further: Sequence[Table], costs: Sequence[Cost], made_at: str, files: Sequence[str]
+) -> dict[str, Any]:
     """Return all that the pages say, for programs.
 
     Args:
         board: everything.
+        further: tables by group of patients, and of scores inside and outside.
+        costs: of the encoders.
         made_at: date and time.
         files: of the folder; by them a later page knows what it may replace.
     """
@@ -52,6 +57,8 @@ def as_data(board: Board, made_at: str, files: Sequence[str]) -> dict[str, Any]:
             }
             for section in board.sections
         ],
+        "further": [as_dict(table) for table in further],
+        "costs": [asdict(one) for one in costs],
         "encoders": {
             name: {"scale": origin.scale, "pretraining": origin.pretraining}
             for name, origin in board.origins.items()
@@ -188,12 +195,17 @@ def paired_json(board: Board, cases: Cases, task_page: Callable[[str], str]) -> 
                     {
                         "task": one.column.task,
                         "kind": one.kind,
-                        "labels": "no labels" if untrained(one.kind) else one.column.amount,
+                        "labels": one.share,
                         "metric": one.column.metric,
                         "share": one.column.spec.share,
                         "href": address(task_page(one.column.task)),
-                        "values": {name: _rounded(value.mean) for name, value in one.values.items()},
-                        "marks": {visible(name): v.seen for name, v in one.values.items() if v.seen},
+                        "values": [
+                            _rounded(one.values[name].mean) if name in one.values else None
+                            for name in board.order
+                        ],
+                        "marks": [
+                            one.values[name].seen if name in one.values else "" for name in board.order
+                        ],
                         "warnings": [visible(line) for line in leak_lines(one.records_of(one.values))],
                     }
                     for one in columns

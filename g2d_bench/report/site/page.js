@@ -59,51 +59,62 @@
     name();
   }
 
-  const copy = async (text, button) => {
+  // Where there is no clipboard, what is to be copied is marked.
+  const copy = async (text, button, mark) => {
     const before = button.textContent;
     try {
       await navigator.clipboard.writeText(text);
       button.textContent = "copied";
     } catch {
       button.textContent = "press Ctrl+C";
-      const range = document.createRange();
-      const code = button.previousElementSibling;
-      if (code) { range.selectNodeContents(code); getSelection().removeAllRanges(); getSelection().addRange(range); }
+      mark();
     }
     setTimeout(() => { button.textContent = before; }, 1500);
   };
   for (const button of all("button.copy")) {
+    const code = button.previousElementSibling;
     button.hidden = false;
-    button.addEventListener("click", () => copy(button.previousElementSibling.textContent, button));
+    button.addEventListener("click", () => copy(code.textContent, button, () => getSelection().selectAllChildren(code)));
   }
   const link = byId("link");
-  if (link) link.addEventListener("click", () => copy(location.href, link));
+  if (link) {
+    const address = make("input", "", { id: "address", type: "text", readonly: "", "aria-label": "address of this view" });
+    link.addEventListener("click", () => copy(location.href, link, () => {
+      address.value = location.href;
+      link.after(address);
+      address.select();
+    }));
+  }
 
   // Measured rows change places; quoted rows and trivial predictors stay below them.
   let sorted = "";
-  function sort(head, down) {
+  // Numbers begin with the largest, words with A; without a wish, a column that is sorted is turned round.
+  function sort(head, wish) {
     const table = head.closest("table");
     const body = table.tBodies[0];
     const column = head.cellIndex;
-    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const rows = [...body.rows].filter((row) => row.classList.contains("measured"));
     const key = (row) => {
       const cell = row.cells[column];
       if (!cell) return null;
       if ("value" in cell.dataset) return cell.dataset.value === "" ? null : Number(cell.dataset.value);
       const text = cell.textContent.trim();
-      const number = parseFloat(text);
+      const number = cell.tagName === "TH" ? NaN : parseFloat(text);
       return Number.isNaN(number) ? (text === "n/a" || text === "–" ? null : text) : number;
     };
-    const rows = [...body.rows].filter((row) => row.classList.contains("measured"));
+    const before = head.getAttribute("aria-sort");
+    const down = wish ?? (before ? before === "ascending" : !rows.some((row) => typeof key(row) === "string"));
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
     rows.sort((a, b) => {
       const [x, y] = [key(a), key(b)];
       if (x === null || y === null) return (x === null) - (y === null);
-      const order = typeof x === "number" && typeof y === "number" ? x - y : String(y).localeCompare(String(x));
+      const order = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
       return down ? -order : order;
     });
     const rest = [...body.rows].filter((row) => !row.classList.contains("measured"));
     body.append(...rows, ...rest);
+    return down;
   }
   all("table.sortable").forEach((table, place) => {
     const where = table.closest("section[id]")?.id || String(place);
@@ -113,8 +124,7 @@
       button.append(...head.childNodes);
       head.append(button);
       button.addEventListener("click", () => {
-        const down = head.getAttribute("aria-sort") !== "descending";
-        sort(head, down);
+        const down = sort(head);
         sorted = `${where}~${head.cellIndex}~${down ? "d" : "a"}`;
         if (byId("filters")) remember(byId("filters"), { sort: sorted });
       });
@@ -126,70 +136,108 @@
     }
   });
 
-  // Sections, groups and lines of the overview show if they agree with every choice that concerns them; rows
-  // if they agree with the choices about encoders and bear the wanted words.
+  // Sections, groups and lines of the overview show if they agree with every choice that concerns them; rows,
+  // columns and numbers of an encoder if they agree with the choices about encoders. What is looked for is an
+  // encoder's name, or stands in the heading or the columns of a table, which is then shown whole.
   const form = byId("filters");
   if (form) {
     const facets = ["data", "protocol", "kind", "task", "fraction"];
-    const of_rows = ["scale", "licence", "by"];
-    const encoders = {};
-    for (const row of all("tr.measured[data-scale]")) encoders[row.dataset.encoder] = row.dataset;
+    const of_encoders = ["scale", "licence", "by"];
+    const facts = new Map(all("tr.measured[data-scale]").map((row) => [row.dataset.encoder, row.dataset]));
+    const counted = (tables) => `${tables} table${tables === 1 ? "" : "s"}`;
     const filter = () => {
       const chosen = new FormData(form);
       const words = (chosen.get("encoder") || "").trim().toLowerCase();
+      const has = (...texts) => texts.some((text) => (text || "").toLowerCase().includes(words));
       const passes = (part) => facets.every((name) => {
         const wanted = chosen.get(name);
         return !wanted || !(name in part.dataset) || part.dataset[name] === wanted
           || (name === "task" && part.dataset.task.split(" ").includes(wanted));
       });
-      const speaks = (part) => !words || (part.querySelector("h3")?.textContent || part.dataset.task || "").toLowerCase().includes(words);
-      const row_passes = (row, told) => {
-        const facts = row.dataset.scale ? row.dataset : encoders[row.dataset.encoder] || row.dataset;
-        const saw = row.dataset.saw || "";
-        return of_rows.every((name) => !chosen.get(name) || facts[name] === chosen.get(name))
-          && !(chosen.has("clean") && saw)
-          && (!chosen.get("saw") || (saw || "not seen") === chosen.get("saw"))
-          && (told || !words || row.dataset.encoder.toLowerCase().includes(words));
+      const speaks = (part) => words !== "" && has(part.dataset.task, part.dataset.kind,
+        part.querySelector("h3").textContent, ...all("thead th", part).map((head) => head.textContent));
+      const known_passes = (name) => of_encoders.every((fact) => !chosen.get(fact) || facts.get(name)?.[fact] === chosen.get(fact));
+      const sight_passes = (saw = "") => !(chosen.has("clean") && saw) && (!chosen.get("saw") || (saw || "not seen") === chosen.get("saw"));
+      // Numbers of encoders are taken out one by one: of one task an encoder saw the images, of another not.
+      const numbers_left = (row, encoder_at) => {
+        const numbers = [...row.cells].filter((cell) => cell.tagName === "TD" && encoder_at(cell) !== undefined);
+        for (const cell of numbers) cell.classList.toggle("out", !sight_passes(cell.dataset.saw));
+        return numbers.length === 0 || numbers.some((cell) => !cell.hidden && !cell.classList.contains("out"));
       };
       let tables = 0;
       for (const part of all("section.task, article.group")) {
-        const told = words !== "" && speaks(part);
-        const rows = all(part.matches(".group") ? "tbody tr" : "tr.measured", part);
-        let shown = 0;
-        for (const row of rows) {
-          row.hidden = !row_passes(row, told);
+        const told = speaks(part);
+        let [shown, ranked, fallen] = [0, 0, 0];
+        for (const row of all(part.matches(".group") ? "tbody tr" : "tr.measured", part)) {
+          const stays = known_passes(row.dataset.encoder) && sight_passes(row.dataset.saw);
+          row.hidden = !stays || !(told || has(row.dataset.encoder));
           shown += row.hidden ? 0 : 1;
+          if (row.classList.contains("lacks")) continue;
+          ranked += row.hidden ? 0 : 1;
+          fallen += stays ? 0 : 1;
         }
-        part.hidden = !passes(part) || shown === 0;
+        part.hidden = !passes(part) || shown === 0 || (fallen > 0 && ranked === 0);
         if (!part.hidden && part.matches("section")) tables += 1;
+        if (part.matches(".group")) {
+          part.querySelector(".answer").hidden = fallen > 0;
+          part.querySelector(".among").hidden = fallen === 0;
+        }
       }
-      for (const row of all(".overview tbody tr")) row.hidden = !passes(row);
       for (const section of all(".overview")) {
+        const heads = all("thead th", section);
+        const told = heads.some((head) => "encoder" in head.dataset && has(head.dataset.encoder));
+        const column_hidden = heads.map(({ dataset }) => "encoder" in dataset && !(known_passes(dataset.encoder) && (!told || has(dataset.encoder))));
+        heads.forEach((head, place) => { head.hidden = column_hidden[place]; });
         let panel = null;
         let lines = 0;
         for (const row of all("tbody tr", section)) {
           if (row.classList.contains("panel")) {
             panel = row;
             panel.hidden = true;
-          } else if (!row.hidden) {
-            lines += 1;
-            if (panel) panel.hidden = false;
+            continue;
           }
+          for (const cell of row.cells) cell.hidden = column_hidden[cell.cellIndex];
+          const left = numbers_left(row, (cell) => heads[cell.cellIndex].dataset.encoder);
+          row.hidden = !left || !passes(row) || !(told || has(row.cells[0].textContent, row.dataset.kind));
+          if (row.hidden) continue;
+          lines += 1;
+          if (panel) panel.hidden = false;
         }
         section.hidden = lines === 0 || !passes(section);
       }
+      for (const part of all(".further")) {
+        const told = speaks(part);
+        const rows = all("tbody tr", part);
+        for (const row of rows) {
+          const left = numbers_left(row, () => row.dataset.encoder);
+          row.hidden = !left || !known_passes(row.dataset.encoder) || !(told || has(row.dataset.encoder));
+        }
+        part.hidden = !passes(part) || rows.every((row) => row.hidden);
+      }
+      for (const [id, parts] of [["ranks", ".group"], ["further", ".further"]]) {
+        if (byId(id)) byId(id).hidden = all(parts).every((part) => part.hidden);
+      }
       byId("none").hidden = tables > 0;
-      byId("passing").textContent = `${tables} tables`;
+      byId("passing").textContent = counted(tables);
       document.body.classList.toggle("labels", chosen.has("labels"));
-      document.body.classList.toggle("clean", chosen.has("clean"));
+      document.body.classList.toggle("clean", chosen.has("clean") || chosen.get("saw") === "not seen");
     };
     restore(form);
     form.addEventListener("input", () => { filter(); remember(form, { sort: sorted }); });
     form.addEventListener("submit", (event) => event.preventDefault());
-    addEventListener("hashchange", () => { if (location.hash.includes("=")) { restore(form); filter(); } });
+    addEventListener("hashchange", () => {
+      const place = document.querySelector(":target");
+      const hidden = place?.closest("[hidden]");
+      if (!location.hash.includes("=") && !hidden) return;
+      // An address is a view or a place: a place that the choices hide is shown by giving them up.
+      form.reset();
+      restore(form);
+      filter();
+      if (hidden) place.scrollIntoView();
+    });
     form.hidden = false;
     if (location.hash.includes("=")) filter();
-    else byId("passing").textContent = `${all("section.task").length} tables`;
+    else byId("passing").textContent = counted(all("section.task").length);
   }
   const searched = byId("rows");
   if (searched) {
@@ -243,7 +291,7 @@
       if (boxes().every((box) => box.checked)) write(new URLSearchParams());
       else remember(legend, boxes().some((box) => box.checked) ? {} : { show: "-" });
     });
-    legend.hidden = false;
+    for (const box of boxes()) box.hidden = false;
     draw();
   }
 
@@ -284,7 +332,7 @@
       });
       for (const cell of all("#forest .against")) cell.hidden = second !== "";
       const counts = { first: 0, second: 0, open: 0 };
-      const ends = {};
+      const ends = Object.create(null);
       for (const one of shown) {
         const unit = world.columns[one.place].share ? "share" : world.columns[one.place].metric;
         ends[unit] = Math.max(ends[unit] || 0, Math.abs(one.low), Math.abs(one.high));
@@ -299,7 +347,10 @@
         for (const line of column.warnings) head.append(make("div", line, { class: "generated" }));
         row.append(head, make("td", column.labels));
         if (!second) row.append(make("td", one.other));
-        const value = (name) => column.values[name] === undefined || column.values[name] === null ? "n/a" : write_number(column.values[name], column) + (column.marks[name] || "");
+        const value = (name) => {
+          const number = column.values[place_of(name)];
+          return number === null ? "n/a" : write_number(number, column) + column.marks[place_of(name)];
+        };
         row.append(make("td", value(first)), make("td", value(one.other)));
         const sign = one.mean > 0 ? "+" : "";
         row.append(make("td", `${sign}${write_number(one.mean, column)}`));
@@ -320,8 +371,9 @@
       byId("forest").hidden = shown.length === 0;
       const kind = world.data === "real" ? "real data" : "GENERATED data";
       const alone = shown.filter((one) => one.adjusted > 0.05 && (one.low > 0 || one.high < 0)).length;
-      byId("verdict").textContent = first === second ? "Choose two different encoders."
-        : shown.length === 0 ? "The two share no task here."
+      byId("verdict").textContent = data.encoders.length < 2 ? "There is no other encoder to compare it with."
+        : first === second ? "Choose two different encoders."
+        : shown.length === 0 ? (second ? "The two share no task here." : "No other encoder shares a task with it here.")
           : `On ${kind}, of ${shown.length} comparisons ${first} is better in ${counts.first}, ${second || "another"} in ${counts.second}, and ${counts.open} are not told apart${alone ? ` (${alone} of these have an interval that leaves 0 out, but would not be certain among so many)` : ""}.`;
       pictures(world, first, second, chosen);
     };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from g2d_bench import __version__
+from g2d_bench.cards.kind import untrained
 from g2d_bench.plain import in_json, visible
 from g2d_bench.provenance import now
 from g2d_bench.records.cell import percent
@@ -30,7 +32,7 @@ from g2d_bench.report.model import GENERATED, INTERVAL, SEEN, Table, Value
 from g2d_bench.report.origin import WORDS as WORDS_OF_SCALE
 from g2d_bench.report.origin import Origin
 from g2d_bench.report.ranks import Group
-from g2d_bench.report.reasons import listed
+from g2d_bench.report.reasons import listed, share_of
 from g2d_bench.report.site import charts
 from g2d_bench.report.site.about import about_encoder, about_task, word_of
 from g2d_bench.report.site.about_record import about_record
@@ -39,7 +41,6 @@ from g2d_bench.report.site.content import Section, address, anchor_of, copy_of, 
 from g2d_bench.report.site.cost import cost_charts, costs
 from g2d_bench.report.site.folder import CSV, DATA, PAGE, SCRIPT, STYLE, replace_folder
 from g2d_bench.report.site.further import further_tables
-from g2d_bench.report.site.further import section as further
 from g2d_bench.report.site.numbers import as_data, paired_json
 from g2d_bench.report.site.pictures import Gallery
 
@@ -81,6 +82,8 @@ class Pages:
             (HERE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js")
         )
         self._environment = self._opened()
+        main = {(one.column.task, one.column.protocol): one.column.metric for one in self.board.columns}
+        self._further = further_tables(self.board.found, self.board.both, self.board.order, main=main)
         self.gallery.know(self.board)
 
     def files(self) -> dict[str, bytes | Path]:
@@ -113,7 +116,8 @@ class Pages:
         cases = self.gallery.differences(board)
         made["compare.html"] = self.compare(cases)
         made[PAGE] = self.index()
-        data = as_data(board, self.made_at, sorted({*made, *self.gallery.files, DATA}))
+        files = sorted({*made, *self.gallery.files, DATA})
+        data = as_data(board, self._further, list(self._costs.values()), self.made_at, files)
         # An entry per line: indented throughout, thousands of records take longer than all the pages.
         lines = [
             f"{json.dumps(name)}: {json.dumps(part, ensure_ascii=False, allow_nan=False)}"
@@ -135,10 +139,7 @@ class Pages:
             name: sorted({getattr(section, name) for section in sections})
             for name in ("data", "protocol", "kind", "task")
         }
-        ordered = sorted(
-            sections, key=lambda section: (section.table.columns[0].shots, section.table.columns[0].fraction)
-        )
-        facets["fraction"] = list(dict.fromkeys(section.fraction for section in ordered))
+        facets["fraction"] = _shares(sections)
         facets["scale"] = sorted({board.scale(row.name) for row in rows})
         facets["licence"] = sorted({board.licence(row.name) for row in rows})
         facets["saw"] = sorted({_sight(row.values) or "not seen" for row in rows})
@@ -156,12 +157,8 @@ class Pages:
             contaminated=any(value.seen for row in rows for value in row.values),
             scale_of=board.scale,
             licence_of=board.licence,
-            further=Markup(further(further_tables(board.found, board.both, board.order, main=self._main()))),
+            further=self._further,
         )
-
-    def _main(self) -> dict[tuple[str, str], str]:
-        """Return the main metric per task and protocol."""
-        return {(one.column.task, one.column.protocol): one.column.metric for one in self.board.columns}
 
     def curves(self) -> bytes:
         """Write the page of charts."""
@@ -188,7 +185,7 @@ class Pages:
         """Write the page of pairs."""
         board = self.board
         shares = {(g.columns[0].column.shots, g.fraction): g.share for g in board.groups if g.trained}
-        untrained = dict.fromkeys(g.share for g in board.groups if not g.trained)
+        without = dict.fromkeys(g.share for g in board.groups if not g.trained)
         return self._page(
             "compare.html",
             kinds=board.kinds_of_data,
@@ -196,7 +193,7 @@ class Pages:
             worlds=[{"protocol": protocol, "data": data} for protocol, data in board.worlds],
             facets={
                 "kind": sorted({one.kind for one in board.columns}),
-                "fraction": [*(shares[place] for place in sorted(shares)), *untrained],
+                "fraction": [*(shares[place] for place in sorted(shares)), *without],
             },
             pairs_json=Markup(paired_json(board, cases, _task_page)),
         )
@@ -278,6 +275,8 @@ class Pages:
             word_of={data: word_of(data) for data in ("phantom", "real")},
             kinds={section.task: section.kind for section in board.sections},
             percent=percent,
+            share_of=share_of,
+            of_seen=_of_seen,
             interval=INTERVAL,
             width=WIDTH,
             whiskers=_whiskers,
@@ -286,6 +285,8 @@ class Pages:
             name_of=name_of,
             anchor=_anchor,
             number=_number,
+            visible=visible,
+            shell=shlex.quote,
             shown=_shown,
             rank_at=lambda place, top: round(4 + 64 * (place - 1) / max(1, top - 1), 1),
             slug=slug,
@@ -350,6 +351,18 @@ def _by_paper(quoted: Sequence[Quoted]) -> list[tuple[str, list[Quoted]]]:
 
 def _sight(values: Iterable[Value]) -> str:
     return next((value.sight for value in values if value.sight), "")
+
+
+def _of_seen(line: str) -> bool:
+    """Say whether a line is about numbers whose encoder saw the data set in its pre-training."""
+    return any(mark and mark in line for mark in SEEN.values())
+
+
+def _shares(sections: Iterable[Section]) -> list[str]:
+    """Return the amounts of labels that sections have: shares, then shots, then none."""
+    first = {one.fraction: (one.kind, one.table.columns[0]) for one in sections}
+    places = {share: (untrained(kind), c.shots, c.fraction) for share, (kind, c) in first.items()}
+    return sorted(places, key=places.__getitem__)
 
 
 def _whiskers(section: Section) -> dict[tuple[str, str], Whisker]:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.cards.kind import untrained
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.spec import Predictions
 from g2d_bench.plain import visible
@@ -193,7 +192,7 @@ class Gallery:
                 {
                     "task": one.column.task,
                     "kind": one.kind,
-                    "labels": "no labels" if untrained(one.kind) else one.column.amount,
+                    "labels": one.share,
                     "measure": first.scores.measure,
                     "scores": [first.scores.show(place), second.scores.show(place)],
                     "pictures": [

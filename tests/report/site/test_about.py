@@ -17,12 +17,41 @@ def test_an_encoder_says_where_it_stands(
     said = words(tmp_path / "site" / "encoders" / "g2d.html")
     assert "Liu et al., NeurIPS 2024" in said
     assert "weights' licence Apache-2.0" in said
+    assert "generated data protocol clean: Among the best of its column in 1 of 1 tested number." in said
     assert "Best with certainty: segmentation at 1 %." in said
     assert "random 1 0 0" in said
     assert "mgca 1 0 0" in said
     low = words(tmp_path / "site" / "encoders" / "random.html")
     assert "In no group of tasks is it among the best" in low
     assert "g2d 0 1 0" in low
+
+
+def test_kinds_of_data_and_protocols_are_not_added_up(
+    folder: Any, made: Callable[..., Any], words: Callable[[Path], str], tmp_path: Path
+) -> None:
+    folder.grid({"random": 0.3, "g2d": 0.7}, (0.01, 1.0))
+    folder.grid({"random": 0.7, "g2d": 0.3}, (0.01, 1.0), data_kind="real")
+    made()
+    said = words(tmp_path / "site" / "encoders" / "g2d.html")
+    assert "generated data protocol clean: Among the best of its column in 2 of 2 tested numbers." in said
+    assert "real data protocol clean: Among the best of its column in 0 of 2 tested numbers." in said
+    assert "random 2 0 0 generated data clean random 0 2 0 real data clean" in said
+    page = (tmp_path / "site" / "encoders" / "g2d.html").read_text()
+    assert all(f"first=g2d&amp;second=random&amp;world={n}" in page for n in (0, 1))
+    claims = words(tmp_path / "site" / "claims.html")
+    for data in ("generated", "real"):
+        assert f"Measured here, protocol clean, {data} data: of 1 verdict:" in claims
+
+
+def test_an_encoder_alone_is_not_said_to_be_tested(
+    folder: Any, made: Callable[..., Any], words: Callable[[Path], str], tmp_path: Path
+) -> None:
+    folder.add("g2d")
+    made()
+    said = words(tmp_path / "site" / "encoders" / "g2d.html")
+    assert "None of its numbers was tested against another encoder's." in said
+    assert "Among the best" not in said.split("All its numbers")[0]
+    assert "no other encoder" in said
 
 
 def test_an_encoder_without_card_is_told_from_its_records(

@@ -11,7 +11,6 @@ from g2d_bench.report.model import Column, Value
 from g2d_bench.report.sampled import Sampled
 from g2d_bench.report.site.charts import (
     BOTTOM,
-    COLOURS,
     HEIGHT,
     LEFT,
     MARKS,
@@ -52,6 +51,24 @@ def test_points_lie_where_the_axes_say() -> None:
     assert by_name["g2d"].points[1].told == "g2d, 100 %: 60.0 [57.0, 63.0]"
 
 
+@pytest.mark.parametrize("fractions", [(0.01, 0.1, 1.0), (0.01, 1.0), (0.1, 0.2, 0.3, 0.5, 1.0)])
+@pytest.mark.parametrize("count", [1, 2, 12, 22, 100])
+def test_points_of_many_encoders_stay_at_their_share(count: int, fractions: tuple[float, ...]) -> None:
+    names = [f"encoder-{n}" for n in range(count)]
+    columns = [column(fraction, **dict.fromkeys(names, 50.0)) for fraction in fractions]
+    chart = curve(columns, looks(names))
+    ticks = [place for place, _ in chart.xs]
+    assert len(chart.lines) == count
+    for line in chart.lines:
+        for tick, point in zip(ticks, line.points, strict=True):
+            assert min(ticks, key=lambda one: abs(one - point.x)) == tick
+            assert abs(point.x - tick) < 15
+            assert point.x - 5 > LEFT
+            assert point.x + 5 < WIDTH
+    firsts = [line.points[0].x for line in chart.lines]
+    assert firsts == sorted(firsts)
+
+
 def test_a_line_breaks_where_the_signature_changes() -> None:
     columns = [column(fraction, g2d=60) for fraction in (0.01, 0.1, 1.0)]
     looked = looks(["g2d"])
@@ -64,9 +81,10 @@ def test_a_line_breaks_where_the_signature_changes() -> None:
 
 
 def test_an_encoder_looks_the_same_in_every_chart_and_like_no_other() -> None:
-    names = [f"encoder-{n}" for n in range(COLOURS * 3)]
+    names = [f"encoder-{n}" for n in range(70)]
     looked = looks(names)
-    assert len({(look.colour, look.mark, look.dash) for look in looked.values()}) == len(names)
+    # Points have no dashes.
+    assert len({(look.colour, look.mark) for look in looked.values()}) == len(names)
     first = curve([column(0.1, **{"encoder-1": 5}), column(1.0, **{"encoder-1": 7})], looked)
     second = curve([column(0.1, **{"encoder-0": 5, "encoder-1": 5})], looked)
     assert first.lines[0].look == second.lines[1].look == looked["encoder-1"]

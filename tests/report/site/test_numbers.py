@@ -23,6 +23,8 @@ def test_ranks_claims_and_differences_are_in_the_data(
     claim = next(one for one in data["claims"] if one["sentence"].startswith("g2d"))
     assert [(one["task"], one["outcome"]) for one in claim["measured"]] == [("siim-seg", "holds")]
     assert claim["quoted"], "the paper's own numbers stand beside"
+    assert [one["encoder"] for one in data["costs"]] == ["random", "g2d"]
+    assert data["costs"][1]["parameters"] == pytest.approx(1.29, abs=0.01)
     gap = next(one for one in data["differences"] if one["fraction"] == 0.01)
     table = {row["name"]: row["values"][0]["mean"] for row in data["sections"][0]["rows"]}
     assert (gap["first"], gap["second"]) == ("random", "g2d")
@@ -82,7 +84,7 @@ def test_the_page_of_pairs_draws_the_marks(
     page = tmp_path / "site" / "compare.html"
     data = json.loads(page.read_text().split('id="pairs">')[1].split("</script>")[0])
     for column in data["worlds"][0]["columns"]:
-        assert column["marks"] == {"toy": "¶"}
+        assert column["marks"] == ["¶", ""]
         assert column["warnings"] == ["LEAK ALLOWED: known twins"]
     script = "return [...document.querySelectorAll('#forest tbody tr')].map((row) => row.innerText);"
     for row in asked(page, script, state="#first=whole&second=toy"):

@@ -18,6 +18,8 @@ from g2d_bench.report.model import GENERATED
 from g2d_bench.report.site.page import WIDTH
 
 ROOT = Path(__file__).resolve().parents[3]
+ICON = '<link rel="icon" href="data:,">'
+"""Without it a browser asks a server for /favicon.ico."""
 
 
 def test_every_number_stands_there_best_first_with_its_records(
@@ -107,7 +109,14 @@ def test_nothing_is_fetched_from_elsewhere(folder: Any, made: Callable[..., Any]
     folder.add("g2d")
     made()
     text = (tmp_path / "site" / "index.html").read_text()
-    assert not re.search(r"https?://|@import|url\(|<link|src=", text)
+    assert not re.search(r"https?://|@import|url\(|<link|src=", text.replace(ICON, ""))
+
+
+def test_no_browser_asks_for_an_icon(folder: Any, made: Callable[..., Any], tmp_path: Path) -> None:
+    folder.add("g2d")
+    made()
+    for page in (tmp_path / "site").rglob("*.html"):
+        assert page.read_text().count(ICON) == 1, page
 
 
 def test_every_link_of_every_page_leads_somewhere(
@@ -129,7 +138,7 @@ def test_every_link_of_every_page_leads_somewhere(
         "records",
     }
     for page in pages:
-        text = page.read_text()
+        text = page.read_text().replace(ICON, "")
         assert not re.search(r"https?://[^\s\"<]*[\"'][^>]*>|@import|url\(", text.replace("</a>", ""))
         for link in re.findall(r'(?:href|src)="([^"]+)"', text):
             path, _, anchor = html.unescape(link).partition("#")
@@ -290,10 +299,15 @@ def test_an_encoder_can_be_taken_from_the_charts(site: Path, asked: Callable[...
     assert others_faint
 
 
-def test_no_page_is_wider_than_a_phone(site: Path, asked: Callable[..., Any]) -> None:
-    pages = [site / name for name in ("index.html", "claims.html")]
-    pages += [site / "encoders" / "g2d.html", site / "tasks" / "siim-seg.html"]
-    pages.append(next((site / "records").rglob("*.html")))
+def test_no_page_is_wider_than_a_phone(
+    folder: Any, made: Callable[..., Any], asked: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder.grid({"random": 0.3, "x" * 100: 0.5}, (0.01, 1.0), seeds=1)
+    made()
+    site = tmp_path / "site"
+    pages = [site / name for name in ("index.html", "claims.html", "curves.html")]
+    pages += [*(site / "encoders").glob("x*.html"), site / "tasks" / "siim-seg.html"]
+    pages.append(next((site / "records").rglob("x*/**/*.html")))
     for page in pages:
         # A browser without a window is never narrower than 500 pixels; a frame is.
         wide = asked(
@@ -310,6 +324,51 @@ def test_no_page_is_wider_than_a_phone(site: Path, asked: Callable[..., Any]) ->
             """,
         )
         assert wide <= 380, page
+
+
+def test_encoders_of_charts_are_named_without_scripts(site: Path) -> None:
+    text = (site / "curves.html").read_text()
+    (legend,) = re.findall(r'<form[^>]* id="legend"[^>]*>.*?</form>', text, re.S)
+    assert "hidden" not in legend.partition(">")[0]
+    # Boxes that nobody listens to are not shown.
+    assert legend.count("<input") == legend.count(" hidden>") == 3
+    assert all(name in legend for name in ("random", "mgca", "g2d"))
+    assert "No curve" not in text
+
+
+@pytest.mark.parametrize("shots", [0, 4])
+def test_pages_say_why_a_small_store_has_no_curves_and_no_claims(
+    folder: Any, made: Callable[..., Any], words: Callable[[Path], str], tmp_path: Path, shots: int
+) -> None:
+    folder.add("mgca", fraction=1.0, shots=shots)
+    made()
+    curves, claims = (words(tmp_path / "site" / name) for name in ("curves.html", "claims.html"))
+    assert "No curve can be drawn: that takes numbers of one task with two shares" in curves
+    assert "No chart of cost can be drawn" in curves
+    assert "Main metric against" not in curves
+    assert "No claim can be asked: that takes numbers with two shares of the labels" in claims
+    assert "one share" not in claims
+    assert "--encoder" not in claims
+
+
+def test_a_claim_is_repeated_of_an_encoder_that_is_there(
+    folder: Any, made: Callable[..., Any], words: Callable[[Path], str], tmp_path: Path
+) -> None:
+    folder.grid({"random": 0.3, "our net": 0.7}, (0.1, 1.0))
+    made()
+    said = words(tmp_path / "site" / "claims.html")
+    words_of = "g2d-bench claim label-efficiency --encoder 'our net' --at 10% --against all --at-peers 100%"
+    assert words_of in said
+
+
+def test_one_encoder_has_nobody_to_be_compared_with(
+    folder: Any, made: Callable[..., Any], asked: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder.add("g2d")
+    made()
+    verdict = 'return document.getElementById("verdict").textContent;'
+    said = asked(tmp_path / "site" / "compare.html", verdict)
+    assert said == "There is no other encoder to compare it with."
 
 
 @pytest.mark.slow
