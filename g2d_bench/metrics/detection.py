@@ -194,6 +194,7 @@ METRICS: dict[str, MetricSpec] = {
             "ap_40_75 of boxes with confidence 0.5 or more, over the images that have both such a box and a "
             "truth; all other images, with their misses and false positives, do not count (MGCA)",
             prepared=_prepared(IOUS_MGCA, average_precision, published),
+            published=True,
         ),
         MetricSpec(
             "froc_sensitivity",

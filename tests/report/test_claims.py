@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -147,3 +148,16 @@ def test_shares_of_the_labels_of_two_signatures_are_not_compared() -> None:
     assert found.words == "1 % and 100 % of the labels have different signatures"
     many.filled.signatures.extend(few.filled.signatures)
     assert measured(Claim("g2d", 0.01), [few, many])[0].outcome == "holds"
+
+
+def test_what_cannot_be_tested_is_not_told() -> None:
+    """Neither a claimant nor a rival whose draws are often undefined is taken for an equal."""
+    few, many = column("a", 0.01, g2d=90), column("a", 1.0, g2d=80, mgca=10, convirt=20)
+    many.draws["mgca"][:40] = math.nan
+    (one,) = measured(Claim("g2d", 0.01), [few, many])
+    assert one.words == "better than convirt (+70.0) with certainty"
+    assert one.remark == "not compared: mgca (no test is possible)"
+    (alone,) = measured(Claim("g2d", 0.01, ("mgca",)), [few, many])
+    assert (alone.outcome, alone.words) == ("untold", "there is nobody to compare with")
+    (lacking,) = measured(Claim("g2d", 0.01), [replace(few, draws={}), many])
+    assert (lacking.outcome, lacking.words) == ("untold", "g2d: no test is possible")
