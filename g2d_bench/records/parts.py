@@ -43,7 +43,7 @@ class Group:
 
     Attributes:
         name: "" of all of them.
-        images: how many there are.
+        images: how many different ones there are: one may be asked for several phrases or findings.
         key: tells these images from any others of the same predictions.
         point: the metric on them, NaN where it is undefined.
     """
@@ -180,8 +180,9 @@ class _Test:
             KeyError: an array is missing.
         """
         assert self.texts is not None
+        ids = self._arrays["id"]
         groups = [
-            Group(name, int(mask.sum()), self._key(name), float(self._statistic(mask[None])[0]))
+            Group(name, len(np.unique(ids[mask > 0])), self._key(name), float(self._statistic(mask[None])[0]))
             for name, mask in self._masks.items()
         ]
         return Measured(digest_json([self._arrays["id"].tolist(), self.texts.tolist()]), tuple(groups))
