@@ -205,6 +205,7 @@ METRICS: dict[str, MetricSpec] = {
             "share of samples rightly called at probability 0.5, mean over labels",
             prepared=_accuracy_half,
             by_label=True,
+            of_probabilities=True,
         ),
         MetricSpec(
             "accuracy_validation",
@@ -251,6 +252,7 @@ METRICS: dict[str, MetricSpec] = {
             prepared=_ece,
             by_label=True,
             inflated=True,
+            of_probabilities=True,
         ),
         MetricSpec(
             "ece_top",
@@ -258,6 +260,7 @@ METRICS: dict[str, MetricSpec] = {
             higher_is_better=False,
             prepared=_ece_top,
             inflated=True,
+            of_probabilities=True,
         ),
         MetricSpec(
             "brier",
@@ -265,6 +268,7 @@ METRICS: dict[str, MetricSpec] = {
             higher_is_better=False,
             prepared=_brier,
             by_label=True,
+            of_probabilities=True,
         ),
     )
 }

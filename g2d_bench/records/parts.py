@@ -25,7 +25,7 @@ from g2d_bench.metrics.spec import Predictions, Statistic
 from g2d_bench.paths import cache_dir
 from g2d_bench.records.draws import LARGE, DrawCache, draw, few
 from g2d_bench.records.groups import ATTRIBUTES, PREFIX, UNKNOWN, Texts, groups_of
-from g2d_bench.records.recompute import code_of
+from g2d_bench.records.recompute import code_of, no_probabilities
 from g2d_bench.records.record import prediction_names, read_predictions
 from g2d_bench.records.selection import Found
 
@@ -118,6 +118,8 @@ def parts_of(
     kept = found.record.predictions
     assert kept is not None
     groups_of({}, by)
+    if why := no_probabilities(found.record.kind, found.record.notes, metric):
+        return f"{metric} does not follow from its predictions ({why})"
     test = _Test(found, by, metric, elsewhere)
     place = _place(found.record.kind, kept.sha256, by, metric)
     own = by in kept_groups(found)
