@@ -218,9 +218,7 @@ def test_metrics_are_scikit_learn_s_and_thresholds_come_from_validation(
 def test_cosines_have_no_calibration(bench: Bench, narrow: Callable[..., Encoder]) -> None:
     job = make_job(bench, narrow())
     task = job.task.model_copy(update={"metrics": ("auroc", "ece")})
-    with pytest.raises(
-        InputError, match=r"rsna-zeroshot\.toml.*metrics: ece does not apply"
-    ):
+    with pytest.raises(InputError, match=r"rsna-zeroshot\.toml.*metrics: ece does not apply"):
         zero_shot.run(replace(job, task=task))
 
 
