@@ -30,7 +30,9 @@ def average_precision(matches: Matches, weights: Values | None = None) -> Values
     Args:
         matches: from :func:`~g2d_bench.metrics.boxes.match`.
         weights: how often each image counts, [R, images]; once if None. Whole numbers give the same as
-            images repeated, so that a bootstrap need not match again.
+            images repeated, so that a bootstrap need not match again. Only boxes of equal score in one image
+            stand in another order: here a box comes with all its copies before the next one, and COCOeval
+            takes copy by copy of the image.
 
     Returns:
         [R, T, K], mean over 101 recalls of the highest precision at that recall or a higher one; NaN for a
