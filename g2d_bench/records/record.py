@@ -134,7 +134,7 @@ class Record(_Part):
         """Whether it repeats a published protocol, or was measured on a published split with its defects."""
         parts = parse_signature(self.signature)
         names = (self.cell.protocol, parts.split if parts is not None else "")
-        return SPLIT_DEFECTS in self.notes or any(name.startswith(PUBLISHED) for name in names)
+        return SPLIT_DEFECTS in self.notes or any(name.startswith(LEGACY) for name in names)
 
     @field_validator("notes")
     @classmethod
@@ -152,7 +152,7 @@ NOT_APPLICABLE = "n/a"
 """Note that says why an encoder has no numbers in a task."""
 WHY_UNDEFINED = "undefined"
 """Note of a record that says of each metric without a value why it has none."""
-PUBLISHED = "legacy"
+LEGACY = "legacy"
 """How protocols and splits begin that repeat what papers did."""
 SPLIT_DEFECTS = "split_defects"
 """Note of a record that was measured on a published split: what is wrong with it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -128,10 +128,10 @@ def _table(
     }
     numbers = sorted({one.cell.seed for seeds in kept.values() for one in seeds})
     short = {name: seeds for name, seeds in kept.items() if 0 < len(seeds) < len(numbers)}
-    whole = {name: seeds for name, seeds in kept.items() if seeds and name not in short}
-    tried = {name: _parts(seeds, by, metric, elsewhere, count) for name, seeds in whole.items()}
-    parts = {name: made for name, made in tried.items() if not isinstance(made, str)}
-    whys = {name: made for name, made in tried.items() if isinstance(made, str)}
+    parts, whys = _divided(
+        {name: seeds for name, seeds in kept.items() if seeds and name not in short},
+        lambda seeds: _parts(seeds, by, metric, elsewhere, count),
+    )
     whys |= {
         name: "; ".join(told(seeds)) or "its records keep no predictions"
         for name, seeds in rows.items()
@@ -195,6 +195,20 @@ def _table(
         notes=tuple(f"n/a: {', '.join(names)}: {line}" for line, names in remarks.items()),
         signatures=(group[0].record.signature,),
     )
+
+
+def _divided(
+    rows: Mapping[str, Sequence[Found]], measure: Callable[[Sequence[Found]], list[Part] | str]
+) -> tuple[dict[str, list[Part]], dict[str, str]]:
+    """Return the parts of each encoder, and why others cannot be divided."""
+    parts, whys = {}, {}
+    for name, seeds in rows.items():
+        made = measure(seeds)
+        if isinstance(made, str):
+            whys[name] = made
+        else:
+            parts[name] = made
+    return parts, whys
 
 
 def _parts(

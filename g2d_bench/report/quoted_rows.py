@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from g2d_bench.metrics.spec import PER_LABEL
 from g2d_bench.records.compare_quoted import same_tuning
 from g2d_bench.records.quoted import FLAGS, NOT_COMPARABLE, Quoted
-from g2d_bench.records.record import PUBLISHED
+from g2d_bench.records.record import LEGACY
 from g2d_bench.records.selection import Found
 from g2d_bench.report.model import Column, Row, Value
 from g2d_bench.report.origin import origins
@@ -53,7 +53,7 @@ class Beside:
         """Why no quoted number may be compared with any of the measured ones, "" if some may."""
         if self.generated:
             return "quoted numbers were measured on real data, the others here on generated data"
-        if not all(name.startswith(PUBLISHED) for name in self.protocols):
+        if not all(name.startswith(LEGACY) for name in self.protocols):
             return f"quoted numbers follow published protocols, the others here follow {self.protocol}"
         return ""
 
