@@ -189,7 +189,7 @@ def measured(claim: Claim, columns: Sequence[Sampled]) -> list[Verdict]:
             raise InputError(f"no record of encoder {name}; {did_you_mean(name, known)}", field="--against")
     places: dict[tuple[str, str, str], dict[float, Sampled]] = {}
     for one in columns:
-        if one.ranked and not untrained(one.kind) and not one.column.shots:
+        if not untrained(one.kind) and not one.column.shots:
             place = (one.column.task, one.column.protocol, one.data)
             places.setdefault(place, {})[one.column.fraction] = one
     verdicts = [
@@ -219,6 +219,15 @@ def _in_task(
     mine = few.values.get(form)
     if mine is None or mine.missing:
         return replace(verdict, reason=f"{form}: {mine.reason or mine.missing}" if mine else f"no {form}")
+    if not (few.ranked and many.ranked):
+        behind = [*few.records_of(few.values), *many.records_of(many.values)]
+        return replace(
+            verdict,
+            reason="nothing is ranked under a published protocol or by a published convention",
+            remark="; ".join(caveats(behind, scale=False)),
+            sight=mine.sight,
+            leaks=leaks_of(behind),
+        )
     if form not in few.draws:
         return replace(verdict, reason=f"{form}: {_UNTESTED}")
     names = claim._rivals(many.values)

@@ -15,6 +15,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.metrics.resample import holm, paired_p
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.quoted import load_reported
+from g2d_bench.records.selection import select
 from g2d_bench.report.claims import Claim, measured, quoted, summary
 from g2d_bench.report.model import Column, Value
 from g2d_bench.report.sampled import Sampled
@@ -161,3 +162,13 @@ def test_what_cannot_be_tested_is_not_told() -> None:
     assert (alone.outcome, alone.words) == ("untold", "there is nobody to compare with")
     (lacking,) = measured(Claim("g2d", 0.01), [replace(few, draws={}), many])
     assert (lacking.outcome, lacking.words) == ("untold", "g2d: no test is possible")
+
+
+@pytest.mark.parametrize(("protocol", "metric"), [("legacy", "dice_positive"), ("clean", "dice_legacy")])
+def test_what_repeats_published_work_is_not_asked(folder: Any, protocol: str, metric: str) -> None:
+    folder.add("g2d", 0.9, protocol=protocol)
+    folder.add("mgca", 0.1, protocol=protocol, fraction=1.0)
+    columns = sampled_columns(select(folder.root), [], {("siim-seg", protocol): metric}, Evidence())
+    (one,) = measured(Claim("g2d", 0.01), columns)
+    assert (one.outcome, one.rivals) == ("untold", ())
+    assert one.words == "nothing is ranked under a published protocol or by a published convention"
