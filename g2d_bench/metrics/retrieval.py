@@ -32,6 +32,8 @@ RANKS = (1, 5, 10)
 LONG = (5, 10, 100)
 """Lengths of the lists of images of a class (ConVIRT: Zhang et al., MLHC 2022, section 4.2)."""
 WAYS = ("i2t", "t2i")
+MOST_RANKS = 1 << 25
+"""Ranks that tied candidates may leave open, over all different queries: what fits into memory."""
 _LEAST = 1e-9
 """Rounding of a sum of shares that should be a half."""
 
@@ -83,16 +85,25 @@ class Places:
         return self._each(one)
 
     def median(self) -> Statistic:
-        """Return the median rank: up to it the first right one stands in half of all queries and orders."""
+        """Return the median rank: up to it the first right one stands in half of all queries and orders.
+
+        Raises:
+            InputError: more ranks are possible, over all queries, than :data:`MOST_RANKS`.
+        """
+        from scipy.sparse import csr_array
+
         kinds, kind = self._kinds()
+        if (kinds[:, 1] - kinds[:, 2] + 1).sum() > MOST_RANKS:
+            raise InputError("too many candidates are tied for a median of all their orders")
         chances = [_first_of(int(tied), int(right)) for _, tied, right in kinds.tolist()]
         ranks = [above + 1 + np.arange(len(part)) for (above, *_), part in zip(kinds, chances, strict=True)]
         of = np.repeat(np.arange(len(kinds)), [len(part) for part in chances])
-        mass = np.concatenate(chances)
-        middle = weighted_median(np.concatenate(ranks))
+        values, place = np.unique(np.concatenate(ranks), return_inverse=True)
+        table = csr_array((np.concatenate(chances), (place, of)), shape=(len(values), len(kinds)))
+        middle = weighted_median(values)
         order = np.argsort(kind, kind="stable")
         starts = np.flatnonzero(np.diff(kind[order], prepend=-1))
-        return lambda weights: middle(np.add.reduceat(weights[:, order], starts, axis=1)[:, of] * mass)
+        return lambda weights: middle((table @ np.add.reduceat(weights[:, order], starts, axis=1).T).T)
 
     def _kinds(self) -> tuple[Values, NDArray[np.intp]]:
         table = np.stack([self.above, self.tied, self.right], axis=1).astype(np.float64)

@@ -196,6 +196,9 @@ def test_what_cannot_be_ranked() -> None:
         first_places(np.array([[0.0, 1.0]]), np.array([[False, False]]))
     with pytest.raises(InputError, match="i2t_right: more candidates are right than tied"):
         measure(predictions() | {"i2t_right": np.full(30, 99)}, ("i2t_mrr",))
+    hostile = {"i2t_above": np.arange(30), "i2t_tied": np.full(30, 1 << 24), "i2t_right": np.ones(30, int)}
+    with pytest.raises(InputError, match="too many candidates are tied"):
+        measure(predictions() | hostile, ("i2t_median",))
     several = predictions() | {"targets": np.ones((30, 3))}
     with pytest.raises(InputError, match="exactly one 1 per sample"):
         measure(several, ("t2i_class_p5",))
