@@ -230,12 +230,13 @@ class Folder:
         images: int = 60,
         noise: int | None = None,
         shots: int = 0,
+        positive: float = 0.5,
         **changes: Any,
     ) -> Found:
         """Write one record with its predictions."""
         cell = Cell(task=task, fraction=fraction, protocol=protocol, seed=seed, encoder=encoder, shots=shots)
         noise = zlib.crc32(encoder.encode()) if noise is None else noise
-        predictions = segmentation(quality, images=images, seed=seed, noise=noise)
+        predictions = segmentation(quality, images=images, seed=seed, noise=noise, positive=positive)
         version = changes.get("version", "1.0")
         record = make_record(cell, predictions, **changes)
         path = self.store.path(cell, kind=record.data.kind, version=version, key=record.key)

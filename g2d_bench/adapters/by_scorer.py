@@ -20,6 +20,8 @@ from g2d_bench.readers.fit import Fit
 
 SCORE = "mean score of the positive prompts"
 """What a zero-shot score is, in the notes of a record."""
+PROBABILITY = "mean probability of the positive prompts"
+"""Likewise, where a scorer says that it gives probabilities; the difference of two is none."""
 
 
 def scores(job: Job, ids: Sequence[str]) -> NDArray[np.float64]:
@@ -70,7 +72,9 @@ def state(job: Job) -> dict[str, Any]:
 
 def words(job: Job) -> str:
     """Say what a zero-shot score is."""
-    return SCORE + (" - mean score of the negative prompts" if _asks_negatives(job) else "")
+    if _asks_negatives(job):
+        return SCORE + " - mean score of the negative prompts"
+    return PROBABILITY if getattr(job.encoder.scorer, "probabilities", False) else SCORE
 
 
 def _asks_negatives(job: Job) -> bool:

@@ -16,7 +16,7 @@ from g2d_bench.cards.kind import Kind, Sources
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_text
 from g2d_bench.metrics.registry import measure
-from g2d_bench.metrics.retrieval import RANKS, WAYS, class_hits, classes, first_ranks, levels
+from g2d_bench.metrics.retrieval import RANKS, WAYS, class_hits, classes, first_places, levels
 from g2d_bench.metrics.retrieval_chance import COMMONEST, RANDOM, without_looking
 
 if TYPE_CHECKING:
@@ -211,22 +211,24 @@ def _ranked(
     """Rank reports for images and images for reports, a few hundred images at a time."""
     by_class = _asks(task, "i2t_class")
     of_class = classes(true) if by_class else np.zeros(len(number), np.intp)
-    forth, back = [], np.empty(len(number))
+    ranked: Arrays = {f"{way}_{part}": np.empty(len(number), np.int64) for way in WAYS for part in _PLACE}
     hits: list[tuple[NDArray[Any], NDArray[Any]]] = []
     for start in range(0, len(images), ROWS):
         some = slice(start, start + ROWS)
         scores = both.heads.global_similarity(images[some], texts).double().cpu().numpy()
-        forth.append(first_ranks(scores, number[some, None] == np.arange(len(texts))[None]))
+        places = first_places(scores, number[some, None] == np.arange(len(texts))[None])
+        for part in _PLACE:
+            ranked[f"i2t_{part}"][some] = getattr(places, part)
         if by_class:
             hits.append(class_hits(scores[:, number], of_class[some, None] == of_class[None]))
     for start in range(0, len(texts), ROWS):
         some = slice(start, start + ROWS)
         scores = both.heads.global_similarity(images, texts[some]).double().cpu().numpy().T
         right = np.arange(len(texts))[some, None] == number[None]
-        of_text = first_ranks(scores, right)
-        inside = (number >= start) & (number < start + len(of_text))
-        back[inside] = of_text[number[inside] - start]
-    ranked: Arrays = {"i2t_rank": np.concatenate(forth), "t2i_rank": back}
+        places = first_places(scores, right)
+        inside = (number >= start) & (number < start + len(scores))
+        for part in _PLACE:
+            ranked[f"t2i_{part}"][inside] = getattr(places, part)[number[inside] - start]
     if by_class:
         for place, name in enumerate(("i2t_class_p", "i2t_class_hit")):
             ranked[name] = np.concatenate([part[place] for part in hits])
@@ -238,6 +240,7 @@ def _levels(name: str, both: TextImage, images: Tensor, queries: Tensor, wanted:
     return {f"{name}_level": levels(scores), f"{name}_label": np.array(wanted, np.int64)}
 
 
+_PLACE = ("above", "tied", "right")
 _TRUTH = ("report", "seen", "targets", "label")
 
 KIND = Kind(
@@ -253,6 +256,10 @@ KIND = Kind(
         "seen": Rule("iu", ("N",)),
         "targets": Rule("biuf", ("N", "C"), 0, 1, nan=True),
         "label": Rule("U", ("C",)),
+        **{f"{way}_above": Rule("iu", ("N",), 0, MOST_SAMPLES) for way in WAYS},
+        **{
+            f"{way}_{part}": Rule("iu", ("N",), 1, MOST_SAMPLES) for way in WAYS for part in ("tied", "right")
+        },
         **{f"{way}_rank": Rule("biuf", ("N",), 1, MOST_SAMPLES) for way in WAYS},
         **{f"i2t_class_{what}": Rule("biuf", ("N", len(RANKS)), 0, 1) for what in ("p", "hit")},
         "text_level": Rule("iu", ("N", "T"), 0, "N"),

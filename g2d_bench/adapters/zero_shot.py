@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from g2d_bench.adapters import scores as scored
 from g2d_bench.adapters.base import Job, Outcome, settled_one
 from g2d_bench.cards.kind import Kind, Sources
+from g2d_bench.errors import InputError
 from g2d_bench.metrics.classification import choose_thresholds, prevalence
 from g2d_bench.metrics.registry import measure
 from g2d_bench.metrics.spec import PER_LABEL
+from g2d_bench.records.recompute import no_probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +46,7 @@ def run(job: Job) -> Outcome:
 
     Raises:
         NotApplicable: the encoder has no text side.
+        InputError: the task asks for a metric of probabilities, and the scores are none.
     """
     from g2d_bench.adapters.text_image import TextImage
 
@@ -67,6 +70,9 @@ def run(job: Job) -> Outcome:
         if len(members) > 1:
             words = f"mean over {len(members)} models of the probability of the positive of two prompts"
             said |= {"score": words, "others": [member.state() for member in members[1:]]}
+    for name in task.metrics:
+        if why := no_probabilities(KIND.name, said, name):
+            raise InputError(f"{name} does not apply, {why}", file=f"{task.name}.toml", field="metrics")
     names = task.metrics
     if LABEL_METRIC in names and len(task.labels) > 1:
         names = (*names, *(f"{LABEL_METRIC}{PER_LABEL}{label}" for label in task.labels))
@@ -88,6 +94,16 @@ def run(job: Job) -> Outcome:
             **scored.noted(stored),
         },
     )
+
+
+def probable(notes: Mapping[str, Any]) -> bool:
+    """Say whether the scores of a record are probabilities, by what it notes of them.
+
+    Example:
+        >>> probable({"score": COSINES})
+        False
+    """
+    return "probability" in str(notes.get("score", ""))
 
 
 def averaged(tables: list[Values]) -> Values:
@@ -167,6 +183,7 @@ KIND = Kind(
     learned=learned,
     noted=scored.noted,
     told=told,
+    probabilities=probable,
     per_label=(LABEL_METRIC,),
     reduced=scored.REDUCED,
     prompts=True,

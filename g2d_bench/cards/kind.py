@@ -124,6 +124,8 @@ class Kind:
             cell, what ``expected`` says, names of metrics, and the side of the encoder's input.
         noted: notes that follow from predictions, as :mod:`g2d_bench.records.notes` reads them.
         told: notes that follow from cards and images, likewise.
+        probabilities: says of a record's notes whether its scores are probabilities; None where they always
+            are, or where there are none.
         per_label: metrics of which records of several labels hold the value of each label, too.
         reduced: predictions without what no metric can tell apart; see :class:`Reduced`.
         drawn: the fraction of a published protocol, from ids in their order, fraction and seed.
@@ -163,6 +165,7 @@ class Kind:
     learned: Callable[[Any, Arrays, Sequence[str], int], dict[str, dict[str, float]]] | None = None
     noted: Callable[[Predictions], dict[str, Any]] | None = None
     told: Callable[[Sources], dict[str, Any]] | None = None
+    probabilities: Callable[[Mapping[str, Any]], bool] | None = None
     per_label: tuple[str, ...] = ()
     reduced: Reduced | None = None
     drawn: Callable[[tuple[str, ...], float, int], tuple[str, ...]] | None = None

@@ -146,7 +146,7 @@ def _ranks(found: Review) -> Iterator[str]:
         task, drawn, protocol, _ = one.place
         digits = 1 if metric_spec(one.metric).share else 3
         valued = math.isfinite(one.value)
-        lacking = "lacks seeds or predictions" if valued else "has no value"
+        lacking = "lacks seeds or an interval" if valued else "has no value"
         after = f"{_rank(one.after)} of {one.of}" if one.after is not None else f"n/a ({lacking})"
         cells = (
             *(code(task), amount(*drawn), code(protocol), code(one.metric), code(one.encoder)),

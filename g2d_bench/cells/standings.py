@@ -28,7 +28,7 @@ class Standing:
         encoder: its name.
         value: mean over seeds, in percent where the metric is a share.
         before: its rank without what is added; None where it had none.
-        after: its rank with it; None where it has none, because it lacks seeds or predictions.
+        after: its rank with it; None where it has none, because it lacks seeds or an interval.
         of: how many are ranked afterwards.
     """
 
@@ -66,6 +66,8 @@ def standings(base: Sequence[Found], added: Sequence[Found], catalogue: Catalogu
     evidence, made = Evidence(), []
     for place, new in sorted(columns.items()):
         metric = main_metric(new[0], catalogue)
+        if metric_spec(metric).published or new[0].record.published:
+            continue  # Nothing is ranked there.
         replaced = {one.cell for one in new}
         old = there[place]
         before = _ranked(old, metric, evidence)

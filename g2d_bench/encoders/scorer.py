@@ -25,7 +25,8 @@ class Scorer(Protocol):
 
     ``heat(images, phrases) -> [B, h, w]`` may be there too, one phrase per image; grounding and phrase tasks
     need it. ``negatives = False`` says that prompts against a finding mean nothing to the method: then
-    zero-shot scores are those of the positive prompts alone.
+    zero-shot scores are those of the positive prompts alone. ``probabilities = True`` beside it says that
+    these are probabilities, so that they have a calibration.
     """
 
     def score(self, images: Tensor, prompts: list[str]) -> Tensor:

@@ -205,6 +205,7 @@ METRICS: dict[str, MetricSpec] = {
             "share of samples rightly called at probability 0.5, mean over labels",
             prepared=_accuracy_half,
             by_label=True,
+            of_probabilities=True,
         ),
         MetricSpec(
             "accuracy_validation",
@@ -223,6 +224,7 @@ METRICS: dict[str, MetricSpec] = {
             "highest F1 over all thresholds of the test set itself, mean over labels (MedKLIP)",
             prepared=_ranked(lambda ranking, weights: ranking.best_f1(weights)[0]),
             by_label=True,
+            published=True,
             of_rows=_of_rows,
         ),
         MetricSpec(
@@ -231,6 +233,7 @@ METRICS: dict[str, MetricSpec] = {
             "for both, mean over labels",
             prepared=_ranked(lambda ranking, weights: ranking.best_f1(weights)[1]),
             by_label=True,
+            published=True,
             of_rows=_of_rows,
         ),
         MetricSpec(
@@ -239,6 +242,7 @@ METRICS: dict[str, MetricSpec] = {
             "for F1 and negative here, mean over labels (MedKLIP)",
             prepared=_ranked(Ranking.accuracy_above_best_f1),
             by_label=True,
+            published=True,
             of_rows=_of_rows,
         ),
         MetricSpec(
@@ -248,6 +252,7 @@ METRICS: dict[str, MetricSpec] = {
             prepared=_ece,
             by_label=True,
             inflated=True,
+            of_probabilities=True,
         ),
         MetricSpec(
             "ece_top",
@@ -255,6 +260,7 @@ METRICS: dict[str, MetricSpec] = {
             higher_is_better=False,
             prepared=_ece_top,
             inflated=True,
+            of_probabilities=True,
         ),
         MetricSpec(
             "brier",
@@ -262,6 +268,7 @@ METRICS: dict[str, MetricSpec] = {
             higher_is_better=False,
             prepared=_brier,
             by_label=True,
+            of_probabilities=True,
         ),
     )
 }

@@ -30,7 +30,9 @@ def average_precision(matches: Matches, weights: Values | None = None) -> Values
     Args:
         matches: from :func:`~g2d_bench.metrics.boxes.match`.
         weights: how often each image counts, [R, images]; once if None. Whole numbers give the same as
-            images repeated, so that a bootstrap need not match again.
+            images repeated, so that a bootstrap need not match again. Only boxes of equal score in one image
+            stand in another order: here a box comes with all its copies before the next one, and COCOeval
+            takes copy by copy of the image.
 
     Returns:
         [R, T, K], mean over 101 recalls of the highest precision at that recall or a higher one; NaN for a
@@ -194,6 +196,7 @@ METRICS: dict[str, MetricSpec] = {
             "ap_40_75 of boxes with confidence 0.5 or more, over the images that have both such a box and a "
             "truth; all other images, with their misses and false positives, do not count (MGCA)",
             prepared=_prepared(IOUS_MGCA, average_precision, published),
+            published=True,
         ),
         MetricSpec(
             "froc_sensitivity",

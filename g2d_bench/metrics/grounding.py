@@ -313,6 +313,7 @@ METRICS: dict[str, MetricSpec] = {
             "share of images of which any of the strongest pixels lies in the region: a tie counts whole "
             "(MedKLIP)",
             per_sample=_pointing_medklip,
+            published=True,
         ),
         *(
             MetricSpec(
@@ -320,10 +321,11 @@ METRICS: dict[str, MetricSpec] = {
                 f"{words}, map cut at {cut}",
                 per_sample=_overlap(stored, measure),
                 by_label=True,
+                published=published,
             )
-            for kind, stored, cut in (
-                ("at_validation", "chosen", "the threshold with the highest Dice on validation"),
-                ("at_medklip", "medklip", f"{MEDKLIP_THRESHOLD} (MedKLIP)"),
+            for kind, stored, cut, published in (
+                ("at_validation", "chosen", "the threshold with the highest Dice on validation", False),
+                ("at_medklip", "medklip", f"{MEDKLIP_THRESHOLD} (MedKLIP)", True),
             )
             for name, words, measure in (
                 ("iou", "intersection over union", _iou),

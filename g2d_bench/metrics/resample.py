@@ -132,6 +132,11 @@ def general_replicates(
     return np.concatenate([statistic(block) for block in blocks])
 
 
+def often_undefined(draws: Values) -> bool:
+    """Say whether more draws are NaN than :data:`UNDEFINED`, so that the others stand for nothing."""
+    return bool(np.count_nonzero(np.isnan(draws)) > UNDEFINED * len(draws))
+
+
 def interval(draws: Values, level: float = LEVEL) -> tuple[float, float]:
     """Return the percentile interval of bootstrap draws (Efron, Ann. Stat. 1979).
 
@@ -143,7 +148,7 @@ def interval(draws: Values, level: float = LEVEL) -> tuple[float, float]:
     """
     known = draws[~np.isnan(draws)]
     last = len(known) - 1
-    if last < 1 or len(draws) - len(known) > UNDEFINED * len(draws):
+    if last < 1 or often_undefined(draws):
         return math.nan, math.nan
     places = [last * (1 - level) / 2, last * (1 + level) / 2]
     below = [min(int(place), last - 1) for place in places]
@@ -162,9 +167,9 @@ def _between(first: float, second: float, way: float) -> float:
 
 
 def deviation(draws: Values) -> float:
-    """Return the standard deviation of bootstrap draws, NaN draws left out."""
+    """Return the standard deviation of bootstrap draws; NaN where :func:`interval` gives none."""
     known = draws[~np.isnan(draws)]
-    return float(np.std(known, ddof=1)) if len(known) > 1 else math.nan
+    return float(np.std(known, ddof=1)) if len(known) > 1 and not often_undefined(draws) else math.nan
 
 
 def mean_sd(values: Sequence[float]) -> tuple[float, float]:
@@ -183,13 +188,13 @@ def paired_p(first: Values, second: Values) -> float:
         second: draws of the other, in the same order.
 
     Returns:
-        p in (0, 1], as :func:`two_sided` finds it; 1.0 where more draws are NaN than :data:`UNDEFINED`.
+        p in (0, 1], as :func:`two_sided` finds it; NaN, for nothing can be tested, where more draws are NaN
+        than :data:`UNDEFINED`.
     """
     difference = first - second
-    known = difference[~np.isnan(difference)]
-    if len(difference) - len(known) > UNDEFINED * len(difference):
-        return 1.0
-    return float(two_sided(known[None])[0])
+    if often_undefined(difference):
+        return math.nan
+    return float(two_sided(difference[None, ~np.isnan(difference)])[0])
 
 
 def two_sided(differences: Values) -> Values:
@@ -275,7 +280,7 @@ def best_set(
         alpha: the level of the whole family of comparisons with the best.
 
     Returns:
-        Their names; empty with fewer than two rows, since there is nothing to compare.
+        Their names; empty where :func:`against_best` compares nothing.
     """
     p = against_best(rows, higher_is_better=higher_is_better)
     return frozenset(name for name, value in p.items() if value is None or value > alpha)
@@ -290,7 +295,8 @@ def against_best(rows: Mapping[str, Candidate], *, higher_is_better: bool = True
 
     Returns:
         Two-sided p of the paired difference to the best row, corrected by Holm; None for the best and for
-        what equals it. Empty with fewer than two rows that have a value.
+        what equals it. Empty with fewer than two rows that have a value, and where one of them cannot be
+        tested against the best: who is not worse than it is then not known.
     """
     known = {name: row for name, row in rows.items() if not math.isnan(row.point)}
     if len(known) < 2:
@@ -299,8 +305,10 @@ def against_best(rows: Mapping[str, Candidate], *, higher_is_better: bool = True
     top = max(row.point * sign for row in known.values())
     best = next(name for name, row in known.items() if row.point * sign == top)
     others = [name for name in known if name != best]
-    p = holm([paired_p(known[best].draws, known[name].draws) for name in others])
-    corrected = dict(zip(others, p, strict=True))
+    p = [paired_p(known[best].draws, known[name].draws) for name in others]
+    if any(math.isnan(one) for one in p):
+        return {}
+    corrected = dict(zip(others, holm(p), strict=True))
     return {name: None if known[name].point * sign == top else corrected[name] for name in known}
 
 
@@ -323,8 +331,8 @@ def rank_intervals(
     Args:
         rows: name to value and draws; all draws on the same patients.
         higher_is_better: the direction of the metric.
-        level: of the percentile interval. Draws in which a row is undefined are left out; where none
-            remains, any place is possible.
+        level: of the percentile interval. Draws in which a row is undefined are left out; where these are
+            more than :data:`UNDEFINED`, any place is possible.
 
     Returns:
         Per name, in the order given; rows without a value are left out.
@@ -339,8 +347,9 @@ def rank_intervals(
 
     points = places(sign * np.array([row.point for row in known.values()]))
     draws = sign * np.stack([row.draws for row in known.values()])
-    drawn = places(draws[:, ~np.isnan(draws).any(axis=0)])
-    if drawn.shape[1]:
+    whole = draws[:, ~np.isnan(draws).any(axis=0)]
+    if whole.shape[1] and whole.shape[1] >= (1 - UNDEFINED) * draws.shape[1]:
+        drawn = places(whole)
         limits = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=1, method="inverted_cdf")
     else:
         limits = np.stack([np.ones(len(known)), np.full(len(known), len(known))])

@@ -4,8 +4,10 @@ Samples are the images of the test set, each with its report. Predictions:
 
 ``report`` [N]: digest of the report's text, the same for images with the same report.
 ``seen`` [N]: how often that text stands among the reports of the training images.
-``i2t_rank`` [N]: place of the image's report among the different reports of the test set.
-``t2i_rank`` [N]: place of the first image with this very report among all images of the test set.
+``i2t_above``, ``i2t_tied``, ``i2t_right`` [N]: where the image's report stands among the different reports of
+the test set, as :class:`Places` says it; records of before tied candidates were counted keep ``i2t_rank``.
+``t2i_above``, ``t2i_tied``, ``t2i_right`` [N]: where the first image with this very report stands among all
+images of the test set; likewise ``t2i_rank``.
 ``targets`` [N, C], ``label`` [C]: the one class of each image, for the metrics by class.
 ``i2t_class_p``, ``i2t_class_hit`` [N, 3]: share of the first 1, 5, 10 reports that are of the image's class,
 and whether any of them is.
@@ -16,6 +18,8 @@ first, equal numbers are ties), and that class; ``image_level`` and ``image_labe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,39 +32,113 @@ RANKS = (1, 5, 10)
 LONG = (5, 10, 100)
 """Lengths of the lists of images of a class (ConVIRT: Zhang et al., MLHC 2022, section 4.2)."""
 WAYS = ("i2t", "t2i")
+MOST_RANKS = 1 << 25
+"""Ranks that tied candidates may leave open, over all different queries: what fits into memory."""
+_LEAST = 1e-9
+"""Rounding of a sum of shares that should be a half."""
 
 
-def first_ranks(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> Values:
-    """Return the rank of the first right candidate of each query.
+@dataclass(frozen=True)
+class Places:
+    """Where the first right candidate of each query stands.
 
-    It is 1 plus the number of wrong candidates above the best right one; among candidates that are level with
-    it, the expected place of the first right one in random order. So a similarity that is constant earns no
-    more than chance, and a candidate that stands in several copies counts where its first copy stands.
+    Candidates at the same similarity are taken in random order, and metrics are expectations over all orders.
+    So a similarity that is constant earns what chance earns, and a candidate that stands in several copies
+    counts where its first copy stands.
+
+    Attributes:
+        above: candidates above the best right one, [Q].
+        tied: candidates level with it, itself included, [Q].
+        right: right ones among these, [Q], 1 to ``tied``.
+    """
+
+    above: NDArray[Any]
+    tied: NDArray[Any]
+    right: NDArray[Any]
+
+    @classmethod
+    def read(cls, way: str, predictions: Predictions) -> Places:
+        """Take them from stored predictions; a rank that was stored alone is taken for certain.
+
+        Raises:
+            InputError: more candidates are right than tied.
+        """
+        if f"{way}_above" not in predictions:
+            above = np.asarray(predictions[f"{way}_rank"], np.float64) - 1
+            return cls(above, np.ones(len(above), np.int64), np.ones(len(above), np.int64))
+        places = cls(*(predictions[f"{way}_{part}"].astype(np.int64) for part in ("above", "tied", "right")))
+        if (places.right > places.tied).any():
+            raise InputError("more candidates are right than tied", field=f"{way}_right")
+        return places
+
+    def within(self, cut: int) -> Values:
+        """Return the chance that the first right candidate stands at most at rank ``cut``, [Q]."""
+        return self._each(lambda above, tied, right: 1 - _none_drawn(tied, right, int(cut - above)))
+
+    def reciprocal(self) -> Values:
+        """Return the expectation of one over the rank, [Q]."""
+
+        def one(above: float, tied: int, right: int) -> float:
+            chances = _first_of(tied, right)
+            return float((chances / (above + 1 + np.arange(len(chances)))).sum())
+
+        return self._each(one)
+
+    def median(self) -> Statistic:
+        """Return the median rank: up to it the first right one stands in half of all queries and orders.
+
+        Raises:
+            InputError: more ranks are possible, over all queries, than :data:`MOST_RANKS`.
+        """
+        from scipy.sparse import csr_array
+
+        kinds, kind = self._kinds()
+        if (kinds[:, 1] - kinds[:, 2] + 1).sum() > MOST_RANKS:
+            raise InputError("too many candidates are tied for a median of all their orders")
+        chances = [_first_of(int(tied), int(right)) for _, tied, right in kinds.tolist()]
+        ranks = [above + 1 + np.arange(len(part)) for (above, *_), part in zip(kinds, chances, strict=True)]
+        of = np.repeat(np.arange(len(kinds)), [len(part) for part in chances])
+        values, place = np.unique(np.concatenate(ranks), return_inverse=True)
+        table = csr_array((np.concatenate(chances), (place, of)), shape=(len(values), len(kinds)))
+        middle = weighted_median(values)
+        order = np.argsort(kind, kind="stable")
+        starts = np.flatnonzero(np.diff(kind[order], prepend=-1))
+        return lambda weights: middle((table @ np.add.reduceat(weights[:, order], starts, axis=1).T).T)
+
+    def _kinds(self) -> tuple[Values, NDArray[np.intp]]:
+        table = np.stack([self.above, self.tied, self.right], axis=1).astype(np.float64)
+        kinds, kind = np.unique(table, axis=0, return_inverse=True)
+        return kinds, kind.reshape(-1)
+
+    def _each(self, value: Callable[[float, int, int], float]) -> Values:
+        kinds, kind = self._kinds()
+        found = [value(above, int(tied), int(right)) for above, tied, right in kinds.tolist()]
+        return np.asarray(found, np.float64)[kind]
+
+
+def first_places(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> Places:
+    """Find the first right candidate of each query.
 
     Args:
         scores: [Q, G], row = query, column = candidate.
         right: [Q, G], at least one per row.
-
-    Returns:
-        [Q], at least 1.
 
     Raises:
         InputError: a query without a right candidate, or a score that is not a number.
 
     Example:
         >>> scores = np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.5]])
-        >>> first_ranks(scores, np.array([[False, True, False], [False, True, False]])).tolist()
-        [2.0, 2.5]
+        >>> places = first_places(scores, np.array([[False, True, False], [False, True, False]]))
+        >>> places.within(2).tolist()
+        [1.0, 0.5]
     """
     if np.isnan(scores).any():
         raise InputError("a similarity is not a number", field="scores")
     if not right.any(axis=1).all():
         raise InputError("a query has no right candidate", field="right")
     best = np.where(right, scores, -np.inf).max(axis=1, keepdims=True)
-    above = (scores > best).sum(axis=1)
-    level = scores == best
-    good = (level & right).sum(axis=1)
-    return np.asarray(above + (level.sum(axis=1) + 1) / (good + 1), np.float64)
+    tied = scores == best
+    return Places((scores > best).sum(axis=1), tied.sum(axis=1), (tied & right).sum(axis=1))
 
 
 def class_hits(
@@ -107,6 +185,16 @@ def _none_drawn(size: int, right: int, drawn: int) -> float:
     return float(np.prod((size - right - steps) / (size - steps)))
 
 
+def _first_of(size: int, right: int) -> Values:
+    """Return the chances that the first right one of ``size`` in random order is the 1st, 2nd, ... of all.
+
+    It is 1 - C(s-r, d) / C(s, d) that it is one of the first d (negative hypergeometric distribution).
+    """
+    steps = np.arange(size - right + 1)
+    missed = np.cumprod(np.append(1.0, (size - right - steps) / (size - steps)))
+    return np.asarray(-np.diff(missed), np.float64)
+
+
 def weighted_median(values: Values) -> Statistic:
     """Return the median of values [N] that count by weight; the middle of two where the half lies between."""
     order = np.argsort(values, kind="stable")
@@ -114,28 +202,24 @@ def weighted_median(values: Values) -> Statistic:
 
     def statistic(weights: Values) -> Values:
         sums = np.cumsum(weights[:, order], axis=1)
-        half = sums[:, -1:] / 2
-        low, high = (sums >= half).argmax(axis=1), (sums > half).argmax(axis=1)
+        half, least = sums[:, -1:] / 2, _LEAST * sums[:, -1:]
+        low, high = (sums >= half - least).argmax(axis=1), (sums > half + least).argmax(axis=1)
         middle = (ordered[low] + ordered[high]) / 2
         return np.where(half[:, 0] > 0, middle, np.nan)
 
     return statistic
 
 
-def _rank(way: str, predictions: Predictions) -> Values:
-    return np.asarray(predictions[f"{way}_rank"], np.float64)
-
-
 def _recall(way: str, cut: int) -> Callable[[Predictions], Values]:
-    return lambda predictions: (_rank(way, predictions) <= cut).astype(np.float64)
+    return lambda predictions: Places.read(way, predictions).within(cut)
 
 
 def _reciprocal(way: str) -> Callable[[Predictions], Values]:
-    return lambda predictions: 1 / _rank(way, predictions)
+    return lambda predictions: Places.read(way, predictions).reciprocal()
 
 
 def _median(way: str) -> Callable[[Predictions], Statistic]:
-    return lambda predictions: weighted_median(_rank(way, predictions))
+    return lambda predictions: Places.read(way, predictions).median()
 
 
 def _column(name: str, column: int) -> Callable[[Predictions], Values]:

@@ -6,14 +6,12 @@ Both are expectations, computed from what is true of a test set, so nothing is d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
-from g2d_bench.metrics.retrieval import RANKS, WAYS, class_hits, classes
-from g2d_bench.metrics.spec import Predictions, Values
+from g2d_bench.metrics.retrieval import RANKS, WAYS, Places, class_hits, classes
+from g2d_bench.metrics.spec import Predictions
 
 RANDOM, COMMONEST = "random-order", "most-common"
 """Names of the predictors: a random order, and the order of how often the training images have a report."""
@@ -48,50 +46,23 @@ def _partners(predictions: Predictions, way: str, who: str, names: Sequence[str]
         return []
     reports, number, count = np.unique(predictions["report"], return_inverse=True, return_counts=True)
     images = len(number)
-    place: tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+    one = np.ones(images, np.int64)
     if way == "t2i":
-        place = (np.zeros(images, np.int64), np.full(images, images), count[number])
+        places = Places(0 * one, images * one, count[number])
     elif who == RANDOM:
-        place = (np.zeros(images, np.int64), np.full(images, len(reports)), np.ones(images, np.int64))
+        places = Places(0 * one, len(reports) * one, one)
     else:
         seen = np.zeros(len(reports), np.int64)
         seen[number] = predictions["seen"]
         ordered = np.sort(seen)
         ahead = len(seen) - np.searchsorted(ordered, seen, side="right")
-        level = len(seen) - ahead - np.searchsorted(ordered, seen, side="left")
-        place = (ahead[number], level[number], np.ones(images, np.int64))
-    reached = _reached(*place)
-    before = np.concatenate([[0.0], reached[:-1]])
-    places = np.arange(1, len(reached) + 1)
-    low = int(np.argmax(reached >= 0.5 - _LEAST)) + 1
-    high = int(np.argmax(reached > 0.5 + _LEAST)) + 1
+        tied = len(seen) - ahead - np.searchsorted(ordered, seen, side="left")
+        places = Places(ahead[number], tied[number], one)
     return [
-        *((f"{way}_r{cut}", float(reached[min(cut, len(reached)) - 1])) for cut in RANKS),
-        (f"{way}_median", (low + high) / 2),
-        (f"{way}_mrr", float(((reached - before) / places).sum())),
+        *((f"{way}_r{cut}", float(places.within(cut).mean())) for cut in RANKS),
+        (f"{way}_median", float(places.median()(np.ones((1, images)))[0])),
+        (f"{way}_mrr", float(places.reciprocal().mean())),
     ]
-
-
-_LEAST = 1e-9
-"""Rounding of a sum of shares that should be a half."""
-
-
-def _reached(ahead: NDArray[np.int64], level: NDArray[np.int64], right: NDArray[np.int64]) -> Values:
-    """Return the share of queries whose first right candidate stands at most at rank 1, 2, ...
-
-    Args:
-        ahead: per query, wrong candidates before all others, [N].
-        level: per query, candidates after them in random order, the right ones among them, [N].
-        right: per query, right ones, [N].
-    """
-    kinds, counts = np.unique(np.stack([ahead, level, right], axis=1), axis=0, return_counts=True)
-    total = np.zeros(int((ahead + level).max()))
-    for (before, size, good), count in zip(kinds.tolist(), counts.tolist(), strict=True):
-        drawn = np.arange(size)
-        missed = np.cumprod(np.clip((size - good - drawn) / (size - drawn), 0, 1))
-        total[before : before + size] += count * (1 - missed)
-        total[before + size :] += count
-    return np.asarray(total / counts.sum(), np.float64)
 
 
 def _by_class(predictions: Predictions, who: str, names: Sequence[str]) -> dict[str, float]:

@@ -123,8 +123,13 @@ def _pooled(predictions: Predictions) -> Statistic:
     return weighted_sums(table, lambda sums: ratio(sums[:, 0], sums[:, 1]))
 
 
-def _mean(name: str, description: str) -> MetricSpec:
-    return MetricSpec(name, description, per_sample=lambda predictions: per_sample(name, predictions))
+def _mean(name: str, description: str, *, published: bool = False) -> MetricSpec:
+    return MetricSpec(
+        name,
+        description,
+        per_sample=lambda predictions: per_sample(name, predictions),
+        published=published,
+    )
 
 
 METRICS: dict[str, MetricSpec] = {
@@ -136,11 +141,13 @@ METRICS: dict[str, MetricSpec] = {
         _mean(
             "dice_legacy",
             "mean over all images; one without finding is 1 if nothing is predicted, else 0 (MGCA, GLoRIA)",
+            published=True,
         ),
         MetricSpec(
             BATCHED,
             "dice_legacy averaged within batches, then over batches, a short last one in full (MGCA)",
             prepared=_batched,
+            published=True,
         ),
         MetricSpec("dice_pooled", "Dice of all images' pixels taken together", prepared=_pooled),
     )

@@ -41,6 +41,9 @@ class MetricSpec:
         inflated: whether resampling makes it larger, and so do fewer samples, as any mean of distances
             between rates: its draws lie above its value, so that they give neither interval nor test, and
             groups of unlike sizes are not compared by it.
+        published: whether it repeats a defect of published work: shown beside quoted numbers, and nothing is
+            ranked by it.
+        of_probabilities: whether scores must be probabilities, which their range alone does not tell.
         of_rows: from predictions and row numbers [n] to the predictions of these samples alone, on which the
             metric is that of weights of zero on all others; None where that gains nothing or does not hold.
     """
@@ -54,6 +57,8 @@ class MetricSpec:
     prepared: Callable[[Predictions], Statistic] | None = None
     by_label: bool = False
     inflated: bool = False
+    published: bool = False
+    of_probabilities: bool = False
     of_rows: Callable[[Predictions, NDArray[np.intp]], Predictions] | None = None
 
     @property

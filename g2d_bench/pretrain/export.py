@@ -18,7 +18,7 @@ from g2d_bench.encoders.heads.make import HEADS
 from g2d_bench.encoders.words import bare_sentences
 from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
-from g2d_bench.metrics.retrieval import RANKS, first_ranks
+from g2d_bench.metrics.retrieval import RANKS, first_places
 from g2d_bench.pretrain.augment import plain
 from g2d_bench.pretrain.pairs import PairData
 from g2d_bench.pretrain.presets import Recipe
@@ -61,7 +61,7 @@ def similarities(model: Model, data: PairData, chosen: NDArray[np.intp], recipe:
 def retrieval(scores: NDArray[np.floating[Any]]) -> dict[str, Any]:
     """Rank the own partner of each image and of each report.
 
-    Ranks are those of :func:`g2d_bench.metrics.retrieval.first_ranks`, with one partner each.
+    Ranks are those of :func:`g2d_bench.metrics.retrieval.first_places`, with one partner each.
 
     Args:
         scores: [N, N], row = image, column = report, partners on the diagonal.
@@ -73,8 +73,9 @@ def retrieval(scores: NDArray[np.floating[Any]]) -> dict[str, Any]:
     count = len(scores)
     found: dict[str, Any] = {"pairs": count}
     for name, matrix in (("image_to_text", scores), ("text_to_image", scores.T)):
-        ranks = first_ranks(matrix, np.eye(count, dtype=np.bool_))
-        found[name] = _summary([float((ranks <= rank).mean()) for rank in RANKS], float((1 / ranks).mean()))
+        places = first_places(matrix, np.eye(count, dtype=np.bool_))
+        recalls = [float(places.within(rank).mean()) for rank in RANKS]
+        found[name] = _summary(recalls, float(places.reciprocal().mean()))
     harmonic = float((1 / np.arange(1, count + 1)).mean())
     found["chance"] = _summary([min(rank / count, 1.0) for rank in RANKS], harmonic)
     return found

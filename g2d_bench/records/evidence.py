@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from g2d_bench.errors import InputError
-from g2d_bench.metrics.resample import REPLICATES, Values
+from g2d_bench.metrics.resample import REPLICATES, Values, often_undefined
 from g2d_bench.metrics.spec import Predictions
 from g2d_bench.records.draws import DrawCache, draw
 from g2d_bench.records.recompute import differences, facts_of
@@ -81,8 +81,8 @@ class Evidence:
             metric: its name.
 
         Returns:
-            None where a record keeps no predictions, the metric cannot be drawn, or the seeds were tested
-            on different samples.
+            None where a record keeps no predictions, the metric cannot be drawn or is often undefined in
+            draws, or the seeds were tested on different samples.
 
         Raises:
             InputError: predictions were changed, or do not give the recorded metric.
@@ -94,7 +94,8 @@ class Evidence:
             return None
         (sample,) = samples
         assert sample is not None
-        return Drawn(np.mean(known, axis=0), sample)
+        draws = np.mean(known, axis=0)
+        return None if often_undefined(draws) else Drawn(draws, sample)
 
     def _draw(self, found: Found, metric: str) -> Values | None:
         kept = found.record.predictions

@@ -25,7 +25,7 @@ from g2d_bench.metrics.spec import Predictions, Statistic
 from g2d_bench.paths import cache_dir
 from g2d_bench.records.draws import LARGE, DrawCache, draw, few
 from g2d_bench.records.groups import ATTRIBUTES, PREFIX, UNKNOWN, Texts, groups_of
-from g2d_bench.records.recompute import code_of
+from g2d_bench.records.recompute import code_of, no_probabilities
 from g2d_bench.records.record import prediction_names, read_predictions
 from g2d_bench.records.selection import Found
 
@@ -43,7 +43,7 @@ class Group:
 
     Attributes:
         name: "" of all of them.
-        images: how many there are.
+        images: how many different ones there are: one may be asked for several phrases or findings.
         key: tells these images from any others of the same predictions.
         point: the metric on them, NaN where it is undefined.
     """
@@ -118,6 +118,8 @@ def parts_of(
     kept = found.record.predictions
     assert kept is not None
     groups_of({}, by)
+    if why := no_probabilities(found.record.kind, found.record.notes, metric):
+        return f"{metric} does not follow from its predictions ({why})"
     test = _Test(found, by, metric, elsewhere)
     place = _place(found.record.kind, kept.sha256, by, metric)
     own = by in kept_groups(found)
@@ -180,8 +182,9 @@ class _Test:
             KeyError: an array is missing.
         """
         assert self.texts is not None
+        ids = self._arrays["id"]
         groups = [
-            Group(name, int(mask.sum()), self._key(name), float(self._statistic(mask[None])[0]))
+            Group(name, len(np.unique(ids[mask > 0])), self._key(name), float(self._statistic(mask[None])[0]))
             for name, mask in self._masks.items()
         ]
         return Measured(digest_json([self._arrays["id"].tolist(), self.texts.tolist()]), tuple(groups))

@@ -167,6 +167,23 @@ def _plain(array: NDArray[Any]) -> list[Any]:
     return list(np.where(np.isnan(wide), -1e99, wide).tolist())
 
 
+def no_probabilities(kind: str, notes: Mapping[str, Any], name: str) -> str:
+    """Say why a metric of probabilities cannot be computed from scores that are none, "" for any other.
+
+    Args:
+        kind: of the task.
+        notes: of the record, which say what its scores are.
+        name: of the metric.
+    """
+    known = known_kind(kind)
+    if known is None or known.probabilities is None or known.probabilities(notes):
+        return ""
+    with suppress(InputError):  # an adapter of somebody's own may state what is unknown here
+        if metric_spec(name).of_probabilities:
+            return f"its scores are no probabilities: {notes.get('score', 'nothing says what they are')}"
+    return ""
+
+
 def _measured(predictions: Predictions, names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
     values, errors = {}, {}
     for name in names:
@@ -280,7 +297,10 @@ def facts_of(found: Found, names: Sequence[str], *, fresh: bool = False) -> Fact
             },
         )
         _save(place, kept)
-    return kept
+    # The predictions do not tell it, so that what is kept does not.
+    whys = {name: why for name in kept.metrics if (why := no_probabilities(record.kind, record.notes, name))}
+    metrics = {name: value for name, value in kept.metrics.items() if name not in whys}
+    return replace(kept, metrics=metrics, errors=kept.errors | whys)
 
 
 def _place(kind: str, sha256: str) -> Path:

@@ -24,6 +24,7 @@ from g2d_bench.plain import in_json
 from g2d_bench.records.archives import PACKED, array_names, unpack
 from g2d_bench.records.cell import Cell, Count, Name
 from g2d_bench.records.shapes import require_shapes
+from g2d_bench.records.signature import parse_signature
 from g2d_bench.safe_files import parse_json, read_strangers
 
 SCHEMA = 1
@@ -128,6 +129,13 @@ class Record(_Part):
         """The data set of the test images; of a cell that was tested elsewhere, not that of its training."""
         return str(self.notes.get(TESTED_ON) or self.data.dataset)
 
+    @property
+    def published(self) -> bool:
+        """Whether it repeats a published protocol, or was measured on a published split with its defects."""
+        parts = parse_signature(self.signature)
+        names = (self.cell.protocol, parts.split if parts is not None else "")
+        return SPLIT_DEFECTS in self.notes or any(name.startswith(LEGACY) for name in names)
+
     @field_validator("notes")
     @classmethod
     def _notes_that_are_read(cls, notes: dict[str, Any]) -> dict[str, Any]:
@@ -144,6 +152,8 @@ NOT_APPLICABLE = "n/a"
 """Note that says why an encoder has no numbers in a task."""
 WHY_UNDEFINED = "undefined"
 """Note of a record that says of each metric without a value why it has none."""
+LEGACY = "legacy"
+"""How protocols and splits begin that repeat what papers did."""
 SPLIT_DEFECTS = "split_defects"
 """Note of a record that was measured on a published split: what is wrong with it."""
 TRAINED_ON = "trained_on"

@@ -20,7 +20,7 @@ from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import LEVEL, REPLICATES
 from g2d_bench.readers.registry import READERS
 from g2d_bench.records.cell import percent
-from g2d_bench.records.record import PARTS, SPLIT_DEFECTS, Record
+from g2d_bench.records.record import LEGACY, PARTS, SPLIT_DEFECTS, Record
 from g2d_bench.records.selection import Found
 from g2d_bench.report.contamination import seen_by
 from g2d_bench.report.exports.base import Number
@@ -250,7 +250,7 @@ def _training(study: Study) -> Iterable[str]:
 
 
 def _selection(study: Study) -> Iterable[str]:
-    legacy = sorted({r.cell.protocol for r in study.records if r.cell.protocol.startswith("legacy")})
+    legacy = sorted({r.cell.protocol for r in study.records if r.cell.protocol.startswith(LEGACY)})
     yield "checkpoints, regularisation and thresholds are chosen on the validation part"
     yield from (
         f"protocol {name} repeats what published code did, choices on the test part included"

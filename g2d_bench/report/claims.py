@@ -37,6 +37,10 @@ WORDS: dict[Outcome, str] = {
 """What is said of a claim in one task."""
 
 
+_UNTESTED = "no test is possible"
+"""Said of a number without draws: it keeps no predictions, or they give none."""
+
+
 @dataclass(frozen=True)
 class Rival:
     """One comparison of a claim.
@@ -186,7 +190,7 @@ def measured(claim: Claim, columns: Sequence[Sampled]) -> list[Verdict]:
             raise InputError(f"no record of encoder {name}; {did_you_mean(name, known)}", field="--against")
     places: dict[tuple[str, str, str], dict[float, Sampled]] = {}
     for one in columns:
-        if one.ranked and not untrained(one.kind) and not one.column.shots:
+        if not untrained(one.kind) and not one.column.shots:
             place = (one.column.task, one.column.protocol, one.data)
             places.setdefault(place, {})[one.column.fraction] = one
     verdicts = [
@@ -216,24 +220,30 @@ def _in_task(
     mine = few.values.get(form)
     if mine is None or mine.missing:
         return replace(verdict, reason=f"{form}: {mine.reason or mine.missing}" if mine else f"no {form}")
-    there, left = [], []
-    for name in claim._rivals(many.values):
+    if not (few.ranked and many.ranked):
+        behind = [*few.records_of(few.values), *many.records_of(many.values)]
+        return replace(
+            verdict,
+            reason="nothing is ranked under a published protocol or by a published convention",
+            remark="; ".join(caveats(behind, scale=False)),
+            sight=mine.sight,
+            leaks=leaks_of(behind),
+        )
+    if form not in few.draws:
+        return replace(verdict, reason=f"{form}: {_UNTESTED}")
+    names = claim._rivals(many.values)
+    there = [name for name in names if not many.values[name].missing and name in many.draws]
+    limits = differences(few.sign * few.draws[form], [many.sign * many.draws[name] for name in there])
+    rivals, left = [], []
+    tested = {name: rest for name, rest in zip(there, limits, strict=True) if not math.isnan(rest[-1])}
+    for name in names:
         value = many.values[name]
-        if value.missing or form not in few.draws or name not in many.draws:
-            left.append(f"{name} ({value.reason or value.missing or 'no predictions'})")
+        if name in tested:
+            gap = few.sign * (mine.mean - value.mean)
+            rivals.append(Rival(name, value.mean, gap, *tested[name], sight=value.sight))
         else:
-            there.append(name)
-    limits = (
-        differences(few.sign * few.draws[form], [many.sign * many.draws[name] for name in there])
-        if there
-        else []
-    )
-    rivals = []
-    for name, rest in zip(there, limits, strict=True):
-        value = many.values[name]
-        gap = few.sign * (mine.mean - value.mean)
-        rivals.append(Rival(name, value.mean, gap, *rest, sight=value.sight))
-    behind = [*few.records_of([form]), *many.records_of(there)]
+            left.append(f"{name} ({value.reason or value.missing or _UNTESTED})")
+    behind = [*few.records_of([form]), *many.records_of(tested)]
     said = [f"not compared: {'; '.join(left)}"] if left else []
     said += caveats(behind, scale=False)
     return replace(

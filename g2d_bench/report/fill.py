@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from g2d_bench.errors import InputError
@@ -65,11 +65,11 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
         if value.missing == "seed missing":
             filled.notes.append(f"n/a: {name} {value.reason} of {column.task} at {column.amount}")
         filled.notes += remarks(name, column, row, evidence)
-        filled.notes += [f"n/a: {name} in {column.task}: {why}" for why in told(row)]
+        filled.notes += [f"n/a: {name} in {column.task}: {why}" for why in told(row.values())]
         if evidence.draws and drawn[name] is None and not value.missing and column.spec.resamples:
             filled.notes.append(INFLATED if column.spec.inflated else untested(name, column, row))
     if not letters:
-        for name, p in _against_best(column, filled.values, drawn).items():
+        for name, p in _against_best(column, filled, drawn).items():
             best = p is None or p > ALPHA
             filled.values[name] = replace(filled.values[name], best=best, p=math.nan if p is None else p)
         if len({one.sample for one in drawn.values() if one is not None}) > 1:
@@ -79,6 +79,19 @@ def fill(column: Column, found: Sequence[Found], evidence: Evidence, *, allow_mi
     _add_references(filled, column, scale)
     filled.notes += [f"({letter}) signature {name}" for name, letter in letters.items()]
     return filled
+
+
+def ranked(column: Column, found: Iterable[Found]) -> bool:
+    """Say whether encoders of a column may be put in an order: bold type, tests, ranks, pairs and claims.
+
+    Published conventions reward what no one wants (an empty prediction, an image that is left out, a
+    threshold from the test images), and so may published protocols: their numbers stand beside quoted ones.
+
+    Args:
+        column: its metric is looked at.
+        found: the records behind it.
+    """
+    return not column.spec.published and not any(one.record.published for one in found)
 
 
 def _add_references(filled: Filled, column: Column, scale: float) -> None:
@@ -136,18 +149,20 @@ def _value(
 
 
 def _against_best(
-    column: Column, values: Mapping[str, Value], drawn: Mapping[str, Drawn | None]
+    column: Column, filled: Filled, drawn: Mapping[str, Drawn | None]
 ) -> dict[str, float | None]:
-    """Compare rows with the best of the column; none unless all rows were tested on the same samples.
-
-    Nothing is ranked by a legacy convention: published ones reward what no one wants (an empty prediction,
-    an image that is left out).
-    """
-    if "legacy" in column.metric:
+    """Compare rows with the best of the column; none unless all rows were tested on the same samples."""
+    if not ranked(column, filled.records):
         return {}
+    values = filled.values
     known = {name for name, value in values.items() if not value.missing}
     rows = {name: one for name, one in drawn.items() if name in known and one is not None}
     if len(rows) < len(known) or len({one.sample for one in rows.values()}) > 1:
         return {}
     candidates = {name: Candidate(values[name].mean, one.draws) for name, one in rows.items()}
-    return against_best(candidates, higher_is_better=column.spec.higher_is_better)
+    tests = against_best(candidates, higher_is_better=column.spec.higher_is_better)
+    if len(candidates) > 1 and not tests:
+        filled.notes.append(
+            f"{column.task}, {column.metric}: the difference of two rows is often undefined in draws; no test"
+        )
+    return tests

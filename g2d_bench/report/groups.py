@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -16,14 +16,13 @@ from g2d_bench.metrics.resample import REPLICATES, Values, interval, mean_sd
 from g2d_bench.plain import counted
 from g2d_bench.records.groups import groups_of, in_order
 from g2d_bench.records.parts import Pairs, Parts, Texts_of, kept_groups, parts_of
-from g2d_bench.records.record import NOT_APPLICABLE
 from g2d_bench.records.selection import Found
 from g2d_bench.records.signature import mixed
 from g2d_bench.report.contamination import legend
 from g2d_bench.report.marks import defect_lines, leak_lines, marked, protocol_lines
 from g2d_bench.report.model import INTERVAL, Column, Row, Table, Value
 from g2d_bench.report.origin import explained, origins, sentence, tags
-from g2d_bench.report.reasons import lacking_seeds, what_was_trained
+from g2d_bench.report.reasons import lacking_seeds, told, what_was_trained
 from g2d_bench.report.table import main_metric
 
 SMALLEST = 20
@@ -36,7 +35,7 @@ class Part:
 
     Attributes:
         name: of the group; "" for all images.
-        images: how many there are.
+        images: how many different ones there are, each of which may be asked for several findings.
         point: value per record of an encoder (one per seed), NaN where undefined.
         draws: mean over seeds per draw of patients, [R]; one NaN where nothing can be drawn.
     """
@@ -122,23 +121,24 @@ def _table(
         return f"{metric} depends on the order of the images and has no value for a part of them"
     rows: dict[str, list[Found]] = defaultdict(list)
     for one in sorted(group, key=lambda one: one.cell.seed):
-        if one.path is not None and one.record.predictions is not None:
-            rows[one.cell.encoder].append(one)
-    parts: dict[str, list[Part]] = {}
-    whys: dict[str, None] = {}
-    numbers = sorted({one.cell.seed for seeds in rows.values() for one in seeds})
-    short = {name: seeds for name, seeds in rows.items() if len(seeds) < len(numbers)}
-    for name, seeds in rows.items():
-        if name in short:
-            continue
-        made = _parts(seeds, by, metric, elsewhere, count)
-        if isinstance(made, str):
-            whys[made] = None
-        else:
-            parts[name] = made
+        rows[one.cell.encoder].append(one)
+    kept = {
+        name: [one for one in seeds if one.path is not None and one.record.predictions is not None]
+        for name, seeds in rows.items()
+    }
+    numbers = sorted({one.cell.seed for seeds in kept.values() for one in seeds})
+    short = {name: seeds for name, seeds in kept.items() if 0 < len(seeds) < len(numbers)}
+    parts, whys = _divided(
+        {name: seeds for name, seeds in kept.items() if seeds and name not in short},
+        lambda seeds: _parts(seeds, by, metric, elsewhere, count),
+    )
+    whys |= {
+        name: "; ".join(told(seeds)) or "its records keep no predictions"
+        for name, seeds in rows.items()
+        if not kept[name]
+    }
     if not parts:
-        reasons = (str(one.record.notes.get(NOT_APPLICABLE, "")) for one in group)
-        return next(iter(whys), next(filter(None, reasons), "its records keep no predictions"))
+        return next(iter(whys.values()), "no encoder has all seeds of the others")
     names = in_order(by, sorted({part.name for made in parts.values() for part in made if part.name}))
     sizes = {part.name: part.images for made in parts.values() for part in made}
     cell = group[0].cell
@@ -153,7 +153,7 @@ def _table(
         column("gap", "best - worst"),
     ]
     ranks = {name: place for place, name in enumerate(order)}
-    shown = sorted([*parts, *short], key=lambda name: (ranks.get(name, len(ranks)), name))
+    shown = sorted(rows, key=lambda name: (ranks.get(name, len(ranks)), name))
     generated = group[0].record.data.kind == "phantom"
     known = origins(one for name in shown for one in rows[name])
     marks = tags(known, generated=generated)
@@ -163,6 +163,9 @@ def _table(
         if name in short:
             values, why = lacking_seeds(short[name], numbers, heads)
             said = [why]
+        elif name in whys:
+            values = tuple(Value(head, missing="undefined", reason=whys[name]) for head in heads)
+            said = [whys[name]]
         else:
             values, said = _values(parts[name], names, heads)
         rows_made.append(Row(name, marked(values, rows[name]), origin=known[name], tag=marks[name]))
@@ -192,6 +195,20 @@ def _table(
         notes=tuple(f"n/a: {', '.join(names)}: {line}" for line, names in remarks.items()),
         signatures=(group[0].record.signature,),
     )
+
+
+def _divided(
+    rows: Mapping[str, Sequence[Found]], measure: Callable[[Sequence[Found]], list[Part] | str]
+) -> tuple[dict[str, list[Part]], dict[str, str]]:
+    """Return the parts of each encoder, and why others cannot be divided."""
+    parts, whys = {}, {}
+    for name, seeds in rows.items():
+        made = measure(seeds)
+        if isinstance(made, str):
+            whys[name] = made
+        else:
+            parts[name] = made
+    return parts, whys
 
 
 def _parts(

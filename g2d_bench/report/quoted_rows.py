@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from g2d_bench.metrics.spec import PER_LABEL
 from g2d_bench.records.compare_quoted import same_tuning
 from g2d_bench.records.quoted import FLAGS, NOT_COMPARABLE, Quoted
+from g2d_bench.records.record import LEGACY
 from g2d_bench.records.selection import Found
 from g2d_bench.report.model import Column, Row, Value
 from g2d_bench.report.origin import origins
 
 MARK = "†"
 """Stands at a quoted number that may not be compared with the measured ones of its column."""
-PUBLISHED_PROTOCOL = "legacy"
-"""How the protocols begin that repeat what papers did."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Beside:
         """Why no quoted number may be compared with any of the measured ones, "" if some may."""
         if self.generated:
             return "quoted numbers were measured on real data, the others here on generated data"
-        if not all(name.startswith(PUBLISHED_PROTOCOL) for name in self.protocols):
+        if not all(name.startswith(LEGACY) for name in self.protocols):
             return f"quoted numbers follow published protocols, the others here follow {self.protocol}"
         return ""
 

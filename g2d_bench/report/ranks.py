@@ -127,7 +127,7 @@ class Group:
         if len(self.places) == 1:
             return f"Only {first} has every number; there is nothing to rank it against."
         if not self.tested:
-            return f"{first} has the best numbers; without predictions nothing says how certain that is."
+            return f"{first} has the best numbers; no test says how certain that is."
         best = [self.shown(place.encoder) for place in self.places if place.cluster == 0]
         if len(best) == 1:
             return f"{first} is best, with certainty."
@@ -184,12 +184,14 @@ def clusters(
         draws: on the same patients and seeds, [R] each.
 
     Returns:
-        Name to the number of its cluster, 0 for the best.
+        Name to the number of its cluster, 0 for the best; empty where two of them cannot be tested.
     """
     found: dict[str, int] = {}
     rest = {name: Candidate(points[name], draws[name]) for name in names}
     for cluster in range(len(names)):
-        best = best_set(rest) or frozenset(rest)
+        best = best_set(rest) if len(rest) > 1 else frozenset(rest)
+        if not best:
+            return {}
         found |= dict.fromkeys(best, cluster)
         rest = {name: one for name, one in rest.items() if name not in best}
         if not rest:
@@ -216,9 +218,10 @@ def _group(
     ranks = _mean_ranks({e: point[:, None] for e, point in points.items()})
     scores = {e: float(points[e].mean()) if metric else -float(ranks[e][0]) for e in complete}
     drawn = _drawn(complete, columns, metric) if tested else {}
-    candidates = {e: Candidate(scores[e], drawn.get(e, np.array([scores[e]]))) for e in complete}
-    places = rank_intervals(candidates)
     equal = clusters(complete, scores, drawn) if tested else {}
+    tested = bool(equal)
+    candidates = {e: Candidate(scores[e], drawn[e] if tested else np.array([scores[e]])) for e in complete}
+    places = rank_intervals(candidates)
     order = sorted(complete, key=lambda e: (equal.get(e, 0), places[e].rank, encoders.index(e)))
     sign = columns[0].sign
     rows = []

@@ -47,7 +47,7 @@ def reason(value: Value, row: Mapping[int, Found], seeds: Sequence[int], evidenc
         return "; ".join([f"no record states {value.column.metric}", *sorted(whys)])
     if value.missing != "undefined":
         return ""
-    if known := told(row):
+    if known := told(row.values()):
         return "; ".join(known)
     metric = value.column.metric
     without = [seed for seed, one in sorted(row.items()) if one.record.metrics.get(metric) is None]
@@ -58,9 +58,9 @@ def reason(value: Value, row: Mapping[int, Found], seeds: Sequence[int], evidenc
     return UNDEFINED + some + (f" ({why})" if why else "")
 
 
-def told(row: Mapping[int, Found]) -> list[str]:
+def told(row: Iterable[Found]) -> list[str]:
     """Return why records say that an encoder has no numbers."""
-    notes = (one.record.notes for one in row.values())
+    notes = (one.record.notes for one in row)
     return sorted({str(note[NOT_APPLICABLE]) for note in notes if NOT_APPLICABLE in note})
 
 
@@ -113,7 +113,7 @@ def untested(name: str, column: Column, row: Mapping[int, Found]) -> str:
     if any(one.record.predictions is None for one in row.values()):
         why = "its records keep no predictions"
     else:
-        few = f"(as with fewer than {FEWEST} patients)"
+        few = f"(as with fewer than {FEWEST} patients, or fewer than five that it counts)"
         why = f"its predictions do not allow to draw {column.metric} {few}"
     return f"{name} in {column.task} at {column.amount}: no interval and no test, {why}"
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from g2d_bench.metrics.resample import Values
+from g2d_bench.metrics.resample import Values, often_undefined
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import Found
-from g2d_bench.report.fill import Filled, fill
+from g2d_bench.report.fill import Filled, fill, ranked
 from g2d_bench.report.model import Column, Value
 from g2d_bench.report.reasons import share_of
 
@@ -34,7 +34,7 @@ class Sampled:
         data: ``phantom`` or ``real``.
         dataset: of the task.
         values: encoder to its number, in percent where the metric is a share, or to why it has none.
-        draws: encoder to its draws [R] on the same scale; not there for one without predictions, and for
+        draws: encoder to its draws [R] on the same scale; not there for one that cannot be drawn, and for
             none where the encoders were not tested on the same images.
         records: encoder to its records, by seed.
         filled: the column as tables show it.
@@ -69,8 +69,8 @@ class Sampled:
 
     @property
     def ranked(self) -> bool:
-        """Whether encoders may be put in an order by the metric; see :func:`g2d_bench.report.fill.fill`."""
-        return "legacy" not in self.column.metric
+        """Whether encoders may be put in an order; see :func:`g2d_bench.report.fill.ranked`."""
+        return ranked(self.column, self.filled.records)
 
 
 def seed_weights(seeds: int, count: int, name: str) -> Values:
@@ -143,8 +143,10 @@ def sample(
         parts = [evidence.mean([rows[encoder][seed]], column.metric) for seed in value.seeds]
         known = [part for part in parts if part is not None]
         if known and len(known) == len(parts):
-            samples |= {part.sample for part in known}
             drawn = joined([part.draws for part in known], name)
+            if often_undefined(drawn):
+                continue
+            samples |= {part.sample for part in known}
             draws[encoder] = scale * (np.clip(drawn, 0.0, 1.0) if column.spec.share else drawn)
     first = found[0].record
     return Sampled(

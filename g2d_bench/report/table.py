@@ -14,7 +14,7 @@ from g2d_bench.progress import track
 from g2d_bench.records.cell import amount, labels_of, percent
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.quoted import Quoted
-from g2d_bench.records.record import Record
+from g2d_bench.records.record import LEGACY, Record
 from g2d_bench.records.selection import Found
 from g2d_bench.report.contamination import legend
 from g2d_bench.report.fill import Filled, fill
@@ -233,7 +233,7 @@ def _paper_column(
 
 def _preferred(printed: PaperColumn, there: Collection[str], protocol: str) -> str:
     """Choose the metric of a printed column among those that records have."""
-    choices = printed.legacy if protocol.startswith("legacy") and printed.legacy else printed.metrics
+    choices = printed.legacy if protocol.startswith(LEGACY) and printed.legacy else printed.metrics
     return next((name for name in choices if name.split("/")[0] in there or name in there), choices[0])
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from g2d_bench.adapters import by_scorer
+from g2d_bench.adapters import by_scorer, zero_shot
 from g2d_bench.adapters.base import lacking
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.kind import KINDS
@@ -90,6 +90,10 @@ def test_a_method_that_knows_no_negation_is_asked_with_none(encoder: Any, films:
     np.testing.assert_allclose(found[:, 1], (films[:3].mean(axis=(1, 2)) / 255 - 0.5) / 0.5, atol=1e-5)
     assert not any("no " in text for text in asked)
     assert by_scorer.words(job(encoder, films)) == by_scorer.SCORE
+    encoder.scorer.probabilities = True
+    assert zero_shot.probable({"score": by_scorer.words(job(encoder, films))})
+    encoder.scorer.negatives = True
+    assert not zero_shot.probable({"score": by_scorer.words(job(encoder, films))}), "a difference is none"
 
 
 def test_maps_are_means_over_the_texts_of_an_image(encoder: Any, films: Any) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from g2d_bench.cells.plan import make_cells
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import verify
 from g2d_bench.encoders.load import Encoder, load_encoder
+from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.recompute import recompute
 from g2d_bench.records.record import read_predictions, read_record
@@ -211,6 +213,13 @@ def test_metrics_are_scikit_learn_s_and_thresholds_come_from_validation(
     right = (scores >= stored["thresholds"]) == targets
     assert outcome.metrics["accuracy_validation"] == pytest.approx(right.mean())
     assert {name: recompute(name, stored) for name in outcome.metrics} == outcome.metrics
+
+
+def test_cosines_have_no_calibration(bench: Bench, narrow: Callable[..., Encoder]) -> None:
+    job = make_job(bench, narrow())
+    task = job.task.model_copy(update={"metrics": ("auroc", "ece")})
+    with pytest.raises(InputError, match=r"rsna-zeroshot\.toml.*metrics: ece does not apply"):
+        zero_shot.run(replace(job, task=task))
 
 
 def test_no_score_depends_on_the_other_images(bench: Bench, told: Callable[..., Encoder]) -> None:

@@ -41,3 +41,9 @@ def test_a_record_that_is_there_is_replaced(folder: Any, other: Any) -> None:
     assert found["random"].after is not None
     assert (found["random"].before.rank, found["random"].after.rank) == (2, 1)
     assert found["g2d"].of == 2
+
+
+def test_a_published_protocol_has_no_standings(folder: Any, other: Any) -> None:
+    for quality, where in ((0.3, other), (0.6, folder)):
+        where.add(f"of-{quality}", quality, protocol="legacy")
+    assert standings(select(other.root), select(folder.root), Catalogue.open()) == []

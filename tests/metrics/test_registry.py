@@ -96,3 +96,14 @@ def test_a_name_that_two_families_take_is_told(monkeypatch: pytest.MonkeyPatch) 
     finally:
         monkeypatch.undo()
         registry.metrics.cache_clear()
+
+
+def test_what_repeats_published_work_says_so() -> None:
+    """By these nothing is ranked; a label alone is no better than their mean."""
+    assert {name for name, spec in metrics().items() if spec.published} == {
+        *("accuracy_at_medklip", "accuracy_legacy", "f1_legacy", "ap_legacy"),
+        *("dice_legacy", "dice_legacy_batched"),
+        *("dice_at_medklip", "iou_at_medklip", "recall_at_medklip", "pointing_at_medklip"),
+    }
+    assert metric_spec("f1_legacy/Pneumonia").published
+    assert metric_spec("ece/Pneumonia").of_probabilities

@@ -16,6 +16,7 @@ from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.resample import (
     LEAST,
     Candidate,
+    against_best,
     best_set,
     clusters,
     deviation,
@@ -164,8 +165,12 @@ def test_draws_that_are_often_undefined_tell_nothing() -> None:
     assert interval(some) == interval(draws[20:])
     assert paired_p(some, np.zeros(2000)) < 0.01
     some[:21] = math.nan
-    assert all(math.isnan(limit) for limit in interval(some))
-    assert paired_p(some, np.zeros(2000)) == 1
+    assert all(math.isnan(number) for number in (*interval(some), deviation(some)))
+    assert math.isnan(paired_p(some, np.zeros(2000)))
+    rows = {"best": Candidate(5.0, some), "worst": Candidate(0.0, np.zeros(2000))}
+    assert against_best(rows) == {}, "an untested row is no equal of the best"
+    assert best_set(rows) == set()
+    assert [(r.rank, r.low, r.high) for r in rank_intervals(rows).values()] == [(1, 1, 2), (2, 1, 2)]
 
 
 def test_paired_p() -> None:
@@ -177,7 +182,7 @@ def test_paired_p() -> None:
     assert paired_p(draws, other) == pytest.approx(paired_p(other, draws))
     wanted = 2 * (1 + sum(d <= 0 for d in (other - draws).tolist())) / 1000
     assert paired_p(other, draws) == pytest.approx(wanted)
-    assert paired_p(np.full(5, math.nan), np.ones(5)) == 1
+    assert math.isnan(paired_p(np.full(5, math.nan), np.ones(5)))
 
 
 def _means(values: npt.NDArray[np.float64], count: int, seed: int) -> npt.NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from g2d_bench.metrics.retrieval import METRICS, RANKS, class_hits, first_ranks
+from g2d_bench.metrics.retrieval import METRICS, RANKS, class_hits, first_places
 from g2d_bench.metrics.retrieval_chance import COMMONEST, RANDOM, without_looking
 
 DRAWS = 4000
@@ -40,10 +40,11 @@ def drawn(who: str, way: str, stored: dict[str, NDArray[Any]]) -> NDArray[Any]:
     for _ in range(DRAWS):
         if way == "t2i":
             order = rng.random(len(number))
-            ranks.append(first_ranks(np.tile(order, (16, 1)), number[:, None] == number))
+            places = first_places(np.tile(order, (16, 1)), number[:, None] == number)
         else:
             order = rng.random(len(names)) + (seen if who == COMMONEST else 0) * 2
-            ranks.append(first_ranks(np.tile(order, (16, 1)), right))
+            places = first_places(np.tile(order, (16, 1)), right)
+        ranks.append(places.above + 1)
     return np.stack(ranks)
 
 

@@ -37,14 +37,16 @@ def test_retrieval_against_a_plain_loop() -> None:
     scores[np.diag_indices(40)] += 1
     found = retrieval(scores)
     for way, matrix in (("image_to_text", scores), ("text_to_image", scores.T)):
-        ranks = []
+        ranks, shares = [], []
         for i in range(40):
             better = sum(matrix[i, j] > matrix[i, i] for j in range(40) if j != i)
             equal = sum(matrix[i, j] == matrix[i, i] for j in range(40) if j != i)
-            ranks.append(1 + better + equal / 2)
-        assert found[way]["mrr"] == pytest.approx(sum(1 / rank for rank in ranks) / 40)
+            # Each place among its equals is as likely as the others.
+            ranks += [1 + better + place for place in range(equal + 1)]
+            shares += [1 / (equal + 1)] * (equal + 1)
+        assert found[way]["mrr"] == pytest.approx(np.dot(shares, 1 / np.array(ranks)) / 40)
         for k in (1, 5, 10):
-            assert found[way][f"r@{k}"] == pytest.approx(sum(rank <= k for rank in ranks) / 40)
+            assert found[way][f"r@{k}"] == pytest.approx(np.dot(shares, np.array(ranks) <= k) / 40)
     assert found["chance"]["r@5"] == 5 / 40
     assert found["pairs"] == 40
 
@@ -52,10 +54,9 @@ def test_retrieval_against_a_plain_loop() -> None:
 def test_retrieval_at_its_ends() -> None:
     perfect = retrieval(np.eye(20))
     assert perfect["image_to_text"] == {"r@1": 1.0, "r@5": 1.0, "r@10": 1.0, "mrr": 1.0}
-    # A similarity that knows nothing must not profit from ties.
+    # A similarity that knows nothing earns what chance earns.
     constant = retrieval(np.zeros((20, 20)))
-    assert constant["image_to_text"]["r@1"] == 0
-    assert constant["image_to_text"]["mrr"] == pytest.approx(2 / 21)
+    assert constant["image_to_text"] == pytest.approx(constant["chance"])
     chances = [retrieval(np.random.default_rng(seed).random((50, 50))) for seed in range(40)]
     for name in ("r@1", "r@5", "r@10", "mrr"):
         mean = np.mean([found["image_to_text"][name] for found in chances])

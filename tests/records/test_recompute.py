@@ -10,7 +10,9 @@ import pytest
 
 from g2d_bench.paths import cache_dir
 from g2d_bench.records import recompute as recompute_module
+from g2d_bench.records.parts import parts_of
 from g2d_bench.records.recompute import facts_of, recompute
+from g2d_bench.records.selection import Found
 
 
 def test_facts_are_kept_and_only_believed_if_whole(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,3 +60,42 @@ def test_batched_dice_is_recomputed_in_its_order() -> None:
     }
     # Batches of 8: (0.5 + 6 * 1 + 0) / 8 and 1; images alone would give (0.5 + 6 + 0 + 1) / 9.
     assert recompute("dice_legacy_batched", arrays) == pytest.approx((6.5 / 8 + 1) / 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "score", "known"),
+    [
+        ("classification", None, True),
+        ("zero-shot", "mean over 2 models of the probability of the positive of two prompts", True),
+        ("zero-shot", "mean probability of the positive prompts", True),
+        ("zero-shot", "mean score of the positive prompts", False),
+        ("zero-shot", "cosine with the mean positive prompt - cosine with the mean negative prompt", False),
+        ("zero-shot", None, False),
+    ],
+)
+def test_what_a_score_is_decides_whether_it_is_calibrated(
+    folder: Any, kind: str, score: str | None, known: bool
+) -> None:
+    """All these scores lie in 0 to 1; whether they are probabilities, their record says."""
+    found = folder.add("g2d", task="rsna-zeroshot", fraction=1.0)
+    targets = np.array([[0.0], [1.0]] * 10)
+    arrays = {
+        "id": np.array([f"{n:02}" for n in range(20)]),
+        "patient": np.array([f"{n:02}" for n in range(20)]),
+        "scores": 0.25 + 0.5 * targets,
+        "targets": targets,
+        "label": np.array(["Pneumonia"]),
+        "group_sex": np.array(["M", "F"] * 10),
+    }
+    notes = {} if score is None else {"score": score}
+    update = {"kind": kind, "notes": notes, "metrics": {"auroc": 1.0}, "references": {}}
+    record = folder.store.save(found.path, found.record.model_copy(update=update), arrays)
+    one = Found(record, found.path)
+    names = ("auroc", "accuracy_half", "ece", "ece/Pneumonia", "brier")
+    for _ in range(2):  # what is kept of the predictions says the same
+        facts = facts_of(one, names)
+        assert set(facts.metrics) == (set(names) if known else {"auroc"})
+        assert set(facts.errors) == set(names) - set(facts.metrics)
+        assert all(why.startswith("its scores are no prob") for why in facts.errors.values())
+    assert isinstance(parts_of(one, "sex", "brier"), str) != known
+    assert not isinstance(parts_of(one, "sex", "auroc"), str)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.metrics.resample import holm, paired_p
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.quoted import load_reported
+from g2d_bench.records.selection import select
 from g2d_bench.report.claims import Claim, measured, quoted, summary
 from g2d_bench.report.model import Column, Value
 from g2d_bench.report.sampled import Sampled
@@ -147,3 +149,26 @@ def test_shares_of_the_labels_of_two_signatures_are_not_compared() -> None:
     assert found.words == "1 % and 100 % of the labels have different signatures"
     many.filled.signatures.extend(few.filled.signatures)
     assert measured(Claim("g2d", 0.01), [few, many])[0].outcome == "holds"
+
+
+def test_what_cannot_be_tested_is_not_told() -> None:
+    """Neither a claimant nor a rival whose draws are often undefined is taken for an equal."""
+    few, many = column("a", 0.01, g2d=90), column("a", 1.0, g2d=80, mgca=10, convirt=20)
+    many.draws["mgca"][:40] = math.nan
+    (one,) = measured(Claim("g2d", 0.01), [few, many])
+    assert one.words == "better than convirt (+70.0) with certainty"
+    assert one.remark == "not compared: mgca (no test is possible)"
+    (alone,) = measured(Claim("g2d", 0.01, ("mgca",)), [few, many])
+    assert (alone.outcome, alone.words) == ("untold", "there is nobody to compare with")
+    (lacking,) = measured(Claim("g2d", 0.01), [replace(few, draws={}), many])
+    assert (lacking.outcome, lacking.words) == ("untold", "g2d: no test is possible")
+
+
+@pytest.mark.parametrize(("protocol", "metric"), [("legacy", "dice_positive"), ("clean", "dice_legacy")])
+def test_what_repeats_published_work_is_not_asked(folder: Any, protocol: str, metric: str) -> None:
+    folder.add("g2d", 0.9, protocol=protocol)
+    folder.add("mgca", 0.1, protocol=protocol, fraction=1.0)
+    columns = sampled_columns(select(folder.root), [], {("siim-seg", protocol): metric}, Evidence())
+    (one,) = measured(Claim("g2d", 0.01), columns)
+    assert (one.outcome, one.rivals) == ("untold", ())
+    assert one.words == "nothing is ranked under a published protocol or by a published convention"

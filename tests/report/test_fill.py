@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -10,10 +11,10 @@ import numpy as np
 import pytest
 
 from g2d_bench.errors import InputError
-from g2d_bench.records.evidence import Evidence
+from g2d_bench.records.evidence import Drawn, Evidence
 from g2d_bench.records.record import read_predictions
 from g2d_bench.records.selection import Found, select
-from g2d_bench.report.fill import fill
+from g2d_bench.report.fill import fill, ranked
 from g2d_bench.report.model import Column, Table
 from g2d_bench.report.table import blocks
 
@@ -102,7 +103,65 @@ def test_what_cannot_be_tested_says_so(folder: Any) -> None:
     ids = np.array(["a", "b", "c"])
     odd = Found(folder.store.save(found.path, own, {"id": ids}), found.path)
     notes = one(blocks([odd], metrics={})).notes
-    why = "its predictions do not allow to draw dice_positive (as with fewer than 10 patients)"
+    why = (
+        "its predictions do not allow to draw dice_positive (as with fewer than 10 patients, or fewer than "
+        "five that it counts)"
+    )
     assert f"mgca in siim-seg at 1 %: no interval and no test, {why}" in notes
     mixed = fill(COLUMN, [folder.add("random", 0.4), folder.add("g2d", 0.6, images=40)], Evidence())
     assert "siim-seg, dice_positive: not every row was tested on the same images; no test" in mixed.notes
+
+
+def test_where_no_test_was_possible_nothing_is_bold(folder: Any) -> None:
+    """Of three positive patients one draw in twenty has none: nobody knows who is not worse."""
+    found = [folder.add("g2d", 0.9, positive=0.03), folder.add("random", 0.1, positive=0.03)]
+    filled = fill(COLUMN, found, Evidence())
+    for value in filled.values.values():
+        assert (value.best, value.spread_is, value.limits, value.tested) == (False, "", "", "")
+        assert np.isnan(value.p)
+    assert sum("no interval and no test" in note for note in filled.notes) == 2
+
+
+def test_rows_that_are_undefined_in_other_draws_are_not_tested(
+    folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Evidence.mean
+
+    def mean(self: Evidence, seeds: Sequence[Found], metric: str) -> Drawn | None:
+        drawn = whole(self, seeds, metric)
+        assert drawn is not None
+        first = 20 * (seeds[0].cell.encoder == "g2d")
+        drawn.draws[first : first + 20] = np.nan
+        return drawn
+
+    monkeypatch.setattr(Evidence, "mean", mean)
+    filled = fill(COLUMN, [folder.add("random", 0.1), folder.add("g2d", 0.9)], Evidence())
+    assert not any(value.best for value in filled.values.values())
+    assert all(value.limits for value in filled.values.values())
+    why = "the difference of two rows is often undefined in draws; no test"
+    assert f"siim-seg, dice_positive: {why}" in filled.notes
+
+
+@pytest.mark.parametrize(
+    ("protocol", "metric", "notes"),
+    [
+        ("clean", "dice_at_medklip", {}),
+        ("clean", "dice_legacy", {}),
+        ("legacy", "dice_positive", {}),
+        ("legacy+fast", "dice_positive", {}),
+        ("own", "dice_positive", {"split_defects": ["Rows are split."]}),
+    ],
+)
+def test_published_conventions_and_protocols_rank_nothing(
+    folder: Any, protocol: str, metric: str, notes: dict[str, Any]
+) -> None:
+    column = Column("siim-seg", 0.01, metric, protocol, (metric,))
+    assert not ranked(column, [folder.add("g2d", protocol=protocol, notes=notes)])
+    assert ranked(COLUMN, [folder.add("g2d")])
+
+
+def test_nothing_is_bold_under_a_published_protocol(folder: Any) -> None:
+    found = [folder.add("random", 0.1, protocol="legacy"), folder.add("g2d", 0.9, protocol="legacy")]
+    values = fill(replace(COLUMN, protocol="legacy"), found, Evidence()).values.values()
+    assert not any(value.best for value in values)
+    assert all(value.limits for value in values)

@@ -227,3 +227,33 @@ def test_what_gives_no_numbers_says_why(folder: Any) -> None:
     folder.store.save(found.path, record, None)
     with pytest.raises(InputError, match="rsna-cls: gives no feature maps"):
         group_tables(select(folder.root), "view", main=MAIN)
+
+
+def test_an_encoder_that_cannot_be_divided_keeps_its_row(folder: Any) -> None:
+    add(folder, "g2d", arrays_of(0.0))
+    arrays = arrays_of(0.0)
+    add(folder, "mgca", {name: array for name, array in arrays.items() if not name.startswith("group_")})
+    found = folder.add("random", task="rsna-cls", fraction=1.0)
+    told = found.record.model_copy(update={"notes": {"n/a": "gives no vectors"}, "predictions": None})
+    folder.store.save(found.path, told.model_copy(update={"kind": "classification"}), None)
+    made = table(folder, "view")
+    assert [row.name for row in made.rows] == ["random", "g2d", "mgca"]
+    why = "neither its predictions nor data at hand tell the view of its test images"
+    for name, reason in (("random", "gives no vectors"), ("mgca", why)):
+        assert {value.reason for value in cells(made, name).values()} == {reason}
+        assert {value.centre for value in cells(made, name).values()} == {"n/a"}
+        assert f"n/a: {name}: {reason}" in made.notes
+    assert not any(value.missing for value in cells(made, "g2d").values())
+
+
+def test_an_image_that_is_asked_for_twice_is_one(folder: Any) -> None:
+    """Twelve films with two phrases each are too few to be called worst or best."""
+    arrays = arrays_of(0.0)
+    few = np.where(np.arange(COUNT) < 24, "AP", "PA")
+    ids = np.array([f"{n // 2:03}" for n in range(COUNT)])
+    add(folder, "g2d", {**arrays, "id": ids, "group_view": few})
+    made = table(folder, "view")
+    heads = [column.heads for column in made.columns[:3]]
+    assert heads == [("all", "n 200"), ("view AP", "n 12"), ("view PA", "n 188")]
+    assert "test set: 200 images, of which 0 do not tell the view" in made.facts
+    assert cells(made, "g2d")["gap"].missing == "undefined"

@@ -140,7 +140,7 @@ def figure(world: World, name: str) -> str:
 def claim(world: World, name: str) -> str:
     asked = claims.Claim("toy", 0.01)
     verdicts = claims.measured(asked, sampled_columns(world.found, world.order, MAIN, Evidence()))
-    assert all(not verdict.reason for verdict in verdicts)
+    assert all(not verdict.reason or "published" in verdict.reason for verdict in verdicts)
     told = sentence(origins(world.found))
     if name == "json":
         return _json(asked, verdicts, None, told)

@@ -132,7 +132,7 @@ def test_without_draws_there_is_an_order_and_no_certainty() -> None:
         ("g2d", 1, None),
         ("mgca", 2, None),
     ]
-    assert "nothing says how certain" in group.answer
+    assert "no test says how certain" in group.answer
 
 
 def test_a_cluster_is_the_best_and_all_that_are_not_worse() -> None:
@@ -142,3 +142,15 @@ def test_a_cluster_is_the_best_and_all_that_are_not_worse() -> None:
     }
     points = {"a": 10.0, "b": 9.0, "c": 6.0, "d": 5.5}
     assert clusters(list(points), points, draws) == {"a": 0, "b": 0, "c": 1, "d": 1}
+
+
+def test_what_is_often_undefined_makes_no_equals() -> None:
+    column = made("a", {"best": 90, "worst": 10})
+    column.draws["worst"][:40] = math.nan
+    group = only([column])
+    assert not group.tested
+    assert [(place.encoder, place.rank, place.cluster) for place in group.places] == [
+        ("best", 1, None),
+        ("worst", 2, None),
+    ]
+    assert group.answer == "best has the best numbers; no test says how certain that is."

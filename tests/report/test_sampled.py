@@ -88,6 +88,12 @@ def test_nothing_is_drawn_where_the_images_differ(folder: Any) -> None:
     assert column(folder).draws == {}
 
 
+def test_what_is_often_undefined_is_not_drawn(folder: Any) -> None:
+    folder.add("g2d", 0.9, positive=0.03)
+    made = column(folder)
+    assert (made.draws, set(made.values)) == ({}, {"g2d"})
+
+
 def test_legacy_metrics_rank_nothing(folder: Any) -> None:
     folder.add("g2d", 0.6)
     assert not column(folder, "dice_legacy").ranked
