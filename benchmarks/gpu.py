@@ -251,16 +251,18 @@ def schedule(place: Place, usual: int = 100) -> tuple[int, dict[str, int]]:
 
 
 @contextlib.contextmanager
-def bare_flags(precision: str) -> Iterator[None]:
+def bare_flags(precision: Any) -> Iterator[None]:
     """Let cuDNN search and forget determinism; TF32 as the precision has it."""
-    backends = torch.backends
-    before = backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32, backends.cudnn.benchmark
-    backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = precision == "fast"
-    backends.cudnn.benchmark = True
+    from g2d_bench.devices import rounded
+
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark
+    cudnn.benchmark = True
     try:
-        yield
+        with rounded(precision):
+            yield
     finally:
-        backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32, backends.cudnn.benchmark = before
+        cudnn.benchmark = before
 
 
 def bare_steps(

@@ -1,6 +1,6 @@
 """Where numbers are computed, and how exactly: the accelerator, its deterministic kernels, precision.
 
-Everything here is a matter of the accelerator alone: on a processor nothing is switched, so that numbers stay
+Determinism is a matter of the accelerator alone: on a processor nothing is switched, so that numbers stay
 what they were.
 """
 
@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 
 # Without it cuBLAS may add in another order in every run; it is read before the first product.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+T = TypeVar("T")
 
 Precision = Literal["fp32", "fast"]
 """``fp32``: single precision throughout, TF32 off. ``fast``: products and convolutions in bfloat16, what is
@@ -89,22 +91,60 @@ def switched(device: torch.device, precision: Precision = "fp32") -> Iterator[No
     if device.type != "cuda":
         yield
         return
-    matmul, cudnn, fill = torch.backends.cuda.matmul, torch.backends.cudnn, torch.utils.deterministic
-    before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic)
+    cudnn, fill = torch.backends.cudnn, torch.utils.deterministic
+    before = cudnn.benchmark, cudnn.deterministic
     asked = torch.are_deterministic_algorithms_enabled()
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
     filled = fill.fill_uninitialized_memory  # type: ignore[attr-defined]
-    matmul.allow_tf32 = cudnn.allow_tf32 = precision == "fast"
     # A search for the fastest kernel may end otherwise in the next run.
     cudnn.benchmark, cudnn.deterministic = False, True
     torch.use_deterministic_algorithms(True, warn_only=True)
     fill.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
-        yield
+        with rounded(precision):
+            yield
     finally:
-        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = before
+        cudnn.benchmark, cudnn.deterministic = before
         torch.use_deterministic_algorithms(asked, warn_only=warned)
         fill.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+
+
+@contextmanager
+def rounded(precision: Precision = "fp32") -> Iterator[None]:
+    """Let products of single precision be exact within the block, by TF32 on a GPU where ``fast`` says so.
+
+    Whatever the process around it asked for is as it was afterwards. torch keeps two sets of switches, and
+    refuses to tell the older ones where the newer ones say something else; so both are set, and the newer
+    ones, which decide, last.
+    """
+    gpu, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    newer: list[tuple[Any, str]] = []
+    if hasattr(gpu, "fp32_precision"):
+        cpu: Any = torch.backends.mkldnn
+        newer = [(part, "tf32" if precision == "fast" else "ieee") for part in (gpu, cudnn.conv, cudnn.rnn)]
+        newer += [(part, "ieee") for part in (cpu.matmul, cpu.conv, cpu.rnn)]
+    before = [part.fp32_precision for part, _ in newer]
+    products = _told(torch.get_float32_matmul_precision) or "highest"
+    convolutions = _told(lambda: cudnn.allow_tf32)
+    _switch("high" if precision == "fast" else "highest", precision == "fast", newer)
+    try:
+        yield
+    finally:
+        restored = [(part, value) for (part, _), value in zip(newer, before, strict=True)]
+        _switch(products, convolutions is not False, restored)
+
+
+def _told(ask: Callable[[], T]) -> T | None:
+    with suppress(RuntimeError):
+        return ask()
+    return None
+
+
+def _switch(products: str, convolutions: bool, newer: Iterable[tuple[Any, str]]) -> None:
+    torch.set_float32_matmul_precision(products)
+    torch.backends.cudnn.allow_tf32 = convolutions
+    for part, value in newer:
+        part.fp32_precision = value
 
 
 def stays(device: torch.device, precision: Precision) -> bool:

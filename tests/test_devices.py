@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -39,6 +42,58 @@ def test_a_gpu_computes_by_deterministic_kernels_within_the_block() -> None:
     with steady(CPU) as kernels:
         assert state() == before
     assert kernels == []
+
+
+SWITCHES = """
+import os, sys, torch
+from g2d_bench.devices import steady
+backends = torch.backends
+cudnn, mkldnn = backends.cudnn, backends.mkldnn
+parts = [backends.cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv]
+def told(ask):
+    try:
+        return ask()
+    except RuntimeError:
+        return "refused"
+def older():
+    allowed = (lambda: backends.cuda.matmul.allow_tf32), (lambda: backends.cudnn.allow_tf32)
+    return [told(ask) for ask in (torch.get_float32_matmul_precision, *allowed)]
+def newer():
+    return [part.fp32_precision for part in parts]
+def check(asked):
+    exec(asked)
+    before = older(), newer()
+    with steady(torch.device("cuda")):
+        assert (older(), newer()) == (["highest", False, False], ["ieee"] * 5), (older(), newer())
+    with steady(torch.device("cuda"), "fast"):
+        assert (older(), newer()) == (["high", True, True], ["tf32"] * 3 + ["ieee"] * 2), (older(), newer())
+    assert (older(), newer()) == before, (older(), newer(), before)
+for asked in sys.argv[1:]:
+    # torch remembers for ever what a process has switched.
+    if not (child := os.fork()):
+        check(asked)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, asked
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.skipif(
+    not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="this torch has older switches alone"
+)
+def test_whatever_a_process_has_switched_products_are_exact_within_and_all_is_as_before_afterwards() -> None:
+    asked = (
+        "pass",
+        "torch.backends.fp32_precision = 'tf32'",
+        "torch.backends.cuda.matmul.fp32_precision = 'tf32'",
+        "torch.backends.cuda.matmul.allow_tf32 = True",
+        "torch.set_float32_matmul_precision('high')",
+        "torch.set_float32_matmul_precision('medium')",
+        "torch.backends.cudnn.allow_tf32 = False",
+        "torch.backends.cudnn.fp32_precision = 'tf32'",
+        "torch.backends.mkldnn.fp32_precision = 'bf16'",
+    )
+    subprocess.run([sys.executable, "-c", SWITCHES, *asked], check=True)
 
 
 def test_kernels_that_are_not_deterministic_are_named_and_other_warnings_pass() -> None:

@@ -92,7 +92,7 @@ def settled(run: Callable[[Sequence[Job]], list[Outcome]]) -> Callable[[Sequence
 
         device, precision = accelerator(), jobs[0].protocol.precision
         for job in jobs:
-            job.encoder.to(device).precision = precision
+            job.encoder.to(device).computing(precision)
         with steady(device, precision) as kernels:
             outcomes = run(jobs)
         more: dict[str, Any] = {KERNELS: kernels} if kernels else {}

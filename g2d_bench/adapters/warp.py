@@ -44,7 +44,9 @@ def warp(images: Tensor, angle: Tensor, scale: Tensor, *, nearest: bool = False)
     zero = torch.zeros_like(cosine)
     # Where each pixel of the result comes from.
     rows = torch.stack([torch.stack([cosine, sine, zero], 1), torch.stack([-sine, cosine, zero], 1)], 1)
-    grid = F.affine_grid(rows.to(images.dtype), list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, mode="nearest" if nearest else "bilinear", align_corners=False)
+    # Around a network that computes by halves, a grid of halves would move pixels by up to one.
+    with torch.autocast(images.device.type, enabled=False):
+        grid = F.affine_grid(rows.to(images.dtype), list(images.shape), align_corners=False)
+        moved = F.grid_sample(images, grid, mode="nearest" if nearest else "bilinear", align_corners=False)
     still = ((angle == 0) & (scale == 1)).view(-1, 1, 1, 1)
     return torch.where(still, images, moved)

@@ -292,6 +292,8 @@ def undisturbed() -> Iterator[None]:
     """
     import torch
 
+    from g2d_bench.devices import rounded
+
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     threads, kind, cudnn = torch.get_num_threads(), torch.get_default_dtype(), torch.backends.cudnn
     deterministic, benchmark = cudnn.deterministic, cudnn.benchmark
@@ -306,6 +308,7 @@ def undisturbed() -> Iterator[None]:
             torch.device("cpu"),
             torch.autocast("cpu", enabled=False),
             torch.autocast("cuda", enabled=False) if torch.cuda.is_available() else nullcontext(),
+            rounded(),
         ):
             yield
     finally:

@@ -105,10 +105,15 @@ class Resolved:
             return _copied(encoder) if _trains(self.protocol, self.task.kind) else encoder
         if self.card.embeddings is not None:
             return self._given()
+        from g2d_bench.devices import accelerator
         from g2d_bench.encoders.load import load_encoder
 
         text = "text" in KINDS[self.task.kind].asks
-        return load_encoder(self.card, checkpoint=self.checkpoint, seed=self.cell.seed, text=text)
+        # A scorer is made for the place where it computes, and never moved.
+        device = accelerator() if self.card.scorer else "cpu"
+        return load_encoder(
+            self.card, checkpoint=self.checkpoint, seed=self.cell.seed, device=device, text=text
+        )
 
     def _given(self) -> Encoder:
         from g2d_bench.encoders.given import load_given

@@ -105,6 +105,12 @@ class Encoder:
             other.to(device)
         return self
 
+    def computing(self, precision: Precision) -> Encoder:
+        """Let it and its fellows of an ensemble compute in a precision, and return it."""
+        for one in (self, *self.others):
+            one.precision = precision
+        return self
+
     def preprocess(self, images: Tensor) -> Tensor:
         """Normalise square images as the card says.
 

@@ -40,9 +40,9 @@ class _Recording:
 class Replayed:
     """A step that is recorded on a GPU and replayed; on any other device every call is a plain one.
 
-    A step that asks the device for a number, or copies pageable memory, cannot be recorded. The plain calls
-    before the first recording tell: such a step stays plain. So does one that cannot be recorded for another
-    reason.
+    A step that asks the device for a number, or copies pageable memory, cannot be recorded. The last plain
+    call before a recording tells (the first may load what is kept from then on): such a step stays plain. So
+    does one that cannot be recorded for another reason.
 
     Args:
         step: from tensors to scalars by name. It may change parameters, buffers and the state of an optimiser
@@ -80,8 +80,9 @@ class Replayed:
         key = phase, tuple((tuple(one.shape), one.dtype) for one in inputs)
         if key not in self._recordings:
             calls = self._calls[key] = self._calls.get(key, 0) + 1
-            if calls <= (1 if self._recordings else PLAIN):
-                return self._watched(inputs)
+            plain = 1 if self._recordings else PLAIN
+            if calls <= plain:
+                return self._watched(inputs, last=calls == plain)
             try:
                 self._recordings[key] = self._recorded(inputs)
             except RuntimeError as error:
@@ -95,14 +96,14 @@ class Replayed:
         # The next replay writes to the same place.
         return {name: value.clone() for name, value in recording.outputs.items()}
 
-    def _watched(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """Take a plain step on the stream of the recording; one that waits for the device is not recorded."""
+    def _watched(self, inputs: tuple[Tensor, ...], *, last: bool) -> dict[str, Tensor]:
+        """Take a plain step on the stream of the recording; if the last one waits, none is recorded."""
         here = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(here)
         with waits() as found, torch.cuda.stream(self._stream):
             outputs = self._plainly(inputs)
         here.wait_stream(self._stream)
-        if found:
+        if found and last:
             self.plain = f"it waits for the device at {found[0]}"
         return outputs
 

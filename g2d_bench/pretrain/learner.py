@@ -121,4 +121,4 @@ def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
 def _autocast(recipe: Recipe, here: World) -> torch.dtype | None:
     if not recipe.amp or here.device.type != "cuda":
         return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

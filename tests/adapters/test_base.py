@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from g2d_bench.adapters.base import Job, NotApplicable, Outcome, lacking, run_jobs
+from g2d_bench.adapters.base import Job, NotApplicable, Outcome, lacking, run_jobs, settled
 from g2d_bench.cards.kind import KINDS, Kind
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.settings import Settings
@@ -35,6 +35,22 @@ def test_what_encoders_give(encoder: Encoder) -> None:
     encoder.text = None
     assert encoder.gives == {"vector"}
     assert lacking(KINDS["phrase"], encoder) == "no text encoder in the weights that were read"
+
+
+def test_all_members_of_an_ensemble_compute_in_the_precision_of_the_protocol(encoder: Encoder) -> None:
+    encoder.others = (replace(encoder), replace(encoder))
+    seen: list[list[str]] = []
+
+    @settled
+    def run(jobs: Sequence[Job]) -> list[Outcome]:
+        seen.extend([one.precision for one in (job.encoder, *job.encoder.others)] for job in jobs)
+        return [Outcome({}, {}, {}) for _ in jobs]
+
+    for name, precision in (("clean", "fp32"), ("clean+fast", "fast"), ("clean", "fp32")):
+        protocol = Bench(Settings()).catalogue.protocols[name]
+        (outcome,) = run([Job(cast(Any, None), protocol, cast(Any, None), encoder, 0, False, 0)])
+        assert seen.pop() == [precision] * 3
+        assert outcome.notes.get("precision", "fp32") == precision
 
 
 def test_a_finding_among_cells_that_run_together(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from g2d_bench.adapters.warp import CHANCE, DEGREES, SCALE, Warps, warp
+from g2d_bench.devices import half
 
 
 def test_draws_keep_their_limits_and_their_seed() -> None:
@@ -48,6 +49,15 @@ def test_warps_turn_and_scale_about_the_centre(nearest: bool) -> None:
         large[..., 2:-2, 2:-2],
         atol=1e-5 if nearest else 1.0,
     )
+
+
+@pytest.mark.parametrize("nearest", [False, True])
+def test_a_network_by_halves_around_it_moves_no_pixel(nearest: bool) -> None:
+    images, angle = torch.rand(3, 1, 224, 224), torch.tensor([0.1, -0.2, 0.05])
+    scale = torch.tensor([1.1, 0.95, 1.0])
+    alone = warp(images, angle, scale, nearest=nearest)
+    with half(torch.device("cpu"), "fast"):
+        assert torch.equal(warp(images, angle, scale, nearest=nearest), alone)
 
 
 def test_image_and_mask_move_together() -> None:

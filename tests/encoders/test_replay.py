@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,6 +94,30 @@ def test_each_phase_is_recorded_by_itself() -> None:
     before = step.replays
     assert float(step(torch.ones(3, device=GPU), phase=None)["loss"]) == 6.0
     assert step.replays == before
+
+
+def test_what_waits_before_the_last_plain_call_alone_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As what copies its constants in the first step and keeps them; told without a GPU."""
+    for name in ("Stream", "current_stream"):
+        monkeypatch.setattr(torch.cuda, name, lambda device: SimpleNamespace(wait_stream=lambda other: None))
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph, **how: nullcontext())
+    monkeypatch.setattr(
+        torch.cuda, "CUDAGraph", lambda: SimpleNamespace(pool=lambda: None, replay=lambda: None)
+    )
+    for waiting, replays in (({1}, 2), ({1, 2}, 2), ({PLAIN}, 0), (set(), 2)):
+        calls = iter(range(1, 99))
+
+        @contextmanager
+        def waits(calls: Iterator[int] = calls, waiting: set[int] = waiting) -> Iterator[list[str]]:
+            yield ["load.py:137"] if next(calls) in waiting else []
+
+        monkeypatch.setattr("g2d_bench.encoders.replay.waits", waits)
+        step = Replayed(lambda values: {"loss": values.sum()}, GPU)
+        for _ in range(PLAIN + 2):
+            step(torch.ones(2))
+        assert step.replays == replays
+        assert bool(step.plain) == (replays == 0)
 
 
 def asks(values: Tensor) -> dict[str, Tensor]:
