@@ -66,12 +66,14 @@ class Read:
         kind: ``phantom`` or ``real``.
         pairs: sorted by id.
         skipped: reason to number of images left out.
+        own: whether it is a folder of one's own, whatever its name.
     """
 
     source: str
     kind: str
     pairs: tuple[Pair, ...]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    own: bool = False
 
 
 def read_pairs(
@@ -118,6 +120,7 @@ class PairData:
     Attributes:
         source: where they come from.
         kind: ``phantom`` or ``real``.
+        own: whether they are a folder of one's own.
         size: side of the stored images, pixels.
         ids: of each pair.
         patients: of each pair.
@@ -141,7 +144,7 @@ class PairData:
         Raises:
             InputError: an unreadable image, naming it; the cache cannot be written.
         """
-        self.source, self.kind, self.size = read.source, read.kind, size
+        self.source, self.kind, self.own, self.size = read.source, read.kind, read.own, size
         self.images, bad = decode(
             [pair.path for pair in read.pairs], size, cache or cache_dir() / "pairs", strict
         )
@@ -272,7 +275,8 @@ def _folder(folder: Path, *, strict: bool) -> Read:
             raise InputError(
                 f"image {name} stands in {number} rows", file=folder / "pairs.csv", field="image"
             )
-    return Read(str(folder), "real", tuple(sorted(pairs, key=lambda pair: pair.id)), dict(skipped))
+    ordered = tuple(sorted(pairs, key=lambda pair: pair.id))
+    return Read(str(folder), "real", ordered, dict(skipped), own=True)
 
 
 _Said = tuple[tuple[str, ...], int]

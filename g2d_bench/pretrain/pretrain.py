@@ -26,7 +26,7 @@ from g2d_bench.pretrain.batches import Batches
 from g2d_bench.pretrain.distributed import World, world
 from g2d_bench.pretrain.export import MAX_BYTES, evaluate_retrieval, export
 from g2d_bench.pretrain.objective import Objective, Variant, make_objective
-from g2d_bench.pretrain.own_card import card_name, write_card
+from g2d_bench.pretrain.own_card import WEIGHTS, card_name, card_of, write_card
 from g2d_bench.pretrain.pairs import PairData, read_pairs
 from g2d_bench.pretrain.presets import Recipe, recipe
 from g2d_bench.pretrain.recipe_check import check_constants
@@ -34,7 +34,7 @@ from g2d_bench.pretrain.run_folder import RunFolder
 from g2d_bench.pretrain.train import Model, fit
 from g2d_bench.provenance import commit, hardware, now, versions
 
-TOKENIZER, WEIGHTS, RESULT = "tokenizer.json", "encoder.safetensors", "result.json"
+TOKENIZER, RESULT = "tokenizer.json", "result.json"
 PHANTOM_COUNT = 6000
 """Images generated for pre-training at phantom scale."""
 MIN_RETRIEVAL = 10
@@ -100,7 +100,7 @@ def pretrain(
     made = recipe(method, preset=preset, variant=variant, overrides=overrides)
     if not 0 <= seed < 1 << 32:
         raise InputError(f"must lie between 0 and {(1 << 32) - 1}, not {seed}", field="--seed")
-    encoder = _card_of(out, name)
+    card_name(out, name)  # what is wrong with a name is said before anything is written
     with world(device) as here:
         if not here.first:
             here.barrier()  # the first process generates and decodes, the others find it done
@@ -108,10 +108,14 @@ def pretrain(
         pairs = PairData(read, made.store, cache=cache, strict=strict is not False)
         source = {"source": pairs.source, "hash": pairs.hash, "pairs": len(pairs)}
         folder = RunFolder(out, {"recipe": made.as_json(), "seed": seed, "data": source})
+        encoder = card_of(folder, name)
         if here.first:
+            folder.name_card(encoder.stem)
             here.barrier()
         try:
-            done = _run(made, pairs, folder, here, seed, save_every=save_every, tensorboard=tensorboard)
+            done = _run(
+                made, pairs, folder, here, seed, preset, save_every=save_every, tensorboard=tensorboard
+            )
         except Exception:
             if here.first:
                 folder.abandon(TOKENIZER)
@@ -120,12 +124,6 @@ def pretrain(
         if here.first:
             write_card(encoder, method, weights, done)
         return Pretrained(weights, done, encoder)
-
-
-def _card_of(out: Path, name: str) -> Path:
-    """Where the encoder card of a run is or goes: a run that is taken up keeps the one that it has."""
-    there = [] if name or not out.is_dir() else sorted(out.glob("*.toml"))
-    return there[0] if there else out / f"{card_name(out, name)}.toml"
 
 
 def shipped_methods() -> tuple[str, ...]:
@@ -235,6 +233,7 @@ def _run(
     folder: RunFolder,
     here: World,
     seed: int,
+    preset: str,
     *,
     save_every: int,
     tensorboard: bool,
@@ -257,12 +256,13 @@ def _run(
     entries = folder.entries()
     card = {
         "seed": seed,
-        "preset": "phantom" if made.text == "small" else "paper",
+        "preset": preset,
         "variant": made.variant,
         "recipe": made.as_json(),
         "data": {
             "source": pairs.source,
             "kind": pairs.kind,
+            **({"own": True} if pairs.own else {}),
             "hash": pairs.hash,
             "skipped": pairs.skipped,
             "pairs": {name: len(indices) for name, indices in pairs.parts.items()},

@@ -21,6 +21,7 @@ class RunFolder:
     Attributes:
         path: the folder, made if it is missing.
         config: what determines the run; a folder belongs to one configuration.
+        card: name of the run's encoder card, "" where none was given yet; it determines nothing.
     """
 
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
@@ -44,14 +45,10 @@ class RunFolder:
                 f"folder cannot be written: {error.strerror}", file=path, field="--out"
             ) from error
         written = path / CONFIG
-        self._begun = not written.is_file()
+        self._begun, self.card = not written.is_file(), ""
         if not self._begun:
-            try:
-                other = json.loads(written.read_text())
-            except ValueError:
-                raise InputError(
-                    "not a run's configuration; remove the folder or take another", file=written
-                ) from None
+            other = self.read(CONFIG, "not a run's configuration; remove the folder or take another")
+            self.card = str(other.pop("card", ""))
             if different := list(differences(other, self.config)):
                 raise InputError(
                     f"the folder holds a run of another configuration: {'; '.join(different)};"
@@ -75,6 +72,30 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
         if self._made:
             self.path.rmdir()
+
+    def name_card(self, name: str) -> None:
+        """Keep the name of the run's card, for whoever goes on with the run."""
+        if name != self.card:
+            self.card = name
+            self.write(CONFIG, json.dumps(self.config | {"card": name}, indent=1, sort_keys=True) + "\n")
+
+    def read(self, name: str, otherwise: str) -> dict[str, Any]:
+        """Read a JSON file of the run.
+
+        Args:
+            name: of the file.
+            otherwise: what is said of a damaged one.
+
+        Raises:
+            InputError: it cannot be read, or is no table.
+        """
+        try:
+            found = json.loads((self.path / name).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise InputError(otherwise, file=self.path / name)
+        return found
 
     def write(self, name: str, text: str) -> None:
         """Write a text file of the run, whole or not at all."""
