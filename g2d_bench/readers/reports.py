@@ -114,13 +114,20 @@ _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:drs?|mrs?|ms|vs|approx|cf|st|fig|jr|resp|e\.g|i\.e)$", re.IGNORECASE
 )
 _BEFORE_LOWER = re.compile(r"(?:^|[\s(\d])(?:[ap]\.m|etc|cm|mm|in|inc|no)$", re.IGNORECASE)
-_STOP = re.compile(r"(?<![.!?])[.!?]++[”’]*+(?=[\s)\]\"']|$|(?<=[a-z)\0 ]\.)[A-Z][a-z])")
+# Stops of other scripts end a sentence wherever they stand: none is part of a number or an abbreviation.
+_STOPS = "。！？।۔؟"
+_STOP = re.compile(
+    rf"(?<![.!?])[.!?]++[”’]*+(?=[\s)\]\"']|$|(?<=[a-z)\0 ]\.)[A-Z][a-z])|[{_STOPS}]++[”’」』]*+"
+)
 NEAR = 12
 """Characters around a stop that decide whether it ends a sentence."""
 _ITEM = re.compile(r"^(?:\(?\d{1,2}[.)]|[-*•–])\s*(?=\D|$)")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n|\n[ \t]*(?=(?:[-*•–]|\(?\d{1,2}[.)])[ \t]+\S)")
-_WORD = re.compile(r"[A-Za-z]{2,}")
-_WORDS = re.compile(r"\w+")
+# Of Chinese, Japanese and Korean one sign may be a word, and no blank stands between two.
+_SIGN = "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]"
+_WORD = re.compile(rf"[^\W\d_]{{2,}}|{_SIGN}")
+_WORDS = re.compile(rf"{_SIGN}|(?:(?!{_SIGN})\w)+")
+_LATIN_ENDS = "\u024f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +212,7 @@ def split_sentences(text: str) -> list[str]:
 
     Returns:
         Cleaned sentences with their final stop (one is added where it is missing), list numbers removed;
-        none is empty, each has at least one word of two letters.
+        none is empty, each has at least one word of two letters, or a sign that is a word.
     """
     found: list[str] = []
     for block in _blocks(_unmarked(text)):
@@ -303,10 +310,16 @@ def read_nlmcxr(source: Path) -> list[Report]:
 
 def _without_titles(text: str) -> str:
     """Drop the lines in capitals ("CHEST RADIOGRAPH PERFORMED ON ...") that precede the first heading."""
-    if not re.search(r"[a-z]", text):
+    if not _tells(text):
         return text if "." in text else ""
-    lines = (line for line in text.split("\n") if re.search(r"[a-z]", line) or not line.strip())
-    return "\n".join(lines)
+    return "\n".join(line for line in text.split("\n") if _tells(line) or not line.strip())
+
+
+def _tells(text: str) -> bool:
+    """Whether a text is no title in capitals: it has small letters, or some of a script without capitals."""
+    return any(
+        "a" <= one <= "z" or (one > _LATIN_ENDS and one.isalpha() and not one.isupper()) for one in text
+    )
 
 
 def _unmarked(text: str) -> str:
@@ -358,7 +371,8 @@ def _blocks(text: str) -> Iterator[str]:
 
 def _stopped(sentence: str) -> str:
     """End a sentence with a stop."""
-    return sentence if sentence.rstrip("”’")[-1:] in (".", "!", "?") else sentence.rstrip(",;:- ") + "."
+    ends = sentence.rstrip("”’」』")[-1:] in (".", "!", "?", *_STOPS)
+    return sentence if ends else sentence.rstrip(",;:- ") + "."
 
 
 def _xml_files(source: Path) -> Iterator[tuple[str, bytes]]:
