@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,22 +134,33 @@ class RunFolder:
 
     def log_until(self, step: int) -> None:
         """Cut the log back to the lines before ``step``, which the run will write again."""
-        path = self.path / LOG
-        if path.is_file():
-            lines = path.read_text().splitlines(keepends=True)
-            # The last line may be torn.
-            kept = [line for line in lines if line.endswith("}\n") and json.loads(line)["step"] < step]
-            self.write(LOG, "".join(kept))
+        if (self.path / LOG).is_file():
+            kept = [entry for entry in self.entries() if entry["step"] < step]
+            self.write(LOG, "".join(map(_line, kept)))
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append a line to the log."""
         with (self.path / LOG).open("a") as file:
-            file.write(json.dumps(dict(entry)) + "\n")
+            file.write(_line(entry))
 
     def entries(self) -> list[dict[str, Any]]:
-        """Read the log."""
+        """Read the log, but for lines that were torn."""
         path = self.path / LOG
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+        return list(_entries(path.read_bytes().splitlines())) if path.is_file() else []
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    return json.dumps(dict(entry)) + "\n"
+
+
+def _entries(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+            yield entry
 
 
 def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
