@@ -162,6 +162,7 @@ def changed(made: Any, overrides: Mapping[str, Any]) -> Any:
 
 
 _LARGEST = 1_000_000
+_NUMBERS = frozenset({int, float, bool, type(None)})
 
 
 def check_options(options: Mapping[str, Any], taken: Callable[..., Any], place: str) -> None:
@@ -206,6 +207,8 @@ def _fits(name: str, value: Any, default: Any, hint: Any) -> tuple[bool, str]:
         parts = list(value) if isinstance(value, list | tuple) else []
         right = all(type(part) in (int, float) and 0 <= part <= _LARGEST for part in parts)
         return right and len(parts) == len(default), f"{len(default)} numbers from 0 to {_LARGEST:,}"
+    if hint is not None and not _NUMBERS.issuperset(kinds):
+        return True, ""
     if isinstance(default, float) or float in kinds:
         least = _least(default, 1e-6 if name.endswith(("temperature", "epsilon")) else 0)
         right = type(value) in (int, float) and least <= value <= _LARGEST

@@ -160,10 +160,12 @@ def test_options_of_heads_and_objectives_are_held_against_their_classes(
 
 def test_defaults_and_negative_ones_pass() -> None:
     class Foreign:
-        def __init__(self, *, bias: float = -10.0, level: int = -2, scale: float = 3, any: Any = 0) -> None:
+        def __init__(
+            self, *, bias: float = -10.0, level: int = -2, scale: float = 3, size: int | str = 1
+        ) -> None:
             """Has options of its own."""
 
-    check_options({"bias": -4.5, "level": -1, "scale": 0.5, "any": [1]}, Foreign, "constants")
+    check_options({"bias": -4.5, "level": -1, "scale": 0.5, "size": "half"}, Foreign, "constants")
     with pytest.raises(InputError, match=r"constants\.level: must be a whole number from -1,000,000 to"):
         check_options({"level": -1.5}, Foreign, "constants")
 
