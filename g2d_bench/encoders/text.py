@@ -22,7 +22,7 @@ from g2d_bench.encoders.text_models import (
     require_unpadded,
     takes_ready_masks,
 )
-from g2d_bench.encoders.tokenizer import CONTINUES, PAD, PADS, load_tokenizer
+from g2d_bench.encoders.tokenizer import CONTINUES, PAD, PADS, encoded, load_tokenizer
 from g2d_bench.encoders.weights import WEIGHTS_FILES
 from g2d_bench.encoders.words import word_index
 from g2d_bench.errors import InputError, first_line
@@ -162,23 +162,27 @@ class TextEncoder(nn.Module):
         # Seconds, which whoever has no such encoder need not wait.
         from transformers import BertConfig, BertModel
 
+        from g2d_bench.encoders.hub_config import quiet
+
         try:
-            config = BertConfig.from_pretrained(path)
+            with quiet():
+                config = BertConfig.from_pretrained(path)
         except Exception as error:  # each fault of a JSON file has its own class in the library
             raise InputError(f"cannot be read: {first_line(error)}", file=path / "config.json") from None
         if config.model_type != "bert":
             raise InputError(f"is a {config.model_type!r}, not a 'bert'", file=path / "config.json")
         _cut(config, layers, path)
         try:
-            bert, report = BertModel.from_pretrained(
-                path,
-                config=config,
-                add_pooling_layer=False,
-                attn_implementation="eager",
-                dtype=torch.float32,
-                output_loading_info=True,
-                local_files_only=True,
-            )
+            with quiet():
+                bert, report = BertModel.from_pretrained(
+                    path,
+                    config=config,
+                    add_pooling_layer=False,
+                    attn_implementation="eager",
+                    dtype=torch.float32,
+                    output_loading_info=True,
+                    local_files_only=True,
+                )
         except Exception as error:  # as above: pickle, safetensors, shapes
             raise InputError(f"weights cannot be loaded: {first_line(error)}", file=path) from None
         missing = sorted(report["missing_keys"])
@@ -341,7 +345,7 @@ class TextEncoder(nn.Module):
         limit = min(max_length or self.longest, self.longest)
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(limit)
-        rows = _encoded(self.tokenizer, list(texts))
+        rows = encoded(self.tokenizer, list(texts))
         longest = max(map(len, rows), default=2)
         # Few distinct lengths spare the allocator; never past the positions.
         width = limit if self.padded else min(-(-longest // _PAD_TO) * _PAD_TO, limit)
@@ -382,19 +386,3 @@ def _cut(config: Any, layers: int | None, path: Path) -> None:
             f"{layers} layers asked, it has {config.num_hidden_layers}", file=path, field="layers"
         )
     config.num_hidden_layers = layers
-
-
-def _encoded(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
-    """Return the tokens of texts.
-
-    Raises:
-        InputError: the tokenizer gives up, as over a pattern of a stranger's that goes back without end.
-    """
-    try:
-        return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    except BaseException as error:
-        # The library's panics are no exceptions of the usual kind; its own search has a limit of tries.
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"its tokenizer cannot read a text ({reason})", field="tokenizer") from None

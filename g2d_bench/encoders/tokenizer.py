@@ -144,6 +144,22 @@ def _byte_level(vocabulary: Path, merges: Path) -> Tokenizer:
     return tokenizer
 
 
+def encoded(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
+    """Return the tokens of texts.
+
+    Raises:
+        InputError: the tokenizer gives up, as over a pattern of a stranger's that goes back without end.
+    """
+    try:
+        return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    except BaseException as error:
+        # The library's panics are no exceptions of the usual kind; its own search has a limit of tries.
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"its tokenizer cannot read a text ({reason})", field="tokenizer") from None
+
+
 def _lowercase(folder: Path) -> bool:
     import json
 

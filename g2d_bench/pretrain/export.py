@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from g2d_bench.encoders.checkpoint import METADATA_KEY
+from g2d_bench.encoders.checkpoint import METADATA_KEY, open_checkpoint
 from g2d_bench.encoders.heads.make import HEADS
 from g2d_bench.encoders.words import bare_sentences
 from g2d_bench.errors import InputError
@@ -122,9 +122,6 @@ def export(
     for prefix, module in modules.items():
         for name, value in module.state_dict().items():
             tensors[f"{prefix}.{name}"] = _stored(f"{prefix}.{name}", value.detach().cpu().contiguous(), path)
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(f"{name}{tuple(tensors[name].shape)}".encode() + tensors[name].numpy().tobytes())
     small = recipe.text == "small"
     objective = model.objective
     variant: Any = recipe.variant
@@ -151,7 +148,7 @@ def export(
             "method": recipe.method,
             "options": dict(objective.head_options.get(variant, {})) | dict(recipe.heads),
         },
-        "tensors": digest.hexdigest(),
+        "tensors": _digest(tensors),
     }
     if decoder is not None:
         complete["decoder"] = decoder.options
@@ -160,6 +157,22 @@ def export(
         raise InputError(f"weights have {len(blob):,} bytes, {limit:,} are allowed", file=path)
     write_atomically(path, blob)
     return complete
+
+
+def learnt(path: Path) -> str:
+    """Hash the weights in a file, as ``tensors`` of its model card does.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    return _digest(open_checkpoint(path).states.get("", {}))
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name}{tuple(tensors[name].shape)}".encode() + tensors[name].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _whole(method: str, sentences: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from g2d_bench.errors import InputError, refused_argument
 from g2d_bench.pretrain.augment import Augment
 from g2d_bench.pretrain.objective import Batch, Objective, TextRecipe, Variant, alignment_loss, gather
 from g2d_bench.pretrain.pseudo_mask import PseudoMaskConfig, pseudo_masks
+from g2d_bench.pretrain.recipe_check import check_options
 
 if TYPE_CHECKING:
     from g2d_bench.encoders.image import ImageFeatures
@@ -253,6 +254,7 @@ class G2D(Objective):
         head_options = dict(cls.head_options[variant]) | dict(heads or {})
         options = dict(cls.loss_options[variant])
         masks = dict(options.pop("pseudo_mask", {})) | dict(constants.pop("pseudo_mask", None) or {})
+        check_options(dict(decoder or {}), UNetDecoder, "--set constants.decoder")
         try:
             made = UNetDecoder(channels, strides, **dict(decoder or {}))
         except TypeError as error:

@@ -86,6 +86,8 @@ class Objective(nn.Module):
         augment: of the images, as published, by variant; where ``released`` is not given, it is the paper's.
         phantom: fields of a recipe at phantom scale in which the objective may differ from the others:
             ``heads`` and ``constants``.
+        gather_negatives: whether it contrasts with the pairs of all processes (see :func:`gather`); if not,
+            each process needs two pairs or more.
         epoch: number of the current epoch, from 0; see :meth:`at`.
         step: number of the current step, from 0.
     """
@@ -98,6 +100,7 @@ class Objective(nn.Module):
     recipe: ClassVar[Mapping[Variant, Mapping[str, Any]]] = {}
     augment: ClassVar[Mapping[Variant, Augment]] = {}
     phantom: ClassVar[Mapping[str, Any]] = {}
+    gather_negatives: bool = False
 
     @classmethod
     def published(cls, variant: Variant) -> dict[str, Any]:

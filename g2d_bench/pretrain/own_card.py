@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Mapping
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from g2d_bench.cards.encoder import NAME, NAME_IN_WORDS, EncoderCard
 from g2d_bench.cards.io import load_card
-from g2d_bench.cards.pretraining import GENERATED, PRETRAINED
+from g2d_bench.cards.pretraining import GENERATED, PRETRAINED, parse, sources
 from g2d_bench.errors import InputError
 from g2d_bench.paths import shipped
+from g2d_bench.pretrain.run_folder import RunFolder
+from g2d_bench.readers.registry import READERS
 
+WEIGHTS = "encoder.safetensors"
+"""File of a run's weights, beside its card."""
 OWN = "own"
+FULL = 3_000_000
+"""Parameters from which an image encoder of a published recipe is of published scale: EfficientNet-B0 has 4
+million, those that ship have half a million."""
 
 
 def card_name(out: Path, wanted: str = "") -> str:
@@ -28,7 +37,7 @@ def card_name(out: Path, wanted: str = "") -> str:
         A name that no shipped card has: ``g2d-own`` for a folder ``g2d``.
 
     Raises:
-        InputError: the name that was asked for is none, or a shipped card's.
+        InputError: the name that was asked for is none, a shipped card's, or another card's in the folder.
     """
     taken = {path.stem for path in shipped("baselines").glob("*.toml")}
     if wanted:
@@ -36,9 +45,40 @@ def card_name(out: Path, wanted: str = "") -> str:
             raise InputError(f"{wanted!r} is no name of an encoder, want {NAME_IN_WORDS}", field="--name")
         if wanted in taken:
             raise InputError(f"{wanted!r} is a shipped encoder's name", field="--name")
+        there = out / f"{wanted}.toml"
+        if there.exists() and not _is_of_run(there):
+            raise InputError(f"is no card of {WEIGHTS}; take another name", file=there, field="--name")
         return wanted
     name = re.sub(r"[^a-z0-9]+", "-", out.resolve().name.lower())[:40].strip("-") or OWN
     return f"{name}-{OWN}" if name in taken else name
+
+
+def card_of(folder: RunFolder, wanted: str = "") -> Path:
+    """Say where the card of a run is or goes: a run that is taken up keeps the one that it has.
+
+    Args:
+        folder: of the run; other files in it may end in ``.toml``, too.
+        wanted: what the user asked for; see :func:`card_name`.
+    """
+    kept = folder.path / f"{folder.card}.toml"
+    own = [path for path in sorted(folder.path.glob("*.toml")) if _is_of_run(path)]
+    if wanted:
+        return folder.path / f"{wanted}.toml"
+    if own:
+        return kept if kept in own else own[0]
+    if folder.card and not kept.exists():
+        return kept
+    first = card_name(folder.path)
+    names = chain((first, f"{first}-{OWN}"), (f"{first}-{OWN}-{number}" for number in count(2)))
+    return next(path for name in names if not (path := folder.path / f"{name}.toml").exists())
+
+
+def _is_of_run(path: Path) -> bool:
+    """Whether a file is a card of the weights beside it."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")).get("weights") == WEIGHTS
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def write_card(path: Path, method: str, weights: Path, card: Mapping[str, Any]) -> None:
@@ -58,14 +98,14 @@ def write_card(path: Path, method: str, weights: Path, card: Mapping[str, Any]) 
     known = shipped("baselines") / f"{method}.toml"
     shown = load_card(known, EncoderCard) if known.is_file() else None
     data, recipe, image = card["data"], card["recipe"], card["image"]
-    seen = _seen(data["kind"], data["source"])
+    seen = _seen(data)
     text = shown.text if shown else None
     lines = [
         f"# Made with its weights; load it with --encoders-dir {path.parent.name}",
         f"title = {_toml(f'{shown.title if shown else method} (pre-trained on {seen})')}",
         f"paper = {_toml(shown.paper if shown else '')}",
         f"objective = {_toml(method)}",
-        f"scale = {_toml('phantom' if recipe['text'] == 'small' else 'published')}",
+        f"scale = {_toml(_scale(card))}",
         f"weights = {_toml(weights.name)}",
         f"decoder = {_toml('decoder' in card)}",
         f"local_features = {_toml(shown.local_features if shown else '')}",
@@ -91,13 +131,28 @@ def write_card(path: Path, method: str, weights: Path, card: Mapping[str, Any]) 
     assert made.name == path.stem
 
 
-def _seen(kind: str, source: str) -> str:
+def _scale(card: Mapping[str, Any]) -> str:
+    """Call an encoder as a card does; a small one must not pass for a published one, whatever its texts."""
+    full = card["preset"] == "paper" and card["parameters"]["image"] >= FULL
+    return "published" if full else "phantom"
+
+
+def _seen(data: Mapping[str, Any]) -> str:
     """Name the data of a run as a card does; what a folder's name holds beyond that is left out."""
-    name = re.sub(r"[^\w.+/ -]+", "-", Path(source).name).lstrip("_.+/ -") or OWN
-    if kind != "phantom":
-        return name
-    own = source.removeprefix(f"{GENERATED} ")
-    return GENERATED if own == PRETRAINED else f"{GENERATED}/{own}"
+    name = re.sub(r"[^\w.+/ -]+", "-", Path(data["source"]).name).lstrip("_.+/ -") or OWN
+    if data["kind"] == "phantom":
+        own = data["source"].removeprefix(f"{GENERATED} ")
+        return GENERATED if own == PRETRAINED else f"{GENERATED}/{own}"
+    # Runs from before this was kept: a path is a folder.
+    if data.get("own", data["source"] not in READERS) and _is_of_a_set(name):
+        return f"{OWN}/{name}"
+    return name
+
+
+def _is_of_a_set(name: str) -> bool:
+    """Whether a card would mean a data set, or generated data, by a name."""
+    dataset = parse(name).dataset
+    return any(dataset == one or dataset in sources(one) for one in READERS)
 
 
 def _notes(card: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from g2d_bench.cards.pretraining import NO_SETS
 from g2d_bench.errors import InputError
 from g2d_bench.paths import cache_dir
 from g2d_bench.pretrain.decode import decode
@@ -66,12 +67,14 @@ class Read:
         kind: ``phantom`` or ``real``.
         pairs: sorted by id.
         skipped: reason to number of images left out.
+        own: whether it is a folder of one's own, whatever its name.
     """
 
     source: str
     kind: str
     pairs: tuple[Pair, ...]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    own: bool = False
 
 
 def read_pairs(
@@ -83,7 +86,7 @@ def read_pairs(
         data: ``phantom`` (the generated MIMIC-CXR), the name of a data set with reports (``mimic-cxr``,
             ``covid-cxr``), or a folder: images with a ``.txt`` of the same stem beside them, or a table
             ``pairs.csv`` with the columns ``image`` (path, from the folder), ``report`` (its text) and, if
-            known, ``patient``.
+            known, ``patient``. A folder that has the name of a data set is given as ``./NAME``.
         data_root: where named data sets lie.
         count: how many phantom images to generate.
         strict: an image without report text, a report without image or an image that is no frontal view
@@ -93,19 +96,20 @@ def read_pairs(
     Raises:
         InputError: unknown data; strict and something is missing; no pair is left.
     """
+    from g2d_bench.readers.registry import dataset_names
+
+    names = [name for name in dataset_names() if name not in NO_SETS]
     if data == "phantom":
         read = _phantom(count, strict=bool(strict))
+    elif data in names:
+        if data_root is None:
+            folder = f"; a folder of your own is called ./{data}" if Path(data).is_dir() else ""
+            raise InputError(f"data set {data} needs a data root (--data-root){folder}", field="--data")
+        read = _dataset(data, data_root, strict=bool(strict))
     elif Path(data).is_dir():
         read = _folder(Path(data), strict=strict is not False)
     else:
-        from g2d_bench.readers.registry import dataset_names
-
-        if data not in dataset_names():
-            names = ", ".join(dataset_names())
-            raise InputError(f"{data!r} is neither a folder nor a data set ({names})", field="--data")
-        if data_root is None:
-            raise InputError(f"data set {data} needs a data root (--data-root)", field="--data")
-        read = _dataset(data, data_root, strict=bool(strict))
+        raise InputError(f"{data!r} is neither a folder nor a data set ({', '.join(names)})", field="--data")
     if not read.pairs:
         reasons = ", ".join(f"{number} {reason}" for reason, number in read.skipped.items()) or "no image"
         raise InputError(f"no image-report pair found ({reasons})", file=read.source)
@@ -118,6 +122,7 @@ class PairData:
     Attributes:
         source: where they come from.
         kind: ``phantom`` or ``real``.
+        own: whether they are a folder of one's own.
         size: side of the stored images, pixels.
         ids: of each pair.
         patients: of each pair.
@@ -141,7 +146,7 @@ class PairData:
         Raises:
             InputError: an unreadable image, naming it; the cache cannot be written.
         """
-        self.source, self.kind, self.size = read.source, read.kind, size
+        self.source, self.kind, self.own, self.size = read.source, read.kind, read.own, size
         self.images, bad = decode(
             [pair.path for pair in read.pairs], size, cache or cache_dir() / "pairs", strict
         )
@@ -176,6 +181,10 @@ class PairData:
         """Return the sentences of a report, or (``impression``) those of its impression if it has one."""
         count = self.impressions[index] if part == "impression" else 0
         return self.sentences[index][: count or None]
+
+    def reports(self, name: str) -> int:
+        """Count the different reports of one part."""
+        return len({self.sentences[index] for index in self.parts[name]})
 
     def distinct(self, name: str, count: int) -> NDArray[np.intp]:
         """Return up to ``count`` pairs of a part with different reports, in an order fixed by their ids.
@@ -266,13 +275,20 @@ def _folder(folder: Path, *, strict: bool) -> Read:
             "read as a Western European encoding",
             file=present(sys.stderr),
         )
-    names = Counter(pair.id for pair in pairs)
-    for name, number in names.items():
-        if number > 1:
+    # One film may be spelled in several ways; a link to it is another name, not another spelling.
+    spelled: dict[Path, list[str]] = {}
+    for pair in pairs:
+        spelled.setdefault(pair.path.parent.resolve() / pair.path.name, []).append(pair.id)
+    for names in spelled.values():
+        if len(names) > 1:
+            other = f", once as {names[1]}" if names[1] != names[0] else ""
             raise InputError(
-                f"image {name} stands in {number} rows", file=folder / "pairs.csv", field="image"
+                f"image {names[0]} stands in {len(names)} rows{other}",
+                file=folder / "pairs.csv",
+                field="image",
             )
-    return Read(str(folder), "real", tuple(sorted(pairs, key=lambda pair: pair.id)), dict(skipped))
+    ordered = tuple(sorted(pairs, key=lambda pair: pair.id))
+    return Read(str(folder), "real", ordered, dict(skipped), own=True)
 
 
 _Said = tuple[tuple[str, ...], int]

@@ -57,7 +57,7 @@ class Recipe:
         min_lr: last learning rate of the cosine.
         period: steps between restarts.
         patience: epochs before the plateau schedule halves the rate.
-        early_stop: epochs without a better validation loss after which training ends; None to go on.
+        early_stop: epochs without a better validation loss after which training ends; None or 0 to go on.
         batch: pairs per optimiser step, over all devices.
         accumulate: parts into which each device's share of a batch is cut; negatives come from one part.
         epochs: length of the training; 0 where ``steps`` gives it.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,31 +14,33 @@ import torch
 
 from g2d_bench import __version__
 from g2d_bench.cards.objective import OBJECTIVES
+from g2d_bench.encoders.heads.make import HEADS
 from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.text import TextEncoder
 from g2d_bench.encoders.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from g2d_bench.errors import InputError, first_line
-from g2d_bench.hashing import digest_file
+from g2d_bench.hashing import digest_code, digest_file
 from g2d_bench.metrics.retrieval import RANKS
 from g2d_bench.paths import shipped
 from g2d_bench.pretrain.augment import mix
 from g2d_bench.pretrain.batches import Batches
 from g2d_bench.pretrain.distributed import World, world
-from g2d_bench.pretrain.export import MAX_BYTES, evaluate_retrieval, export
+from g2d_bench.pretrain.export import MAX_BYTES, evaluate_retrieval, export, learnt
 from g2d_bench.pretrain.objective import Objective, Variant, make_objective
-from g2d_bench.pretrain.own_card import card_name, write_card
+from g2d_bench.pretrain.own_card import WEIGHTS, card_name, card_of, write_card
 from g2d_bench.pretrain.pairs import PairData, read_pairs
 from g2d_bench.pretrain.presets import Recipe, recipe
-from g2d_bench.pretrain.recipe_check import check_constants
+from g2d_bench.pretrain.recipe_check import check_options
+from g2d_bench.pretrain.rehearsal import FAULTS
 from g2d_bench.pretrain.run_folder import RunFolder
 from g2d_bench.pretrain.train import Model, fit
 from g2d_bench.provenance import commit, hardware, now, versions
 
-TOKENIZER, WEIGHTS, RESULT = "tokenizer.json", "encoder.safetensors", "result.json"
+TOKENIZER, RESULT = "tokenizer.json", "result.json"
 PHANTOM_COUNT = 6000
 """Images generated for pre-training at phantom scale."""
 MIN_RETRIEVAL = 10
-"""Fewer held-out pairs say nothing about retrieval."""
+"""Fewer different held-out reports say nothing about retrieval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +102,24 @@ def pretrain(
     made = recipe(method, preset=preset, variant=variant, overrides=overrides)
     if not 0 <= seed < 1 << 32:
         raise InputError(f"must lie between 0 and {(1 << 32) - 1}, not {seed}", field="--seed")
-    encoder = _card_of(out, name)
+    card_name(out, name)  # what is wrong with a name is said before anything is written
     with world(device) as here:
         if not here.first:
             here.barrier()  # the first process generates and decodes, the others find it done
         read = read_pairs(data, data_root=data_root, count=count, strict=strict)
         pairs = PairData(read, made.store, cache=cache, strict=strict is not False)
         source = {"source": pairs.source, "hash": pairs.hash, "pairs": len(pairs)}
-        folder = RunFolder(out, {"recipe": made.as_json(), "seed": seed, "data": source})
+        code = foreign_code(method)
+        config = {"recipe": made.as_json(), "seed": seed, "data": source}
+        folder = RunFolder(out, config | ({"code": code} if code else {}))
+        encoder = card_of(folder, name)
         if here.first:
+            folder.name_card(encoder.stem)
             here.barrier()
         try:
-            done = _run(made, pairs, folder, here, seed, save_every=save_every, tensorboard=tensorboard)
+            done = _run(
+                made, pairs, folder, here, seed, preset, save_every=save_every, tensorboard=tensorboard
+            )
         except Exception:
             if here.first:
                 folder.abandon(TOKENIZER)
@@ -122,10 +130,15 @@ def pretrain(
         return Pretrained(weights, done, encoder)
 
 
-def _card_of(out: Path, name: str) -> Path:
-    """Where the encoder card of a run is or goes: a run that is taken up keeps the one that it has."""
-    there = [] if name or not out.is_dir() else sorted(out.glob("*.toml"))
-    return there[0] if there else out / f"{card_name(out, name)}.toml"
+def foreign_code(method: str) -> dict[str, str]:
+    """Hash the modules of another package that define an objective or its heads, as records do of scorers.
+
+    The suite's own stand for its version, so that finished runs stay finished when it gets a new one.
+    """
+    modules = {"objective": OBJECTIVES.module(method)}
+    if method in HEADS:
+        modules["heads"] = HEADS.module(method)
+    return {what: digest_code(one) for what, one in modules.items() if one.partition(".")[0] != "g2d_bench"}
 
 
 def shipped_methods() -> tuple[str, ...]:
@@ -171,12 +184,20 @@ def summary(card: Mapping[str, Any]) -> str:
     """Say in one line what a run reached; "" for the empty card of a process that is not the first."""
     if not card:
         return ""
-    first, last = card["losses"]["first"]["loss"], card["losses"]["last"]["loss"]
-    minutes = card["seconds"] / 60
-    line = f"{card['method']}: {card['steps']} steps in {minutes:.1f} min, loss {first:.2f} -> {last:.2f}"
+    first, last = card["losses"]["first"], card["losses"]["last"]
+    line = f"{card['method']}: {card['steps']} steps"
+    if card.get("stopped_early"):
+        line += f" (stopped early: validation no better for {card['recipe']['early_stop']} epochs)"
+    if first and last:
+        line += f" in {card['seconds'] / 60:.1f} min, loss {first['loss']:.2f} -> {last['loss']:.2f}"
+    else:
+        line += ", loss not known (log.jsonl lacks it)"
+    pairs, reports = card["data"]["pairs"]["train"], card["data"].get("reports", {}).get("train", math.inf)
+    if reports < pairs / 2:
+        line += f"; {reports} different reports in {pairs} training pairs"
     found = card.get("retrieval")
     if not found:
-        return f"{line}; too few held-out pairs for retrieval"
+        return f"{line}; too few different held-out reports for retrieval"
     ways, chance = (found["image_to_text"], found["text_to_image"]), found["chance"]
     recalls = ", ".join(
         f"R@{rank} {ways[0][f'r@{rank}']:.3f}/{ways[1][f'r@{rank}']:.3f} (chance {chance[f'r@{rank}']:.3f})"
@@ -208,8 +229,9 @@ def build(made: Recipe, pairs: PairData, folder: RunFolder, here: World, seed: i
             options=made.options,
             pretrained=made.pretrained,
         )
-        taken = signature(OBJECTIVES[made.method]).parameters
-        check_constants(made.constants, {name: one.default for name, one in taken.items()})
+        check_options(made.constants, objectives, "--set constants")
+        if made.method in HEADS:
+            check_options(made.heads, HEADS[made.method], "--set heads")
         torch.default_generator.manual_seed(mix("heads", seed))
         try:
             objective = make_objective(
@@ -222,7 +244,7 @@ def build(made: Recipe, pairs: PairData, folder: RunFolder, here: World, seed: i
                 heads=made.heads,
                 **made.constants,
             )
-        except (TypeError, ValueError, ArithmeticError, IndexError, RuntimeError) as error:
+        except FAULTS as error:
             # Options of heads and objective are checked by the modules that they build.
             raise InputError(f"not built: {first_line(error)}", field="--set heads, constants") from None
         objective.watch(image)
@@ -235,6 +257,7 @@ def _run(
     folder: RunFolder,
     here: World,
     seed: int,
+    preset: str,
     *,
     save_every: int,
     tensorboard: bool,
@@ -242,10 +265,13 @@ def _run(
     """Train and export; return the model card, empty in a process that is not the first."""
     weights, result = folder.path / WEIGHTS, folder.path / RESULT
     if result.is_file() and weights.is_file():
-        kept: dict[str, Any] = json.loads(result.read_text())
+        again = "; remove it, and the run makes it again from its checkpoint"
+        kept = folder.read(RESULT, f"damaged{again}")
+        if learnt(weights) != kept.get("tensors"):
+            raise InputError(f"holds other weights than {RESULT} says{again}", file=weights)
         return kept
     model = build(made, pairs, folder, here, seed)
-    fit(
+    ended = fit(
         model,
         Batches(pairs, made, model.objective, model.text, seed, here),
         folder,
@@ -257,20 +283,23 @@ def _run(
     entries = folder.entries()
     card = {
         "seed": seed,
-        "preset": "phantom" if made.text == "small" else "paper",
+        "preset": preset,
         "variant": made.variant,
         "recipe": made.as_json(),
         "data": {
             "source": pairs.source,
             "kind": pairs.kind,
+            **({"own": True} if pairs.own else {}),
             "hash": pairs.hash,
             "skipped": pairs.skipped,
             "pairs": {name: len(indices) for name, indices in pairs.parts.items()},
+            "reports": {name: pairs.reports(name) for name in pairs.parts},
         },
-        "steps": len(entries),
+        "steps": ended.steps,
+        **({"stopped_early": True} if ended.early else {}),
         "losses": {
-            "first": _mean(entries[:20]),
-            "last": _mean(entries[-100:]),
+            "first": _mean([entry for entry in entries if entry["step"] < 20]),
+            "last": _mean([entry for entry in entries if entry["step"] >= ended.steps - 100]),
             "validation": _validation(entries),
         },
         "seconds": round(sum(entry["seconds"] for entry in entries), 1),
@@ -283,9 +312,11 @@ def _run(
             "hardware": hardware(),
         },
     }
+    if code := foreign_code(made.method):
+        card["code"] = code
     if made.text == "small":
         card["tokenizer"] = digest_file(folder.path / TOKENIZER)
-    if len(pairs.parts["held"]) >= MIN_RETRIEVAL:
+    if pairs.reports("held") >= MIN_RETRIEVAL:
         card["retrieval"] = evaluate_retrieval(model, pairs, made)
     card = export(model, made, card, weights)
     folder.write(RESULT, json.dumps(card, indent=1, sort_keys=True) + "\n")

@@ -15,7 +15,7 @@ Nothing here waits for the device.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -26,7 +26,11 @@ from torch.nn import functional
 
 from g2d_bench.errors import InputError
 from g2d_bench.pretrain.body_mask import BINS, body_mask, stretched
+from g2d_bench.pretrain.recipe_check import check_options
 from g2d_bench.pretrain.smoothing import bilateral
+
+MAX_BINS = 1 << 16
+"""As many greys as a film may have."""
 
 Counts = NDArray[np.int64]
 
@@ -73,20 +77,13 @@ class PseudoMaskConfig:
     sigma_space: float = 3.0
 
     def __post_init__(self) -> None:
-        choices = {
-            "variant": ("paper", "released"),
-            "quantile_over": ("body", "image"),
-            "guide": ("image", "mask"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(
-                    f"must be {' or '.join(map(repr, allowed))}, not {getattr(self, name)!r}",
-                    field=f"pseudo_mask.{name}",
-                )
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        check_options(values, type(self), "pseudo_mask")
+        if self.bins > MAX_BINS:
+            raise InputError(f"must be {MAX_BINS:,} at most, not {self.bins:,}", field="pseudo_mask.bins")
         if not 0 <= self.quantile <= 1:
             raise InputError(f"must lie in [0, 1], not {self.quantile}", field="pseudo_mask.quantile")
-        for name in ("bins", "window", "sigma_color", "sigma_space"):
+        for name in ("sigma_color", "sigma_space"):
             if not getattr(self, name) > 0:
                 raise InputError(f"must be above 0, not {getattr(self, name)}", field=f"pseudo_mask.{name}")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
-from typing import Annotated, Any, Literal
+from inspect import signature
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -105,7 +107,7 @@ class _Limits(_Fields):
     accumulate: Annotated[int, Field(ge=1, le=1 << 20)]
     epochs: Count
     steps: Count
-    clip: Annotated[float, Field(ge=0)] | None
+    clip: Annotated[float, Field(gt=0)] | None
     amp: bool
     augment: _Augment
 
@@ -115,6 +117,8 @@ class _Limits(_Fields):
             raise ValueError("schedule 'restarts' needs a period of 1 step or more")
         if not self.steps and not self.epochs:
             raise ValueError("give steps or epochs; both are 0")
+        if self.store < self.size:
+            raise ValueError(f"store {self.store} is smaller than size {self.size}, which is cropped from it")
         return self
 
 
@@ -124,6 +128,8 @@ FIXED = {"method": "--encoder", "variant": "--variant"}
 
 def changed(made: Any, overrides: Mapping[str, Any]) -> Any:
     """Return a recipe with some fields changed.
+
+    Where ``size`` alone is given, ``store`` keeps its ratio to it.
 
     Args:
         made: the recipe.
@@ -148,42 +154,76 @@ def changed(made: Any, overrides: Mapping[str, Any]) -> Any:
             if key not in known:
                 raise InputError(f"unknown; {did_you_mean(key, list(known))}", field=f"--set augment.{key}")
         values["augment"] = Augment(**(known | parts))
+    if type(values.get("size")) is int and "store" not in values:
+        values["store"] = round(values["size"] * made.store / made.size)
     result = replace(made, **values)
     _check(result)
     return result
 
 
 _LARGEST = 1_000_000
+_NUMBERS = frozenset({int, float, bool, type(None)})
 
 
-def check_constants(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """See that an objective's options have the kind of their defaults; others would show in the first step.
+def check_options(options: Mapping[str, Any], taken: Callable[..., Any], place: str) -> None:
+    """See that options have the kind that a class says; others would show in the first step, or never.
+
+    Where the default is 1 or more a whole number is a count, of at least 1. Options that the class does not
+    take are left to it.
 
     Args:
         options: what the recipe says.
-        defaults: what the objective takes where nothing is said.
+        taken: the class, by its annotations and defaults.
+        place: where the options stand, for messages.
 
     Raises:
         InputError: an option that is no number where one is due, out of range, or of another kind.
     """
+    parameters, hints = signature(taken).parameters, _hints(taken)
     for name, value in options.items():
-        default = defaults.get(name)
-        if isinstance(default, bool):
-            right, kind = isinstance(value, bool), "true or false"
-        elif isinstance(default, int | float):
-            least = 0 if isinstance(default, int) or not name.endswith(("temperature", "epsilon")) else 1e-6
-            number = type(value) is int or (type(value) is float and isinstance(default, float))
-            right, kind = number and least <= value <= _LARGEST, f"a number from {least:g} to {_LARGEST:,}"
-        elif isinstance(default, tuple):
-            parts = list(value) if isinstance(value, list | tuple) else []
-            right = len(parts) == len(default) and all(
-                type(part) in (int, float) and 0 <= part <= _LARGEST for part in parts
-            )
-            kind = f"{len(default)} numbers from 0 to {_LARGEST:,}"
-        else:
-            continue
-        if not right:
-            raise InputError(f"must be {kind}, not {str(value)[:60]!r}", field=f"--set constants.{name}")
+        if name in parameters:
+            right, kind = _fits(name, value, parameters[name].default, hints.get(name))
+            if not right:
+                raise InputError(f"must be {kind}, not {str(value)[:60]!r}", field=f"{place}.{name}")
+
+
+def _hints(taken: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(taken.__init__)
+    except (NameError, TypeError, AttributeError):  # what is imported for annotations alone
+        return {}
+
+
+def _fits(name: str, value: Any, default: Any, hint: Any) -> tuple[bool, str]:
+    """Say whether an option's value is right, and what would be."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if value is None and type(None) in kinds:
+        return True, ""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint), " or ".join(map(repr, get_args(hint)))
+    if isinstance(default, bool):
+        return isinstance(value, bool), "true or false"
+    if isinstance(default, tuple) and get_origin(hint) in (None, tuple):
+        parts = list(value) if isinstance(value, list | tuple) else []
+        right = all(type(part) in (int, float) and 0 <= part <= _LARGEST for part in parts)
+        return right and len(parts) == len(default), f"{len(default)} numbers from 0 to {_LARGEST:,}"
+    if hint is not None and not _NUMBERS.issuperset(kinds):
+        return True, ""
+    if isinstance(default, float) or float in kinds:
+        least = _least(default, 1e-6 if name.endswith(("temperature", "epsilon")) else 0)
+        right = type(value) in (int, float) and least <= value <= _LARGEST
+        return right, f"a number from {least:g} to {_LARGEST:,}"
+    if isinstance(default, int) or int in kinds:
+        least = _least(default, 1 if isinstance(default, int) and default > 0 else 0)
+        right = type(value) is int and least <= value <= _LARGEST
+        return right, f"a whole number from {least:,} to {_LARGEST:,}"
+    return True, ""
+
+
+def _least(default: Any, otherwise: float) -> float:
+    """Return the least number of an option: any where the default is negative."""
+    below = isinstance(default, int | float) and default < 0
+    return -_LARGEST if below else otherwise
 
 
 def _check(made: Any) -> None:

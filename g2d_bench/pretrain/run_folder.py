@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ class RunFolder:
     Attributes:
         path: the folder, made if it is missing.
         config: what determines the run; a folder belongs to one configuration.
+        card: name of the run's encoder card, "" where none was given yet; it determines nothing.
     """
 
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
@@ -44,14 +45,10 @@ class RunFolder:
                 f"folder cannot be written: {error.strerror}", file=path, field="--out"
             ) from error
         written = path / CONFIG
-        self._begun = not written.is_file()
+        self._begun, self.card = not written.is_file(), ""
         if not self._begun:
-            try:
-                other = json.loads(written.read_text())
-            except ValueError:
-                raise InputError(
-                    "not a run's configuration; remove the folder or take another", file=written
-                ) from None
+            other = self.read(CONFIG, "not a run's configuration; remove the folder or take another")
+            self.card = str(other.pop("card", ""))
             if different := list(differences(other, self.config)):
                 raise InputError(
                     f"the folder holds a run of another configuration: {'; '.join(different)};"
@@ -75,6 +72,30 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
         if self._made:
             self.path.rmdir()
+
+    def name_card(self, name: str) -> None:
+        """Keep the name of the run's card, for whoever goes on with the run."""
+        if name != self.card:
+            self.card = name
+            self.write(CONFIG, json.dumps(self.config | {"card": name}, indent=1, sort_keys=True) + "\n")
+
+    def read(self, name: str, otherwise: str) -> dict[str, Any]:
+        """Read a JSON file of the run.
+
+        Args:
+            name: of the file.
+            otherwise: what is said of a damaged one.
+
+        Raises:
+            InputError: it cannot be read, or is no table.
+        """
+        try:
+            found = json.loads((self.path / name).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise InputError(otherwise, file=self.path / name)
+        return found
 
     def write(self, name: str, text: str) -> None:
         """Write a text file of the run, whole or not at all."""
@@ -113,22 +134,33 @@ class RunFolder:
 
     def log_until(self, step: int) -> None:
         """Cut the log back to the lines before ``step``, which the run will write again."""
-        path = self.path / LOG
-        if path.is_file():
-            lines = path.read_text().splitlines(keepends=True)
-            # The last line may be torn.
-            kept = [line for line in lines if line.endswith("}\n") and json.loads(line)["step"] < step]
-            self.write(LOG, "".join(kept))
+        if (self.path / LOG).is_file():
+            kept = [entry for entry in self.entries() if entry["step"] < step]
+            self.write(LOG, "".join(map(_line, kept)))
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append a line to the log."""
         with (self.path / LOG).open("a") as file:
-            file.write(json.dumps(dict(entry)) + "\n")
+            file.write(_line(entry))
 
     def entries(self) -> list[dict[str, Any]]:
-        """Read the log."""
+        """Read the log, but for lines that were torn."""
         path = self.path / LOG
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+        return list(_entries(path.read_bytes().splitlines())) if path.is_file() else []
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    return json.dumps(dict(entry)) + "\n"
+
+
+def _entries(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+            yield entry
 
 
 def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:

@@ -22,13 +22,14 @@ from torch import Tensor, nn
 from g2d_bench.encoders.image import ImageEncoder
 from g2d_bench.encoders.text import TextEncoder
 from g2d_bench.encoders.tone import standardised
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, first_line
 from g2d_bench.pretrain.augment import mix
 from g2d_bench.pretrain.batches import Batches
 from g2d_bench.pretrain.learner import Learner
 from g2d_bench.pretrain.objective import Batch, Objective
 from g2d_bench.pretrain.presets import Recipe
-from g2d_bench.pretrain.run_folder import RunFolder
+from g2d_bench.pretrain.rehearsal import FAULTS, rehearse
+from g2d_bench.pretrain.run_folder import CHECKPOINT, RunFolder
 from g2d_bench.processes import patient_interrupts
 from g2d_bench.progress import track
 
@@ -77,7 +78,20 @@ class Plateau:
         self.best = min(self.best, loss)
         if recipe.schedule == "plateau" and self.since and self.since % (recipe.patience + 1) == 0:
             self.halvings += 1
-        self.stopped = recipe.early_stop is not None and self.since >= recipe.early_stop
+        self.stopped = bool(recipe.early_stop) and self.since >= (recipe.early_stop or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a training ended.
+
+    Attributes:
+        steps: that were taken, all calls together.
+        early: whether fewer than the recipe's, since the validation loss got no better.
+    """
+
+    steps: int
+    early: bool
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int, plateau: Plateau) -> float:
@@ -97,20 +111,35 @@ def total_steps(recipe: Recipe, batches: Batches) -> int:
     """Return the length of the run in steps.
 
     Raises:
-        InputError: fewer training pairs than a batch, or a batch that does not divide.
+        InputError: fewer training pairs than a batch, a batch that does not divide or leaves a pair without
+            another to be told from, or too few validation pairs for a schedule that goes by their loss.
     """
-    parts = recipe.accumulate * batches.here.size
+    here = batches.here
+    parts = recipe.accumulate * here.size
     if recipe.batch % parts:
         raise InputError(f"a batch of {recipe.batch} does not divide into {parts} parts", field="batch")
+    # Where negatives come from all processes and batch statistics too, a process may hold one pair alone.
+    joined = batches.objective.gather_negatives and here.device.type == "cuda"
+    if (least := recipe.batch // (recipe.accumulate if joined else parts)) < 2:
+        raise InputError(
+            f"a batch of {recipe.batch} in {parts} parts leaves {least} pair in each; a loss needs 2 or more",
+            field="--set batch, accumulate",
+        )
     if not batches.per_epoch:
         count = len(batches.data.parts["train"])
         raise InputError(f"{count} training pairs do not fill a batch of {recipe.batch}", field="batch")
+    if _watches(recipe) and (count := len(batches.data.parts["val"])) < 2 * here.size:
+        raise InputError(
+            f"go by the validation loss, for which {count} validation pairs are too few: {2 * here.size} are"
+            " needed; take more patients, or --set schedule='\"cosine\"' --set early_stop=0",
+            field="schedule, early_stop",
+        )
     return recipe.steps or recipe.epochs * batches.per_epoch
 
 
 def fit(
     model: Model, batches: Batches, folder: RunFolder, *, save_every: int = 200, tensorboard: bool = False
-) -> None:
+) -> Ended:
     """Train, from the folder's checkpoint if it has one.
 
     Args:
@@ -121,25 +150,33 @@ def fit(
         tensorboard: also write the log for TensorBoard.
 
     Raises:
-        InputError: the loss is not finite (names step and pairs); see :func:`total_steps`.
+        InputError: the loss is not finite (names step and pairs), or the checkpoint is of another model; see
+            :func:`total_steps` and :func:`~g2d_bench.pretrain.rehearsal.rehearse`.
         KeyboardInterrupt: Ctrl-C; the first one saves a checkpoint after the step, so that nothing is lost.
     """
     recipe, here, seed = batches.recipe, batches.here, batches.seed
     steps, objective = total_steps(recipe, batches), model.objective
+    rehearse(model, batches)
     gpu = here.device.type == "cuda"
     if gpu:
         model.to(memory_format=torch.channels_last)
     learner = Learner(model, objective, recipe, here)
     plateau, start = Plateau(), 0
     if state := folder.load(here.device):
-        model.load_state_dict(state["model"])
-        learner.load(state)
-        plateau, start = Plateau(**state["plateau"]), state["step"]
+        try:
+            model.load_state_dict(state["model"])
+            learner.load(state)
+            plateau, start = Plateau(**state["plateau"]), int(state["step"])
+        except FAULTS as error:
+            raise InputError(
+                f"is not of this model ({first_line(error)}); take another folder",
+                file=folder.path / CHECKPOINT,
+            ) from error
     if here.first:
         folder.log_until(start)
     write = _writer(folder, start, tensorboard) if here.first else _silent
     log = Log(write, folder, batches, every=LOG_EVERY if gpu else 1)
-    counter = range(start, steps)
+    counter, done = range(start, steps), start
     steady = track(counter, f"pretrain {recipe.method}", unit="step") if here.first else iter(counter)
     model.train()
     # Several processes must stop at one step, and a signal reaches each in its own.
@@ -159,16 +196,18 @@ def fit(
             if step + 1 == steps or (ends_epoch and _watches(recipe)):
                 found = validate(model, batches)
                 entry |= found
-                plateau.update(found.get("val_loss", math.inf), recipe)
+                if "val_loss" in found:
+                    plateau.update(found["val_loss"], recipe)
             log.add(entry)
+            done = step + 1
             stops = interrupted()
-            saves = (step + 1) % save_every == 0 or step + 1 == steps or plateau.stopped or stops
+            saves = done % save_every == 0 or done == steps or plateau.stopped or stops
             if saves:
                 log.flush()
             if here.first and saves:
                 folder.save(
                     {
-                        "step": step + 1,
+                        "step": done,
                         "model": model.state_dict(),
                         **learner.state(),
                         "plateau": vars(plateau),
@@ -180,6 +219,7 @@ def fit(
     if gpu:
         model.to(memory_format=torch.contiguous_format)
     here.barrier()
+    return Ended(done, plateau.stopped and done < steps)
 
 
 class Log:
@@ -264,7 +304,7 @@ def validate(model: Model, batches: Batches) -> dict[str, float]:
 
 
 def _watches(recipe: Recipe) -> bool:
-    return recipe.schedule == "plateau" or recipe.early_stop is not None
+    return recipe.schedule == "plateau" or bool(recipe.early_stop)
 
 
 def _diverged(folder: RunFolder, step: int, loss: float, ids: list[str]) -> InputError:

@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 from g2d_bench.errors import InputError
 from g2d_bench.readers.folders import walk
 from g2d_bench.readers.report_markup import decode, plain
+from g2d_bench.readers.scripts import QUOTES, STOPS, WORD, WORDS, tells
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "findings": (
@@ -114,13 +115,13 @@ _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:drs?|mrs?|ms|vs|approx|cf|st|fig|jr|resp|e\.g|i\.e)$", re.IGNORECASE
 )
 _BEFORE_LOWER = re.compile(r"(?:^|[\s(\d])(?:[ap]\.m|etc|cm|mm|in|inc|no)$", re.IGNORECASE)
-_STOP = re.compile(r"(?<![.!?])[.!?]++[”’]*+(?=[\s)\]\"']|$|(?<=[a-z)\0 ]\.)[A-Z][a-z])")
+_STOP = re.compile(
+    rf"(?<![.!?])[.!?]++[”’]*+(?=[\s)\]\"']|$|(?<=[a-z)\0 ]\.)[A-Z][a-z])|[{STOPS}]++[{QUOTES}]*+"
+)
 NEAR = 12
 """Characters around a stop that decide whether it ends a sentence."""
 _ITEM = re.compile(r"^(?:\(?\d{1,2}[.)]|[-*•–])\s*(?=\D|$)")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n|\n[ \t]*(?=(?:[-*•–]|\(?\d{1,2}[.)])[ \t]+\S)")
-_WORD = re.compile(r"[A-Za-z]{2,}")
-_WORDS = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ def split_sentences(text: str) -> list[str]:
 
     Returns:
         Cleaned sentences with their final stop (one is added where it is missing), list numbers removed;
-        none is empty, each has at least one word of two letters.
+        none is empty, each has at least one word of two letters, or a sign that is a word.
     """
     found: list[str] = []
     for block in _blocks(_unmarked(text)):
@@ -242,7 +243,7 @@ def impression_and_findings(
     impression, findings = split_sentences(report["impression"]), split_sentences(report["findings"])
     if not impression and not findings:
         findings = split_sentences(report[BODY]) or split_sentences(report["wet read"])
-    long = [[one for one in part if len(_WORDS.findall(one)) >= min_words] for part in (impression, findings)]
+    long = [[one for one in part if len(WORDS.findall(one)) >= min_words] for part in (impression, findings)]
     return (long[0], long[1]) if any(long) else (impression, findings)
 
 
@@ -303,10 +304,9 @@ def read_nlmcxr(source: Path) -> list[Report]:
 
 def _without_titles(text: str) -> str:
     """Drop the lines in capitals ("CHEST RADIOGRAPH PERFORMED ON ...") that precede the first heading."""
-    if not re.search(r"[a-z]", text):
+    if not tells(text):
         return text if "." in text else ""
-    lines = (line for line in text.split("\n") if re.search(r"[a-z]", line) or not line.strip())
-    return "\n".join(lines)
+    return "\n".join(line for line in text.split("\n") if tells(line) or not line.strip())
 
 
 def _unmarked(text: str) -> str:
@@ -333,14 +333,14 @@ def _tidy(text: str) -> str:
     text = re.sub(r"\s+([.,;:!?)])", r"\1", text)
     text = re.sub(r"([.,;:!?])(?:\s*[.,;]){1,99}+(?=\s|$)", r"\1", text)
     text = re.sub(r"^[\s.,;:!?/'’)-]+", "", text)
-    return text if _WORD.search(text) else ""
+    return text if WORD.search(text) else ""
 
 
 def _tidy_sentence(sentence: str) -> str:
     """Tidy one sentence; "" if it is only a list number, or if a mark took its subject ("XXXX is intact")."""
     tidy = _tidy(_ITEM.sub("", _tidy(sentence.replace("\0", " "))))
     if "\0" in sentence:
-        words = [word for word in _WORD.findall(tidy) if not _FUNCTION_WORDS.fullmatch(word)]
+        words = [word for word in WORD.findall(tidy) if not _FUNCTION_WORDS.fullmatch(word)]
         return tidy if words else ""
     return tidy
 
@@ -358,7 +358,8 @@ def _blocks(text: str) -> Iterator[str]:
 
 def _stopped(sentence: str) -> str:
     """End a sentence with a stop."""
-    return sentence if sentence.rstrip("”’")[-1:] in (".", "!", "?") else sentence.rstrip(",;:- ") + "."
+    ends = sentence.rstrip(QUOTES)[-1:] in (".", "!", "?", *STOPS)
+    return sentence if ends else sentence.rstrip(",;:- ") + "."
 
 
 def _xml_files(source: Path) -> Iterator[tuple[str, bytes]]:

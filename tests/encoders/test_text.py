@@ -129,6 +129,11 @@ def test_freezing_too_much(encoder: TextEncoder) -> None:
         encoder.freeze(4)
 
 
+def test_a_folder_is_read_without_a_word(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    TextEncoder.from_folder(folder)  # it holds a head for masked words, which transformers reports at length
+    assert capfd.readouterr() == ("", "")
+
+
 def test_folder(folder: Path) -> None:
     encoder = TextEncoder.open(f"local-dir:{folder}").eval()
     reference = BertForMaskedLM.from_pretrained(folder).eval()

@@ -100,10 +100,11 @@ def test_the_file_loads_and_gives_the_run_s_features(
     pairs = PairData(read_pairs(str(toy)), 36, cache=toy.parent / "cache")
     recipe_ = recipe(method, overrides=tiny | {"steps": 3})
     world = World(0, 1, torch.device("cpu"))
+    config = json.loads((tmp_path / "run/config.json").read_text())
     model = run.build(
         recipe_,
         pairs,
-        RunFolder(tmp_path / "run", json.loads((tmp_path / "run/config.json").read_text())),
+        RunFolder(tmp_path / "run", {name: value for name, value in config.items() if name != "card"}),
         world,
         0,
     )
@@ -170,7 +171,7 @@ def test_make_all_ships_and_resumes(
     lines = capsys.readouterr().out.splitlines()
     assert lines == [summary(one.card) for one in made]
     assert "convirt: 6 steps in" in lines[0]
-    assert lines[0].endswith("too few held-out pairs for retrieval")
+    assert lines[0].endswith("too few different held-out reports for retrieval")
     assert summary({}) == ""
     monkeypatch.setattr(run, "fit", None)  # all is made: nothing is trained again
     again = make_all(tmp_path / "weights", runs=tmp_path / "runs", methods=("convirt", "gloria"))

@@ -11,12 +11,13 @@ import torch
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.io import load_card
+from g2d_bench.cards.pretraining import sight
 from g2d_bench.encoders.load import load_encoder
 from g2d_bench.encoders.weights import weights_digest, weights_file
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_file
 from g2d_bench.paths import shipped
-from g2d_bench.pretrain.own_card import card_name
+from g2d_bench.pretrain.own_card import card_name, write_card
 from g2d_bench.pretrain.pretrain import pretrain
 
 
@@ -64,6 +65,101 @@ def test_a_finished_run_keeps_its_card_and_a_lost_one_is_written_again(go: Any, 
     written = go(tmp_path / "run").encoder
     # The run's own notes give the card's lines in another order.
     assert load_card(written, EncoderCard) == card
+
+
+def test_only_a_card_of_the_run_is_taken_for_its_card(go: Any, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for name in ("a-note", "run"):
+        (tmp_path / "run" / f"{name}.toml").write_text('title = "notes"\n')
+    made = go(tmp_path / "run", steps=2)
+    assert made.encoder.name == "run-own.toml"
+    assert load_card(made.encoder, EncoderCard).weights == made.weights.name
+    # A variant of the card that sorts before it is not the run's own; where that is gone, it does.
+    variant = made.encoder.with_name("a-variant.toml")
+    variant.write_text(made.encoder.read_text())
+    assert go(tmp_path / "run", steps=2).encoder == made.encoder
+    made.encoder.unlink()
+    assert go(tmp_path / "run", steps=2).encoder == variant
+    with pytest.raises(InputError, match=r"a-note\.toml: --name: is no card of encoder\.safetensors; take"):
+        pretrain("convirt", "no-data", out=tmp_path / "run", name="a-note")
+
+
+def test_an_interrupted_run_keeps_the_name_that_was_asked_for(
+    toy: Path, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: dict[str, Any] = {"overrides": tiny, "device": "cpu", "cache": toy.parent / "cache"}
+
+    def cut(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("g2d_bench.pretrain.pretrain.fit", cut)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain("convirt", str(toy), out=tmp_path / "run", name="mine", **arguments)
+    assert pretrain("convirt", str(toy), out=tmp_path / "run", **arguments).encoder.name == "mine.toml"
+
+
+@pytest.mark.parametrize(
+    ("preset", "text", "parameters", "scale"),
+    [
+        ("phantom", "small", 500_000, "phantom"),
+        ("phantom", "local-dir:bert", 500_000, "phantom"),
+        ("phantom", "local-dir:bert", 23_000_000, "phantom"),
+        ("paper", "local-dir:bert", 500_000, "phantom"),
+        ("paper", "small", 23_000_000, "published"),
+        ("paper", "local-dir:bert", 23_000_000, "published"),
+    ],
+)
+def test_no_toy_passes_for_a_published_encoder(
+    go: Any, tmp_path: Path, preset: str, text: str, parameters: int, scale: str
+) -> None:
+    made = go(tmp_path / "run", steps=2)
+    said = made.card | {
+        "preset": preset,
+        "recipe": made.card["recipe"] | {"text": text},
+        "parameters": {"image": parameters},
+    }
+    path = tmp_path / "run" / "other.toml"
+    write_card(path, "convirt", made.weights, said)
+    assert load_card(path, EncoderCard).scale == scale
+
+
+def test_the_preset_that_was_asked_for_is_kept(toy: Path, tiny: dict[str, Any], tmp_path: Path) -> None:
+    changes = tiny | {"model": "resnet18", "pretrained": False, "text": "small", "epochs": 0, "steps": 2}
+    changes |= {"schedule": "cosine", "early_stop": 10**6, "frozen_layers": 0}
+    made = pretrain(
+        "convirt",
+        str(toy),
+        out=tmp_path / "run",
+        preset="paper",
+        overrides=changes,
+        device="cpu",
+        cache=toy.parent / "cache",
+    )
+    assert made.card["preset"] == "paper"
+    assert load_card(made.encoder, EncoderCard).scale == "phantom"
+
+
+@pytest.mark.parametrize(
+    ("folder", "seen"),
+    [
+        ("rsna", "own/rsna"),
+        ("RSNA", "own/RSNA"),
+        ("mimic-cxr", "own/mimic-cxr"),
+        ("phantom", "own/phantom"),
+        ("clinic", "clinic"),
+    ],
+)
+def test_a_folder_of_ones_own_passes_for_no_data_set(
+    go: Any, toy_writer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, seen: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    toy_writer(Path(folder))
+    card = load_card(go(tmp_path / "run", data=Path(f"./{folder}").resolve(), steps=2).encoder, EncoderCard)
+    assert card.pretraining == [seen]
+    marked = {name for name in ("rsna", "mimic-cxr") if sight(card.pretraining, name, "real")}
+    assert not marked
+    assert not sight(card.pretraining, "mimic-cxr", "phantom")
 
 
 def test_a_name_of_ones_own(toy: Path, tiny: dict[str, Any], tmp_path: Path) -> None:

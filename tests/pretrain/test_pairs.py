@@ -77,6 +77,19 @@ def test_folder(tmp_path: Path) -> None:
     assert PairData(read_pairs(str(root)), 16, cache=tmp_path / "cache").hash != data.hash
 
 
+def test_the_name_of_a_data_set_is_that_of_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path / "covid-cxr")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        InputError, match=r"--data: data set covid-cxr needs a data root .* called \./covid-cxr"
+    ):
+        read_pairs("covid-cxr")
+    with pytest.raises(InputError, match="covid-cxr"):
+        read_pairs("covid-cxr", data_root=tmp_path)
+    assert read_pairs("./covid-cxr").own
+    assert not read_pairs("mimic-cxr", data_root=write_mimic(tmp_path / "mimic-cxr").parent).own
+
+
 def test_reports_in_an_older_encoding_are_counted_aloud(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,6 +136,12 @@ def test_table(tmp_path: Path) -> None:
                 "image,report\nsub0/i2.png,All fine.\nsub0/i2.png,One mass.\n"
             ),
             r"pairs\.csv: image: image sub0/i2\.png stands in 2 rows",
+        ),
+        (
+            lambda root: (root / "pairs.csv").write_text(
+                "image,report\nsub0/i2.png,All fine.\nsub1/../sub0/i2.png,One mass.\n"
+            ),
+            r"pairs\.csv: image: image sub0/i2\.png stands in 2 rows, once as sub1/\.\./sub0/i2\.png",
         ),
         (lambda root: (root / "pairs.csv").write_text("image,text\na,b\n"), r"pairs\.csv:1: report: column"),
     ],

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from g2d_bench.cards.objective import OBJECTIVES
 from g2d_bench.cli.main import main
 from g2d_bench.errors import InputError
-from g2d_bench.pretrain.augment import PHANTOM
+from g2d_bench.pretrain.augment import PHANTOM, plain
 from g2d_bench.pretrain.objective import VARIANTS
 from g2d_bench.pretrain.presets import recipe
+from g2d_bench.pretrain.recipe_check import check_options
 
 
 @pytest.mark.parametrize("method", OBJECTIVES.names)
@@ -55,7 +58,9 @@ def test_values_become_what_fields_hold() -> None:
         ("steps=0", "--set: give steps or epochs; both are 0"),
         ("steps=-1", "--set steps: Input should be greater than or equal to 0 (got -1)"),
         ("accumulate=0", "--set accumulate: Input should be greater than or equal to 1 (got 0)"),
-        ("clip=-1", "--set clip: Input should be greater than or equal to 0 (got -1)"),
+        ("clip=-1", "--set clip: Input should be greater than 0 (got -1)"),
+        ("clip=0", "--set clip: Input should be greater than 0 (got 0)"),
+        ("store=100", "--set: store 100 is smaller than size 128, which is cropped from it"),
         ("max_length=1", "--set max_length: Input should be greater than or equal to 4 (got 1)"),
         ("std=[0.5, 0.5, 0]", "--set std: Input should be greater than 0 (got 0)"),
         ("mean=0.5", "--set mean: Input should be a valid tuple (got 0.5)"),
@@ -67,8 +72,11 @@ def test_values_become_what_fields_hold() -> None:
         ("text_options={hiden=8}", "--set text_options.hiden: Extra inputs are not permitted"),
         ("options=3", "--set options: Input should be a valid dictionary (got 3)"),
         ("options={channels=[8, 8, 8, -8]}", "image.options: timm's resnet18 refuses"),
-        ("heads={dim=-4}", "--set heads, constants: not built: "),
-        ("heads={dim=[]}", "heads: heads of convirt: "),
+        ("heads={dim=-4}", "--set heads.dim: must be a whole number from 1 to 1,000,000, not '-4'"),
+        ("heads={dim=0}", "--set heads.dim: must be a whole number from 1 to 1,000,000, not '0'"),
+        ("heads={dim=[]}", "--set heads.dim: must be a whole number from 1 to 1,000,000, not '[]'"),
+        ('heads={pooling="mean"}', "--set heads.pooling: must be 'max' or 'pooler', not 'mean'"),
+        ("heads={dims=4}", "heads: heads of convirt: "),
         (
             "constants={temperature=[]}",
             "--set constants.temperature: must be a number from 1e-06 to",
@@ -99,6 +107,79 @@ def test_out_of_range_is_one_line_and_leaves_nothing(
     change: str, message: str, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _refused(["--set", change], message, toy, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("method", "part", "options", "message"),
+    [
+        ("gloria", "heads", {"last_layers": "2"}, "heads.last_layers: must be a whole number from 1 to"),
+        ("gloria", "heads", {"last_layers": 0}, "heads.last_layers: must be a whole number from 1 to"),
+        ("mgca", "heads", {"hidden": 0}, "heads.hidden: must be a whole number from 1 to"),
+        (
+            "mgca",
+            "heads",
+            {"word_weights": "x"},
+            "heads.word_weights: must be 'aligned' or",
+        ),
+        ("mgca", "constants", {"prototypes": 0}, "constants.prototypes: must be a whole number from 1 to"),
+        ("mgca", "constants", {"weights": [1, 1]}, "constants.weights: must be 3 numbers from 0 to"),
+        ("gloria", "constants", {"block": "x"}, "constants.block: must be a whole number from 0 to"),
+        ("gloria", "constants", {"block": -4}, "constants.block: must be a whole number from 0 to"),
+        ("g2d", "constants", {"alignment_steps": 1.5}, "constants.alignment_steps: must be a whole number"),
+        ("g2d", "constants", {"loss": "dice"}, "constants.loss: must be 'paper' or 'released', not 'dice'"),
+        (
+            "g2d",
+            "constants",
+            {"decoder": {"norm": "x"}},
+            "constants.decoder.norm: must be 'batch' or 'group'",
+        ),
+        (
+            "g2d",
+            "constants",
+            {"pseudo_mask": {"bins": 1.5}},
+            "pseudo_mask.bins: must be a whole number from 1",
+        ),
+        (
+            "g2d",
+            "constants",
+            {"pseudo_mask": {"bins": 10**11}},
+            "pseudo_mask.bins: must be a whole number from",
+        ),
+        ("g2d", "constants", {"pseudo_mask": {"bins": 10**6}}, "pseudo_mask.bins: must be 65,536 at most"),
+        ("g2d", "constants", {"pseudo_mask": {"head": 9}}, "pseudo_mask.head: there is no head 9"),
+    ],
+)
+def test_options_of_heads_and_objectives_are_held_against_their_classes(
+    go: Any, tmp_path: Path, method: str, part: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        go(tmp_path / "out", method, **{part: options})
+    assert message in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_defaults_and_negative_ones_pass() -> None:
+    class Foreign:
+        def __init__(
+            self, *, bias: float = -10.0, level: int = -2, scale: float = 3, size: int | str = 1
+        ) -> None:
+            """Has options of its own."""
+
+    check_options({"bias": -4.5, "level": -1, "scale": 0.5, "size": "half"}, Foreign, "constants")
+    with pytest.raises(InputError, match=r"constants\.level: must be a whole number from -1,000,000 to"):
+        check_options({"level": -1.5}, Foreign, "constants")
+
+
+def test_the_stored_film_grows_and_shrinks_with_the_input() -> None:
+    assert (recipe("convirt").size, recipe("convirt").store) == (128, 144)
+    assert recipe("convirt", overrides={"size": 224}).store == 252
+    assert recipe("convirt", overrides={"size": 64}).store == 72
+    assert recipe("convirt", overrides={"size": 224, "store": 224}).store == 224
+    assert recipe("g2d", preset="paper", variant="released").store == 256
+    # What validation and retrieval see of a film is its middle, and never a frame around it.
+    made = recipe("convirt", overrides={"size": 224})
+    film = torch.full((1, made.store, made.store), 200, dtype=torch.uint8)
+    assert (plain(film, made.size, share=made.size / made.store) > 0).all()
 
 
 @pytest.mark.parametrize(

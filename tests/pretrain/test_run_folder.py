@@ -57,6 +57,6 @@ def test_log_is_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
     for step in range(4):
         folder.log({"step": step})
     with (tmp_path / "log.jsonl").open("a") as file:
-        file.write('{"step": 4, "lo')
+        file.write('\n3\n{"step": 4, "lo')
     folder.log_until(2)
     assert [entry["step"] for entry in folder.entries()] == [0, 1]

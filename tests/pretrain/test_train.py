@@ -170,6 +170,10 @@ def test_plateau_runs_validate_each_epoch_and_stop(go: Go, tmp_path: Path) -> No
     better = [loss < min(losses[:n]) for n, loss in enumerate(losses) if n]
     assert better == [True] * (len(better) - 1) + [False]
     assert made.card["steps"] == len(entries)
+    assert made.card["stopped_early"]
+    said = f"convirt: {len(entries)} steps (stopped early: validation no better for 1 epochs) in "
+    assert run.summary(made.card).startswith(said)
+    assert "stopped_early" not in go(tmp_path / "on", early_stop=0, steps=8).card
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_pairs(
@@ -198,6 +202,41 @@ def test_epochs_give_steps(toy: Path, tmp_path: Path, tiny: dict[str, Any]) -> N
     model = run.build(made, pairs, RunFolder(tmp_path, {}), ALONE, 0)
     batches = Batches(pairs, made, model.objective, model.text, 0, ALONE)
     assert total_steps(made, batches) == 3 * (len(pairs.parts["train"]) // 8)
+
+
+def test_processes_count_alone_unless_negatives_and_statistics_are_joined(
+    toy: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    pairs = PairData(read_pairs(str(toy)), 36, cache=toy.parent / "cache")
+
+    def steps(kind: str, *, gathers: bool = True, **changes: Any) -> int:
+        made = recipe("convirt", overrides=tiny | changes)
+        model = run.build(made, pairs, RunFolder(tmp_path, {}), ALONE, 0)
+        model.objective.gather_negatives = gathers
+        here = World(0, 8, torch.device(kind))
+        return total_steps(made, Batches(pairs, made, model.objective, model.text, 0, here))
+
+    assert steps("cuda") == 6
+    for kind, gathers in (("cuda", False), ("cpu", True)):
+        with pytest.raises(InputError, match="a batch of 8 in 8 parts leaves 1 pair in each; a loss needs 2"):
+            steps(kind, gathers=gathers)
+    assert steps("cpu", batch=16) == 6
+    watched = "validation loss, for which 2 validation pairs are too few: 16 are needed"
+    for changes in ({"schedule": "plateau"}, {"early_stop": 3}):
+        with pytest.raises(InputError, match=watched):
+            steps("cpu", batch=16, **changes)
+
+
+def test_without_a_validation_loss_nothing_goes_by_it(
+    go: Go, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "validate", lambda *_: {})
+    made = go(tmp_path, schedule="plateau", early_stop=1, steps=0, epochs=3)
+    entries = log(tmp_path)
+    assert "stopped_early" not in made.card
+    assert made.card["steps"] == len(entries)
+    assert entries[-1]["epoch"] == 2
+    assert {entry["lr"] for entry in entries} == {1e-3}
 
 
 def test_tensorboard_is_optional(

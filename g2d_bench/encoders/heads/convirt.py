@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
@@ -19,7 +20,8 @@ class ConVIRTHeads(Heads):
     """Two perceptrons, Linear–ReLU–Linear; the text is max-pooled over its tokens.
 
     ConVIRT has no local head. For grounding each cell of the coarsest map goes through the perceptron of the
-    pooled image, whose mean it is part of; this is done in evaluation mode only.
+    pooled image, whose mean it is part of; this is done in evaluation mode only. Where the image encoder's
+    vector has another width than its map (EfficientNet, MobileNet), no cell fits, and there are none.
 
     Args:
         image_width: length of the pooled image vector.
@@ -30,6 +32,21 @@ class ConVIRTHeads(Heads):
     """
 
     method = "convirt"
+
+    @classmethod
+    def fitted(
+        cls,
+        *,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        num_features: int,
+        text_width: int,
+        **options: Any,
+    ) -> Heads:
+        """Make the heads for given encoders; see :meth:`Heads.fitted`."""
+        made = cls(num_features, text_width, **options)
+        made.has_cells = bool(channels) and channels[-1] == num_features
+        return made
 
     def __init__(
         self,
@@ -50,7 +67,7 @@ class ConVIRTHeads(Heads):
     def embed_image(self, features: ImageFeatures) -> ImageEmbedding:
         """Project the pooled vector; in evaluation mode the cells of the last map too."""
         vector = self.image(features.pooled)
-        if self.training:
+        if self.training or not self.has_cells:
             return ImageEmbedding(vector)
         cells = self.image(features.pyramid[-1].movedim(1, -1)).movedim(-1, 1)
         return ImageEmbedding(vector, cells)

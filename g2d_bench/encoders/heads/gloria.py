@@ -28,7 +28,7 @@ class GLoRIAHeads(Heads):
         text_width: D of the text encoder, and d.
         local_width: channels of the map that words are compared with.
         level: which map of the pyramid that is; -2 (layer3) in the paper.
-        last_layers: how many layers are summed; 4 in the paper.
+        last_layers: how many layers are summed, all where there are fewer; 4 in the paper.
     """
 
     method = "gloria"
