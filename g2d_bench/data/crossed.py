@@ -138,7 +138,7 @@ def cross(task: TaskCard, split_name: str, inside: Opened, outside: Opened) -> t
     chosen = (
         tuple(sorted(tested))
         if rule.split is None
-        else divide(theirs, "test", list(tested.values()), outside[0]).test
+        else divide(theirs, "clean", list(tested.values()), outside[0]).test
     )
     # Ids of two data sets may be alike; those of the test images, which stand in records, stay as they are.
     mark = f"{'generated ' if _mixed(inside, outside) else ''}{inside[0].name}/"
@@ -165,7 +165,11 @@ def cross(task: TaskCard, split_name: str, inside: Opened, outside: Opened) -> t
 
 
 def their_task(task: TaskCard) -> TaskCard:
-    """Return the task in the words of the data set that it is tested on, with its rule as split ``test``."""
+    """Return the task in the words of the data set that it is tested on, with its rule as split ``clean``.
+
+    By the name of a rule its parts are drawn: under this one they are those of a task on that data set whose
+    card divides it alike.
+    """
     rule = task.test
     assert rule is not None
     labels = tuple(dict.fromkeys(name for names in rule.their_labels.values() for name in names))
@@ -176,7 +180,7 @@ def their_task(task: TaskCard) -> TaskCard:
             "where": rule.where,
             "uncertain": rule.uncertain,
             "unmentioned": rule.unmentioned,
-            "split": {} if rule.split is None else {"test": rule.split},
+            "split": {} if rule.split is None else {"clean": rule.split},
         }
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.task import Elsewhere, SplitRule, TaskCard
 from g2d_bench.data.crossed import Joined, cross, their_task
+from g2d_bench.data.divide import divide, usable
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
@@ -87,6 +89,11 @@ def own(card: TaskCard) -> TaskCard:
     return card.model_copy(update={"name": "rsna-cls", "test": None, "inside": ""})
 
 
+def official(samples: Sequence[Sample]) -> list[Sample]:
+    """Let every third film be of the official test part."""
+    return [replace(s, split="test" if n % 3 == 0 else "train") for n, s in enumerate(samples)]
+
+
 @pytest.fixture
 def both() -> tuple[tuple[Made, Manifest], tuple[Made, Manifest]]:
     rsna, cxr14 = Made("rsna"), Made("cxr14")
@@ -136,7 +143,19 @@ def test_only_the_test_part_of_a_rule_tests(both: Any) -> None:
     parts = {sample.id.split("-")[0] for sample in both[1][1].samples}
     tested = {name.split("-")[0] for name in joined.split.test}
     assert len(tested) == pytest.approx(len(parts) / 4, abs=2)
-    assert their_task(card).split == {"test": rule}
+    assert their_task(card).split == {"clean": rule}
+
+
+@pytest.mark.parametrize(
+    ("crossed", "alone"), [("cxr14-to-rsna-cls", "rsna-cls"), ("rsna-to-nih1k-cls", "nih1k-cls")]
+)
+def test_the_test_part_is_that_of_the_other_set_s_own_task(crossed: str, alone: str) -> None:
+    cards = Catalogue.open().tasks
+    inside, outside = (Made(cards[name].dataset) for name in (crossed, alone))
+    theirs = manifest(outside, films(200, each=2, first=1000))
+    joined, _ = cross(cards[crossed], "clean", (inside, manifest(inside, official(films(90)))), (outside, theirs))
+    own = divide(cards[alone], "clean", usable(theirs.samples, cards[alone]), outside)
+    assert joined.split.test == own.test
 
 
 def test_patients_of_both_are_left_out(both: Any) -> None:
