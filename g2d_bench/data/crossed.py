@@ -93,6 +93,10 @@ class Joined(Dataset):
         """Name of the data set of the test images."""
         return self._outside.name
 
+    def own_id(self, name: str) -> str:
+        """Return what an image is called in its own data set, by which a task on that alone draws it."""
+        return self._owners[name][1].id
+
     def samples(self) -> list[Sample]:
         """Return the samples; their labels and boxes are in the words of the task."""
         raise InputError("two data sets are joined by a task, not read")

@@ -101,14 +101,14 @@ def both() -> tuple[tuple[Made, Manifest], tuple[Made, Manifest]]:
         Sample(s.id, s.patient, s.path, {"A": s.labels["A"], "B": float(n % 2)}, boxes=s.boxes, meta=s.meta)
         for n, s in enumerate(films(40, "A", each=2, first=1000))
     ]
-    return (rsna, manifest(rsna, films(90))), (cxr14, manifest(cxr14, theirs))
+    return (rsna, manifest(rsna, films(90, each=3))), (cxr14, manifest(cxr14, theirs))
 
 
 def test_one_trains_as_if_alone_and_the_other_tests(both: Any) -> None:
     card = task()
     joined, combined = cross(card, "clean", *both)
     clean = Catalogue.open().protocols["clean"]
-    for fraction, shots in ((0.1, 0), (1.0, 4)):
+    for fraction, shots in ((0.1, 0), (1.0, 4), (1.0, 30)):
         data = TaskData(card, clean, joined, combined, fraction, 3, shots)
         alone = TaskData(own(card), clean, both[0][0], both[0][1], fraction, 3, shots)
         assert data.train == tuple(f"rsna/{name}" for name in alone.train)
