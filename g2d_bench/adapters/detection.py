@@ -306,6 +306,7 @@ KIND = Kind(
     learned=learned,
     noted=noted,
     told=told,
+    complete=True,
     reduced=Reduced(reduce_boxes, "box", "boxes that hit nothing: coordinates and exact scores"),
     rule=DetectionRule,
     imports=("g2d_bench.adapters.mm.detection", "g2d_bench.adapters.mm.train"),

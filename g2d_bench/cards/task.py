@@ -13,7 +13,7 @@ from g2d_bench.cards.prompts import PromptSet, load_prompts
 from g2d_bench.cards.wording import VERSION
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.hashing import digest_json, set_fields
-from g2d_bench.metrics.registry import metric_names
+from g2d_bench.metrics.registry import metric_names, metric_spec
 from g2d_bench.paths import shipped
 
 Certain = Literal[0, 1, "ignore"]
@@ -118,6 +118,10 @@ class Elsewhere(Card):
             raise ValueError("split.function: a published split belongs to its own data set")
         if any(not names for names in self.their_labels.values()):
             raise ValueError("labels: a label without a counterpart")
+        theirs = [name for names in self.their_labels.values() for name in names]
+        for label in self.uncertain:
+            if label != "default" and label not in theirs:
+                raise ValueError(f"uncertain names {label!r}; {did_you_mean(label, theirs)}")
         return self
 
 
@@ -182,6 +186,14 @@ class TaskCard(Card):
         require_dataset(value)
         return value
 
+    @field_validator("labels")
+    @classmethod
+    def _as_many_as_the_kind_reads(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        kind = info.data.get("kind", "")
+        if kind in KINDS and KINDS[kind].one_label and len(value) > 1:
+            raise ValueError(f"kind {kind!r} takes one label, not {len(value)}; write a card for each")
+        return value
+
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -207,6 +219,10 @@ class TaskCard(Card):
         for label in self.labels:
             if self.prompts is not None and label not in self.prompts.label:
                 raise ValueError(f"prompts {self.prompts.name!r} have none for {label!r}")
+        for name in self.metrics:
+            if why := self._unfit(name):
+                fitting = [other for other in metric_names() if not self._unfit(other)]
+                raise ValueError(f"metrics: {name!r} {why}; {did_you_mean(name, fitting)}")
         if self.main not in self.metrics:
             raise ValueError(f"main = {self.main!r} is not among metrics ({', '.join(self.metrics)})")
         for label in self.uncertain:
@@ -218,6 +234,18 @@ class TaskCard(Card):
         if any(not 0 < fraction <= 1 for fraction in self.fractions):
             raise ValueError("fractions must lie above 0 and at most at 1")
         return self
+
+    def _unfit(self, metric: str) -> str:
+        """Say why a metric cannot be computed from this task's records; empty where it can."""
+        kind, spec = KINDS[self.kind], metric_spec(metric)
+        kept = kind.arrays.keys() - set(kind.lacks(self))
+        # Of a kind that declares no arrays nobody can tell.
+        lacking = [name for name in spec.reads if name not in kept] if kind.arrays else []
+        if lacking:
+            return f"reads {', '.join(lacking)}, which records of this task do not keep"
+        if spec.probabilities and kind.arrays and kind.arrays["scores"].high != 1:
+            return f"is of probabilities, which kind {self.kind!r} does not give"
+        return ""
 
     def _tested_elsewhere(self) -> None:
         if self.test is None:
