@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.data.divide import divide, leak_pixels, usable
+from g2d_bench.data.divide import divide, leak_pixels, told, usable
 from g2d_bench.data.leaks import find_leaks
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.splits import Split
@@ -131,7 +131,7 @@ def cross(task: TaskCard, split_name: str, inside: Opened, outside: Opened) -> t
         outside: the data set that tests.
 
     Raises:
-        InputError: a part would be empty, or every test image is in training, too.
+        InputError: a part would be empty, no test image tells a label, or every one is in training, too.
     """
     rule = task.test
     assert rule is not None
@@ -144,6 +144,12 @@ def cross(task: TaskCard, split_name: str, inside: Opened, outside: Opened) -> t
         if rule.split is None
         else divide(theirs, "clean", list(tested.values()), outside[0]).test
     )
+    # Of several counterparts one may be known, and yet not whether any of them is there.
+    mapped = told([_mapped(tested[name], rule) for name in chosen], task)
+    if not mapped:
+        raise InputError(
+            f"no test image tells {', '.join(task.labels)}", file=outside[0].root, field="test.labels"
+        )
     # Ids of two data sets may be alike; those of the test images, which stand in records, stay as they are.
     mark = f"{'generated ' if _mixed(inside, outside) else ''}{inside[0].name}/"
     same_people = inside[0].people == outside[0].people and inside[0].kind == outside[0].kind
@@ -151,12 +157,15 @@ def cross(task: TaskCard, split_name: str, inside: Opened, outside: Opened) -> t
     for part in (divided.train, divided.val):
         for name in part:
             samples[mark + name] = (inside, own[name], replace(own[name], id=mark + name))
-    for name in chosen:
-        patient = tested[name].patient if same_people else f"{outside[0].name}/{tested[name].patient}"
-        samples[name] = (outside, tested[name], replace(_mapped(tested[name], rule), patient=patient))
+    for sample in mapped:
+        patient = sample.patient if same_people else f"{outside[0].name}/{sample.patient}"
+        samples[sample.id] = (outside, tested[sample.id], replace(sample, patient=patient))
     manifest = _manifest(task, inside, outside, samples)
     whole = Split(
-        divided.name, tuple(mark + n for n in divided.train), tuple(mark + n for n in divided.val), chosen
+        divided.name,
+        tuple(mark + name for name in divided.train),
+        tuple(mark + name for name in divided.val),
+        tuple(sample.id for sample in mapped),
     )
     owners = {name: (opened[0], original) for name, (opened, original, _) in samples.items()}
     training = Training(task.inside, inside[0].name, inside[1].kind, inside[1].content_hash, divided.hash)
@@ -200,8 +209,12 @@ def _mapped(sample: Sample, rule: Elsewhere) -> Sample:
         values = [sample.labels.get(name, math.nan) for name in theirs]
         unknown = math.nan if any(math.isnan(value) for value in values) else 0.0
         labels[ours] = 1.0 if 1 in values else unknown
-    ours_of = {name: ours for ours, theirs in rule.their_labels.items() for name in theirs}
-    boxes = tuple(replace(box, label=ours_of[box.label]) for box in sample.boxes if box.label in ours_of)
+    boxes = tuple(
+        replace(box, label=ours)
+        for box in sample.boxes
+        for ours, theirs in rule.their_labels.items()
+        if box.label in theirs
+    )
     return replace(sample, labels=labels, boxes=boxes)
 
 

@@ -68,7 +68,7 @@ def films(count: int, label: str = "Pneumonia", each: int = 1, first: int = 0, *
             f"{n:03}-{k}",
             f"{n:03}",
             Path(f"{n}-{k}"),
-            {label: float(n % 3 == 0)},
+            {label: float(n % 3 == 0), **({"B": 0.0} if label == "A" else {})},
             boxes=(Box(label, 1, 2, 3, 4),) * (n % 3 == 0),
             meta={"film": f"{first + n}-{k}"},
             **more,
@@ -131,9 +131,43 @@ def test_labels_boxes_and_masks_are_in_the_words_of_the_task(both: Any) -> None:
         mask = joined.read_mask(sample, (128, 128), "Pneumonia")
         assert mask.sum() == area[int(theirs.labels["A"]), int(theirs.labels["B"])]
         assert (joined.read_image(sample) == both[1][0].read_image(theirs)).all()
-    unknown = [Sample("x", "x", Path(), {"A": 0.0, "B": float("nan")}, meta={"film": "x"})]
-    _, more = cross(task(), "clean", both[0], (both[1][0], manifest(both[1][0], unknown)))
-    assert np.isnan(more.samples[-1].labels["Pneumonia"])
+
+
+def told(label: str, **labels: float) -> Sample:
+    return Sample(label, label, Path(), labels, boxes=(Box("A", 1, 2, 3, 4),), meta={"film": label})
+
+
+@pytest.mark.parametrize(
+    ("kind", "tested"),
+    [("classification", {"neither", "both", "one"}), ("segmentation", {"neither", "both"})],
+)
+def test_whatever_nobody_knows_does_not_test(both: Any, kind: str, tested: set[str]) -> None:
+    """Where what is not drawn counts as absent, one label of which nothing is known spoils the film."""
+    theirs = [
+        told("neither", A=0.0, B=0.0),
+        told("both", A=1.0, B=1.0),
+        told("one", A=1.0, B=float("nan")),
+        told("unknown", A=0.0, B=float("nan")),
+    ]
+    cxr14 = both[1][0]
+    joined, combined = cross(task(kind=kind), "clean", both[0], (cxr14, manifest(cxr14, theirs)))
+    assert set(joined.split.test) == tested
+    assert not any(np.isnan(sample.labels["Pneumonia"]) for sample in combined.samples)
+    with pytest.raises(InputError, match=r"test\.labels: no test image tells Pneumonia$"):
+        cross(task(), "clean", both[0], (cxr14, manifest(cxr14, theirs[3:])))
+
+
+def test_a_box_that_means_two_labels_is_of_both(both: Any) -> None:
+    card = task(labels=("Pneumonia", "Opacity"))
+    means = Elsewhere(dataset="cxr14", labels={"Pneumonia": "A", "Opacity": ("A", "B")})
+    rsna = [replace(s, labels=s.labels | {"Opacity": 1.0}) for s in both[0][1].samples]
+    _, combined = cross(
+        card.model_copy(update={"test": means}),
+        "clean",
+        (both[0][0], manifest(both[0][0], rsna)),
+        (both[1][0], manifest(both[1][0], [told("x", A=1.0, B=0.0)])),
+    )
+    assert [box.label for box in combined.samples[combined.index["x"]].boxes] == ["Pneumonia", "Opacity"]
 
 
 def test_only_the_test_part_of_a_rule_tests(both: Any) -> None:
@@ -153,7 +187,9 @@ def test_the_test_part_is_that_of_the_other_set_s_own_task(crossed: str, alone: 
     cards = Catalogue.open().tasks
     inside, outside = (Made(cards[name].dataset) for name in (crossed, alone))
     theirs = manifest(outside, films(200, each=2, first=1000))
-    joined, _ = cross(cards[crossed], "clean", (inside, manifest(inside, official(films(90)))), (outside, theirs))
+    joined, _ = cross(
+        cards[crossed], "clean", (inside, manifest(inside, official(films(90)))), (outside, theirs)
+    )
     own = divide(cards[alone], "clean", usable(theirs.samples, cards[alone]), outside)
     assert joined.split.test == own.test
 
