@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from g2d_bench.cards.base import Card
-from g2d_bench.cards.kind import KINDS
+from g2d_bench.cards.kind import KINDS, Kind
 from g2d_bench.cards.prompts import PromptSet, load_prompts
 from g2d_bench.cards.wording import VERSION
 from g2d_bench.errors import InputError, did_you_mean
@@ -31,6 +32,37 @@ def require_metric(name: str) -> None:
     allowed = metric_names()
     if name not in allowed:
         raise ValueError(f"unknown metric {name!r}; {did_you_mean(name, allowed)}")
+
+
+def require_fit(name: str, kind: Kind, lacks: Collection[str] = ()) -> None:
+    """Refuse a metric that records of a kind do not allow to compute.
+
+    Args:
+        name: of the metric.
+        kind: of the task.
+        lacks: arrays that records of the kind may keep, and these do not.
+
+    Raises:
+        ValueError: there is no metric of that name, or it reads what is not there; the nearest one that does
+            not is named.
+    """
+    require_metric(name)
+    if why := _unfit(name, kind, lacks):
+        fitting = [other for other in metric_names() if not _unfit(other, kind, lacks)]
+        raise ValueError(f"metric {name!r} {why}; {did_you_mean(name, fitting)}")
+
+
+def _unfit(name: str, kind: Kind, lacks: Collection[str]) -> str:
+    """Say why a metric cannot be computed from records of a kind; empty where it can."""
+    # Of a kind that declares no arrays nobody can tell.
+    if not kind.arrays:
+        return ""
+    spec = metric_spec(name)
+    if missing := [array for array in spec.reads if array not in kind.arrays or array in lacks]:
+        return f"reads {', '.join(missing)}, which records of such a {kind.name} task do not keep"
+    if spec.probabilities and kind.arrays["scores"].high != 1:
+        return f"is of probabilities, which kind {kind.name!r} does not give"
+    return ""
 
 
 class SplitRule(Card):
@@ -220,9 +252,7 @@ class TaskCard(Card):
             if self.prompts is not None and label not in self.prompts.label:
                 raise ValueError(f"prompts {self.prompts.name!r} have none for {label!r}")
         for name in self.metrics:
-            if why := self._unfit(name):
-                fitting = [other for other in metric_names() if not self._unfit(other)]
-                raise ValueError(f"metrics: {name!r} {why}; {did_you_mean(name, fitting)}")
+            require_fit(name, KINDS[self.kind], KINDS[self.kind].lacks(self))
         if self.main not in self.metrics:
             raise ValueError(f"main = {self.main!r} is not among metrics ({', '.join(self.metrics)})")
         for label in self.uncertain:
@@ -234,18 +264,6 @@ class TaskCard(Card):
         if any(not 0 < fraction <= 1 for fraction in self.fractions):
             raise ValueError("fractions must lie above 0 and at most at 1")
         return self
-
-    def _unfit(self, metric: str) -> str:
-        """Say why a metric cannot be computed from this task's records; empty where it can."""
-        kind, spec = KINDS[self.kind], metric_spec(metric)
-        kept = kind.arrays.keys() - set(kind.lacks(self))
-        # Of a kind that declares no arrays nobody can tell.
-        lacking = [name for name in spec.reads if name not in kept] if kind.arrays else []
-        if lacking:
-            return f"reads {', '.join(lacking)}, which records of this task do not keep"
-        if spec.probabilities and kind.arrays and kind.arrays["scores"].high != 1:
-            return f"is of probabilities, which kind {self.kind!r} does not give"
-        return ""
 
     def _tested_elsewhere(self) -> None:
         if self.test is None:

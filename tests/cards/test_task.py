@@ -101,7 +101,7 @@ GOOD: dict[str, Any] = {
         ),
         (
             {"metrics": ["auroc", "dice_positive"]},
-            "metrics: 'dice_positive' reads intersection, predicted, true, which records of this task do not",
+            "metric 'dice_positive' reads intersection, predicted, true, which records of such a class",
         ),
         (
             {"kind": "segmentation", "metrics": ["dice_positive", "cnr"], "main": "dice_positive"},
@@ -198,11 +198,11 @@ ASKED = {"kind": "zero-shot", "prompts": "findings"}
         (
             ASKED
             | {"kind": "grounding", "metrics": ["pointing_by_category"], "main": "pointing_by_category"},
-            "reads category, which records of this task do not keep; did you mean 'pointing_at_medklip'",
+            "reads category, which records of such a grounding task .* did you mean 'pointing_at_medklip'",
         ),
         (
             {"kind": "retrieval", "metrics": ["i2t_r1", "t2i_class_p5"], "main": "i2t_r1"},
-            "'t2i_class_p5' reads text_level, text_label, which records of this task do not keep",
+            "'t2i_class_p5' reads text_level, text_label, which records of such a retrieval task",
         ),
     ],
 )
