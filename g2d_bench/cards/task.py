@@ -60,7 +60,8 @@ def _unfit(name: str, kind: Kind, lacks: Collection[str]) -> str:
     spec = metric_spec(name)
     if missing := [array for array in spec.reads if array not in kind.arrays or array in lacks]:
         return f"reads {', '.join(missing)}, which records of such a {kind.name} task do not keep"
-    if spec.probabilities and kind.arrays["scores"].high != 1:
+    scores = kind.arrays.get("scores")
+    if spec.probabilities and (scores is None or scores.high != 1):
         return f"is of probabilities, which kind {kind.name!r} does not give"
     return ""
 

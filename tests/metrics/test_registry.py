@@ -72,9 +72,10 @@ def test_every_metric_stands_in_one_family_under_its_own_name() -> None:
 
 def everything() -> dict[str, Array]:
     """All that records of any kind keep of six samples, filled with small whole numbers."""
-    several = {"scores": (6, 2), "cosine_common": (6, 5), "cosine_predicted": (6, 5), "minmax_common": (6, 5)}
-    several |= {"minmax_predicted": (6, 5), "i2t_class_p": (6, 3), "i2t_class_hit": (6, 3), "box": (6, 4)}
-    several |= {"text_level": (6, 2), "image_level": (6, 2), "true_box": (6, 4), "thresholds": (2,)}
+    several: dict[str, tuple[int, ...]] = {"scores": (6, 2), "thresholds": (2,), "box": (6, 4)}
+    several |= {"cosine_common": (6, 5), "cosine_predicted": (6, 5), "minmax_common": (6, 5)}
+    several |= {"minmax_predicted": (6, 5), "i2t_class_p": (6, 3), "i2t_class_hit": (6, 3)}
+    several |= {"text_level": (6, 2), "image_level": (6, 2), "true_box": (6, 4)}
     names = {name for spec in metrics().values() for name in spec.reads}
     found: dict[str, Array] = {name: np.ones(several.get(name, (6,)), np.int64) for name in names | {"id"}}
     return found | {
