@@ -16,6 +16,7 @@ from g2d_bench.adapters.mm.runner import quiet
 from g2d_bench.cards.arrays import MOST_LABELS, Rule
 from g2d_bench.cards.kind import Kind, Reduced, Sources
 from g2d_bench.cards.protocol import VAL_LOSS
+from g2d_bench.cards.task import require_fit
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.detection import detection_metrics
 from g2d_bench.readers.images import Letterbox
@@ -100,6 +101,8 @@ class DetectionRule(DenseRule):
     def _possible(self) -> Self:
         if self.select == VAL_LOSS:
             raise ValueError("a detector is chosen by a metric, not by its loss")
+        if self.select != "main":
+            require_fit(self.select, KIND)
         return self
 
 
@@ -306,6 +309,7 @@ KIND = Kind(
     learned=learned,
     noted=noted,
     told=told,
+    complete=True,
     reduced=Reduced(reduce_boxes, "box", "boxes that hit nothing: coordinates and exact scores"),
     rule=DetectionRule,
     imports=("g2d_bench.adapters.mm.detection", "g2d_bench.adapters.mm.train"),

@@ -154,6 +154,7 @@ KIND = Kind(
     trained=False,
     trivial=frozenset({"centre-prior"}),
     arrays={**ARRAYS, "category": Rule("U", ("N",))},
+    lacks=lambda task: () if len(task.labels) > 1 else ("category",),
     samples="positives",
     truth=("true",),
     expected=expected,

@@ -267,6 +267,8 @@ KIND = Kind(
         "image_level": Rule("iu", ("N", "I"), 0, "N"),
         "image_label": Rule("iu", ("I",), 0, "C"),
     },
+    # Texts that ask for a class are prompts.
+    lacks=lambda task: ("text_level", "text_label") if task.prompts is None else (),
     truth=_TRUTH,
     kept=_TRUTH,
     expected=lambda data: (data.test, truth(data.task, data)),

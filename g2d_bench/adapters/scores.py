@@ -27,6 +27,8 @@ ARRAYS = {
     "label": Rule("U", ("C",)),
     "thresholds": Rule("f", ("C",), -1e30, 1e30, nan=True),
 }
+PROBABILITIES = {**ARRAYS, "scores": Rule("f", ("N", "C"), 0, 1)}
+"""The same where scores are probabilities, so that there are metrics of calibration."""
 TRUTH = ("targets", "label")
 ORDER_ONLY = ("auroc", "auprc", "f1_legacy", "accuracy_legacy")
 """Metrics that know nothing of scores but their order: of a predictor that says the same of every image they

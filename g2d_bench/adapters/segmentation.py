@@ -16,7 +16,7 @@ from g2d_bench.adapters.segmentation_linear import LinearSegmentation, run_linea
 from g2d_bench.cards.arrays import Rule
 from g2d_bench.cards.kind import Kind, OneOf, Sources
 from g2d_bench.cards.protocol import VAL_LOSS, Protocol
-from g2d_bench.cards.task import TaskCard
+from g2d_bench.cards.task import TaskCard, require_fit
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.segmentation import BATCHED, all_empty, batch_numbers, counts, segmentation_metrics
 from g2d_bench.records.notes import CLAUSE, PREDICTS_NOTHING
@@ -47,6 +47,8 @@ class SegmentationRule(DenseRule):
             raise ValueError("augmentation needs an encoder that is not frozen in every respect")
         if self.drop_last and self.select != VAL_LOSS:
             raise ValueError(f"drop_last goes with select = {VAL_LOSS!r}")
+        if self.select != VAL_LOSS:
+            require_fit(self.select, KIND)
         return self
 
 
@@ -318,6 +320,8 @@ KIND = Kind(
     noted=noted,
     told=told,
     masks=True,
+    one_label=True,
+    complete=True,
     decoder=True,
     bare=together,
     rule=OneOf("decoder", (SegmentationRule, LinearSegmentation)),

@@ -17,6 +17,8 @@ from pydantic import Field, model_validator
 
 from g2d_bench.adapters.base import Job, NotApplicable, by_encoder
 from g2d_bench.cards.base import Card
+from g2d_bench.cards.kind import KINDS
+from g2d_bench.cards.task import require_fit
 from g2d_bench.errors import InputError
 from g2d_bench.metrics.segmentation import BATCH, counts, segmentation_metrics
 
@@ -53,6 +55,7 @@ class LinearSegmentation(Card):
                 raise ValueError(f"{name} must be positive and ascend")
         if self.thresholds[-1] >= 1:
             raise ValueError("thresholds must be below 1")
+        require_fit(self.select, KINDS["segmentation"])
         return self
 
 

@@ -38,6 +38,10 @@ def _no(task: Any) -> bool:
     return False
 
 
+def _nothing(task: Any) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Reduced:
     """How predictions become small enough for git.
@@ -105,7 +109,8 @@ class Kind:
         trained: whether fraction and seed of a cell move its numbers.
         trivial: names of the trivial predictors beside each outcome.
         arrays: what its records keep of predictions beside ``id`` and ``patient``; those that no metric of a
-            record reads may be missing.
+            record reads may be missing. A card may ask for metrics of these arrays alone.
+        lacks: those of ``arrays`` that records of a task lack whatever its metrics.
         samples: what a line of predictions is: each of the test ``images``, each of the ``positives`` among
             them, or one of the ``pairs`` of an image and what it is asked for.
         truth: arrays among the predictions that hold what is true, whatever was predicted.
@@ -132,6 +137,9 @@ class Kind:
         prompts: whether tasks ask with prompts of their card; None where some do.
         reports: says of a task whether its images need a report; those without one are left out.
         masks: whether masks of the images are read.
+        one_label: whether a task has one label, such as the one of its masks.
+        complete: whether an image takes part only if all of the task's labels are known, since whatever is
+            not drawn counts as absent. Else one that is known is enough.
         decoder: whether a pre-trained decoder can be transferred.
         bare: whether it cannot for a task under a protocol all the same.
         rule: what a protocol card says of the kind, in the table of its name: a card, or :class:`OneOf`
@@ -154,6 +162,7 @@ class Kind:
     trained: bool
     trivial: frozenset[str] = frozenset()
     arrays: Mapping[str, Rule] = field(default_factory=dict)
+    lacks: Callable[[Any], tuple[str, ...]] = _nothing
     samples: Literal["images", "positives", "pairs"] = "images"
     truth: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
@@ -172,6 +181,8 @@ class Kind:
     prompts: bool | None = False
     reports: Callable[[Any], bool] = _no
     masks: bool = False
+    one_label: bool = False
+    complete: bool = False
     decoder: bool = False
     bare: Callable[[Any, Any], bool] = _never
     rule: type[Card] | OneOf | None = None

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails
 
 from g2d_bench.cards.base import Card
 from g2d_bench.cards.kind import KINDS
-from g2d_bench.cards.task import TaskCard, require_metric
+from g2d_bench.cards.task import TaskCard, require_fit
 from g2d_bench.cards.wording import VERSION
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.hashing import digest_json, set_fields
@@ -145,7 +145,7 @@ class Protocol(Card):
         for kind, name in value.items():
             if kind not in KINDS:
                 raise ValueError(f"unknown kind {kind!r}; {did_you_mean(kind, KINDS.names)}")
-            require_metric(name)
+            require_fit(name, KINDS[kind])
         return value
 
     @model_validator(mode="after")

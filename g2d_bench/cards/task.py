@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from g2d_bench.cards.base import Card
-from g2d_bench.cards.kind import KINDS
+from g2d_bench.cards.kind import KINDS, Kind
 from g2d_bench.cards.prompts import PromptSet, load_prompts
 from g2d_bench.cards.wording import VERSION
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.hashing import digest_json, set_fields
-from g2d_bench.metrics.registry import metric_names
+from g2d_bench.metrics.registry import metric_names, metric_spec
 from g2d_bench.paths import shipped
 
 Certain = Literal[0, 1, "ignore"]
@@ -31,6 +32,38 @@ def require_metric(name: str) -> None:
     allowed = metric_names()
     if name not in allowed:
         raise ValueError(f"unknown metric {name!r}; {did_you_mean(name, allowed)}")
+
+
+def require_fit(name: str, kind: Kind, lacks: Collection[str] = ()) -> None:
+    """Refuse a metric that records of a kind do not allow to compute.
+
+    Args:
+        name: of the metric.
+        kind: of the task.
+        lacks: arrays that records of the kind may keep, and these do not.
+
+    Raises:
+        ValueError: there is no metric of that name, or it reads what is not there; the nearest one that does
+            not is named.
+    """
+    require_metric(name)
+    if why := _unfit(name, kind, lacks):
+        fitting = [other for other in metric_names() if not _unfit(other, kind, lacks)]
+        raise ValueError(f"metric {name!r} {why}; {did_you_mean(name, fitting)}")
+
+
+def _unfit(name: str, kind: Kind, lacks: Collection[str]) -> str:
+    """Say why a metric cannot be computed from records of a kind; empty where it can."""
+    # Of a kind that declares no arrays nobody can tell.
+    if not kind.arrays:
+        return ""
+    spec = metric_spec(name)
+    if missing := [array for array in spec.reads if array not in kind.arrays or array in lacks]:
+        return f"reads {', '.join(missing)}, which records of such a {kind.name} task do not keep"
+    scores = kind.arrays.get("scores")
+    if spec.probabilities and (scores is None or scores.high != 1):
+        return f"is of probabilities, which kind {kind.name!r} does not give"
+    return ""
 
 
 class SplitRule(Card):
@@ -118,6 +151,10 @@ class Elsewhere(Card):
             raise ValueError("split.function: a published split belongs to its own data set")
         if any(not names for names in self.their_labels.values()):
             raise ValueError("labels: a label without a counterpart")
+        theirs = [name for names in self.their_labels.values() for name in names]
+        for label in self.uncertain:
+            if label != "default" and label not in theirs:
+                raise ValueError(f"uncertain names {label!r}; {did_you_mean(label, theirs)}")
         return self
 
 
@@ -182,6 +219,14 @@ class TaskCard(Card):
         require_dataset(value)
         return value
 
+    @field_validator("labels")
+    @classmethod
+    def _as_many_as_the_kind_reads(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        kind = info.data.get("kind", "")
+        if kind in KINDS and KINDS[kind].one_label and len(value) > 1:
+            raise ValueError(f"kind {kind!r} takes one label, not {len(value)}; write a card for each")
+        return value
+
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -207,6 +252,8 @@ class TaskCard(Card):
         for label in self.labels:
             if self.prompts is not None and label not in self.prompts.label:
                 raise ValueError(f"prompts {self.prompts.name!r} have none for {label!r}")
+        for name in self.metrics:
+            require_fit(name, KINDS[self.kind], KINDS[self.kind].lacks(self))
         if self.main not in self.metrics:
             raise ValueError(f"main = {self.main!r} is not among metrics ({', '.join(self.metrics)})")
         for label in self.uncertain:

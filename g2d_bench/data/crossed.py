@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.data.divide import divide, leak_pixels, usable
+from g2d_bench.data.divide import divide, leak_pixels, told, usable
 from g2d_bench.data.leaks import find_leaks
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.splits import Split
@@ -93,6 +93,10 @@ class Joined(Dataset):
         """Name of the data set of the test images."""
         return self._outside.name
 
+    def own_id(self, name: str) -> str:
+        """Return what an image is called in its own data set, by which a task on that alone draws it."""
+        return self._owners[name][1].id
+
     def samples(self) -> list[Sample]:
         """Return the samples; their labels and boxes are in the words of the task."""
         raise InputError("two data sets are joined by a task, not read")
@@ -127,7 +131,7 @@ def cross(task: TaskCard, split_name: str, inside: Opened, outside: Opened) -> t
         outside: the data set that tests.
 
     Raises:
-        InputError: a part would be empty, or every test image is in training, too.
+        InputError: a part would be empty, no test image tells a label, or every one is in training, too.
     """
     rule = task.test
     assert rule is not None
@@ -138,8 +142,14 @@ def cross(task: TaskCard, split_name: str, inside: Opened, outside: Opened) -> t
     chosen = (
         tuple(sorted(tested))
         if rule.split is None
-        else divide(theirs, "test", list(tested.values()), outside[0]).test
+        else divide(theirs, "clean", list(tested.values()), outside[0]).test
     )
+    # Of several counterparts one may be known, and yet not whether any of them is there.
+    mapped = told([_mapped(tested[name], rule) for name in chosen], task)
+    if not mapped:
+        raise InputError(
+            f"no test image tells {', '.join(task.labels)}", file=outside[0].root, field="test.labels"
+        )
     # Ids of two data sets may be alike; those of the test images, which stand in records, stay as they are.
     mark = f"{'generated ' if _mixed(inside, outside) else ''}{inside[0].name}/"
     same_people = inside[0].people == outside[0].people and inside[0].kind == outside[0].kind
@@ -147,12 +157,15 @@ def cross(task: TaskCard, split_name: str, inside: Opened, outside: Opened) -> t
     for part in (divided.train, divided.val):
         for name in part:
             samples[mark + name] = (inside, own[name], replace(own[name], id=mark + name))
-    for name in chosen:
-        patient = tested[name].patient if same_people else f"{outside[0].name}/{tested[name].patient}"
-        samples[name] = (outside, tested[name], replace(_mapped(tested[name], rule), patient=patient))
+    for sample in mapped:
+        patient = sample.patient if same_people else f"{outside[0].name}/{sample.patient}"
+        samples[sample.id] = (outside, tested[sample.id], replace(sample, patient=patient))
     manifest = _manifest(task, inside, outside, samples)
     whole = Split(
-        divided.name, tuple(mark + n for n in divided.train), tuple(mark + n for n in divided.val), chosen
+        divided.name,
+        tuple(mark + name for name in divided.train),
+        tuple(mark + name for name in divided.val),
+        tuple(sample.id for sample in mapped),
     )
     owners = {name: (opened[0], original) for name, (opened, original, _) in samples.items()}
     training = Training(task.inside, inside[0].name, inside[1].kind, inside[1].content_hash, divided.hash)
@@ -165,7 +178,11 @@ def cross(task: TaskCard, split_name: str, inside: Opened, outside: Opened) -> t
 
 
 def their_task(task: TaskCard) -> TaskCard:
-    """Return the task in the words of the data set that it is tested on, with its rule as split ``test``."""
+    """Return the task in the words of the data set that it is tested on, with its rule as split ``clean``.
+
+    By the name of a rule its parts are drawn: under this one they are those of a task on that data set whose
+    card divides it alike.
+    """
     rule = task.test
     assert rule is not None
     labels = tuple(dict.fromkeys(name for names in rule.their_labels.values() for name in names))
@@ -176,7 +193,7 @@ def their_task(task: TaskCard) -> TaskCard:
             "where": rule.where,
             "uncertain": rule.uncertain,
             "unmentioned": rule.unmentioned,
-            "split": {} if rule.split is None else {"test": rule.split},
+            "split": {} if rule.split is None else {"clean": rule.split},
         }
     )
 
@@ -192,8 +209,12 @@ def _mapped(sample: Sample, rule: Elsewhere) -> Sample:
         values = [sample.labels.get(name, math.nan) for name in theirs]
         unknown = math.nan if any(math.isnan(value) for value in values) else 0.0
         labels[ours] = 1.0 if 1 in values else unknown
-    ours_of = {name: ours for ours, theirs in rule.their_labels.items() for name in theirs}
-    boxes = tuple(replace(box, label=ours_of[box.label]) for box in sample.boxes if box.label in ours_of)
+    boxes = tuple(
+        replace(box, label=ours)
+        for box in sample.boxes
+        for ours, theirs in rule.their_labels.items()
+        if box.label in theirs
+    )
     return replace(sample, labels=labels, boxes=boxes)
 
 

@@ -46,8 +46,8 @@ def usable(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:
     """Keep the samples that a task is about, their labels read as its card says.
 
     Returns:
-        The samples for which the task's ``where`` holds and of which at least one of its labels is known,
-        after uncertain and unmentioned labels got the values that the card gives them. Where a task is about
+        The samples for which the task's ``where`` holds and of which enough of its labels are :func:`told`,
+        after uncertain and unmentioned ones got the values that the card gives them. Where a task is about
         reports, those whose report says something.
 
     Raises:
@@ -55,11 +55,7 @@ def usable(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:
     """
     wanted = {key: (value,) if isinstance(value, str) else value for key, value in task.where.items()}
     chosen = [s for s in samples if all(s.meta.get(key) in values for key, values in wanted.items())]
-    kept = [
-        sample
-        for sample in (_resolved(sample, task) for sample in chosen)
-        if any(not math.isnan(sample.labels.get(label, math.nan)) for label in task.labels)
-    ]
+    kept = told([_resolved(sample, task) for sample in chosen], task)
     if KINDS[task.kind].reports(task):
         kept = _with_report(kept)
     if not chosen:
@@ -68,6 +64,22 @@ def usable(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:
         where = "".join(f" with {key} {' or '.join(map(repr, v))}" for key, v in wanted.items())
         report = " and has a report" if KINDS[task.kind].reports(task) else ""
         raise InputError(f"no image{where} carries the labels {', '.join(task.labels)}{report}")
+    return kept
+
+
+def told(samples: Sequence[Sample], task: TaskCard) -> list[Sample]:
+    """Keep the samples that tell enough of a task's labels: one, or all where what is not drawn is absent.
+
+    What is left out although it tells some of them is counted once on stderr.
+    """
+    known = [[not math.isnan(s.labels.get(label, math.nan)) for label in task.labels] for s in samples]
+    enough = all if KINDS[task.kind].complete else any
+    kept = [sample for sample, labels in zip(samples, known, strict=True) if enough(labels)]
+    if partly := sum(map(any, known)) - len(kept):
+        tell_once(
+            f"{task.name}: {partly:,} of {len(samples):,} images are left out, which tell some of "
+            f"{', '.join(task.labels)} and not all: what is not drawn on them may be there"
+        )
     return kept
 
 

@@ -48,8 +48,9 @@ def per_label(task: TaskCard, rule: SplitRule, name: str, salt: str, samples: Se
     for label in task.labels:
         alone = [s for s in samples if all(s.labels.get(n) == (n == label) for n in task.labels)]
         pools[label] = sorted(alone, key=lambda sample: place(label, sample.id))
-    rarest = min(task.labels, key=lambda label: len({sample.patient for sample in pools[label]}))
-    most = int(len({sample.patient for sample in pools[rarest]}) * TESTED)
+    people = {label: len({sample.patient for sample in pool}) for label, pool in pools.items()}
+    rarest = min(task.labels, key=people.__getitem__)
+    most = int(people[rarest] * TESTED)
     if not most:
         raise InputError(f"fewer than two patients show {rarest!r} alone", file=f"{task.name}.toml")
     assert rule.per_label is not None
@@ -60,7 +61,7 @@ def per_label(task: TaskCard, rule: SplitRule, name: str, salt: str, samples: Se
     test: list[str] = []
     taken: set[str] = set()
     # The rarest first: its patients may show another label on another image.
-    for label in sorted(task.labels, key=lambda label: (len(pools[label]), label)):
+    for label in sorted(task.labels, key=lambda label: (people[label], label)):
         drawn = 0
         for sample in pools[label]:
             if drawn < count and sample.patient not in taken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from g2d_bench.errors import InputError
@@ -18,7 +18,12 @@ NONE = "none of them"
 
 
 def take_shots(
-    samples: Mapping[str, Sample], ids: Collection[str], shots: int, seed: int, task: TaskCard
+    samples: Mapping[str, Sample],
+    ids: Collection[str],
+    shots: int,
+    seed: int,
+    task: TaskCard,
+    own_id: Callable[[str], str] = str,
 ) -> tuple[tuple[str, ...], dict[str, int]]:
     """Draw a number of training images of each class for one seed.
 
@@ -36,6 +41,7 @@ def take_shots(
         shots: images per class, 1 or more.
         seed: draws other images.
         task: names, labels and whether they exclude each other.
+        own_id: from an id to that by which the image is drawn, where two data sets are joined.
 
     Returns:
         Sorted ids, and the classes that have fewer images, with their number.
@@ -61,11 +67,11 @@ def take_shots(
         )
     taken: set[str] = set()
     for label, held in classes.items():
-        taken.update(_ordered(held, f"{task.drawn_as}:{seed}:{label}")[:shots])
+        taken.update(_ordered(held, f"{task.drawn_as}:{seed}:{label}", own_id)[:shots])
     return tuple(sorted(taken)), {name: len(held) for name, held in classes.items() if len(held) < shots}
 
 
-def _ordered(samples: Collection[Sample], salt: str) -> list[str]:
+def _ordered(samples: Collection[Sample], salt: str, own_id: Callable[[str], str]) -> list[str]:
     """Put a class in the order in which it is drawn: patient by patient, then their second images."""
 
     def place(name: str) -> str:
@@ -79,6 +85,6 @@ def _ordered(samples: Collection[Sample], salt: str) -> list[str]:
         for *_, image in sorted(
             (turn, place(patient), image)
             for patient, images in patients.items()
-            for turn, image in enumerate(sorted(images, key=place))
+            for turn, image in enumerate(sorted(images, key=lambda image: place(own_id(image))))
         )
     ]

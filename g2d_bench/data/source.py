@@ -60,10 +60,11 @@ class Source:
         check_labels(task, getattr(dataset_class(task.dataset), "labels", ()))
         if task.test is None:
             return self.opened(task.dataset)
+        from g2d_bench.data.crossed import cross, their_task
+
+        check_labels(their_task(task), getattr(dataset_class(task.test.dataset), "labels", ()))
         key = f"{task.name}/{split}/{task.digest(split)}"
         if key not in self._opened:
-            from g2d_bench.data.crossed import cross
-
             try:
                 inside = self._trained(task).opened(task.dataset)
                 self._opened[key] = cross(task, split, inside, self.opened(task.test.dataset))

@@ -15,6 +15,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from g2d_bench.errors import InputError, did_you_mean
@@ -27,7 +28,7 @@ PARTS = ("train", "val", "test")
 RATIOS = (0.7, 0.15, 0.15)
 """Shares of train, validation and test images in a split made here."""
 
-_FRACTION = re.compile(r"(\d+\.?\d*(?:e-?\d+)?|\.\d+)\s*(%?)", re.IGNORECASE)
+_FRACTION = re.compile(r"(\d+\.?\d*(?:e-?\d{1,3})?|\.\d+)\s*(%?)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,8 @@ def parse_fraction(text: str) -> float:
     match = _FRACTION.fullmatch(text.strip())
     if not match:
         raise InputError(f"{text!r} is not a fraction; write 0.01 or 1%", field="fraction")
-    fraction = float(match[1]) / (100 if match[2] else 1)
+    # Binary division would make another number of 0.7 % than is written 0.007, and so another cell.
+    fraction = float(Decimal(match[1]) / 100) if match[2] else float(match[1])
     if not 0 < fraction <= 1:
         raise InputError(f"{text!r} is outside (0, 1]; write 0.01 or 1%, at most 1 or 100%", field="fraction")
     return fraction

@@ -81,7 +81,8 @@ class TaskData:
         if protocol.draw == "published":
             self.train = self._published_draw(fraction, seed)
         elif shots:
-            self.train, self.short = take_shots(self.samples, self.split.train, shots, seed, task)
+            own_id = dataset.own_id if isinstance(dataset, Joined) else str
+            self.train, self.short = take_shots(self.samples, self.split.train, shots, seed, task, own_id)
             # What a protocol says of small fractions holds for as few images drawn otherwise.
             self.fraction = len(self.train) / len(self.split.train)
         else:

@@ -19,6 +19,8 @@ Bools = NDArray[np.bool_]
 
 MAX_BOXES = 100
 """Boxes per image and label that count, strongest first (COCO)."""
+READS = ("box_image", "box_label", "box_score", "box", "true_image", "true_label", "true_box")
+"""Arrays of predictions that :meth:`Detections.read` takes."""
 
 
 @dataclass(frozen=True)

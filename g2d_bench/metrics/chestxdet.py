@@ -11,11 +11,11 @@ stays. The value is the mean over labels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from g2d_bench.metrics.boxes import Bools, Detections, Ints, without_area
+from g2d_bench.metrics.boxes import READS, Bools, Detections, Ints, without_area
 from g2d_bench.metrics.spec import MetricSpec, Predictions, Statistic, Values
 
 RATES = (0.05, 0.1, 0.2)
@@ -145,7 +145,7 @@ _WORDS = (
 )
 
 METRICS: dict[str, MetricSpec] = {
-    spec.name: spec
+    spec.name: replace(spec, reads=READS)
     for spec in (
         *(
             MetricSpec(f"recall_{name}fp", _WORDS.format(rate), prepared=_prepared(rate))

@@ -178,12 +178,16 @@ def prevalence(train: Values, predictions: Predictions) -> Predictions:
     }
 
 
+READS = ("scores", "targets")
+CALLED = (*READS, "thresholds")
+
 METRICS: dict[str, MetricSpec] = {
     spec.name: spec
     for spec in (
         MetricSpec(
             "auroc",
             "area under the ROC curve, mean over labels, equal scores count half",
+            reads=READS,
             prepared=_ranked(Ranking.auroc),
             by_label=True,
             of_rows=_of_rows,
@@ -191,6 +195,7 @@ METRICS: dict[str, MetricSpec] = {
         MetricSpec(
             "auprc",
             "average precision without interpolation, mean over labels",
+            reads=READS,
             prepared=_ranked(Ranking.average_precision),
             by_label=True,
             of_rows=_of_rows,
@@ -198,11 +203,14 @@ METRICS: dict[str, MetricSpec] = {
         MetricSpec(
             "accuracy",
             "share of samples whose highest score is the true class's (classes that exclude each other)",
+            reads=READS,
             per_sample=_right_class,
         ),
         MetricSpec(
             "accuracy_half",
             "share of samples rightly called at probability 0.5, mean over labels",
+            reads=READS,
+            probabilities=True,
             prepared=_accuracy_half,
             by_label=True,
             of_probabilities=True,
@@ -210,18 +218,21 @@ METRICS: dict[str, MetricSpec] = {
         MetricSpec(
             "accuracy_validation",
             "share of samples rightly called at the threshold chosen on validation, mean over labels",
+            reads=CALLED,
             prepared=_accuracy_validation,
             by_label=True,
         ),
         MetricSpec(
             "f1_validation",
             "F1 at the threshold chosen on validation, mean over labels",
+            reads=CALLED,
             prepared=_f1_validation,
             by_label=True,
         ),
         MetricSpec(
             "f1_legacy",
             "highest F1 over all thresholds of the test set itself, mean over labels (MedKLIP)",
+            reads=READS,
             prepared=_ranked(lambda ranking, weights: ranking.best_f1(weights)[0]),
             by_label=True,
             published=True,
@@ -231,6 +242,7 @@ METRICS: dict[str, MetricSpec] = {
             "accuracy_legacy",
             "accuracy at the threshold with the highest F1 on the test set, a score at it called positive "
             "for both, mean over labels",
+            reads=READS,
             prepared=_ranked(lambda ranking, weights: ranking.best_f1(weights)[1]),
             by_label=True,
             published=True,
@@ -240,6 +252,7 @@ METRICS: dict[str, MetricSpec] = {
             "accuracy_at_medklip",
             "accuracy above the threshold with the highest F1 on the test set, a score at it called positive "
             "for F1 and negative here, mean over labels (MedKLIP)",
+            reads=READS,
             prepared=_ranked(Ranking.accuracy_above_best_f1),
             by_label=True,
             published=True,
@@ -248,6 +261,8 @@ METRICS: dict[str, MetricSpec] = {
         MetricSpec(
             "ece",
             f"expected calibration error of each label's probability, {BINS} equal bins, mean over labels",
+            reads=READS,
+            probabilities=True,
             higher_is_better=False,
             prepared=_ece,
             by_label=True,
@@ -257,6 +272,8 @@ METRICS: dict[str, MetricSpec] = {
         MetricSpec(
             "ece_top",
             f"expected calibration error of the highest class's probability, {BINS} equal bins (Guo et al.)",
+            reads=READS,
+            probabilities=True,
             higher_is_better=False,
             prepared=_ece_top,
             inflated=True,
@@ -265,6 +282,8 @@ METRICS: dict[str, MetricSpec] = {
         MetricSpec(
             "brier",
             "squared difference of probability and truth, mean over samples, then labels (Brier)",
+            reads=READS,
+            probabilities=True,
             higher_is_better=False,
             prepared=_brier,
             by_label=True,

@@ -7,10 +7,11 @@ crowds) on the matches of :mod:`g2d_bench.metrics.boxes`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from g2d_bench.metrics.boxes import Detections, Ints, Matches, match
+from g2d_bench.metrics.boxes import READS, Detections, Ints, Matches, match
 from g2d_bench.metrics.registry import measure
 from g2d_bench.metrics.spec import MetricSpec, Predictions, Statistic, Values
 
@@ -173,7 +174,7 @@ def _prepared(
 
 
 METRICS: dict[str, MetricSpec] = {
-    spec.name: spec
+    spec.name: replace(spec, reads=READS)
     for spec in (
         MetricSpec(
             "ap_coco",

@@ -252,6 +252,13 @@ def _by_category(per_sample: Callable[[Predictions], Values]) -> Callable[[Predi
 
 _MIOU_COSINE = _overlap("cosine", _iou)
 _CUTS = "0.1, 0.2 ... 0.5"
+_HIT = ("true", "hit")
+_MOMENTS = ("true", "inside_mean", "inside_variance", "outside_mean", "outside_variance")
+
+
+def _above_cut(cut: str) -> tuple[str, ...]:
+    return "true", f"{cut}_common", f"{cut}_predicted"
+
 
 METRICS: dict[str, MetricSpec] = {
     spec.name: spec
@@ -259,6 +266,7 @@ METRICS: dict[str, MetricSpec] = {
         MetricSpec(
             "cnr",
             "contrast to noise: |mean inside - mean outside| / root of the summed variances (BioViL)",
+            reads=_MOMENTS,
             share=False,
             bounds=(0.0, np.inf),
             per_sample=_cnr,
@@ -266,6 +274,7 @@ METRICS: dict[str, MetricSpec] = {
         MetricSpec(
             "cnr_signed",
             "contrast to noise with its sign: a map that lights up outside counts below zero (code of MaCo)",
+            reads=_MOMENTS,
             share=False,
             bounds=(-np.inf, np.inf),
             per_sample=_cnr_signed,
@@ -273,6 +282,7 @@ METRICS: dict[str, MetricSpec] = {
         MetricSpec(
             "cnr_by_category",
             "cnr averaged within each category, then over categories",
+            reads=(*_MOMENTS, "category"),
             share=False,
             bounds=(0.0, np.inf),
             prepared=_by_category(_cnr),
@@ -280,38 +290,45 @@ METRICS: dict[str, MetricSpec] = {
         MetricSpec(
             "miou_cosine",
             f"intersection over union above cosine {_CUTS}, averaged (BioViL)",
+            reads=_above_cut("cosine"),
             per_sample=_MIOU_COSINE,
         ),
         MetricSpec(
             "miou_cosine_by_category",
             "miou_cosine averaged within each category, then over categories",
+            reads=(*_above_cut("cosine"), "category"),
             prepared=_by_category(_MIOU_COSINE),
         ),
         MetricSpec(
             "miou_minmax",
             f"intersection over union above {_CUTS} of the map stretched to -1 ... 1, averaged (MaCo)",
+            reads=_above_cut("minmax"),
             per_sample=_overlap("minmax", _iou),
         ),
         MetricSpec(
             "pointing",
             "share of images whose strongest pixel lies in the region; equal ones count by their share",
+            reads=_HIT,
             per_sample=_pointing,
             by_label=True,
         ),
         MetricSpec(
             "pointing_by_category",
             "pointing averaged within each category, then over categories",
+            reads=(*_HIT, "category"),
             prepared=_by_category(_pointing),
         ),
         MetricSpec(
             "iou_at_validation_by_category",
             "iou_at_validation averaged within each category, then over categories",
+            reads=(*_above_cut("chosen"), "category"),
             prepared=_by_category(_overlap("chosen", _iou)),
         ),
         MetricSpec(
             "pointing_at_medklip",
             "share of images of which any of the strongest pixels lies in the region: a tie counts whole "
             "(MedKLIP)",
+            reads=_HIT,
             per_sample=_pointing_medklip,
             published=True,
         ),
@@ -319,6 +336,7 @@ METRICS: dict[str, MetricSpec] = {
             MetricSpec(
                 f"{name}_{kind}",
                 f"{words}, map cut at {cut}",
+                reads=_above_cut(stored),
                 per_sample=_overlap(stored, measure),
                 by_label=True,
                 published=published,

@@ -288,6 +288,7 @@ METRICS = {
                 f"{way}_r{cut}",
                 f"recall at {cut}: share of queries that have {_WORDS[way][1]} up to rank {cut}; any image "
                 "with the same report is right",
+                reads=(f"{way}_rank",),
                 per_sample=_recall(way, cut),
             )
             for way in WAYS
@@ -297,6 +298,7 @@ METRICS = {
             MetricSpec(
                 f"{way}_median",
                 f"median rank of {_WORDS[way][1]}; 1 is the best",
+                reads=(f"{way}_rank",),
                 higher_is_better=False,
                 share=False,
                 bounds=(1.0, np.inf),
@@ -305,13 +307,19 @@ METRICS = {
             for way in WAYS
         ),
         *(
-            MetricSpec(f"{way}_mrr", f"mean reciprocal rank of {_WORDS[way][1]}", per_sample=_reciprocal(way))
+            MetricSpec(
+                f"{way}_mrr",
+                f"mean reciprocal rank of {_WORDS[way][1]}",
+                reads=(f"{way}_rank",),
+                per_sample=_reciprocal(way),
+            )
             for way in WAYS
         ),
         *(
             MetricSpec(
                 f"i2t_class_{short}{cut}",
                 f"{words} the first {cut} reports that are of the image's class ({whose})",
+                reads=(f"i2t_class_{short}",),
                 per_sample=_column(f"i2t_class_{short}", column),
             )
             for short, words, whose in (
@@ -324,6 +332,7 @@ METRICS = {
             MetricSpec(
                 f"{way}_class_p{cut}",
                 f"share of the first {cut} images that are of the class, mean over {whose}",
+                reads=("targets", f"{query}_level", f"{query}_label"),
                 prepared=_by_query(query, cut),
             )
             for query, (way, whose) in _ASKED.items()

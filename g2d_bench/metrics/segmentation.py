@@ -7,6 +7,7 @@ for means of batches ``batch`` [N], the number of each image's batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ BATCH = 8
 """Images per batch where none is said (MGCA's SIIM)."""
 BATCHED = "dice_legacy_batched"
 """The one metric that needs to know the batches."""
+READS = ("intersection", "predicted", "true")
+"""Arrays of predictions that every metric reads."""
 
 
 def counts(predicted: NDArray[np.uint8], true: NDArray[np.uint8]) -> tuple[Counts, Counts, Counts]:
@@ -89,7 +92,7 @@ def per_sample(name: str, predictions: Predictions) -> Values:
 
 def _wide(predictions: Predictions) -> tuple[Counts, Counts, Counts]:
     """Stored counts may be small integers, in which sums overflow."""
-    common, predicted, true = (predictions[n].astype(np.int64) for n in ("intersection", "predicted", "true"))
+    common, predicted, true = (predictions[n].astype(np.int64) for n in READS)
     return common, predicted, true
 
 
@@ -133,7 +136,7 @@ def _mean(name: str, description: str, *, published: bool = False) -> MetricSpec
 
 
 METRICS: dict[str, MetricSpec] = {
-    spec.name: spec
+    spec.name: replace(spec, reads=READS)
     for spec in (
         _mean("dice_positive", "mean Dice over the images that show the finding"),
         _mean("iou_positive", "mean intersection over union over the images that show the finding"),

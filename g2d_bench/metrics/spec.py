@@ -38,6 +38,9 @@ class MetricSpec:
         prepared: from predictions to the weighted metric, for those that are no mean over samples; None
             where resampling has no meaning.
         by_label: whether :data:`PER_LABEL` may follow the name.
+        reads: arrays of the predictions without which it has no value, beside ``id``; cards of tasks whose
+            records lack one are refused. Empty where nobody says.
+        probabilities: whether ``scores`` must be probabilities, as these cards must see to.
         inflated: whether resampling makes it larger, and so do fewer samples, as any mean of distances
             between rates: its draws lie above its value, so that they give neither interval nor test, and
             groups of unlike sizes are not compared by it.
@@ -56,6 +59,8 @@ class MetricSpec:
     per_sample: Callable[[Predictions], Values] | None = None
     prepared: Callable[[Predictions], Statistic] | None = None
     by_label: bool = False
+    reads: tuple[str, ...] = ()
+    probabilities: bool = False
     inflated: bool = False
     published: bool = False
     of_probabilities: bool = False

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from g2d_bench.cards.catalogue import Catalogue
+from g2d_bench.cards.io import load_card
 from g2d_bench.cards.protocol import Case, Protocol, Training
+from g2d_bench.errors import InputError
+from g2d_bench.paths import shipped
 
 # As they were before there was a choice: records of single precision keep their keys.
 DIGESTS = {
@@ -115,3 +119,42 @@ def test_why_a_task_cannot_be_run() -> None:
     assert bare.refusal(catalogue.tasks["siim-zeroshot"]) == ""
     other = Protocol(name="bare", version="1.0", title="x", split="other")
     assert other.refusal(task) == f"the task has no split 'other' (it has {', '.join(task.split)})"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "says"),
+    [
+        (
+            "clean",
+            'select = "dice_positive"',
+            'select = "auroc"',
+            "segmentation: metric 'auroc' reads scores",
+        ),
+        (
+            "clean",
+            'select = "main"',
+            'select = "ap50"',
+            "detection: unknown metric 'ap50'; did you mean 'ap_50'",
+        ),
+        (
+            "clean-linear",
+            'select = "dice_positive"',
+            'select = "cnr"',
+            "segmentation: metric 'cnr' reads inside",
+        ),
+        (
+            "clean",
+            'split = "clean"',
+            'split = "clean"\nmain = { detection = "cnr" }',
+            "main: metric 'cnr' reads",
+        ),
+    ],
+)
+def test_what_a_protocol_chooses_by_is_of_the_kind(
+    tmp_path: Path, name: str, old: str, new: str, says: str
+) -> None:
+    text = (shipped("tasks") / "protocols" / f"{name}.toml").read_text()
+    assert old in text
+    (tmp_path / "mine.toml").write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=says):
+        load_card(tmp_path / "mine.toml", Protocol)

@@ -95,6 +95,18 @@ GOOD: dict[str, Any] = {
     [
         ({"dataset": "rsnaa"}, "unknown data set 'rsnaa'; did you mean 'rsna'"),
         ({"metrics": ["aroc"]}, "unknown metric 'aroc'; did you mean 'auroc'"),
+        (
+            {"kind": "segmentation", "labels": ["Left Lung", "Right Lung"], "metrics": ["dice_positive"]},
+            r"labels\s.*kind 'segmentation' takes one label, not 2",
+        ),
+        (
+            {"metrics": ["auroc", "dice_positive"]},
+            "metric 'dice_positive' reads intersection, predicted, true, which records of such a class",
+        ),
+        (
+            {"kind": "segmentation", "metrics": ["dice_positive", "cnr"], "main": "dice_positive"},
+            "'cnr' reads .*inside_mean.*; allowed: dice_legacy, dice_legacy_batched, dice_p",
+        ),
         ({"main": "auprc"}, r"main = 'auprc' is not among metrics \(auroc\)"),
         ({"uncertain": {"Pneumona": 1}}, "uncertain names 'Pneumona'; did you mean 'Pneumonia'"),
         ({"split": {"legacy": {"official": True}}}, r"split\.clean is missing"),
@@ -175,6 +187,30 @@ def test_a_task_that_is_tested_elsewhere_names_both(catalogue: Catalogue) -> Non
     assert len({one.digest("clean") for one in (card, other, alone)}) == 3
 
 
+ASKED = {"kind": "zero-shot", "prompts": "findings"}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (ASKED | {"metrics": ["auroc", "ece"]}, "'ece' is of probabilities, which kind 'zero-shot' does not"),
+        (ASKED | {"metrics": ["auroc", "dice_positive"]}, "'dice_positive' reads intersection"),
+        (
+            ASKED
+            | {"kind": "grounding", "metrics": ["pointing_by_category"], "main": "pointing_by_category"},
+            "reads category, which records of such a grounding task .* did you mean 'pointing_at_medklip'",
+        ),
+        (
+            {"kind": "retrieval", "metrics": ["i2t_r1", "t2i_class_p5"], "main": "i2t_r1"},
+            "'t2i_class_p5' reads text_level, text_label, which records of such a retrieval task",
+        ),
+    ],
+)
+def test_a_metric_that_needs_another_card(change: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        TaskCard.model_validate(GOOD | change)
+
+
 def test_where_an_id_list_lies_moves_no_digest(catalogue: Catalogue) -> None:
     card = catalogue.tasks["cxr14-to-rsna-cls"]
     assert card.test is not None
@@ -208,6 +244,11 @@ def test_inside_tasks_of_the_shipped_cards_train_alike(catalogue: Catalogue) -> 
         ),
         ("classification", {"dataset": "cxr15"}, "unknown data set 'cxr15'"),
         ("classification", {"labels": {"Pneumonia": []}}, "a label without a counterpart"),
+        (
+            "classification",
+            {"labels": {"Pneumonia": ["Infiltration", "Mass"]}, "uncertain": {"Infiltraton": 1}},
+            "uncertain names 'Infiltraton'; did you mean 'Infiltration'",
+        ),
         ("classification", {"split": {"function": "rsna_det"}}, "belongs to its own data set"),
         ("grounding", {}, "trains nothing; write a task on that data set"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.task import Elsewhere, SplitRule, TaskCard
 from g2d_bench.data.crossed import Joined, cross, their_task
+from g2d_bench.data.divide import divide, usable
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
@@ -66,7 +68,7 @@ def films(count: int, label: str = "Pneumonia", each: int = 1, first: int = 0, *
             f"{n:03}-{k}",
             f"{n:03}",
             Path(f"{n}-{k}"),
-            {label: float(n % 3 == 0)},
+            {label: float(n % 3 == 0), **({"B": 0.0} if label == "A" else {})},
             boxes=(Box(label, 1, 2, 3, 4),) * (n % 3 == 0),
             meta={"film": f"{first + n}-{k}"},
             **more,
@@ -87,6 +89,11 @@ def own(card: TaskCard) -> TaskCard:
     return card.model_copy(update={"name": "rsna-cls", "test": None, "inside": ""})
 
 
+def official(samples: Sequence[Sample]) -> list[Sample]:
+    """Let every third film be of the official test part."""
+    return [replace(s, split="test" if n % 3 == 0 else "train") for n, s in enumerate(samples)]
+
+
 @pytest.fixture
 def both() -> tuple[tuple[Made, Manifest], tuple[Made, Manifest]]:
     rsna, cxr14 = Made("rsna"), Made("cxr14")
@@ -94,14 +101,14 @@ def both() -> tuple[tuple[Made, Manifest], tuple[Made, Manifest]]:
         Sample(s.id, s.patient, s.path, {"A": s.labels["A"], "B": float(n % 2)}, boxes=s.boxes, meta=s.meta)
         for n, s in enumerate(films(40, "A", each=2, first=1000))
     ]
-    return (rsna, manifest(rsna, films(90))), (cxr14, manifest(cxr14, theirs))
+    return (rsna, manifest(rsna, films(90, each=3))), (cxr14, manifest(cxr14, theirs))
 
 
 def test_one_trains_as_if_alone_and_the_other_tests(both: Any) -> None:
     card = task()
     joined, combined = cross(card, "clean", *both)
     clean = Catalogue.open().protocols["clean"]
-    for fraction, shots in ((0.1, 0), (1.0, 4)):
+    for fraction, shots in ((0.1, 0), (1.0, 4), (1.0, 30)):
         data = TaskData(card, clean, joined, combined, fraction, 3, shots)
         alone = TaskData(own(card), clean, both[0][0], both[0][1], fraction, 3, shots)
         assert data.train == tuple(f"rsna/{name}" for name in alone.train)
@@ -124,9 +131,43 @@ def test_labels_boxes_and_masks_are_in_the_words_of_the_task(both: Any) -> None:
         mask = joined.read_mask(sample, (128, 128), "Pneumonia")
         assert mask.sum() == area[int(theirs.labels["A"]), int(theirs.labels["B"])]
         assert (joined.read_image(sample) == both[1][0].read_image(theirs)).all()
-    unknown = [Sample("x", "x", Path(), {"A": 0.0, "B": float("nan")}, meta={"film": "x"})]
-    _, more = cross(task(), "clean", both[0], (both[1][0], manifest(both[1][0], unknown)))
-    assert np.isnan(more.samples[-1].labels["Pneumonia"])
+
+
+def told(label: str, **labels: float) -> Sample:
+    return Sample(label, label, Path(), labels, boxes=(Box("A", 1, 2, 3, 4),), meta={"film": label})
+
+
+@pytest.mark.parametrize(
+    ("kind", "tested"),
+    [("classification", {"neither", "both", "one"}), ("segmentation", {"neither", "both"})],
+)
+def test_whatever_nobody_knows_does_not_test(both: Any, kind: str, tested: set[str]) -> None:
+    """Where what is not drawn counts as absent, one label of which nothing is known spoils the film."""
+    theirs = [
+        told("neither", A=0.0, B=0.0),
+        told("both", A=1.0, B=1.0),
+        told("one", A=1.0, B=float("nan")),
+        told("unknown", A=0.0, B=float("nan")),
+    ]
+    cxr14 = both[1][0]
+    joined, combined = cross(task(kind=kind), "clean", both[0], (cxr14, manifest(cxr14, theirs)))
+    assert set(joined.split.test) == tested
+    assert not any(np.isnan(sample.labels["Pneumonia"]) for sample in combined.samples)
+    with pytest.raises(InputError, match=r"test\.labels: no test image tells Pneumonia$"):
+        cross(task(), "clean", both[0], (cxr14, manifest(cxr14, theirs[3:])))
+
+
+def test_a_box_that_means_two_labels_is_of_both(both: Any) -> None:
+    card = task(labels=("Pneumonia", "Opacity"))
+    means = Elsewhere(dataset="cxr14", labels={"Pneumonia": "A", "Opacity": ("A", "B")})
+    rsna = [replace(s, labels=s.labels | {"Opacity": 1.0}) for s in both[0][1].samples]
+    _, combined = cross(
+        card.model_copy(update={"test": means}),
+        "clean",
+        (both[0][0], manifest(both[0][0], rsna)),
+        (both[1][0], manifest(both[1][0], [told("x", A=1.0, B=0.0)])),
+    )
+    assert [box.label for box in combined.samples[combined.index["x"]].boxes] == ["Pneumonia", "Opacity"]
 
 
 def test_only_the_test_part_of_a_rule_tests(both: Any) -> None:
@@ -136,7 +177,21 @@ def test_only_the_test_part_of_a_rule_tests(both: Any) -> None:
     parts = {sample.id.split("-")[0] for sample in both[1][1].samples}
     tested = {name.split("-")[0] for name in joined.split.test}
     assert len(tested) == pytest.approx(len(parts) / 4, abs=2)
-    assert their_task(card).split == {"test": rule}
+    assert their_task(card).split == {"clean": rule}
+
+
+@pytest.mark.parametrize(
+    ("crossed", "alone"), [("cxr14-to-rsna-cls", "rsna-cls"), ("rsna-to-nih1k-cls", "nih1k-cls")]
+)
+def test_the_test_part_is_that_of_the_other_set_s_own_task(crossed: str, alone: str) -> None:
+    cards = Catalogue.open().tasks
+    inside, outside = (Made(cards[name].dataset) for name in (crossed, alone))
+    theirs = manifest(outside, films(200, each=2, first=1000))
+    joined, _ = cross(
+        cards[crossed], "clean", (inside, manifest(inside, official(films(90)))), (outside, theirs)
+    )
+    own = divide(cards[alone], "clean", usable(theirs.samples, cards[alone]), outside)
+    assert joined.split.test == own.test
 
 
 def test_patients_of_both_are_left_out(both: Any) -> None:

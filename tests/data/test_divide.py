@@ -158,6 +158,23 @@ def test_uncertain_and_unmentioned_labels_get_what_the_card_says() -> None:
     assert usable(samples, task())[0] is samples[1]
 
 
+def test_where_what_is_not_drawn_is_absent_all_labels_must_be_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A film of which one label is told would else test, or train, a detector as if the other were absent."""
+    told = [(1.0, 0.0), (0.0, NAN), (NAN, NAN), (0.0, 1.0), (NAN, 1.0)]
+    samples = [sample(n, {"A": a, "B": b}) for n, (a, b) in enumerate(told)]
+    boxed = task(kind="detection", metrics=["ap_50"], main="ap_50")
+    assert [s.id for s in usable(samples, boxed)] == ["i000", "i003"]
+    assert (
+        "made-up: 2 of 5 images are left out, which tell some of A, B and not all" in capsys.readouterr().err
+    )
+    assert [s.id for s in usable(samples, task())] == ["i000", "i001", "i003", "i004"]
+    assert "left out" not in capsys.readouterr().err
+    filled = boxed.model_copy(update={"unmentioned": 0})
+    assert len(usable(samples, filled)) == 5
+
+
 def test_only_images_of_which_the_data_set_says_so() -> None:
     samples = [sample(n, {"A": 1}, view=view) for n, view in enumerate(("frontal", "lateral"))]
     assert [s.id for s in usable(samples, task(where={"view": "frontal"}))] == ["i000"]

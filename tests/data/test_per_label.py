@@ -60,6 +60,21 @@ def test_the_rarest_class_decides_how_many(capsys: pytest.CaptureFixture[str]) -
     assert "7 instead of 200 images per label, for want of Edema" in capsys.readouterr().err
 
 
+def test_the_rarest_class_is_that_of_the_fewest_patients() -> None:
+    """Eight patients show Edema on four films each and Pneumonia on another; twelve more Pneumonia alone."""
+    some = {f"{patient:02}-{n}": ("Edema", patient) for patient in range(8) for n in range(4)}
+    some |= {f"{patient:02}-x": ("Pneumonia", patient) for patient in range(20)}
+    some |= {f"{patient:02}-x": ("", patient) for patient in range(20, 40)}
+    found = [
+        Sample(name, f"P{patient}", Path("x.png"), {label: float(label == shown) for label in LABELS})
+        for name, (shown, patient) in some.items()
+    ]
+    for salt in map(str, range(20)):
+        task, rule = card()
+        split = per_label(task, rule, "clean", salt, found)
+        assert sorted(some[name][0] for name in split.test) == ["Edema"] * 6 + ["Pneumonia"] * 6
+
+
 def test_a_class_that_nobody_shows_alone() -> None:
     with pytest.raises(InputError, match="fewer than two patients show 'Edema' alone"):
         draw([sample for sample in samples() if sample.labels["Pneumonia"]])

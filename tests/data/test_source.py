@@ -59,4 +59,11 @@ def test_a_misspelt_label_makes_no_data(tmp_path: Path) -> None:
     card = Catalogue.open().tasks["rsna-cls"].model_copy(update={"labels": ("Pneumona",)})
     with pytest.raises(InputError, match="rsna-cls: labels: unknown label 'Pneumona' of rsna; did you mean"):
         Source(None, tmp_path / "phantom").of_task(card, "clean")
+    crossed = Catalogue.open().tasks["rsna-to-cxr14-cls"]
+    assert crossed.test is not None
+    test = crossed.test.model_copy(update={"labels": {"Pneumonia": ("Mass", "Pneumona")}})
+    with pytest.raises(
+        InputError, match="labels: unknown label 'Pneumona' of cxr14; did you mean 'Pneumonia'"
+    ):
+        Source(None, tmp_path / "phantom").of_task(crossed.model_copy(update={"test": test}), "clean")
     assert not (tmp_path / "phantom").exists()

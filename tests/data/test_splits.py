@@ -178,10 +178,17 @@ def test_impossible_fractions() -> None:
         (".5", 0.5),
         ("1e-2", 0.01),
         ("0.5%", 0.005),
+        ("0.7%", 0.007),
+        ("7e-1 %", 0.007),
     ],
 )
 def test_fractions_as_users_write_them(text: str, value: float) -> None:
-    assert parse_fraction(text) == pytest.approx(value)
+    assert parse_fraction(text) == value
+
+
+def test_two_spellings_are_one_cell() -> None:
+    for tenths in range(1, 1001):
+        assert parse_fraction(f"{tenths / 10}%") == parse_fraction(f"{tenths / 1000}")
 
 
 @pytest.mark.parametrize("text", ["0", "0%", "0.0", "150 %", "1.5", "2", "100.1%"])
@@ -190,7 +197,10 @@ def test_fractions_outside(text: str) -> None:
         parse_fraction(text)
 
 
-@pytest.mark.parametrize("text", ["", "%", "one", "-0.1", "nan", "inf", "1,5", "1 2", "0.1.1", "1%%", "0x1"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "%", "one", "-0.1", "nan", "inf", "1,5", "1 2", "0.1.1", "1%%", "0x1", "1e-9999999999999999999%"],
+)
 def test_fractions_that_are_none(text: str) -> None:
     with pytest.raises(InputError, match=r"fraction: .* is not a fraction"):
         parse_fraction(text)

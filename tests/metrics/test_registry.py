@@ -70,6 +70,47 @@ def test_every_metric_stands_in_one_family_under_its_own_name() -> None:
     assert all(spec.name == name for name, spec in metrics().items())
 
 
+def everything() -> dict[str, Array]:
+    """All that records of any kind keep of six samples, filled with small whole numbers."""
+    several: dict[str, tuple[int, ...]] = {"scores": (6, 2), "thresholds": (2,), "box": (6, 4)}
+    several |= {"cosine_common": (6, 5), "cosine_predicted": (6, 5), "minmax_common": (6, 5)}
+    several |= {"minmax_predicted": (6, 5), "i2t_class_p": (6, 3), "i2t_class_hit": (6, 3)}
+    several |= {"text_level": (6, 2), "image_level": (6, 2), "true_box": (6, 4)}
+    names = {name for spec in metrics().values() for name in spec.reads}
+    found: dict[str, Array] = {name: np.ones(several.get(name, (6,)), np.int64) for name in names | {"id"}}
+    return found | {
+        "targets": np.eye(2)[np.arange(6) % 2],
+        "text_label": np.arange(2),
+        "image_label": np.arange(2),
+        "box_label": np.zeros(6, np.int64),
+        "true_label": np.zeros(6, np.int64),
+    }
+
+
+def test_every_metric_says_what_it_reads() -> None:
+    """Cards are held against it: with that alone it has its value, and without any of it none."""
+    stored = everything()
+    for name, spec in metrics().items():
+        assert spec.reads, name
+        told = {key: stored[key] for key in ("id", *spec.reads)}
+        assert spec(told) == pytest.approx(spec(stored), nan_ok=True)
+        for key in spec.reads:
+            with pytest.raises(KeyError):
+                spec({other: array for other, array in told.items() if other != key})
+
+
+def test_metrics_of_probabilities_refuse_other_scores() -> None:
+    stored = everything() | {"scores": np.full((6, 2), 1.5)}
+    for name, spec in metrics().items():
+        if "scores" not in spec.reads:
+            assert not spec.probabilities, name
+        elif spec.probabilities:
+            with pytest.raises(InputError, match="no probability"):
+                spec(stored)
+        else:
+            spec(stored)
+
+
 def test_measure_says_all_that_it_is_asked() -> None:
     scores = np.array([[0.1], [0.6], [0.4], [0.9]])
     stored = _stored(scores, np.array([[0], [0], [1], [1]]))
