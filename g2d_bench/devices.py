@@ -117,7 +117,8 @@ def rounded(precision: Precision = "fp32") -> Iterator[None]:
     refuses to tell the older ones where the newer ones say something else; so both are set, and the newer
     ones, which decide, last.
     """
-    gpu, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    gpu: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
     newer: list[tuple[Any, str]] = []
     if hasattr(gpu, "fp32_precision"):
         cpu: Any = torch.backends.mkldnn

@@ -61,7 +61,7 @@ def _unfit(name: str, kind: Kind, lacks: Collection[str]) -> str:
     if missing := [array for array in spec.reads if array not in kind.arrays or array in lacks]:
         return f"reads {', '.join(missing)}, which records of such a {kind.name} task do not keep"
     scores = kind.arrays.get("scores")
-    if spec.probabilities and (scores is None or scores.high != 1):
+    if spec.of_probabilities and (scores is None or scores.high != 1):
         return f"is of probabilities, which kind {kind.name!r} does not give"
     return ""
 

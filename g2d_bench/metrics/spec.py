@@ -40,13 +40,13 @@ class MetricSpec:
         by_label: whether :data:`PER_LABEL` may follow the name.
         reads: arrays of the predictions without which it has no value, beside ``id``; cards of tasks whose
             records lack one are refused. Empty where nobody says.
-        probabilities: whether ``scores`` must be probabilities, as these cards must see to.
         inflated: whether resampling makes it larger, and so do fewer samples, as any mean of distances
             between rates: its draws lie above its value, so that they give neither interval nor test, and
             groups of unlike sizes are not compared by it.
         published: whether it repeats a defect of published work: shown beside quoted numbers, and nothing is
             ranked by it.
-        of_probabilities: whether scores must be probabilities, which their range alone does not tell.
+        of_probabilities: whether ``scores`` must be probabilities, which their range alone does not tell;
+            cards of tasks whose scores are none are refused.
         of_rows: from predictions and row numbers [n] to the predictions of these samples alone, on which the
             metric is that of weights of zero on all others; None where that gains nothing or does not hold.
     """
@@ -60,7 +60,6 @@ class MetricSpec:
     prepared: Callable[[Predictions], Statistic] | None = None
     by_label: bool = False
     reads: tuple[str, ...] = ()
-    probabilities: bool = False
     inflated: bool = False
     published: bool = False
     of_probabilities: bool = False

@@ -103,8 +103,8 @@ def test_metrics_of_probabilities_refuse_other_scores() -> None:
     stored = everything() | {"scores": np.full((6, 2), 1.5)}
     for name, spec in metrics().items():
         if "scores" not in spec.reads:
-            assert not spec.probabilities, name
-        elif spec.probabilities:
+            assert not spec.of_probabilities, name
+        elif spec.of_probabilities:
             with pytest.raises(InputError, match="no probability"):
                 spec(stored)
         else:
