@@ -90,8 +90,14 @@ class UserImage(nn.Module):
 
     def _tried(self) -> ImageFeatures:
         """Compute features of blank images, and take hold of what that needs."""
+        features: ImageFeatures | None = None
         with watched(self.modules()) as called:
-            features = self._try()
+            try:
+                features = self._try()
+            except InputError:
+                # What was called may want another type of numbers, or lie on another device.
+                if not called:
+                    raise
             self._try_texts()
         if called:
             self.hidden.extend(owners(inner_of(self.model), called))
@@ -110,6 +116,7 @@ class UserImage(nn.Module):
                 "into; make it outside",
                 field="model",
             )
+        assert features is not None
         return features
 
     def _try(self) -> ImageFeatures:
@@ -142,7 +149,8 @@ class UserImage(nn.Module):
         """
         found = type(self).__new__(type(self))
         memo[id(self)] = found
-        found.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        with torch.no_grad():  # a scripted module's parameters would be no leaves
+            found.__dict__.update(copy.deepcopy(self.__dict__, memo))
         with watched(found.modules()) as called:
             found._try()
         if {part for one in called for part in one.modules()} & set(self.modules()):
@@ -223,7 +231,7 @@ class UserText(nn.Module):
             raise InputError(
                 f"{self._called} gives NaN or infinity; finite numbers are wanted", field="model"
             )
-        return vectors.float()
+        return vectors.detach().float()
 
 
 class UserHeads(Heads):

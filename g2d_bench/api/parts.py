@@ -110,15 +110,26 @@ def watched(known: Iterable[nn.Module]) -> Iterator[list[nn.Module]]:
         before.update({part: mode for part, mode in fresh.items() if part not in before})
         module.eval()
         found.append(module)
+        if hasattr(module, "_orig_mod"):
+            aside(module)
 
-    # A compiled module would be compiled anew with the hook in it; it shows its parts.
-    hook = None if any(hasattr(one, "_orig_mod") for one in known) else register_module_forward_pre_hook(note)
+    def aside(compiled: nn.Module) -> None:
+        # With the hook in it, it would be compiled anew.
+        hooks.pop().remove()
+        after = compiled.register_forward_hook(lambda *_: again(), always_call=True)
+
+        def again() -> None:
+            after.remove()
+            hooks.append(register_module_forward_pre_hook(note))
+
+    compiled = any(hasattr(one, "_orig_mod") for one in known)
+    hooks = [] if compiled else [register_module_forward_pre_hook(note)]
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*global hooks on modules")
             yield found
     finally:
-        if hook is not None:
+        for hook in hooks:
             hook.remove()
         restore(before)
         inside = {part for one in found for part in one.modules() if part is not one}

@@ -81,6 +81,17 @@ def test_a_text_side_that_does_not_fit_is_named(texts: Any, says: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_text_side_that_wants_gradients_is_asked_without() -> None:
+    wants = torch.nn.Parameter(torch.ones(1, 3))
+
+    def texts(given: list[str]) -> Tensor:
+        with torch.enable_grad():
+            return wants.expand(len(given), 3) * 2
+
+    text: Any = wrap(Pair(texts), SPEC)[1].encoder.text
+    assert not text(text.tokenize(["a", "b"])).requires_grad
+
+
 def test_pretraining_is_a_list_of_names(vector: nn.Module) -> None:
     with pytest.raises(InputError, match=r"^pretraining: must be a list of data sets, such as \['rsna'\]"):
         wrap(vector, SPEC, pretraining="rsna")
@@ -225,6 +236,14 @@ def test_modules_take_part_wherever_they_lie(way: str, vector: nn.Module) -> Non
     assert wrap(given, SPEC)[1].digest != model.digest
 
 
+def test_a_function_is_asked_in_the_type_of_what_it_calls(vector: nn.Module) -> None:
+    vector.bfloat16()
+    image = wrap(lambda x: vector(x), SPEC)[1].encoder.image
+    assert image(torch.rand(2, 3, 64, 64)).pooled.shape == (2, 8)
+    with pytest.raises(InputError, match="does not take images"):
+        wrap(lambda x: vector(x[:, :2]), SPEC)
+
+
 def test_a_hidden_text_side_takes_part(clip: Any) -> None:
     class Sides:
         image, text, encode_image = clip.image, clip.text, staticmethod(clip.encode_image)
@@ -242,6 +261,12 @@ def test_a_copy_has_modules_of_its_own_or_is_none(vector: nn.Module) -> None:
         image = wrap(ways(vector)[way], SPEC)[1].encoder.image
         with pytest.raises(InputError, match="goes on computing with the original; give the module itself"):
             copy.deepcopy(image)
+
+
+def test_a_copy_of_a_scripted_module_can_be_trained(vector: nn.Module) -> None:
+    image = copy.deepcopy(wrap(torch.jit.script(vector), SPEC)[1].encoder.image).requires_grad_(True)
+    image(torch.rand(2, 3, 64, 64)).pooled.sum().backward()
+    assert all(one.is_leaf and one.grad is not None for one in image.parameters())
 
 
 def test_what_is_made_anew_in_every_call_is_refused() -> None:

@@ -76,9 +76,20 @@ def test_a_bound_method_shows_its_module(vector: nn.Module) -> None:
     assert vector in list(as_module(vector.forward).modules())
 
 
-def test_a_compiled_module_is_not_compiled_anew(vector: nn.Module) -> None:
-    compiled: Any = torch.compile(vector, backend="eager")
-    with watched(compiled.modules()) as called:
-        pass
-    assert called == []
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_compiled_module_is_not_compiled_anew(shown: bool, vector: nn.Module) -> None:
+    seen: list[nn.Module] = []
+
+    def compiler(graph: Any, _: Any) -> Any:
+        seen.append(graph)
+        return graph.forward
+
+    compiled: Any = torch.compile(vector.eval(), backend=compiler)
+    images = torch.rand(2, 3, 64, 64)
+    compiled(images)
+    tail = nn.Identity()
+    with watched(compiled.modules() if shown else []) as called:
+        tail(compiled(images))
+    assert called == ([] if shown else [compiled, tail])
+    assert len(seen) == 1
     assert not torch.nn.modules.module._global_forward_pre_hooks
