@@ -64,11 +64,11 @@ def evaluate(
     jobs: int = 1,
     progress: bool = False,
 ) -> Results:
-    """Measure a model on tasks.
+    """Measure a model on tasks. One call is at work at a time in a process; those of other threads wait.
 
     Args:
-        model: the name of an encoder, the path of a card, a module that gives features, or an object with
-            ``encode_image`` and ``encode_text``; see :mod:`g2d_bench.api.model`.
+        model: the name of an encoder, the path of a card, a module or function that gives features, or an
+            object with ``encode_image`` and ``encode_text``; see :mod:`g2d_bench.api.model`.
         tasks: names of tasks; ``all`` for every task.
         spec: what a model in memory takes.
         name: what to call a model in memory; by default its class.
