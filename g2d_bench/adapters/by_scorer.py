@@ -86,9 +86,12 @@ def _negative(job: Job, prompts: Any) -> tuple[str, ...]:
     return negative
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _images(job: Job, ids: Sequence[str], fit: Fit | None) -> Iterator[tuple[int, Tensor]]:
-    """Yield places in ``ids`` and images, normalised as the card says; letterboxed if ``fit`` is None."""
+    """Yield places in ``ids`` and images, normalised as the card says; letterboxed if ``fit`` is None.
+
+    Not in inference mode, whose tensors code of others cannot compute with wherever it wants gradients.
+    """
     encoder = job.encoder.to(accelerator())
     table = job.data.pixels(encoder.card.image.size, fit)
     rows, size = np.asarray(table.rows(ids), dtype=np.int64), batch_size(encoder)

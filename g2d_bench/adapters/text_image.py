@@ -13,10 +13,11 @@ from g2d_bench.data.cache import pixels_content
 from g2d_bench.devices import accelerator
 from g2d_bench.encoders.embeddings import image_embeddings
 from g2d_bench.encoders.features import frozen_hash
-from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding
+from g2d_bench.encoders.heads.base import Heads, ImageEmbedding, TextEmbedding, in_range
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.text import TextEncoder
 from g2d_bench.encoders.words import bare_sentences
+from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_json
 
 
@@ -59,10 +60,15 @@ class TextImage:
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> TextEmbedding:
-        """Project texts, each on its own: [B, d] and, where the method has words, [B, W, d]."""
+        """Project texts, each on its own: [B, d] and, where the method has words, [B, W, d].
+
+        Raises:
+            InputError: a vector is zero, and so has no cosine with any other.
+        """
         card = self.encoder.card.text
         tokens = self.text.tokenize([self.read_as(text) for text in texts], card.max_length if card else None)
-        return self.heads.embed_text(self.text(tokens), tokens)
+        found = self.heads.embed_text(self.text(tokens), tokens)
+        return found._replace(vector=self._pointing(found.vector, "texts"))
 
     def embed_images(
         self, job: Job, ids: Sequence[str], *, cells: bool
@@ -72,18 +78,32 @@ class TextImage:
         Yields:
             Places in ``ids`` and their embedding; see
             :func:`~g2d_bench.encoders.embeddings.image_embeddings`.
+
+        Raises:
+            InputError: a vector is zero, and so has no cosine with any text; not asked where cells are.
         """
         size = self.encoder.card.image.size
         # Cells must lie where the task looks for them: on the whole film.
         fit = None if cells else self.encoder.card.image.frame
         table = job.data.pixels(size, fit)
-        return image_embeddings(
-            self.encoder,
-            table.pixels,
-            table.rows(ids),
-            content=pixels_content(job.data.manifest, size, fit=fit),
-            cells=cells,
-        )
+        content = pixels_content(job.data.manifest, size, fit=fit)
+        for place, found in image_embeddings(
+            self.encoder, table.pixels, table.rows(ids), content=content, cells=cells
+        ):
+            if found.cells is None:
+                yield place, ImageEmbedding(self._pointing(found.vector, "images"))
+            else:
+                yield place, ImageEmbedding(found.vector, in_range(found.cells, dim=1))
+
+    def _pointing(self, vectors: Tensor, of: str) -> Tensor:
+        """Return vectors [B, d] of a length that can be computed with."""
+        zeros = int((vectors == 0).all(dim=1).sum())
+        if zeros:
+            raise InputError(
+                f"gives {zeros} {of} or more a vector of zeros, which has no direction to compare",
+                field=self.encoder.card.name,
+            )
+        return in_range(vectors)
 
     def state(self) -> dict[str, str]:
         """Hash what took part, for the record."""

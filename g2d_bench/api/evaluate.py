@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import random
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
-from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
+from g2d_bench.api.around import ALONE, as_found, undisturbed
+from g2d_bench.api.asked import folder_of, fractions_of, jobs_of, seeds_of, sets_of, shots_of, tasks_of, word
 from g2d_bench.api.results import Results
+from g2d_bench.api.spec import ImageSpec
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cells.bench import Bench, Options
 from g2d_bench.cells.plan import make_cells
@@ -23,11 +24,6 @@ from g2d_bench.data.source import Source
 from g2d_bench.errors import InputError
 from g2d_bench.progress import silence
 from g2d_bench.records.record import Failure
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from g2d_bench.api.spec import ImageSpec
 
 
 class EvaluationError(InputError):
@@ -42,6 +38,14 @@ class EvaluationError(InputError):
         others = f" (and {len(failures) - 1} more cells failed)" if len(failures) > 1 else ""
         super().__init__(f"{failures[0].cell}: {failures[0].error}{others}")
         self.results, self.failures = results, tuple(failures)
+
+
+class Kept:
+    """A folder that lives as long as this does, without a warning in its end."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="g2d-bench-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
 
 def evaluate(
@@ -60,11 +64,11 @@ def evaluate(
     jobs: int = 1,
     progress: bool = False,
 ) -> Results:
-    """Measure a model on tasks.
+    """Measure a model on tasks. One call is at work at a time in a process; those of other threads wait.
 
     Args:
-        model: the name of an encoder, the path of a card, a module that gives features, or an object with
-            ``encode_image`` and ``encode_text``; see :mod:`g2d_bench.api.model`.
+        model: the name of an encoder, the path of a card, a module or function that gives features, or an
+            object with ``encode_image`` and ``encode_text``; see :mod:`g2d_bench.api.model`.
         tasks: names of tasks; ``all`` for every task.
         spec: what a model in memory takes.
         name: what to call a model in memory; by default its class.
@@ -92,34 +96,29 @@ def evaluate(
         >>> results.frame().loc[0, "reason"]
         'no text encoder'
     """
-    asked = [tasks] if isinstance(tasks, str) else list(tasks)
-    wanted = _seeds(seeds)
-    for share in _several(fractions, "fractions"):
-        if not _is_a(Real, share) or not 0 < share <= 1:
-            raise InputError(f"{share!r} is no share above 0 and up to 1", field="fractions")
-    for count in _several(shots, "shots"):
-        if not _is_a(Integral, count) or not 0 < count < 10**6:
-            raise InputError(f"{count!r} is no number of images per class", field="shots")
-    if not asked:
-        raise InputError("names none; give one or several, or 'all'", field="tasks")
-    kept = None if results is not None else tempfile.TemporaryDirectory(prefix="g2d-bench-")
-    folder = Path(results) if results is not None else Path(kept.name if kept else "")
-    settings = resolve(data_root=None if data_root is None else Path(data_root), results=folder)
-    with silence(not progress), undisturbed():
+    asked, shares, counts = tasks_of(tasks), fractions_of(fractions), shots_of(shots)
+    wanted, processes, root = seeds_of(seeds), jobs_of(jobs), folder_of(data_root, "data_root")
+    word(protocol, "protocol")
+    folder, kept = folder_of(results, "results"), None
+    if folder is None:
+        kept = Kept()
+        folder = kept.folder
+    settings = resolve(data_root=root, results=folder)
+    with ALONE, silence(not progress), undisturbed():
         bench, called = _bench(model, settings, spec, name, pretraining)
         cells, _ = make_cells(
             bench.catalogue,
             tasks=asked,
             encoders=[called],
-            fractions=list(map(float, fractions)),
-            shots=list(map(int, shots)),
-            seeds=list(wanted),
+            fractions=shares,
+            shots=counts,
+            seeds=wanted,
             protocol=protocol,
             weights=bench.weights,
         )
         try:
             with _in_memory(bench):
-                report = execute(cells, bench, 1 if bench.models else jobs)
+                report = execute(cells, bench, 1 if bench.models else processes)
         except InputError:
             # What was missing may be there when it is tried again.
             _source.cache_clear()
@@ -129,24 +128,6 @@ def evaluate(
         _source.cache_clear()
         raise EvaluationError(finished, report.failures)
     return finished
-
-
-def _is_a(sort: type, number: Any) -> bool:
-    return isinstance(number, sort)
-
-
-def _several(given: Any, field: str) -> list[Any]:
-    """Return the numbers of a list; a word is none, although it has letters."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise InputError(f"must be a list of numbers, not {given!r}", field=field)
-    return list(given)
-
-
-def _seeds(given: int | Sequence[int]) -> tuple[int, ...]:
-    seeds = tuple(range(given)) if isinstance(given, int) else tuple(given)
-    if not seeds or any(not _is_a(Integral, seed) or not 0 <= seed < 1 << 32 for seed in seeds):
-        raise InputError("must be how many (1 or more), or which, from 0 to 4294967295", field="seeds")
-    return tuple(map(int, seeds))
 
 
 def probe(
@@ -185,7 +166,7 @@ def probe(
     """
     done = evaluate(
         model,
-        task,
+        word(task, "task"),
         spec=spec,
         fractions=[fraction],
         seeds=[seed],
@@ -202,6 +183,7 @@ def _bench(
     model: Any, settings: Settings, spec: ImageSpec | None, name: str, pretraining: Sequence[str]
 ) -> tuple[Bench, str]:
     """Open what an evaluation needs; return it with the name of the encoder."""
+    name, pretraining = word(name, "name"), sets_of(pretraining)
     source = _source(settings.data_root, settings.phantom_root)
     if isinstance(model, str | Path):
         if spec is not None or name or pretraining:
@@ -211,6 +193,8 @@ def _bench(
         return Bench(settings, source=source), str(model)
     if spec is None:
         raise InputError("a model in memory needs a spec, such as ImageSpec(224)", field="spec")
+    if not isinstance(spec, ImageSpec):
+        raise InputError(f"must be an ImageSpec, such as ImageSpec(224), not {spec!r}", field="spec")
     from g2d_bench.api.model import wrap
 
     card, wrapped = wrap(model, spec, name=name, pretraining=pretraining)
@@ -257,63 +241,3 @@ def _in_memory(bench: Bench) -> Iterator[None]:
         for model in bench.models.values():
             model.encoder.folder = Path(folder)
         yield
-
-
-@contextmanager
-def as_found(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Put modules back in the end: mode, device, gradients, and what wants some."""
-    parts = {part: part.training for module in modules for part in module.modules()}
-    parameters = {one for part in parts for one in part._parameters.values() if one is not None}
-    # A module that is moved takes the data of its gradients along, not only its own.
-    slopes = [(one.grad, one.grad.data) for one in parameters if one.grad is not None]
-    held = [(one, one.data, one.grad, one.requires_grad) for one in parameters]
-    buffers = [(part, dict(part._buffers)) for part in parts]
-    try:
-        yield
-    finally:
-        for slope, there in slopes:
-            slope.data = there
-        for parameter, data, gradient, wanted in held:
-            parameter.data = data
-            parameter.requires_grad_(wanted)
-            parameter.grad = gradient
-        for part, found in buffers:
-            part._buffers.update(found)
-        for part, mode in parts.items():
-            part.training = mode
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Work as in a fresh process, and leave the one around it as it is.
-
-    Within, gradients are possible and nothing is cast or placed by default; afterwards random states, number
-    of threads, determinism and defaults are those that a training loop had.
-    """
-    import torch
-
-    from g2d_bench.devices import rounded
-
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    threads, kind, cudnn = torch.get_num_threads(), torch.get_default_dtype(), torch.backends.cudnn
-    deterministic, benchmark = cudnn.deterministic, cudnn.benchmark
-    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    devices = range(torch.cuda.device_count()) if started else ()
-    try:
-        torch.set_default_dtype(torch.float32)
-        with (
-            torch.random.fork_rng(devices=devices),
-            torch.inference_mode(False),
-            torch.enable_grad(),
-            torch.device("cpu"),
-            torch.autocast("cpu", enabled=False),
-            torch.autocast("cuda", enabled=False) if torch.cuda.is_available() else nullcontext(),
-            rounded(),
-        ):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        torch.set_num_threads(threads)
-        torch.set_default_dtype(kind)
-        cudnn.deterministic, cudnn.benchmark = deterministic, benchmark

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -12,6 +13,19 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from g2d_bench.api.asked import sets_of
+from g2d_bench.api.features import features_of
+from g2d_bench.api.parts import (
+    as_in_training,
+    as_module,
+    class_of,
+    decides,
+    evaluating,
+    inner_of,
+    kind_of,
+    owners,
+    watched,
+)
 from g2d_bench.api.spec import ImageSpec
 from g2d_bench.cards.encoder import EncoderCard, ImageInput
 from g2d_bench.cards.io import explain
@@ -39,45 +53,6 @@ class ImageTextModel(Protocol):
         """Project texts to vectors [B, d]."""
 
 
-FORMS = "must give a vector [B, D], maps [B, C, H, W], or a mapping of maps with the vector under 'pooled'"
-
-
-def features_of(output: Any) -> ImageFeatures:
-    """Read what a module gave as a pyramid and a pooled vector.
-
-    Args:
-        output: a vector [B, D]; a map [B, C, H, W]; a sequence of maps; a mapping of maps, fine to coarse,
-            with the vector under ``pooled`` where there is one; or (maps, vector).
-
-    Returns:
-        The maps, fine to coarse (none where the module gives a vector alone), and the vector: that given, or
-        the mean of the coarsest map.
-
-    Raises:
-        InputError: the output is none of these.
-    """
-    pooled: Tensor | None = None
-    if isinstance(output, Mapping):
-        maps = [value for name, value in output.items() if name != "pooled"]
-        pooled = output.get("pooled")
-    elif isinstance(output, Tensor):
-        maps, pooled = ([output], None) if output.ndim == 4 else ([], output)
-    elif isinstance(output, Sequence) and len(output) == 2 and isinstance(output[0], list | tuple):
-        maps, pooled = list(output[0]), output[1]
-    else:
-        maps = list(output) if isinstance(output, Sequence) else [output]
-    if any(not isinstance(level, Tensor) or level.ndim != 4 for level in maps):
-        raise InputError(FORMS, field="model")
-    maps.sort(key=lambda level: -int(level.shape[-1]))
-    if pooled is None:
-        if not maps:
-            raise InputError(FORMS, field="model")
-        pooled = maps[-1].mean(dim=(2, 3))
-    if not isinstance(pooled, Tensor) or pooled.ndim != 2:
-        raise InputError(FORMS, field="model")
-    return ImageFeatures([level.float() for level in maps], pooled.float())
-
-
 class UserImage(nn.Module):
     """A user's image side in the place of an :class:`~g2d_bench.encoders.image.ImageEncoder`.
 
@@ -85,14 +60,19 @@ class UserImage(nn.Module):
         model: the user's object.
         size: side of its input.
 
+    Attributes:
+        model: what was given, as a module.
+        hidden: modules that it computes with, and does not show as its parts.
+
     Raises:
-        InputError: it has no values, does not take the images of its spec, or gives something else than
-            features.
+        InputError: it has no values, does not take the images of its spec, gives something else than
+            features, or computes with what cannot be held.
     """
 
     def __init__(self, model: Any, size: int) -> None:
         super().__init__()
-        self.model = as_module(model)
+        self.model, self.size = as_module(model), size
+        self.hidden = nn.ModuleList()
         if any(one.is_meta for one in (*self.model.parameters(), *self.model.buffers())):
             raise InputError(
                 f"{class_of(model)} lies on the device 'meta', which holds no values; give it some first",
@@ -101,19 +81,48 @@ class UserImage(nn.Module):
         # Not the module itself, which would be listed twice.
         self._names = ("encode_image", "encode_cells") if hasattr(model, "encode_image") else ("", "")
         self.has_cells = bool(self._names[1]) and hasattr(model, self._names[1])
-        probe = self._try(size)
+        probe = self._tried()
         # Cells stand last in the pyramid; a decoder over them alone would be none.
         levels = probe.pyramid if len(probe.pyramid) > self.has_cells else []
         self.channels = tuple(int(level.shape[1]) for level in levels)
         self.strides = tuple(round(size / int(level.shape[-1])) for level in levels)
         self.num_features = int(probe.pooled.shape[1])
 
-    def _try(self, size: int) -> ImageFeatures:
-        device = next((p.device for p in self.parameters()), torch.device("cpu"))
-        training = {module: module.training for module in self.modules()}
-        self.eval()
+    def _tried(self) -> ImageFeatures:
+        """Compute features of blank images, and take hold of what that needs."""
+        features: ImageFeatures | None = None
+        with watched(self.modules()) as called:
+            try:
+                features = self._try()
+            except InputError:
+                # What was called may want another type of numbers, or lie on another device.
+                if not called:
+                    raise
+            self._try_texts()
+        if called:
+            self.hidden.extend(owners(inner_of(self.model), called))
+            with watched(self.modules()) as called:
+                features = self._try()
+            fresh = [class_of(one) for one in called if decides(one)]
+            if fresh:
+                raise InputError(
+                    f"{fresh[0]} is made anew in every call, so that nobody can say what is "
+                    "measured; make it once",
+                    field="model",
+                )
+        if any(one.is_inference() for one in self.parameters()):
+            raise InputError(
+                "has parameters that were made under torch.inference_mode, which nothing can be put back "
+                "into; make it outside",
+                field="model",
+            )
+        assert features is not None
+        return features
+
+    def _try(self) -> ImageFeatures:
+        device, size = next((p.device for p in self.parameters()), torch.device("cpu")), self.size
         try:
-            with torch.inference_mode():
+            with evaluating(self), torch.inference_mode():
                 # Two, as a forgotten batch dimension shows only then.
                 features: ImageFeatures = self(torch.zeros(2, 3, size, size, device=device))
         except InputError:
@@ -121,19 +130,45 @@ class UserImage(nn.Module):
         except Exception as error:
             text = (str(error) or type(error).__name__).splitlines()[0]
             raise InputError(f"does not take images [2, 3, {size}, {size}]: {text}", field="model") from error
-        finally:
-            restore(training)
         if any(len(part) != 2 for part in (features.pooled, *features.pyramid)):
             raise InputError("gives another number of rows than it was given images", field="model")
         return features
 
+    def _try_texts(self) -> None:
+        """Let the text side show its modules; what is wrong with it, the cells say that need it."""
+        inner = inner_of(self.model)
+        if isinstance(inner, ImageTextModel):
+            with suppress(Exception), evaluating(self), torch.no_grad():
+                inner.encode_text(["a chest radiograph"])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> UserImage:
+        """Copy the model with all that it computes with.
+
+        Raises:
+            InputError: the copy would go on computing with parts of the original.
+        """
+        found = type(self).__new__(type(self))
+        memo[id(self)] = found
+        with torch.no_grad():  # a scripted module's parameters would be no leaves
+            found.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        with watched(found.modules()) as called:
+            found._try()
+        if {part for one in called for part in one.modules()} & set(self.modules()):
+            raise InputError("a copy goes on computing with the original; give the module itself")
+        return found
+
+    def state(self) -> dict[str, Tensor]:
+        """Return parameters and buffers, by name."""
+        named = {**self.model.state_dict(), **self.hidden.state_dict(prefix="hidden.")}
+        return {name: value for name, value in named.items() if isinstance(value, Tensor)}
+
     def forward(self, x: Tensor) -> ImageFeatures:
         """Compute the features of normalised images [B, 3, S, S]."""
         with as_in_training(x) as images:
-            return self._features(images.to(_kind(self.model)))
+            return self._features(images.to(kind_of(self)))
 
     def _features(self, x: Tensor) -> ImageFeatures:
-        inner = _inner(self.model)
+        inner = inner_of(self.model)
         features = features_of(getattr(inner, self._names[0])(x) if self._names[0] else inner(x))
         if not self.has_cells:
             return features
@@ -141,52 +176,6 @@ class UserImage(nn.Module):
         if len(cells) != 1:
             raise InputError("encode_cells must give one map [B, d, h, w]", field="model")
         return ImageFeatures([*features.pyramid, cells[0]], features.pooled)
-
-
-@contextmanager
-def as_in_training(x: Tensor) -> Iterator[Tensor]:
-    """Leave inference mode for the user's code: what it keeps of a call must be of use in training, too."""
-    if not torch.is_inference_mode_enabled():
-        yield x
-        return
-    with torch.inference_mode(False), torch.no_grad():
-        yield x.clone()
-
-
-def _kind(module: nn.Module) -> torch.dtype:
-    """Return the floating type of a module's parameters."""
-    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
-
-
-def restore(training: Mapping[nn.Module, bool]) -> None:
-    """Put modules back into the modes that they had."""
-    for module, mode in training.items():
-        module.training = mode
-
-
-class _Plain(nn.Module):
-    """Holds an object that is no module, and the modules among its attributes."""
-
-    def __init__(self, inner: Any) -> None:
-        super().__init__()
-        self.inner = inner
-        for name, value in vars(inner).items() if hasattr(inner, "__dict__") else ():
-            if isinstance(value, nn.Module):
-                self.add_module(f"{name}_of_inner", value)
-
-
-def as_module(model: Any) -> nn.Module:
-    """Return a model as a module, which shows the state of what it is made of."""
-    return model if isinstance(model, nn.Module) else _Plain(model)
-
-
-def class_of(model: Any) -> str:
-    """Name the class of a model, with its module."""
-    return f"{type(model).__module__}.{type(model).__qualname__}"
-
-
-def _inner(module: nn.Module) -> Any:
-    return module.inner if isinstance(module, _Plain) else module
 
 
 class _Vocabulary:
@@ -222,7 +211,7 @@ class UserText(nn.Module):
         texts = tokens["texts"]
         try:
             with as_in_training(torch.empty(0)):
-                vectors = _inner(self.bert).encode_text(list(texts))
+                vectors = inner_of(self.bert).encode_text(list(texts))
         except (InputError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
@@ -242,7 +231,7 @@ class UserText(nn.Module):
             raise InputError(
                 f"{self._called} gives NaN or infinity; finite numbers are wanted", field="model"
             )
-        return vectors.float()
+        return vectors.detach().float()
 
 
 class UserHeads(Heads):
@@ -269,7 +258,8 @@ def wrap(
     """Make an encoder of a model that is in memory.
 
     Args:
-        model: a module that gives features (see :func:`features_of`), or an :class:`ImageTextModel`.
+        model: a module that gives features (see :func:`~g2d_bench.api.features.features_of`), or an
+            :class:`ImageTextModel`.
         spec: what it takes.
         name: in tables; by default that of its class.
         pretraining: data sets that it has seen.
@@ -281,8 +271,7 @@ def wrap(
         InputError: it takes or gives something else.
     """
     known_as = name or type(model).__name__
-    if isinstance(pretraining, str):
-        raise InputError(f"must be a list of data sets, such as [{pretraining!r}]", field="pretraining")
+    pretraining = sets_of(pretraining)
     try:
         card = EncoderCard(
             name=slug(known_as),
@@ -293,12 +282,12 @@ def wrap(
                 {"model": class_of(model), "size": spec.size, "mean": spec.mean, "std": spec.std}
             ),
             weights="none",
-            pretraining=list(pretraining),
+            pretraining=pretraining,
         )
     except ValidationError as error:
         raise explain(error, EncoderCard) from None
     image = UserImage(model, spec.size)
-    digest = state_digest(image.model, card)
+    digest = state_digest(image.state(), card)
     encoder = Encoder(card, cast(ImageEncoder, image), digest)
     # Features are not kept for another process: code may change there while the state stays.
     encoder.salt = f"{id(image):x}-{torch.randint(1 << 62, (1,), generator=_fresh()).item():x}"
@@ -306,20 +295,20 @@ def wrap(
         encoder.text = cast(TextEncoder, UserText(model, image.num_features))
         encoder.heads = UserHeads(image.num_features, cells=image.has_cells)
     named = f", name={name!r}" if name else ""
-    seen = f", pretraining={list(pretraining)!r}" if pretraining else ""
-    return card, Model(encoder, digest, notes_of(image.model, card, spec), f"spec=gb.{spec!r}{named}{seen}")
+    seen = f", pretraining={pretraining!r}" if pretraining else ""
+    return card, Model(encoder, digest, notes_of(image.state(), card, spec), f"spec=gb.{spec!r}{named}{seen}")
 
 
 CODE_IS_NO_PART = "its code is not part of its identity: the same state under other code has the same key"
 
 
-def notes_of(model: nn.Module, card: EncoderCard, spec: ImageSpec) -> dict[str, Any]:
+def notes_of(state: Mapping[str, Tensor], card: EncoderCard, spec: ImageSpec) -> dict[str, Any]:
     """Say in a record what a model in memory was, and what the record cannot know."""
     return {
         "in_memory": {
             "class": card.image.model,
             "spec": {**asdict(spec), "mean": card.image.mean, "std": card.image.std},
-            "state": "digest of parameters and buffers" if model.state_dict() else "none that can be read",
+            "state": "digest of parameters and buffers" if state else "none that can be read",
             "code": CODE_IS_NO_PART,
         }
     }
@@ -331,9 +320,8 @@ def _fresh() -> torch.Generator:
     return generator
 
 
-def state_digest(model: nn.Module, card: EncoderCard) -> str:
+def state_digest(state: Mapping[str, Tensor], card: EncoderCard) -> str:
     """Name the state of a model: its parameters and buffers, its class and its input; not its code."""
-    state = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
     values = tensor_hash(state[name] for name in sorted(state))
     return "memory:" + digest_json([sorted(state), values, card.image.model_dump(mode="json")])
 

@@ -16,7 +16,7 @@ from g2d_bench.metrics.resample import interval
 from g2d_bench.paths import shipped_results
 from g2d_bench.plain import visible
 from g2d_bench.records.evidence import Evidence
-from g2d_bench.records.record import Record, to_json
+from g2d_bench.records.record import Record, prediction_bytes, to_json
 from g2d_bench.records.selection import Found, read_folders
 from g2d_bench.records.signature import parse_signature
 from g2d_bench.records.store import Store
@@ -102,16 +102,16 @@ class Results:
             The files of the records.
 
         Raises:
-            InputError: the folder cannot be written to.
+            InputError: the folder cannot be written to, or predictions are missing or were changed.
         """
         saved, store = [], Store(Path(folder))
-        for found in self._found:
+        beside = [_predictions(found) for found in self._found]  # all, before the first is written
+        for found, arrays in zip(self._found, beside, strict=True):
             record, parts = found.record, parse_signature(found.record.signature)
             version = parts.version if parts is not None else ""
             target = store.path(record.cell, kind=record.data.kind, version=version, key=record.key)
-            if record.predictions is not None and found.path is not None:
-                arrays = found.path.with_name(record.predictions.file)
-                write_atomically(target.with_name(record.predictions.file), arrays.read_bytes())
+            if record.predictions is not None and arrays is not None:
+                write_atomically(target.with_name(record.predictions.file), arrays)
             write_atomically(target, to_json(record))
             saved.append(target)
         return saved
@@ -135,6 +135,13 @@ COLUMNS = (
     *("task", "encoder", "fraction", "shots", "seed", "protocol", "metric", "value", "low", "high", "n"),
     *("data", "scale", "pretraining_saw", "leaks", "split_defects", "seconds", "reason", "signature"),
 )
+
+
+def _predictions(found: Found) -> bytes | None:
+    """Return the file of a record's predictions, None where it has none."""
+    if found.record.predictions is None or found.path is None:
+        return None
+    return prediction_bytes(found.path, found.record)
 
 
 def _rows(found: Found, evidence: Evidence | None) -> Iterable[dict[str, Any]]:

@@ -98,11 +98,17 @@ class Resolved:
         """Load the encoder, or take it as it is in memory: a copy where it is trained.
 
         Raises:
-            InputError: the weights do not fit, or a model in memory is to be trained and cannot be copied.
+            InputError: the weights do not fit, or a model in memory is to be trained and cannot be copied, or
+                has no parameters.
         """
         if self.model is not None:
-            encoder = self.model.encoder
-            return _copied(encoder) if _trains(self.protocol, self.task.kind) else encoder
+            encoder, moved = self.model.encoder, _moved(self.protocol, self.task.kind)
+            if "tuning" in moved and not any(True for _ in encoder.image.parameters()):
+                raise InputError(
+                    "is trained by this protocol, and no parameters can be found that it computes with",
+                    field="model",
+                )
+            return _copied(encoder) if moved else encoder
         if self.card.embeddings is not None:
             return self._given()
         from g2d_bench.devices import accelerator
@@ -130,10 +136,10 @@ class Resolved:
         )
 
 
-def _trains(protocol: Protocol, kind: str) -> bool:
-    """Say whether a protocol moves anything of an encoder in a kind of task; one that is silent does not."""
+def _moved(protocol: Protocol, kind: str) -> set[str]:
+    """Say what a protocol moves of an encoder in a kind of task; one that is silent moves nothing."""
     rule = protocol.says(kind)
-    return any(getattr(rule, name, "frozen") != "frozen" for name in ("tuning", "batchnorm"))
+    return {name for name in ("tuning", "batchnorm") if getattr(rule, name, "frozen") != "frozen"}
 
 
 def _copied(encoder: Encoder) -> Encoder:

@@ -59,18 +59,20 @@ def scores_of(scorer: Scorer, name: str, images: Tensor, prompts: Sequence[str])
     """Ask for scores, [B, P] in double precision.
 
     Raises:
-        InputError: it gives something else, or no number.
+        InputError: it fails, gives something else, or no number.
     """
-    found = scorer.score(images, list(prompts))
-    return _checked(found, (len(images), len(prompts)), f"score of {name}", "[B, P]").double()
+    field = f"score of {name}"
+    found = _asked(scorer.score, images, prompts, field)
+    return _checked(found, (len(images), len(prompts)), field, "[B, P]").double()
 
 
 def heat_of(scorer: Any, name: str, images: Tensor, phrases: Sequence[str]) -> Tensor:
     """Ask for maps, [B, h, w]; see :func:`scores_of`."""
-    found = scorer.heat(images, list(phrases))
+    field = f"heat of {name}"
+    found = _asked(scorer.heat, images, phrases, field)
     shape = tuple(getattr(found, "shape", ()))
     wanted = (len(images), *shape[1:]) if len(shape) == 3 else (len(images), 1, 1)
-    return _checked(found, wanted, f"heat of {name}", "[B, h, w]").float()
+    return _checked(found, wanted, field, "[B, h, w]").float()
 
 
 def code_of(name: str) -> str:
@@ -78,10 +80,24 @@ def code_of(name: str) -> str:
     return digest_code(SCORERS.module(name))
 
 
+def _asked(
+    code: Callable[[Tensor, list[str]], object], images: Tensor, texts: Sequence[str], field: str
+) -> object:
+    try:
+        with torch.no_grad():
+            return code(images, list(texts))
+    except (InputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # code of others
+        raise InputError(f"fails: {type(error).__name__}: {first_line(error)}", field=field) from error
+
+
 def _checked(found: object, shape: tuple[int, ...], field: str, words: str) -> Tensor:
     if not isinstance(found, Tensor) or tuple(found.shape) != shape:
         given = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise InputError(f"must give {words}, here {list(shape)}, not {given}", field=field)
+    if found.is_complex():
+        raise InputError("gave complex numbers, of which none is more than another", field=field)
     if not torch.isfinite(found).all():
         raise InputError("gave NaN or infinity", field=field)
-    return found
+    return found.detach()

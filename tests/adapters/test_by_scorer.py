@@ -76,6 +76,22 @@ def test_scores_are_those_for_less_those_against(encoder: Any, films: Any) -> No
     assert by_scorer.words(job(encoder, films)).endswith("- mean score of the negative prompts")
 
 
+@pytest.mark.parametrize("wants", [False, True])
+def test_one_with_parameters_is_asked_without_gradients(encoder: Any, films: Any, wants: bool) -> None:
+    layer = torch.nn.Linear(3, 3)
+
+    def score(images: Tensor, prompts: list[str]) -> Tensor:
+        with torch.set_grad_enabled(wants or torch.is_grad_enabled()):
+            return layer(images.mean(dim=(2, 3)))[:, : len(prompts)]  # type: ignore[no-any-return]
+
+    encoder.scorer.score, encoder.scorer.negatives = score, False
+    task = SimpleNamespace(labels=("edema",), prompts=Prompts())
+    asked: Any = SimpleNamespace(**{**vars(job(encoder, films)), "task": task})
+    assert by_scorer.scores(asked, ["0", "69"]).shape == (2, 1)
+    encoder.scorer.heat = lambda images, phrases: layer(images.mean(dim=(2, 3)))[:, :, None]
+    assert by_scorer.heats(asked, [("0", ["edema"])])[0].shape == (3, 1)
+
+
 def test_a_method_that_knows_no_negation_is_asked_with_none(encoder: Any, films: Any) -> None:
     asked: list[str] = []
     plain = encoder.scorer.score

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
+from g2d_bench.adapters import text_image
 from g2d_bench.adapters.base import NotApplicable
 from g2d_bench.adapters.text_image import TextImage, chosen
+from g2d_bench.encoders.heads.base import ImageEmbedding, TextEmbedding
 from g2d_bench.encoders.load import Encoder
+from g2d_bench.errors import InputError
 
 TEXTS = ["There is pneumonia.", "There is no pneumonia.", "left lung"]
 
@@ -53,3 +58,29 @@ def test_the_state_names_every_part_and_sees_each_change(narrow: Callable[..., E
         next(model.heads.parameters()).add_(1)
     after = model.state()
     assert {name for name in before if before[name] != after[name]} == {"heads"}
+
+
+def test_vectors_of_zeros_are_refused(
+    narrow: Callable[..., Encoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = TextImage.of(narrow())
+    given = torch.tensor([[1e30, 0.0], [0.0, 0.0]])
+    heads: Any = SimpleNamespace(bare_words=False, embed_text=lambda *_: TextEmbedding(given[:1]))
+    both = replace(model, heads=heads)
+    assert both.embed_texts(TEXTS[:1]).vector.tolist() == [[1.0, 0.0]]
+    heads.embed_text = lambda *_: TextEmbedding(given)
+    with pytest.raises(InputError, match=r": gives 1 texts or more a vector of zeros"):
+        both.embed_texts(TEXTS[:2])
+
+    def images(*_: Any, cells: bool, **__: Any) -> Any:
+        yield slice(0, 2), ImageEmbedding(given, given[:, :, None, None] if cells else None)
+
+    monkeypatch.setattr(text_image, "image_embeddings", images)
+    monkeypatch.setattr(text_image, "pixels_content", lambda *_, **__: "")
+    table = SimpleNamespace(pixels=None, rows=list)
+    job: Any = SimpleNamespace(data=SimpleNamespace(pixels=lambda *_: table, manifest=None))
+    with pytest.raises(InputError, match=r": gives 1 images or more a vector of zeros"):
+        list(both.embed_images(job, ["a", "b"], cells=False))
+    [(_, found)] = both.embed_images(job, ["a", "b"], cells=True)
+    assert found.cells is not None
+    assert found.cells[:, :, 0, 0].tolist() == [[1.0, 0.0], [0.0, 0.0]]

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
+import gc
 import random
 import re
 import subprocess
 import sys
+import tempfile
 import threading
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,6 +26,7 @@ from torch import Tensor, nn
 
 import g2d_bench as gb
 from g2d_bench.api import evaluate as module
+from g2d_bench.api.around import as_found
 from g2d_bench.devices import accelerator
 from g2d_bench.encoders import dense
 
@@ -69,6 +76,26 @@ def test_maps_are_segmented_and_boxes_found(pyramid: nn.Module) -> None:
     for record in results.records:
         assert record.notes["encoder_frozen"]
         assert record.references
+
+
+class Few(nn.Module):
+    """Gives one map, or two of different widths."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 8, 8, stride=8)
+        self.more = nn.ModuleList(nn.Conv2d(8, 4, 3, stride=2, padding=1) for _ in range(count - 1))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        found = self.body(x)
+        return [found, *(step(found) for step in self.more)]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_boxes_are_found_on_few_maps(count: int) -> None:
+    [record] = measured(Few(count), "rsna-det").records
+    assert "n/a" not in record.notes
+    assert record.references
 
 
 def test_a_record_says_what_the_model_was_and_how_to_repeat_it(vector: nn.Module) -> None:
@@ -162,7 +189,7 @@ def test_a_module_that_was_moved_comes_back_with_its_gradients(move: Any, pyrami
     pyramid(torch.rand(2, 3, 64, 64))["pooled"].sum().backward()
     before = snapshot(pyramid)
     kept = [(one.grad, one.grad.clone()) for one in pyramid.parameters() if one.grad is not None]
-    with module.as_found([pyramid]):
+    with as_found([pyramid]):
         move(pyramid)
     assert same(before, snapshot(pyramid))
     assert len(kept) > 3
@@ -170,19 +197,47 @@ def test_a_module_that_was_moved_comes_back_with_its_gradients(move: Any, pyrami
     pyramid(torch.rand(2, 3, 64, 64))["pooled"].sum().backward()
 
 
-@pytest.mark.parametrize("task", ["rsna-cls", "rsna-seg"])
-def test_a_protocol_that_trains_the_encoder_trains_a_copy(task: str, pyramid: nn.Module) -> None:
+def tuned() -> None:
     text = (Path(__file__).parents[2] / "tasks" / "protocols" / "clean-finetune.toml").read_text()
     for key, value in {"epochs": 1, "min_steps": 6, "max_steps": 6, "validate_every": 3}.items():
         text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
     Path("mine").mkdir()
     Path("mine/tuned.toml").write_text(text)
     Path("g2d-bench.toml").write_text("protocols_dir = ['mine']\n")
+
+
+@pytest.mark.parametrize("task", ["rsna-cls", "rsna-seg"])
+def test_a_protocol_that_trains_the_encoder_trains_a_copy(task: str, pyramid: nn.Module) -> None:
+    tuned()
     pyramid.train()
     before = snapshot(pyramid)
     [record] = measured(pyramid, task, protocol="tuned").records
     assert not record.notes["encoder_frozen"]
     assert same(before, snapshot(pyramid))
+
+
+def test_a_function_is_measured_as_the_module_that_it_calls(vector: nn.Module) -> None:
+    vector.train()
+    before = snapshot(vector)
+    wanted = measured(vector, "rsna-cls").records[0].metrics
+    for given in (vector.forward, lambda x: vector(x)):
+        assert measured(given, "rsna-cls").records[0].metrics == wanted
+        assert same(before, snapshot(vector))
+
+
+@pytest.mark.parametrize(
+    ("way", "text"),
+    [
+        (lambda net: lambda x: net(x), "must be copied, which fails: .* give the module itself"),
+        (lambda net: lambda x: x.mean(dim=(2, 3)), "no parameters can be found that it computes with"),
+    ],
+)
+def test_what_trains_nothing_is_not_called_fine_tuned(way: Any, text: str, vector: nn.Module) -> None:
+    tuned()
+    before = snapshot(vector)
+    with pytest.raises(gb.InputError, match=text):
+        measured(way(vector), "rsna-cls", protocol="tuned")
+    assert same(before, snapshot(vector))
 
 
 def test_what_cannot_be_copied_is_not_trained(pyramid: nn.Module) -> None:
@@ -247,6 +302,21 @@ def test_it_runs_where_a_loop_of_asyncio_runs_already(vector: nn.Module) -> None
     assert set(asyncio.run(cell())) >= {"auroc"}
 
 
+def test_two_threads_are_measured_one_after_the_other(vector: nn.Module) -> None:
+    order: list[int] = []
+    models = [vector, copy.deepcopy(vector)]
+    for place, model in enumerate(models):
+        model.register_forward_pre_hook(lambda *_, place=place: order.append(place))
+    wanted = measured(vector, "rsna-cls").records[0].metrics
+    around = list(warnings.filters), sys.stdout, sys.stderr
+    order.clear()
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda model: measured(model, "rsna-cls").records[0].metrics, models))
+    assert found == [wanted, wanted]
+    assert [place for place, _ in groupby(order)] in ([0, 1], [1, 0])
+    assert (list(warnings.filters), sys.stdout, sys.stderr) == around
+
+
 SCRIPT = """
 import g2d_bench as gb, torch
 model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 8, 8), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
@@ -304,6 +374,13 @@ def wrong(**more: Any) -> Callable[[Any], Any]:
         (lambda m: gb.evaluate("random", "rsna-cls", spec=SPEC), "describe a model in memory"),
         (lambda m: gb.evaluate("no/such/card.toml", "rsna-cls"), "no such card"),
         (lambda m: gb.probe(m, "rsna-zeroshot", spec=SPEC), "rsna-zeroshot: n/a: no text encoder"),
+        (lambda m: gb.probe(m, cast(Any, ALL), spec=SPEC), "task: must be one name, not ["),
+        (lambda m: gb.evaluate(m, "rsna-cls", spec=cast(Any, 64)), "spec: must be an ImageSpec, such as"),
+        (wrong(protocol=None), "protocol: must be one name, not None"),
+        (wrong(name=3), "name: must be one name, not 3"),
+        (wrong(pretraining=None), "pretraining: must be a list of names"),
+        (wrong(results=3), "results: must be the path of a folder"),
+        (wrong(jobs=0), "jobs: must be a number of processes"),
         (lambda m: gb.evaluate(object(), "rsna-cls", spec=SPEC), "model: "),
     ],
 )
@@ -352,6 +429,19 @@ def test_finished_cells_of_a_named_encoder_are_not_run_again(tmp_path: Path) -> 
         gb.evaluate("random", "rsna-cls", fractions=[1.0], results=tmp_path / "kept") for _ in range(2)
     )
     assert first.records[0].created == second.records[0].created
+
+
+def test_nothing_stays_on_disk_and_nobody_is_warned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        results = gb.evaluate("random", "rsna-zeroshot")
+        [folder] = (tmp_path / "temporary").iterdir()
+        assert len(results.frame())
+        del results
+        gc.collect()
+    assert not folder.exists()
 
 
 def test_missing_data_may_be_there_when_it_is_tried_again(vector: nn.Module, films: Path) -> None:

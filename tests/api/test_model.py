@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -9,54 +10,10 @@ import torch
 from torch import Tensor, nn
 
 import g2d_bench as gb
-from g2d_bench.api.model import features_of, slug, wrap
+from g2d_bench.api.model import slug, wrap
 from g2d_bench.errors import InputError
 
 SPEC = gb.ImageSpec(64, scale="phantom")
-
-
-def levels(*sides: int) -> list[Tensor]:
-    return [torch.rand(2, 3, side, side) for side in sides]
-
-
-def test_a_vector_is_no_map() -> None:
-    found = features_of(torch.ones(2, 5))
-    assert found.pyramid == []
-    assert found.pooled.shape == (2, 5)
-
-
-@pytest.mark.parametrize("form", ["map", "list", "tuple", "mapping"])
-def test_maps_are_ordered_fine_to_coarse_and_pooled_is_the_mean_of_the_coarsest(form: str) -> None:
-    coarse, fine = levels(4, 8)
-    given: Any = {
-        "map": coarse,
-        "list": [coarse, fine],
-        "tuple": (coarse, fine),
-        "mapping": {"x": coarse, "y": fine},
-    }[form]
-    found = features_of(given)
-    assert [level.shape[-1] for level in found.pyramid] == ([4] if form == "map" else [8, 4])
-    assert torch.equal(found.pooled, coarse.mean(dim=(2, 3)))
-
-
-def test_a_given_vector_goes_before_the_mean() -> None:
-    maps, vector = levels(8, 4), torch.rand(2, 7)
-    for given in ({"a": maps[0], "b": maps[1], "pooled": vector}, (maps, vector)):
-        assert torch.equal(features_of(given).pooled, vector)
-
-
-def test_half_precision_is_widened() -> None:
-    found = features_of({"a": torch.ones(1, 2, 3, 3, dtype=torch.bfloat16)})
-    assert (found.pooled.dtype, found.pyramid[0].dtype) == (torch.float32, torch.float32)
-
-
-@pytest.mark.parametrize(
-    "output", [torch.ones(3), "text", None, {"a": torch.ones(2, 3)}, [torch.ones(2, 3)], {}, ([1], 2)]
-)
-def test_what_is_no_feature_is_refused(output: Any) -> None:
-    with pytest.raises(InputError, match=r"^model: ") as caught:
-        features_of(output)
-    assert "\n" not in str(caught.value)
 
 
 class Gives(nn.Module):
@@ -122,6 +79,17 @@ def test_a_text_side_that_does_not_fit_is_named(texts: Any, says: str) -> None:
     with pytest.raises(InputError, match=rf"^model: {__name__}\.Pair\.encode_text {says}") as caught:
         text(text.tokenize(["a", "b"]))
     assert "\n" not in str(caught.value)
+
+
+def test_a_text_side_that_wants_gradients_is_asked_without() -> None:
+    wants = torch.nn.Parameter(torch.ones(1, 3))
+
+    def texts(given: list[str]) -> Tensor:
+        with torch.enable_grad():
+            return wants.expand(len(given), 3) * 2
+
+    text: Any = wrap(Pair(texts), SPEC)[1].encoder.text
+    assert not text(text.tokenize(["a", "b"])).requires_grad
 
 
 def test_pretraining_is_a_list_of_names(vector: nn.Module) -> None:
@@ -215,3 +183,104 @@ def test_what_a_model_keeps_of_a_call_can_be_trained_with() -> None:
     wrap(model, SPEC)
     model(torch.ones(1, 3, 4, 4)).sum().backward()
     assert model.weight.grad is not None
+
+
+class Nested:
+    """Keeps its two sides in an object in an object."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = [inner]
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        return self.inner[0].encode_image(images)  # type: ignore[no-any-return]
+
+    def encode_text(self, texts: list[str]) -> Tensor:
+        return self.inner[0].encode_text(texts)  # type: ignore[no-any-return]
+
+
+def ways(net: Any) -> dict[str, Any]:
+    class Listed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = [net]
+
+        def forward(self, x: Tensor) -> Any:
+            return self.parts[0](x)
+
+    return {
+        "bound": net.forward,
+        "function": lambda x: net(x),
+        "parts": lambda x: net.body(x).mean(dim=(2, 3)),
+        "listed": Listed(),
+    }
+
+
+@pytest.mark.parametrize("way", ["bound", "function", "parts", "listed"])
+def test_modules_take_part_wherever_they_lie(way: str, vector: nn.Module) -> None:
+    vector.train()
+    before = {name: value.clone() for name, value in vector.state_dict().items()}
+    images = torch.rand(4, 3, 64, 64)
+    given = ways(vector)[way]
+    _, model = wrap(given, SPEC)
+    image = model.encoder.image
+    assert all(torch.equal(before[name], value) for name, value in vector.state_dict().items())
+    assert all(part.training for part in vector.modules())
+    assert set(vector.modules()) <= set(image.modules())
+    assert model.notes["in_memory"]["state"].startswith("digest")
+    wanted = vector.eval()(images)
+    vector.train()
+    image.eval()
+    assert torch.equal(image(images).pooled, wanted)
+    with torch.no_grad():
+        next(vector.parameters()).add_(1.0)
+    assert wrap(given, SPEC)[1].digest != model.digest
+
+
+def test_a_function_is_asked_in_the_type_of_what_it_calls(vector: nn.Module) -> None:
+    vector.bfloat16()
+    image = wrap(lambda x: vector(x), SPEC)[1].encoder.image
+    assert image(torch.rand(2, 3, 64, 64)).pooled.shape == (2, 8)
+    with pytest.raises(InputError, match="does not take images"):
+        wrap(lambda x: vector(x[:, :2]), SPEC)
+
+
+def test_a_hidden_text_side_takes_part(clip: Any) -> None:
+    class Sides:
+        image, text, encode_image = clip.image, clip.text, staticmethod(clip.encode_image)
+        encode_text = staticmethod(clip.encode_text)
+
+    image = wrap(Nested(Sides()), SPEC)[1].encoder.image
+    assert {*clip.image.modules(), *clip.text.modules()} <= set(image.modules())
+
+
+def test_a_copy_has_modules_of_its_own_or_is_none(vector: nn.Module) -> None:
+    for way in ("bound", "listed"):
+        image = wrap(ways(vector)[way], SPEC)[1].encoder.image
+        assert not set(copy.deepcopy(image).modules()) & set(image.modules())
+    for way in ("function", "parts"):
+        image = wrap(ways(vector)[way], SPEC)[1].encoder.image
+        with pytest.raises(InputError, match="goes on computing with the original; give the module itself"):
+            copy.deepcopy(image)
+
+
+def test_a_copy_of_a_scripted_module_can_be_trained(vector: nn.Module) -> None:
+    image = copy.deepcopy(wrap(torch.jit.script(vector), SPEC)[1].encoder.image).requires_grad_(True)
+    image(torch.rand(2, 3, 64, 64)).pooled.sum().backward()
+    assert all(one.is_leaf and one.grad is not None for one in image.parameters())
+
+
+def test_what_is_made_anew_in_every_call_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"^model: torch\.nn\.modules\.linear\.Linear is made anew in every call"
+    ):
+        wrap(lambda x: nn.Linear(3, 4)(x.mean(dim=(2, 3))), SPEC)
+    assert wrap(lambda x: nn.ReLU()(x).mean(dim=(2, 3)), SPEC)[1].encoder.gives == {"vector"}
+
+
+def test_parameters_of_inference_mode_are_refused() -> None:
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(
+        InputError, match=r"^model: has parameters that were made under torch\.inference_mode"
+    ):
+        wrap(model, SPEC)

@@ -96,6 +96,17 @@ def test_what_is_saved_reads_as_what_was_measured(mine: gb.Results, tmp_path: Pa
     assert {r.digest for r in gb.load_results(tmp_path / "again").records} == {r.digest for r in mine.records}
 
 
+def test_without_predictions_nothing_is_saved(mine: gb.Results, tmp_path: Path) -> None:
+    mine.save(tmp_path / "runs")
+    read = gb.load_results(tmp_path / "runs")
+    assert len(read.save(tmp_path / "runs")) == len(read)
+    *_, gone = sorted((tmp_path / "runs").rglob("*.npz"))
+    gone.unlink()
+    with pytest.raises(gb.InputError, match=rf"{gone.name}: the file with the predictions is missing"):
+        read.save(tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
 def test_the_command_line_takes_what_is_saved(
     mine: gb.Results, cli: Callable[..., Any], films: Path, tmp_path: Path
 ) -> None:

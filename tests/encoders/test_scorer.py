@@ -48,3 +48,23 @@ def test_one_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_map_per_image() -> None:
     one = SimpleNamespace(heat=lambda images, phrases: torch.ones(len(images), 2, 5).half())
     assert heat_of(one, "mine", torch.zeros(3, 1, 4, 4), ["a"] * 3).dtype == torch.float32
+
+
+def breaks(images: Any, texts: list[str]) -> Any:
+    raise ValueError("no such word\nand more")
+
+
+@pytest.mark.parametrize(
+    ("gives", "text"),
+    [
+        (breaks, "fails: ValueError: no such word$"),
+        (lambda images, texts: torch.ones(2, 1, dtype=torch.complex64), "gave complex numbers"),
+        (lambda images, texts: torch.full((2, 1), float("nan")), "gave NaN or infinity$"),
+    ],
+)
+def test_what_is_no_score_is_one_line_with_the_scorers_name(gives: Any, text: str) -> None:
+    images = torch.zeros(2, 3, 4, 4)
+    with pytest.raises(InputError, match=f"^score of mine: {text}"):
+        scores_of(SimpleNamespace(score=gives), "mine", images, ["a"])
+    with pytest.raises(InputError, match=f"^heat of mine: {text}"):
+        heat_of(SimpleNamespace(heat=lambda *given: gives(*given)[:, :, None]), "mine", images, ["a", "b"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from mmdet.models.detectors import YOLOV3  # noqa: E402
 from mmdet.registry import MODELS  # noqa: E402
 from mmdet.structures import DetDataSample  # noqa: E402
 
+T = TypeVar("T")
+
 COARSEST = 32
 """Pixels per cell of the coarsest of the three maps (YOLOv3, section 2.3); the others halve it."""
 
@@ -49,22 +51,30 @@ def grids(size: int) -> tuple[int, int, int]:
     return 4 * cells, 2 * cells, cells
 
 
+def three(levels: Sequence[T]) -> list[T]:
+    """Return the three coarsest levels of a pyramid, fine to coarse.
+
+    The coarsest one is read again for each that a shorter pyramid lacks: those of a ViT are of one size, too.
+    """
+    return [*levels[-3:], *[levels[-1]] * (3 - len(levels))]
+
+
 def to_grids(pyramid: Sequence[Tensor], size: int) -> list[Tensor]:
-    """Bring the three coarsest maps of a pyramid to the grids of the head.
+    """Bring the three coarsest maps of a pyramid, see :func:`three`, to the grids of the head.
 
     The neck doubles a map's side to join it to the next one, and all encoders should be read on one grid.
     So maps of a ViT, which are of one size, and of an encoder that enlarges its input are resampled
     (bilinear, antialiased where they shrink); those of any other ResNet are left as they are.
 
     Args:
-        pyramid: maps [B, C, H, W], fine to coarse, three at least.
+        pyramid: maps [B, C, H, W], fine to coarse.
         size: side of the encoder's input in pixels.
     """
     return [
         level
         if level.shape[-2:] == (side, side)
         else F.interpolate(level, size=(side, side), mode="bilinear", antialias=True)
-        for level, side in zip(pyramid[-3:], grids(size), strict=True)
+        for level, side in zip(three(pyramid), grids(size), strict=True)
     ]
 
 
@@ -96,7 +106,7 @@ def dense_bytes(encoder: Encoder) -> int:
 def _shapes(encoder: Encoder) -> list[tuple[int, int, int]]:
     """Return [C, H, W] of the three maps."""
     sides = grids(encoder.card.image.size)
-    return [(c, side, side) for (c, _, _), side in zip(pyramid_shapes(encoder)[-3:], sides, strict=True)]
+    return [(c, side, side) for (c, _, _), side in zip(three(pyramid_shapes(encoder)), sides, strict=True)]
 
 
 class BoxRows(Dataset[dict[str, Any]]):
@@ -284,7 +294,7 @@ def yolo_v3(
         neck=ConfigDict(
             type="YOLOV3Neck",
             num_scales=3,
-            in_channels=list(reversed(encoder.image.channels[-3:])),
+            in_channels=three(encoder.image.channels)[::-1],
             out_channels=list(widths),
         ),
         bbox_head=ConfigDict(

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import os
 import sys
+import threading
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from g2d_bench.adapters.mm.libraries import UNUSED, without
 from g2d_bench.progress import Meter
+from g2d_bench.terminal import present
 
 if TYPE_CHECKING:
     import torch
@@ -28,16 +29,40 @@ if TYPE_CHECKING:
     from g2d_bench.adapters.mm.plan import Plan
 
 
+class _Hushed:
+    """A stream that swallows what this thread writes; text of others reaches the one that it stands for."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._thread = stream, threading.get_ident()
+
+    @property
+    def _ours(self) -> bool:
+        return threading.get_ident() == self._thread
+
+    def isatty(self) -> bool:
+        return not self._ours and self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        return len(text) if self._ours else self._stream.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Swallow what the libraries print while they work; exceptions pass."""
+    """Swallow what the libraries print while they work; exceptions pass, and what other threads print."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with (
             warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
+            contextlib.redirect_stdout(_Hushed(present(sys.stdout))),
+            contextlib.redirect_stderr(_Hushed(present(sys.stderr))),
         ):
             warnings.simplefilter("ignore")
             if "torch" in sys.modules:

@@ -26,6 +26,8 @@ Tokens = Mapping[str, Tensor]
 
 EPS = 1e-8
 """Smallest length a vector is divided by."""
+LEAST, MOST = 1e-7, 1e15
+"""Bounds of a vector's largest number: within them its length is above EPS, and its squares can be added."""
 
 
 class ImageEmbedding(NamedTuple):
@@ -152,6 +154,14 @@ class Heads(nn.Module):
 def unit(vectors: Tensor, dim: int = -1) -> Tensor:
     """Scale vectors to length one, in at least single precision."""
     return functional.normalize(widened(vectors), dim=dim, eps=EPS)
+
+
+def in_range(vectors: Tensor, dim: int = -1) -> Tensor:
+    """Scale vectors so short or long that :func:`unit` would lose their direction; others keep their bits."""
+    vectors = widened(vectors)
+    largest = vectors.abs().amax(dim=dim, keepdim=True)
+    far = ((largest < LEAST) | (largest > MOST)) & (largest > 0)
+    return torch.where(far, vectors / largest, vectors) if bool(far.any()) else vectors
 
 
 def word_level(strides: Sequence[int]) -> int:

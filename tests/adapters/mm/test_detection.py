@@ -45,6 +45,18 @@ def test_maps_of_other_sizes_are_resampled() -> None:
     assert (coarse[0, 0, 0].diff() > 0).all()
 
 
+@pytest.mark.parametrize(
+    ("sides", "read"), [((12,), (12, 12, 12)), ((12, 6), (12, 6, 6)), ((48, 24, 12, 6), (24, 12, 6))]
+)
+def test_a_short_pyramid_is_read_on_all_grids(sides: tuple[int, ...], read: tuple[int, ...]) -> None:
+    pyramid = [torch.randn(2, side, side, side) for side in sides]
+    assert [level.shape[1] for level in modules.three(pyramid)] == list(read)
+    levels = modules.to_grids(pyramid, 128)
+    assert [tuple(level.shape[1:]) for level in levels] == [
+        (width, side, side) for width, side in zip(read, (16, 8, 4), strict=True)
+    ]
+
+
 @pytest.mark.parametrize("inside", [None, 88])
 def test_cached_maps_are_those_of_the_pyramid(
     small_encoder: Callable[..., Encoder], inside: int | None

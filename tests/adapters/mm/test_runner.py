@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from g2d_bench.adapters.mm.plan import Plan
-from g2d_bench.adapters.mm.runner import _early_stop, build_runner, import_quietly
+from g2d_bench.adapters.mm.runner import _early_stop, build_runner, import_quietly, quiet
 
 
 def stops_at(scores: list[float], *, patience: int, settle: int, direction: str = "greater") -> int | None:
@@ -94,3 +95,13 @@ def test_mmengine_leaves_an_accelerator_alone_where_the_environment_forbids_it(
     )
     assert {one.device.type for one in model.parameters()} == {"cpu"}
     assert asked == []
+
+
+def test_only_this_thread_is_hushed(capsys: pytest.CaptureFixture[str]) -> None:
+    beside = threading.Thread(target=lambda: print("of the loop beside", flush=True))
+    with quiet():
+        print("of the library")
+        beside.start()
+        beside.join()
+    print("afterwards")
+    assert capsys.readouterr().out.splitlines() == ["of the loop beside", "afterwards"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from image_text import INDEX, SHAPE, inputs
 
-from g2d_bench.encoders.heads.base import Heads, TextEmbedding, unit
+from g2d_bench.encoders.heads.base import Heads, TextEmbedding, in_range, unit
 from g2d_bench.encoders.heads.make import make_heads
 from g2d_bench.encoders.image import ImageFeatures
 from g2d_bench.encoders.text import TextStates
@@ -68,3 +68,18 @@ def test_half_precision_vectors_are_compared_in_single() -> None:
     similarity = Heads.global_similarity(torch.full((2, 4), 6e4).half(), torch.full((1, 4), 1e-3).bfloat16())
     assert similarity.dtype == torch.float32
     torch.testing.assert_close(similarity, torch.ones(2, 1))
+
+
+@pytest.mark.parametrize("scale", [1e-38, 1e-30, 1e-9, 1e20, 1e30])
+def test_the_direction_of_a_vector_does_not_depend_on_its_length(scale: float) -> None:
+    vectors = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(unit(in_range(vectors * scale)), unit(vectors), atol=1e-6, rtol=1e-5)
+    cells = vectors.view(1, 8, 2, 2)
+    torch.testing.assert_close(unit(in_range(cells * scale, dim=1), dim=1), unit(cells, dim=1))
+    mixed = in_range(torch.cat([vectors, vectors * scale]))
+    assert torch.equal(mixed[:4], vectors)
+
+
+def test_vectors_of_usual_length_and_zeros_are_left_alone() -> None:
+    vectors = torch.tensor([[1.0, -3.0], [1e-6, 0.0], [0.0, 0.0], [1e14, 1.0]])
+    assert in_range(vectors) is vectors
