@@ -19,6 +19,8 @@ from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.identity import identity
+from g2d_bench.records.record import Record
+from g2d_bench.records.store import Store
 
 if TYPE_CHECKING:
     from g2d_bench.encoders.load import Encoder
@@ -57,6 +59,7 @@ class Resolved:
         key: digest of everything that moves the number.
         path: where the record belongs.
         command: measures this very cell again.
+        split_hash: divides the images as it is done today, and names the split; asked once per split.
         model: the encoder itself, where it came from memory and not from a file.
     """
 
@@ -71,7 +74,28 @@ class Resolved:
     key: str
     path: Path
     command: str
+    split_hash: Callable[[], str]
     model: Model | None = None
+
+    def recorded(self, store: Store) -> Record | None:
+        """Return the record that a store has of the cell as it is today, None where there is none.
+
+        The key holds neither an id list nor what `where` is read from: a record of another split is none of
+        this cell.
+
+        Raises:
+            InputError: the images cannot be divided.
+        """
+        found = store.find(self.path, self.key)
+        return found if found is not None and self.holds(found) else None
+
+    def holds(self, record: Record) -> bool:
+        """Say whether a record is of this cell's key, and of its split as it is today.
+
+        Raises:
+            InputError: the images cannot be divided.
+        """
+        return record.key == self.key and record.data.split_hash == self.split_hash()
 
     def data(self) -> TaskData:
         """Divide the cell's images.
