@@ -110,7 +110,7 @@ class Bench:
                 rule,
                 self.catalogue.encoders[cell.card],
                 checkpoint,
-                found["weights"],
+                found,
                 *opened,
                 key,
                 self.store.path(cell, kind=manifest.kind, version=task.version, key=key),

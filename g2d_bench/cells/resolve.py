@@ -18,7 +18,7 @@ from g2d_bench.encoders.weights import weights_file
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.identity import identity
+from g2d_bench.records.identity import code_of_others, identity
 from g2d_bench.records.record import Record
 from g2d_bench.records.store import Store
 
@@ -53,7 +53,7 @@ class Resolved:
         protocol: how.
         card: of which encoder.
         checkpoint: the user's weights file, which goes before what the card says.
-        weights: digest of the weights that are loaded, or what a random initialisation is derived from.
+        identity: all that moves the number, by its digest; see :func:`~g2d_bench.records.identity.identity`.
         dataset: the reader.
         manifest: its images and their hashes.
         key: digest of everything that moves the number.
@@ -68,7 +68,7 @@ class Resolved:
     protocol: Protocol
     card: EncoderCard
     checkpoint: Path | None
-    weights: str
+    identity: Mapping[str, Any]
     dataset: Dataset
     manifest: Manifest
     key: str
@@ -76,6 +76,12 @@ class Resolved:
     command: str
     split_hash: Callable[[], str]
     model: Model | None = None
+
+    @property
+    def weights(self) -> str:
+        """Digest of the weights that are loaded, or what a random initialisation is derived from."""
+        found: str = self.identity["weights"]
+        return found
 
     def recorded(self, store: Store) -> Record | None:
         """Return the record that a store has of the cell as it is today, None where there is none.
@@ -122,17 +128,37 @@ class Resolved:
         """Load the encoder, or take it as it is in memory: a copy where it is trained.
 
         Raises:
-            InputError: the weights do not fit, or a model in memory is to be trained and cannot be copied.
+            InputError: the weights do not fit, or are others than when the cell was resolved; or a model in
+                memory is to be trained and cannot be copied.
         """
         if self.model is not None:
             encoder = self.model.encoder
             return _copied(encoder) if _trains(self.protocol, self.task.kind) else encoder
-        if self.card.embeddings is not None:
-            return self._given()
+        loaded = self._given() if self.card.embeddings is not None else self._loaded()
+        self._require_unchanged()
+        return loaded
+
+    def _loaded(self) -> Encoder:
         from g2d_bench.encoders.load import load_encoder
 
         text = "text" in KINDS[self.task.kind].asks
         return load_encoder(self.card, checkpoint=self.checkpoint, seed=self.cell.seed, text=text)
+
+    def _require_unchanged(self) -> None:
+        """See that the files are those that the key and the record name.
+
+        Raises:
+            InputError: one was replaced since they were hashed.
+        """
+        texts = "text" in KINDS[self.task.kind].asks
+        now = digests(self.card, self.checkpoint, self.cell.seed, self.task.dataset, texts=texts)
+        for name, digest in now.items():
+            if digest != self.identity[name]:
+                raise InputError(
+                    "changed since this run began; run it again",
+                    file=weights_file(self.card, self.checkpoint, self.task.dataset),
+                    field=name,
+                )
 
     def _given(self) -> Encoder:
         from g2d_bench.encoders.given import load_given
@@ -193,6 +219,7 @@ def identity_of(
     """
     texts = "text" in KINDS[task.kind].asks
     taken = digests(card, checkpoint, cell.seed, task.dataset, texts=texts, weights=weights)
+    taken |= code_of_others(task.kind, protocol.view(task).metrics)
     asked, how = task.digest(protocol.split), protocol.digest(task.kind)
     return lambda content: identity(
         cell, task=asked, protocol=how, encoder=card.digest, taken=taken, data=content

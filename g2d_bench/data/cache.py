@@ -37,6 +37,8 @@ def pixels_content(manifest: Manifest, size: int, cut_from: int | None = None, f
     content: list[Any] = [manifest.content_hash, size, DECODE_VERSION, GEOMETRY_VERSION]
     if fit is not None:
         content.append({"fit": fit.name})
+    if manifest.decoder:
+        content.append({"decoder": manifest.decoder})
     return digest_json(content if cut_from is None else [*content, {"centre of": cut_from}])
 
 
@@ -203,7 +205,8 @@ class _Mask:
 
 
 def _path(what: str, manifest: Manifest, key: str) -> Path:
-    return cache_dir() / what / f"{manifest.dataset}-{manifest.content_hash[:16]}-{key}.npy"
+    code = f"-{manifest.decoder[:16]}" if manifest.decoder else ""
+    return cache_dir() / what / f"{manifest.dataset}-{manifest.content_hash[:16]}-{key}{code}.npy"
 
 
 def _open(

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.cards.kind import known_kind
+from g2d_bench.cards.kind import KINDS, known_kind
 from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
-from g2d_bench.hashing import digest_json, digest_package
-from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.hashing import digest_foreign, digest_json, digest_package
+from g2d_bench.metrics.registry import foreign_code, metric_spec
 from g2d_bench.metrics.segmentation import segmentation_metrics
 from g2d_bench.metrics.spec import Predictions
 from g2d_bench.paths import PACKAGE, cache_dir
@@ -294,8 +294,10 @@ def _place(kind: str, sha256: str) -> Path:
 
 @cache
 def code_of(kind: str) -> str:
-    """Return a digest of what reads the predictions of a kind."""
-    return digest_json([FORMAT, kind, np.__version__, *(digest_package(PACKAGE / name) for name in READ_BY)])
+    """Return a digest of what reads the predictions of a kind, code of other packages included."""
+    ours = [FORMAT, kind, np.__version__, *(digest_package(PACKAGE / name) for name in READ_BY)]
+    theirs = [digest_foreign(KINDS.module(kind)) if kind in KINDS else "", foreign_code()]
+    return digest_json([*ours, *filter(None, theirs)])
 
 
 def _load(path: Path) -> Facts | None:

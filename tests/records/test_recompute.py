@@ -10,7 +10,7 @@ import pytest
 
 from g2d_bench.paths import cache_dir
 from g2d_bench.records import recompute as recompute_module
-from g2d_bench.records.recompute import facts_of, recompute
+from g2d_bench.records.recompute import code_of, facts_of, recompute
 
 
 def test_facts_are_kept_and_only_believed_if_whole(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,3 +58,16 @@ def test_batched_dice_is_recomputed_in_its_order() -> None:
     }
     # Batches of 8: (0.5 + 6 * 1 + 0) / 8 and 1; images alone would give (0.5 + 6 + 0 + 1) / 9.
     assert recompute("dice_legacy_batched", arrays) == pytest.approx((6.5 / 8 + 1) / 2)
+
+
+def test_facts_are_named_by_the_code_of_others_that_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = code_of.__wrapped__
+    ours = of("segmentation")
+    assert ours == of("segmentation")
+    with monkeypatch.context() as patch:
+        patch.setattr(recompute_module, "foreign_code", lambda: "metrics of theirs")
+        assert of("segmentation") != ours
+    with monkeypatch.context() as patch:
+        patch.setattr(recompute_module, "digest_foreign", lambda name: f"edited {name}")
+        assert of("segmentation") != ours
+        assert of("nobody's") != ours
