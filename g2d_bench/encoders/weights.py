@@ -175,6 +175,13 @@ def weights_in(folder: Path, library: str) -> Path:
     names = weights_files(library)
     found = next((folder / name for name in names if (folder / name).is_file()), None)
     if found is None:
+        parts = [folder / f"{name}.index.json" for name in names]
+        if index := next((one for one in parts if one.is_file()), None):
+            raise InputError(
+                "weights in several files, which are not read; save them in one with the library, see "
+                "docs/add-an-encoder.md",
+                file=index,
+            )
         raise InputError(f"a folder without {' or '.join(names)}", file=folder)
     return found
 

@@ -141,6 +141,14 @@ def test_a_library_is_one_however_a_card_spells_it(tmp_path: Path, library: str)
     assert weights_digest(card, tmp_path) != alone
 
 
+def test_weights_in_several_files_are_told(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(
+        InputError, match=r"model.safetensors.index.json: weights in several files, which are"
+    ):
+        weights_file(hub_card("none"), tmp_path)
+
+
 def test_another_file_than_the_cards_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"x")
