@@ -63,11 +63,11 @@ def test_how_run_lengths_count_is_part_of_what_is_hashed(folder: Path) -> None:
     relative = Folder(folder).samples()
     assert [sample.annotation for sample in absolute][2] == ("", "runs:19 3 35 3")
     assert [sample.annotation for sample in relative][2] == ("", "relative runs:19 3 35 3")
-    masks = [Folder(folder).read_mask(one[2], (SIDE, SIDE), "Nodule") for one in (relative,)]
+    other = Folder(folder).read_mask(relative[2], (SIDE, SIDE), "Nodule")
     (folder / DESCRIPTION).write_text(said)
-    masks.append(Folder(folder).read_mask(absolute[2], (SIDE, SIDE), "Nodule"))
-    assert [int(mask.sum()) for mask in masks] == [6, 6]
-    assert not np.array_equal(*masks)
+    one = Folder(folder).read_mask(absolute[2], (SIDE, SIDE), "Nodule")
+    assert one.sum() == other.sum() == 6
+    assert not np.array_equal(one, other)
 
 
 def test_films_of_three_sorts(folder: Path) -> None:
