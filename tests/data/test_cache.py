@@ -87,6 +87,16 @@ def test_an_own_readers_changed_code_decodes_anew(data: Counting) -> None:
     assert pixel_sizes(manifest) == [24]
 
 
+def test_a_film_that_was_replaced_since_it_was_hashed_is_refused(data: Counting) -> None:
+    manifest = Manifest.open(data)
+    film = np.zeros(SHAPES["b"], np.uint8)
+    Image.fromarray(film).save(data.root / "b.png")
+    with pytest.raises(InputError, match=r"b\.png: changed since it was hashed"):
+        PixelCache.open(data, manifest, 24)
+    row = PixelCache.open(data, Manifest.open(data), 24)
+    assert not row.pixels[row.rows(["b"])].any()
+
+
 def test_another_fit_has_a_cache_and_a_name_of_its_own(data: Counting) -> None:
     manifest, fit = Manifest.open(data), Fit("crop", "bicubic")
     cropped, whole = PixelCache.open(data, manifest, 24, fit=fit), PixelCache.open(data, manifest, 24)
