@@ -59,6 +59,14 @@ def digest_code(*modules: str) -> str:
     return digest.hexdigest()
 
 
+def digest_foreign(module: str) -> str:
+    """Return :func:`digest_code` of a module of another package, "" for one of this package.
+
+    Of this package's code, versions say what moves a number.
+    """
+    return "" if module.partition(".")[0] == __name__.partition(".")[0] else digest_code(module)
+
+
 @cache
 def digest_package(folder: Path) -> str:
     """Return the sha256 (hex) of all modules and tables of a package, with their places in it.

@@ -10,7 +10,14 @@ import pytest
 from pydantic import BaseModel
 
 from g2d_bench.encoders import features as features_module
-from g2d_bench.hashing import digest_code, digest_file, digest_json, digest_package, set_fields
+from g2d_bench.hashing import (
+    digest_code,
+    digest_file,
+    digest_foreign,
+    digest_json,
+    digest_package,
+    set_fields,
+)
 
 
 def test_generator_is_known_by_its_source(tmp_path: Path) -> None:
@@ -37,6 +44,11 @@ def test_code_is_known_by_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyP
     digest_code.cache_clear()
     assert digest_code("some_module_of_ours", "json") != before
     assert all(find_spec(f"g2d_bench.{name}") for name in features_module.CODE), "every package exists"
+
+
+def test_only_code_of_others_is_told_by_its_source() -> None:
+    assert digest_foreign("g2d_bench.hashing") == digest_foreign("g2d_bench") == ""
+    assert digest_foreign(__name__) == digest_code(__name__)
 
 
 def test_json_is_digested_in_one_form() -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
+from g2d_bench.cards.task import TaskCard
 from g2d_bench.cells.repeat import call_of, command_of
 from g2d_bench.cells.resolve import Model, Resolved, identity_of
 from g2d_bench.cells.settings import Settings
+from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.source import Source
+from g2d_bench.data.task_data import divided
 from g2d_bench.encoders.weights import weights_state
 from g2d_bench.errors import InputError
+from g2d_bench.readers.base import Dataset
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.identity import key_of
 from g2d_bench.records.record import Record
@@ -59,6 +63,7 @@ class Bench:
         self.models = dict(models or {})
         self._catalogue, self._source = catalogue, source
         self._resolved: dict[Cell, Resolved] = {}
+        self._splits: dict[tuple[str, str], str] = {}
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -105,14 +110,22 @@ class Bench:
                 rule,
                 self.catalogue.encoders[cell.card],
                 checkpoint,
-                found["weights"],
+                found,
                 *opened,
                 key,
                 self.store.path(cell, kind=manifest.kind, version=task.version, key=key),
                 command_of(cell, self.settings) if model is None else call_of(cell, model.arguments),
+                partial(self._split_hash, task, rule.split, *opened),
                 model,
             )
         return self._resolved[cell]
+
+    def _split_hash(self, task: TaskCard, split: str, dataset: Dataset, manifest: Manifest) -> str:
+        """Name a task's split; encoders, fractions and seeds share it."""
+        place = (task.name, split)
+        if place not in self._splits:
+            self._splits[place] = divided(task, split, dataset, manifest)[1].hash
+        return self._splits[place]
 
     def key(self, cell: Cell, content: str) -> str:
         """Return a cell's key on data of a given content hash, without opening them."""
@@ -130,8 +143,12 @@ class Bench:
         )
 
     def finished(self, cell: Resolved) -> Record | None:
-        """Return the record of a cell that needs no more work."""
-        return None if self.options.force else self.store.find(cell.path, cell.key)
+        """Return the record of a cell that needs no more work.
+
+        Raises:
+            InputError: there is one, and the images cannot be divided to compare.
+        """
+        return None if self.options.force else cell.recorded(self.store)
 
     def locate_failure(self, cell: Cell) -> tuple[str, Path]:
         """Return a cell's key and the path of its failure record, also where the data cannot be read."""

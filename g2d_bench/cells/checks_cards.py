@@ -17,7 +17,7 @@ from g2d_bench.metrics.spec import PER_LABEL
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.identity import identity, key_of
 from g2d_bench.records.recompute import Facts
-from g2d_bench.records.record import Record
+from g2d_bench.records.record import CODE, Record
 from g2d_bench.records.signature import Parts, parse_signature
 
 
@@ -122,6 +122,9 @@ class CardCheck:
         scorer = record.notes.get("scorer")
         if "text" in KINDS[task.kind].asks and isinstance(scorer, dict):
             taken["scorer"] = scorer.get("code", "")
+        code = record.notes.get(CODE)
+        if isinstance(code, dict):
+            taken |= {name: code[name] for name in ("kind", "metrics") if name in code}
         found = identity(
             _cell(record),
             task=self.task_digest(task, parts.split),

@@ -25,6 +25,7 @@ from g2d_bench.data.task_data import TaskData
 from g2d_bench.errors import InputError
 from g2d_bench.plain import visible
 from g2d_bench.readers.registry import dataset_class, open_dataset
+from g2d_bench.records.groups import digest_groups, group_arrays
 from g2d_bench.records.recompute import Facts, differences, order_of, truth_of
 from g2d_bench.records.record import Record
 from g2d_bench.records.signature import is_of_this_code, parse_signature
@@ -45,6 +46,7 @@ class Expected:
         positive: per part.
         order: digest of ids and patients, as :func:`~g2d_bench.records.recompute.order_of` makes it.
         truth: digest of what is true of them.
+        groups: digest of the groups of patients to which they belong.
         arrays: ids, patients and truth.
         learned: trivial predictors that need training images, by the encoder's input and names of metrics;
             they are the same for all encoders of one input.
@@ -55,6 +57,7 @@ class Expected:
     positive: dict[str, int]
     order: str
     truth: str
+    groups: str
     arrays: Arrays
     learned: dict[tuple[object, ...], dict[str, dict[str, float]]] = field(default_factory=dict)
 
@@ -145,6 +148,7 @@ class SplitCheck:
             positive={part: data.positives(ids) for part, ids in parts.items()},
             order=order_of(arrays),
             truth=truth_of(task.kind, arrays),
+            groups=digest_groups(group_arrays([data.samples[name].meta for name in arrays["id"].tolist()])),
             arrays=arrays,
         )
 
@@ -236,6 +240,8 @@ def _compare(record: Record, facts: Facts | None, expected: Expected) -> list[st
         lines.append("predictions: ids and patients are not those of the split's test part, in its order")
     elif facts.truth and facts.truth != expected.truth:
         lines.append("predictions: the truth is not that of these images")
+    elif facts.groups and facts.groups != expected.groups:
+        lines.append("predictions: sex, age, view or device of the images are not those that the data tell")
     return lines
 
 

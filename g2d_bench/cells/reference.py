@@ -155,8 +155,9 @@ def published_before(
 
     def today(cell: Cell, record: Record) -> bool:
         known = generate or bench.source.state(record.data.dataset) != "no"
-        key = bench.resolve(cell).key if known else bench.key(cell, record.data.hash)
-        return key == record.key
+        if known:
+            return bench.resolve(cell).holds(record)
+        return bench.key(cell, record.data.hash) == record.key
 
     return frozenset(
         cell for record in records if (cell := Found(record).cell) in wanted and today(cell, record)

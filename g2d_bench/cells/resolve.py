@@ -18,7 +18,9 @@ from g2d_bench.encoders.weights import weights_file
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.identity import identity
+from g2d_bench.records.identity import code_of_others, identity
+from g2d_bench.records.record import Record
+from g2d_bench.records.store import Store
 
 if TYPE_CHECKING:
     from g2d_bench.encoders.load import Encoder
@@ -51,12 +53,13 @@ class Resolved:
         protocol: how.
         card: of which encoder.
         checkpoint: the user's weights file, which goes before what the card says.
-        weights: digest of the weights that are loaded, or what a random initialisation is derived from.
+        identity: all that moves the number, by its digest; see :func:`~g2d_bench.records.identity.identity`.
         dataset: the reader.
         manifest: its images and their hashes.
         key: digest of everything that moves the number.
         path: where the record belongs.
         command: measures this very cell again.
+        split_hash: divides the images as it is done today, and names the split; asked once per split.
         model: the encoder itself, where it came from memory and not from a file.
     """
 
@@ -65,13 +68,40 @@ class Resolved:
     protocol: Protocol
     card: EncoderCard
     checkpoint: Path | None
-    weights: str
+    identity: Mapping[str, Any]
     dataset: Dataset
     manifest: Manifest
     key: str
     path: Path
     command: str
+    split_hash: Callable[[], str]
     model: Model | None = None
+
+    @property
+    def weights(self) -> str:
+        """Digest of the weights that are loaded, or what a random initialisation is derived from."""
+        found: str = self.identity["weights"]
+        return found
+
+    def recorded(self, store: Store) -> Record | None:
+        """Return the record that a store has of the cell as it is today, None where there is none.
+
+        The key holds neither an id list nor what `where` is read from: a record of another split is none of
+        this cell.
+
+        Raises:
+            InputError: the images cannot be divided.
+        """
+        found = store.find(self.path, self.key)
+        return found if found is not None and self.holds(found) else None
+
+    def holds(self, record: Record) -> bool:
+        """Say whether a record is of this cell's key, and of its split as it is today.
+
+        Raises:
+            InputError: the images cannot be divided.
+        """
+        return record.key == self.key and record.data.split_hash == self.split_hash()
 
     def data(self) -> TaskData:
         """Divide the cell's images.
@@ -98,8 +128,8 @@ class Resolved:
         """Load the encoder, or take it as it is in memory: a copy where it is trained.
 
         Raises:
-            InputError: the weights do not fit, or a model in memory is to be trained and cannot be copied, or
-                has no parameters.
+            InputError: the weights do not fit, or are others than when the cell was resolved; or a model in
+                memory is to be trained and cannot be copied, or has no parameters.
         """
         if self.model is not None:
             encoder, moved = self.model.encoder, _moved(self.protocol, self.task.kind)
@@ -109,8 +139,11 @@ class Resolved:
                     field="model",
                 )
             return _copied(encoder) if moved else encoder
-        if self.card.embeddings is not None:
-            return self._given()
+        loaded = self._given() if self.card.embeddings is not None else self._loaded()
+        self._require_unchanged()
+        return loaded
+
+    def _loaded(self) -> Encoder:
         from g2d_bench.devices import accelerator
         from g2d_bench.encoders.load import load_encoder
 
@@ -120,6 +153,22 @@ class Resolved:
         return load_encoder(
             self.card, checkpoint=self.checkpoint, seed=self.cell.seed, device=device, text=text
         )
+
+    def _require_unchanged(self) -> None:
+        """See that the files are those that the key and the record name.
+
+        Raises:
+            InputError: one was replaced since they were hashed.
+        """
+        texts = "text" in KINDS[self.task.kind].asks
+        now = digests(self.card, self.checkpoint, self.cell.seed, self.task.dataset, texts=texts)
+        for name, digest in now.items():
+            if digest != self.identity[name]:
+                raise InputError(
+                    "changed since this run began; run it again",
+                    file=weights_file(self.card, self.checkpoint, self.task.dataset),
+                    field=name,
+                )
 
     def _given(self) -> Encoder:
         from g2d_bench.encoders.given import load_given
@@ -180,6 +229,7 @@ def identity_of(
     """
     texts = "text" in KINDS[task.kind].asks
     taken = digests(card, checkpoint, cell.seed, task.dataset, texts=texts, weights=weights)
+    taken |= code_of_others(task.kind, protocol.view(task).metrics)
     asked, how = task.digest(protocol.split), protocol.digest(task.kind)
     return lambda content: identity(
         cell, task=asked, protocol=how, encoder=card.digest, taken=taken, data=content

@@ -33,14 +33,14 @@ from g2d_bench.errors import InputError
 from g2d_bench.plain import visible
 from g2d_bench.records.cell import amount
 from g2d_bench.records.compare import Line
-from g2d_bench.records.groups import ATTRIBUTES, PREFIX
+from g2d_bench.records.groups import NAMES as GROUPS
 from g2d_bench.records.record import digest_bytes, read_predictions, read_record
 from g2d_bench.records.selection import Found, read_folder
 from g2d_bench.records.shown import SHOWN
 from g2d_bench.records.store import DEPTH, Store
 from g2d_bench.safe_files import read_strangers
 
-NAMED = ("id", "patient", *(PREFIX + attribute for attribute in ATTRIBUTES))
+NAMED = ("id", "patient", *GROUPS)
 """Arrays that predictions of any kind may hold: which images, of which patients, in which groups of them."""
 
 

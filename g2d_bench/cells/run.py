@@ -33,6 +33,7 @@ from g2d_bench.provenance import (
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.groups import group_arrays
 from g2d_bench.records.record import (
+    CODE,
     IMAGES_PER_SECOND,
     NOT_APPLICABLE,
     SHARED,
@@ -212,6 +213,7 @@ def _record(cell: Resolved, own: Measured, shared: Shared) -> Record:
         notes=_json(outcome.notes)
         | (dict(cell.model.notes) if cell.model is not None else {})
         | form_notes(cell.card)
+        | code_notes(cell)
         | together
         | pace
         | ({SPLIT_DEFECTS: list(defects)} if defects else {})
@@ -253,6 +255,12 @@ def form_notes(card: EncoderCard) -> dict[str, Any]:
         return {}
     module = SCORERS.module(card.scorer)
     return {"scorer": {"name": card.scorer, "module": module, "code": digest_code(module)}}
+
+
+def code_notes(cell: Resolved) -> dict[str, Any]:
+    """Name the code of other packages that measured a cell, as its key holds it."""
+    code = {name: cell.identity[name] for name in ("kind", "metrics") if name in cell.identity}
+    return {CODE: code} if code else {}
 
 
 def undefined_notes(outcome: Outcome, data: TaskData) -> dict[str, Any]:

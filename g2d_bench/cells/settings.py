@@ -75,7 +75,11 @@ class Settings:
         return cache_dir() / "phantom"
 
     def checkpoint(self, encoder: str) -> Path | None:
-        """Return the user's checkpoint for an encoder, or None."""
+        """Return the user's checkpoint for an encoder, or None.
+
+        Raises:
+            InputError: the weights folder has several of it, and nothing says which is meant.
+        """
         if encoder in self.checkpoints:
             return self.checkpoints[encoder]
         if self.weights_dir is not None:
@@ -84,6 +88,13 @@ class Settings:
                 for path in self.weights_dir.glob(f"{encoder}.*")
                 if path.suffix in CHECKPOINT_SUFFIXES and path.stem == encoder
             )
+            if len(found) > 1:
+                names = " and ".join(path.name for path in found)
+                raise InputError(
+                    f"{names} are both of encoder {encoder!r}; name one: --checkpoint {encoder}=FILE",
+                    file=self.weights_dir,
+                    field="weights folder",
+                )
             return found[0] if found else None
         return None
 

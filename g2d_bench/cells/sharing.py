@@ -59,7 +59,7 @@ class Standing:
         before, now = self.stamps[cell.cell], _stamps(cell.path, store)
         if now[0] != before[0]:
             try:
-                record = store.find(cell.path, cell.key)
+                record = cell.recorded(store)
             except InputError:
                 record = None  # a file that is no record is made anew
             if record is not None:

@@ -13,6 +13,7 @@ from g2d_bench.cells.amended import asked_of, bring_up_to_date
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.executors import DEFAULT, EXECUTORS
 from g2d_bench.cells.executors.base import Executor, Wishes, Work
+from g2d_bench.cells.regrouped import regroup
 from g2d_bench.cells.resolve import Resolved
 from g2d_bench.cells.rivals import rivals
 from g2d_bench.cells.run import record_failure
@@ -106,7 +107,9 @@ def execute(
     finished = [(resolved[cell], one) for cell, one in found.items() if isinstance(one, Record)]
     amended, lines = bring_up_to_date(finished, bench.store)
     found |= amended
-    for line in (*lines, *asked_of({one.card.name: one.card for one in resolved.values()})):
+    regrouped, more = regroup([(one, amended.get(one.cell, record)) for one, record in finished], bench.store)
+    found |= regrouped
+    for line in (*lines, *more, *asked_of({one.card.name: one.card for one in resolved.values()})):
         tell(line)
     report = Report(reused=sum(isinstance(outcome, Record) for outcome in found.values()))
     if missing or report.reused or len(unreadable) > 1:

@@ -16,7 +16,7 @@ from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.parallel import over_files
 from g2d_bench.errors import InputError
 from g2d_bench.files import draft, write_at
-from g2d_bench.hashing import digest_json
+from g2d_bench.hashing import digest_file, digest_json
 from g2d_bench.kept import begin_table, finish_table, open_table, table_size
 from g2d_bench.locks import alone
 from g2d_bench.paths import cache_dir
@@ -37,6 +37,8 @@ def pixels_content(manifest: Manifest, size: int, cut_from: int | None = None, f
     content: list[Any] = [manifest.content_hash, size, DECODE_VERSION, GEOMETRY_VERSION]
     if fit is not None:
         content.append({"fit": fit.name})
+    if manifest.decoder:
+        content.append({"decoder": manifest.decoder})
     return digest_json(content if cut_from is None else [*content, {"centre of": cut_from}])
 
 
@@ -75,7 +77,8 @@ class PixelCache:
             fit: how an image becomes a square; None for letterboxes by area averaging.
 
         Raises:
-            InputError: an image cannot be decoded, or has another size than its header says.
+            InputError: an image cannot be decoded, has another size than its header says, or was changed
+                since it was hashed.
         """
 
         path = _pixel_path(manifest, size, fit)
@@ -159,8 +162,8 @@ def _annotated(sample: Sample, label: str) -> bool:
     return not math.isnan(sample.labels.get(label, math.nan))
 
 
-Item = tuple[int, Sample, tuple[int, int]]
-"""The row of a sample, the sample, and (H, W) by its header."""
+Item = tuple[int, Sample, tuple[int, int], str]
+"""The row of a sample, the sample, (H, W) by its header, and the hash of its file."""
 Row = tuple[int, NDArray[np.uint8]]
 """Its row, and what stands there."""
 
@@ -174,13 +177,16 @@ class _Image:
     fit: Fit | None = None
 
     def __call__(self, item: Item) -> Row:
-        place, sample, (rows, columns) = item
+        place, sample, (rows, columns), sha256 = item
         image = self.dataset.read_image(sample)
         if image.shape[:2] != (rows, columns):
             raise InputError(
                 f"image has {image.shape[1]}x{image.shape[0]} pixels, its header says {columns}x{rows}",
                 file=sample.path,
             )
+        # What is kept is named by the hash; a film that was replaced meanwhile would stand under the old one.
+        if digest_file(sample.path) != sha256:
+            raise InputError("changed since it was hashed; run again", file=sample.path)
         if self.fit is not None:
             return place, self.fit.image_forward(image, self.size)
         return place, Letterbox.of((rows, columns), self.size).image_forward(image)
@@ -195,7 +201,7 @@ class _Mask:
     size: int
 
     def __call__(self, item: Item) -> Row:
-        place, sample, shape = item
+        place, sample, shape, _ = item
         mask = self.dataset.read_mask(sample, shape, self.label)
         if sample.labels.get(self.label) == 1 and not mask.any():
             raise InputError(f"shows {self.label!r} by its label, and nothing by its mask", file=sample.path)
@@ -203,7 +209,8 @@ class _Mask:
 
 
 def _path(what: str, manifest: Manifest, key: str) -> Path:
-    return cache_dir() / what / f"{manifest.dataset}-{manifest.content_hash[:16]}-{key}.npy"
+    code = f"-{manifest.decoder[:16]}" if manifest.decoder else ""
+    return cache_dir() / what / f"{manifest.dataset}-{manifest.content_hash[:16]}-{key}{code}.npy"
 
 
 def _open(
@@ -221,8 +228,8 @@ def _open(
         if (array := open_table(path, shape, say=False)) is not None:
             return array
         with draft(path, table_size(shape)) as handle:
-            sizes = manifest.sizes.tolist()
-            items = [(int(n), manifest.samples[n], (sizes[n][0], sizes[n][1])) for n in places]
+            sizes, hashes = manifest.sizes.tolist(), manifest.sha256
+            items = [(int(n), manifest.samples[n], (sizes[n][0], sizes[n][1]), hashes[n]) for n in places]
             _fill(handle, shape, items, decode, label)
             finish_table(handle, path, shape)
         array = open_table(path, shape)

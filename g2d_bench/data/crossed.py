@@ -229,6 +229,7 @@ def _manifest(
     places = [samples[name][0][1].index[samples[name][1].id] for name in names]
     manifests = [samples[name][0][1] for name in names]
     assert task.test is not None
+    both = (inside[1], outside[1])
     content = [inside[1].content_hash, outside[1].content_hash, names, task.labels, task.test.their_labels]
     return Manifest(
         dataset=task.data_name,
@@ -239,6 +240,7 @@ def _manifest(
             [manifest.sizes[place] for manifest, place in zip(manifests, places, strict=True)], np.int32
         ).reshape(-1, 2),
         content_hash=digest_json(content),
+        decoder=digest_json([one.decoder for one in both]) if any(one.decoder for one in both) else "",
     )
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from g2d_bench.data.parallel import over_files
 from g2d_bench.errors import InputError
 from g2d_bench.files import read_regular
-from g2d_bench.hashing import digest_code, digest_package
+from g2d_bench.hashing import digest_code, digest_foreign, digest_package
 from g2d_bench.kept import read_kept, write_kept
 from g2d_bench.locks import alone
 from g2d_bench.paths import PACKAGE, cache_dir
@@ -51,6 +51,8 @@ class Manifest:
         content_hash: SHA-256 over everything that can change a number: ids, patients, labels, splits,
             annotations, boxes (as they lie on the films), phrases, reports and image bytes; not over paths.
         remarks: what the reader left aside or took otherwise than it stands there, a line each.
+        decoder: digest of the source of a reader of another package, by which decoded films and masks are
+            named; "" for one of this package, whose decoding has versions.
     """
 
     dataset: str
@@ -60,6 +62,7 @@ class Manifest:
     sizes: NDArray[np.int32]
     content_hash: str
     remarks: tuple[str, ...] = ()
+    decoder: str = ""
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -157,6 +160,7 @@ def _build(dataset: Dataset) -> Manifest:
         sizes=sizes,
         content_hash=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
         remarks=(*dataset.remarks, *fitted),
+        decoder=digest_foreign(type(dataset).__module__),
     )
 
 
@@ -240,6 +244,7 @@ def _save(path: Path, manifest: Manifest, root: Path, fingerprint: str) -> None:
         "sha256": manifest.sha256,
         "sizes": manifest.sizes.tolist(),
         "remarks": manifest.remarks,
+        "decoder": manifest.decoder,
         "samples": [_pack(sample, root) for sample in manifest.samples],
     }
     # Level 1: a second opening should cost as little as possible, and so should the first.
@@ -264,6 +269,7 @@ def _load(path: Path, root: Path, fingerprint: str, *, say: bool = True) -> Mani
             sizes,
             content["content_hash"],
             tuple(content["remarks"]),
+            content["decoder"],
         )
     # Another version wrote it: it is made again.
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, IndexError):

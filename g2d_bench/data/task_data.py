@@ -24,7 +24,7 @@ from g2d_bench.data.legacy_splits import (
 )
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.shots import take_shots
-from g2d_bench.data.splits import take_fraction
+from g2d_bench.data.splits import Split, take_fraction
 from g2d_bench.errors import InputError
 from g2d_bench.readers.base import Dataset, Sample
 from g2d_bench.readers.fit import Fit
@@ -33,6 +33,27 @@ from g2d_bench.readers.images import Letterbox
 if TYPE_CHECKING:
     from g2d_bench.cards.protocol import Protocol
     from g2d_bench.cards.task import TaskCard
+
+
+def divided(
+    task: TaskCard, split: str, dataset: Dataset, manifest: Manifest
+) -> tuple[dict[str, Sample], Split]:
+    """Return the images that a task is about, by id and their labels read, and how they are divided.
+
+    Args:
+        task: the task's card.
+        split: names the split rule.
+        dataset: the reader.
+        manifest: its images.
+
+    Raises:
+        InputError: see :func:`~g2d_bench.data.divide.usable` and :func:`~g2d_bench.data.divide.divide`.
+    """
+    if isinstance(dataset, Joined):
+        # Labels were read, and images divided, when the two data sets were joined.
+        return {sample.id: sample for sample in manifest.samples}, dataset.split
+    samples = {sample.id: sample for sample in usable(manifest.samples, task)}
+    return samples, divide(task, split, list(samples.values()), dataset)
 
 
 class TaskData:
@@ -71,13 +92,7 @@ class TaskData:
         self.fraction = fraction
         self.short: dict[str, int] = {}
         """Classes of which there are fewer training images than shots, and how many there are."""
-        if isinstance(dataset, Joined):
-            # Labels were read, and images divided, when the two data sets were joined.
-            self.samples: dict[str, Sample] = {sample.id: sample for sample in manifest.samples}
-            self.split = dataset.split
-        else:
-            self.samples = {sample.id: sample for sample in usable(manifest.samples, task)}
-            self.split = divide(task, protocol.split, list(self.samples.values()), dataset)
+        self.samples, self.split = divided(task, protocol.split, dataset, manifest)
         if protocol.draw == "published":
             self.train = self._published_draw(fraction, seed)
         elif shots:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from g2d_bench.encoders.draft_processor import (
     read_object,
     read_open_clip,
     read_processor,
+    read_timm,
 )
+from g2d_bench.encoders.libraries.timm import POOLS
 from g2d_bench.encoders.weights import in_hub_cache, weights_files
 from g2d_bench.errors import InputError, first_line
 
@@ -37,7 +40,7 @@ def fetch_configs(name: str) -> Path:
 
 
 def draft_folder(folder: Path) -> Draft:
-    """Look at a folder with a configuration of transformers or open_clip.
+    """Look at a folder with a configuration of transformers, open_clip or timm.
 
     Raises:
         InputError: it has neither, or one cannot be read.
@@ -47,9 +50,12 @@ def draft_folder(folder: Path) -> Draft:
     if not (folder / CONFIG).is_file():
         raise InputError(f"a folder without {CONFIG} or {OPEN_CLIP}; name a weights file", file=folder)
     config = read_object(folder / CONFIG)
+    if isinstance(config.get("architecture"), str):
+        return _timm(config)
     kind = config.get("model_type")
     if not isinstance(kind, str):
-        raise InputError("says no model_type", file=folder / CONFIG, field="model_type")
+        text = "says no model_type (of transformers) and no architecture (of timm)"
+        raise InputError(text, file=folder / CONFIG, field="model_type")
     made = Draft(library="transformers", model=kind, text=LIBRARY if kind in PAIRS else "")
     if config.get("auto_map"):
         made.asks.append("it brings code of its own, which is never run: does the library know its type?")
@@ -57,6 +63,21 @@ def draft_folder(folder: Path) -> Draft:
     made.size = _size(vision.get("image_size") if isinstance(vision, dict) else None)
     read_processor(folder, made)
     made.asks.append("pool: whose vector is meant, the library's own?")
+    made.ask_rest()
+    return made
+
+
+def _timm(config: Mapping[str, Any]) -> Draft:
+    """Draft a card of what timm writes beside weights, which have its own names."""
+    said = _table(config, "pretrained_cfg") or config
+    made = Draft(model=str(config["architecture"]), options=dict(_table(config, "model_args")))
+    pool = POOLS.get(str(config.get("global_pool")), "token")
+    made.pool = "" if pool == "token" else pool
+    ends = said.get("classifier", "head")
+    made.drop = [
+        f"{name}.*" for name in (ends if isinstance(ends, list) else [ends]) if isinstance(name, str)
+    ]
+    read_timm(said, made)
     made.ask_rest()
     return made
 

@@ -92,6 +92,39 @@ def read_open_clip(said: Mapping[str, Any], made: Draft) -> None:
     _filter(found.get("interpolation", "bicubic"), made)
 
 
+def read_timm(said: Mapping[str, Any], made: Draft) -> None:
+    """Fill in the input of a folder of timm, whose own is what ``pretrained_cfg`` leaves out.
+
+    Sources: ``resolve_data_config`` and ``transforms_imagenet_eval`` of ``timm.data``: the film is scaled to
+    the side over ``crop_pct``, and the centre taken.
+    """
+    from timm.data import resolve_data_config
+
+    try:
+        found = resolve_data_config(pretrained_cfg=dict(said))
+        channels, rows, columns = (int(side) for side in found["input_size"])
+        whole = math.floor(max(rows, columns) / float(found["crop_pct"]))
+    except Exception:  # odd values: each ends in another class of error
+        made.asks.append("mean, std, fit: its pretrained_cfg cannot be read")
+        return
+    made.size = max(rows, columns)
+    if rows != columns:
+        made.asks.append(f"size: it takes {columns}x{rows} px, and a card says one side")
+    if channels == 1:
+        made.asks.append("its stem has one channel: set channels = 1 under [image], and its range")
+    mode, square = found["crop_mode"], {"height": whole, "width": whole}
+    frame = {
+        "size": square if mode == "squash" else {"shortest_edge": whole},
+        "do_center_crop": mode != "squash" or whole != made.size,
+        "crop_size": {"height": made.size, "width": made.size},
+    }
+    _frame(frame, made)
+    if mode not in ("center", "squash"):
+        made.asks.append(f"fit: what is its crop_mode {mode!r}?")
+    _filter(found["interpolation"], made)
+    _normalised(found, {"mean": "mean", "std": "std"}, made)
+
+
 def _completed(folder: Path) -> dict[str, Any] | None:
     """Return what the library's class of a processor does, its defaults included; None for one of its own."""
     from transformers import AutoImageProcessor

@@ -37,12 +37,15 @@ CELLS_BYTES = 4 << 30
 def embeddings_key(encoder: Encoder, content: str) -> str:
     """Name the embedded images of an encoder on some data: what names its features, and the heads.
 
+    Of the heads their state counts, and what the card says of them: an activation has no weights.
     Our own heads are of a package whose source the features' key holds; those of others lie elsewhere.
     """
     heads = _heads(encoder)
     kind = type(heads)
     code = digest_code(kind.__module__)
-    return digest_json([features_key(encoder, content), kind.__qualname__, frozen_hash(heads), code])[:32]
+    said = encoder.card.heads.model_dump(mode="json")
+    parts = [features_key(encoder, content), kind.__qualname__, frozen_hash(heads), said, code]
+    return digest_json(parts)[:32]
 
 
 def image_embeddings(

@@ -17,6 +17,7 @@ from g2d_bench.encoders.checkpoint import tensor_hash
 from g2d_bench.encoders.feed import batches, stored
 from g2d_bench.encoders.folded import folded
 from g2d_bench.encoders.image import ImageFeatures
+from g2d_bench.encoders.library import library_of
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.row_table import Rows, RowTable
 from g2d_bench.errors import InputError
@@ -51,16 +52,19 @@ def features_key(encoder: Encoder, content: str) -> str:
     """Name the pooled features of an encoder on some data.
 
     Args:
-        encoder: its state, input size, normalisation and pooling decide, and where it runs.
+        encoder: its state, its files (with the configuration beside the weights, which moves the numbers and
+            no tensor), input size, normalisation and pooling decide, where it runs, and the installed version
+            of the library that computes.
         content: hash of the pixel table.
     """
     parts: list[Any] = [
         frozen_hash(encoder.image),
+        encoder.weights_hash,
         encoder.card.image.model_dump(mode="json"),
         content,
         encoder.device.type,
         *(digest_package(PACKAGE / name) for name in CODE),
-        [torch.__version__, timm.__version__],
+        [torch.__version__, timm.__version__, library_of(encoder.card.image.library).version()],
         *([encoder.salt] if encoder.salt else []),
     ]
     if encoder.precision != "fp32":

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from g2d_bench.cards.library import LIBRARIES, known
 from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_code
 
 if TYPE_CHECKING:
     from g2d_bench.cards.encoder import EncoderCard
@@ -102,6 +103,14 @@ class Library(ABC):
     @abstractmethod
     def features(self, body: nn.Module, plan: Plan, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Compute the pyramid [B, C_k, H_k, W_k] and the vector [B, D] of normalised images."""
+
+    def version(self) -> str:
+        """Name the code that computes, for the keys of what is computed and kept.
+
+        By default the source of the module that declares the library; one that stands for a package says
+        that package's version, too.
+        """
+        return digest_code(type(self).__module__)
 
     def folder_of(self, file: Path) -> Path | None:
         """Return the folder with the configuration of a weights file, where the library has such folders."""

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from g2d_bench.cards.encoder import HUB, HUB_FILE, TIMM, EncoderCard
+from g2d_bench.cards.library import known
 from g2d_bench.errors import InputError, first_line
 from g2d_bench.hashing import digest_file, digest_json
 from g2d_bench.paths import PACKAGE
@@ -16,8 +17,8 @@ WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 """How the hub calls a model's weights."""
 OPEN_CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 """How the hub calls those of a model of open_clip, which may lie beside those of another library."""
-_CONFIGURATIONS = {"transformers": ("config.json",), "open_clip": ("open_clip_config.json",)}
-"""What a library reads beside the weights and moves its numbers by."""
+_CONFIGURATIONS = {"transformers": ("config.json",), "open-clip": ("open_clip_config.json",)}
+"""What a library, by its name in the registry, reads beside the weights and moves its numbers by."""
 _COUNTERS = "num_batches_tracked"
 """End of the names of what counts the steps of a normalisation, which starts at nought and moves nothing."""
 
@@ -37,7 +38,7 @@ def weights_file(card: EncoderCard, checkpoint: Path | None = None, dataset: str
         InputError: there is no such file; the text says how to get one.
     """
     if checkpoint is not None:
-        if checkpoint.is_dir() and (card.ensemble > 1 or card.image.library in _CONFIGURATIONS):
+        if checkpoint.is_dir() and (card.ensemble > 1 or known(card.image.library) in _CONFIGURATIONS):
             return _in_folder(card, checkpoint)
         if not checkpoint.is_file():
             raise InputError("no such file" if not checkpoint.exists() else "not a file", file=checkpoint)
@@ -133,7 +134,7 @@ def weights_digest(
     if file.is_dir():
         found = digest_json([file_hash(one) for one in files])
     else:
-        beside = [file.with_name(name) for name in _CONFIGURATIONS.get(card.image.library, ())]
+        beside = [file.with_name(name) for name in _CONFIGURATIONS.get(known(card.image.library), ())]
         told = {one.name: file_hash(one) for one in beside if one.is_file()}
         found = digest_json({"weights": file_hash(file), **told}) if told else file_hash(file)
     return f"init:{found}:{seed}" if _drawn_by_seed(card, files) else found
@@ -174,13 +175,20 @@ def weights_in(folder: Path, library: str) -> Path:
     names = weights_files(library)
     found = next((folder / name for name in names if (folder / name).is_file()), None)
     if found is None:
+        parts = [folder / f"{name}.index.json" for name in names]
+        if index := next((one for one in parts if one.is_file()), None):
+            raise InputError(
+                "weights in several files, which are not read; save them in one with the library, see "
+                "docs/add-an-encoder.md",
+                file=index,
+            )
         raise InputError(f"a folder without {' or '.join(names)}", file=folder)
     return found
 
 
 def weights_files(library: str) -> tuple[str, ...]:
     """Return how a library's weights are called on the hub, the best first."""
-    return (*OPEN_CLIP_FILES, *WEIGHTS_FILES) if library == "open_clip" else WEIGHTS_FILES
+    return (*OPEN_CLIP_FILES, *WEIGHTS_FILES) if known(library) == "open-clip" else WEIGHTS_FILES
 
 
 def check_hash(card: EncoderCard, file: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache, lru_cache
 
 from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.hashing import digest_foreign, digest_json
 from g2d_bench.metrics.spec import PER_LABEL, MetricSpec, Predictions
 from g2d_bench.registry import Registry
 
@@ -31,6 +32,25 @@ def metrics() -> Mapping[str, MetricSpec]:
                 )
             found[name] = spec
     return found
+
+
+def foreign_code(names: Collection[str] | None = None) -> str:
+    """Name the source of the metrics that other packages bring.
+
+    Args:
+        names: the metrics in question; all if None.
+
+    Returns:
+        A digest, or "" where none of them is of another package.
+    """
+    asked = None if names is None else {name.partition(PER_LABEL)[0] for name in names}
+    code = {family: digest_foreign(FAMILIES.module(family)) for family in FAMILIES}
+    theirs = [
+        digest
+        for family, digest in code.items()
+        if digest and (asked is None or not asked.isdisjoint(FAMILIES[family]))
+    ]
+    return digest_json(theirs) if theirs else ""
 
 
 def metric_names() -> list[str]:

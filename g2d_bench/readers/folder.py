@@ -26,7 +26,7 @@ from g2d_bench.readers.tables import MISSING, Row, Table, read_table
 
 DESCRIPTION = "folder.toml"
 """What `g2d-bench data import` writes: where films and table lie, and what the columns mean."""
-_FILE, _RUNS = "file:", "runs:"
+_FILE, _RUNS, _RELATIVE = "file:", "runs:", "relative runs:"
 
 
 class Folder(Dataset):
@@ -254,14 +254,17 @@ class Folder(Dataset):
         return f"{age:g}"
 
     def _annotation(self, row: Row, label: str, places: Places | None) -> str:
-        """Return what a mask is made from: ``file:`` and a path, ``runs:`` and run lengths, or nothing."""
+        """Return what a mask is made from: ``file:`` and a path, ``runs:`` and run lengths, or nothing.
+
+        How they count stands there, too, for the hash of the data: the same numbers draw another mask.
+        """
         _, _, meaning = self.described
         column = meaning.masks.get(label) or meaning.rles[label]
         text = " ".join(row[column].split())
         if text in MISSING or (label in meaning.rles and text == EMPTY):
             return ""
         if label in meaning.rles:
-            return _RUNS + text
+            return (_RELATIVE if meaning.rle == "relative" else _RUNS) + text
         return f"{_FILE}{places.mask(row, column) if places else text}"
 
     def read_mask(self, sample: Sample, shape: tuple[int, int], label: str) -> NDArray[np.bool_]:
@@ -283,7 +286,7 @@ class Folder(Dataset):
         text = sample.annotation[meaning.drawn.index(label)]
         where = f"{table}:{sample.meta['row']}"
         if not text.startswith(_FILE):
-            runs = text.removeprefix(_RUNS) or EMPTY
+            runs = text.removeprefix(_RELATIVE).removeprefix(_RUNS) or EMPTY
             return decode_runs(runs, shape, meaning.rle, where, meaning.rles[label])
         path = self.root / text.removeprefix(_FILE)
         try:

@@ -6,6 +6,7 @@ import io
 import math
 import re
 import zipfile
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,13 @@ _END, _LOCATOR = b"PK\x05\x06", b"PK\x06\x07"
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,63})\.npy")
 
 
-def unpack(data: bytes, path: Path) -> dict[str, NDArray[Any]]:
+def unpack(data: bytes, path: Path, only: Container[str] | None = None) -> dict[str, NDArray[Any]]:
     """Unpack an archive that ``numpy.savez`` or ``savez_compressed`` made.
 
     Args:
         data: the archive.
         path: its file, for complaints.
+        only: names of arrays that are wanted; all if None.
 
     Raises:
         InputError: it is no such archive, holds something else than plain arrays, or declares more bytes than
@@ -50,7 +52,8 @@ def unpack(data: bytes, path: Path) -> dict[str, NDArray[Any]]:
                 raise InputError("holds a file that is no array, or one twice", file=path)
             if sum(member.file_size for member in members) > UNPACKED:
                 raise InputError(f"declares more than {UNPACKED >> 20} MiB of arrays", file=path)
-            return {member.filename[:-4]: _array(archive, member, path) for member in members}
+            called = [(member.filename[:-4], member) for member in members]
+            return {name: _array(archive, one, path) for name, one in called if only is None or name in only}
     except InputError:
         raise
     except Exception as error:  # Whatever zipfile, zlib and numpy raise on bytes that make no sense.

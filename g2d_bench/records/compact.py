@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from g2d_bench.cards.kind import Reduced, known_kind
 from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
-from g2d_bench.records.groups import ATTRIBUTES, PREFIX
+from g2d_bench.records.groups import NAMES
 from g2d_bench.records.recompute import differences, recomputed
 from g2d_bench.records.record import (
     LEFT_OUT,
@@ -32,7 +32,7 @@ from g2d_bench.records.signature import is_of_this_code
 if TYPE_CHECKING:
     from g2d_bench.cards.catalogue import Catalogue
 
-ALWAYS = ("id", "patient", *(PREFIX + name for name in ATTRIBUTES))
+ALWAYS = ("id", "patient", *NAMES)
 """What records of all kinds keep though no metric reads it: intervals, paired tests and groups need it."""
 
 

@@ -16,7 +16,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.files import read_regular
 from g2d_bench.kept import read_kept, write_kept
 from g2d_bench.locks import alone
-from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.metrics.registry import foreign_code, metric_spec
 from g2d_bench.metrics.resample import REPLICATES, Values, general_replicates, mean_replicates
 from g2d_bench.metrics.spec import Predictions
 from g2d_bench.paths import cache_dir
@@ -105,7 +105,9 @@ class DrawCache:
         return not metrics
 
     def _path(self, digest: str, count: int) -> Path:
-        return self._folder / f"{digest[:32]}-{count}-n{NUMBERS}-{CACHED}.draws"
+        # Another package's metric may draw otherwise at the same value.
+        others = f"-{code[:16]}" if (code := foreign_code()) else ""
+        return self._folder / f"{digest[:32]}-{count}-n{NUMBERS}-{CACHED}{others}.draws"
 
     def get(
         self, digest: str, count: int, points: dict[str, float], make: Callable[[str], Values | None]

@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError, did_you_mean
+from g2d_bench.hashing import digest_json
 
 PREFIX = "group_"
 """How the arrays of groups are called: ``group_view``."""
 ATTRIBUTES = ("sex", "age", "view", "device")
 """What images are grouped by."""
+NAMES = tuple(PREFIX + name for name in ATTRIBUTES)
+"""How all arrays of groups are called."""
 AGES = ((20, "under 20"), (40, "20 to 39"), (60, "40 to 59"), (80, "60 to 79"), (121, "80 and over"))
 """Years below which an age belongs to a group: those of the literature on chest films (Seyyed-Kalantari et
 al., Nature Medicine 2021). Tables hold ages up to 155, which nobody has."""
@@ -60,6 +63,12 @@ def group_arrays(metas: Sequence[Mapping[str, str]]) -> dict[str, Texts]:
     rows = [described(meta) for meta in metas]
     arrays = {PREFIX + name: np.array([row[name] for row in rows], np.str_) for name in ATTRIBUTES}
     return {name: array for name, array in arrays.items() if (array != UNKNOWN).any()}
+
+
+def digest_groups(predictions: Mapping[str, NDArray[Any]]) -> str:
+    """Name the groups that predictions keep, sample by sample; "" where they keep none."""
+    kept = {name: predictions[name].tolist() for name in NAMES if name in predictions}
+    return digest_json(kept) if kept else ""
 
 
 def groups_of(predictions: Mapping[str, NDArray[Any]], attribute: str) -> Texts | None:

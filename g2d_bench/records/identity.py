@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from g2d_bench.hashing import digest_json
+from g2d_bench.cards.kind import KINDS
+from g2d_bench.hashing import digest_foreign, digest_json
+from g2d_bench.metrics.registry import foreign_code
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.signature import NUMBERS
 
@@ -27,7 +29,8 @@ def identity(
         task: digest of its task's card under the protocol's split.
         protocol: digest of what its protocol's card says of the kind.
         encoder: digest of its encoder's card.
-        taken: digests of what the cell takes of the encoder: ``weights`` and what else lies in files.
+        taken: digests of what the cell takes of the encoder (``weights`` and what else lies in files), and of
+            the code of others that measures it, see :func:`code_of_others`.
         data: content hash of the data.
         numbers: version of the code's numbers.
     """
@@ -40,6 +43,20 @@ def identity(
         "data": data,
         "numbers": numbers,
     }
+
+
+def code_of_others(kind: str, metrics: Collection[str]) -> dict[str, str]:
+    """Name the source of what other packages bring to a cell: of its ``kind`` and its ``metrics``.
+
+    Args:
+        kind: of its task.
+        metrics: that it measures.
+
+    Returns:
+        Neither for a kind and metrics of this package.
+    """
+    found = {"kind": digest_foreign(KINDS.module(kind)), "metrics": foreign_code(metrics)}
+    return {name: digest for name, digest in found.items() if digest}
 
 
 def key_of(identity: dict[str, Any]) -> str:

@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.cards.kind import known_kind
+from g2d_bench.cards.kind import KINDS, known_kind
 from g2d_bench.errors import InputError
 from g2d_bench.files import write_atomically
-from g2d_bench.hashing import digest_json, digest_package
-from g2d_bench.metrics.registry import metric_spec
+from g2d_bench.hashing import digest_foreign, digest_json, digest_package
+from g2d_bench.metrics.registry import foreign_code, metric_spec
 from g2d_bench.metrics.segmentation import segmentation_metrics
 from g2d_bench.metrics.spec import Predictions
 from g2d_bench.paths import PACKAGE, cache_dir
+from g2d_bench.records.groups import digest_groups
 from g2d_bench.records.record import prediction_bytes, read_predictions
 from g2d_bench.records.selection import Found
 
@@ -51,6 +52,7 @@ class Facts:
         labels: of the task, where its kind keeps them.
         order: digest of ids and patients, in their order.
         truth: digest of what is true of them; "" where a compact record lacks a part of it.
+        groups: digest of the groups of patients to which the samples belong; "" where none are kept.
         faults: what contradicts itself, a line each.
         notes: what a record should note of them; see :mod:`g2d_bench.records.notes`.
     """
@@ -64,6 +66,7 @@ class Facts:
     labels: tuple[str, ...]
     order: str
     truth: str
+    groups: str = ""
     faults: tuple[str, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -136,6 +139,7 @@ def derive(kind: str, predictions: Predictions, names: Sequence[str]) -> Facts:
         labels=tuple(predictions["label"].tolist()) if "label" in predictions else (),
         order=order_of(predictions),
         truth=truth_of(kind, predictions),
+        groups=digest_groups(predictions),
         faults=tuple(_faults(kind, predictions, len(unique))),
         notes=_noted(kind, predictions),
     )
@@ -310,8 +314,10 @@ def _place(kind: str, sha256: str) -> Path:
 
 @cache
 def code_of(kind: str) -> str:
-    """Return a digest of what reads the predictions of a kind."""
-    return digest_json([FORMAT, kind, np.__version__, *(digest_package(PACKAGE / name) for name in READ_BY)])
+    """Return a digest of what reads the predictions of a kind, code of other packages included."""
+    ours = [FORMAT, kind, np.__version__, *(digest_package(PACKAGE / name) for name in READ_BY)]
+    theirs = [digest_foreign(KINDS.module(kind)) if kind in KINDS else "", foreign_code()]
+    return digest_json([*ours, *filter(None, theirs)])
 
 
 def _load(path: Path) -> Facts | None:

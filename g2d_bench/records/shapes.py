@@ -20,7 +20,7 @@ from g2d_bench.cards.arrays import (
 )
 from g2d_bench.cards.kind import known_kind
 from g2d_bench.errors import InputError
-from g2d_bench.records.groups import ATTRIBUTES, PREFIX
+from g2d_bench.records.groups import NAMES
 from g2d_bench.records.shown import LIMITS, RULES
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -44,7 +44,7 @@ def require_shapes(kind: str, arrays: Arrays, path: Path) -> None:
         InputError: an array is of another type or length than its kind keeps, or a value is out of range.
     """
     names, known = Rule("U", ("N",)), known_kind(kind)
-    groups = {PREFIX + name: names for name in ATTRIBUTES}
+    groups = dict.fromkeys(NAMES, names)
     rules = {"id": names, "patient": names, **groups, **RULES, **(known.arrays if known is not None else {})}
     if "id" not in arrays:
         raise InputError("the array 'id' is missing", file=path, field="predictions")

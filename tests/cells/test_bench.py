@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from g2d_bench.cells import bench as module
 from g2d_bench.cells.bench import Bench, Options
+from g2d_bench.cells.resolve import Resolved
 from g2d_bench.cells.settings import Settings
+from g2d_bench.data.splits import Split, write_id_list
+from g2d_bench.data.task_data import divided
 from g2d_bench.errors import InputError
+from g2d_bench.paths import shipped
 from g2d_bench.records.cell import Cell
+from g2d_bench.records.record import Record
 
 CELL = Cell(task="covid-cxr-seg", fraction=1.0, protocol="clean", seed=0, encoder="random")
 
@@ -74,8 +82,50 @@ def test_forgetting_leaves_other_failures_and_no_empty_folders(bench: Bench) -> 
 
 
 def test_forced_runs_find_nothing_finished(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.store, "find", lambda path, key: f"{path} {key}")
     found = bench.resolve(CELL)
-    assert str(bench.finished(found)) == f"{found.path} {found.key}"
+    there = stand_in(found)
+    monkeypatch.setattr(bench.store, "find", lambda path, key: there if path == found.path else None)
+    assert bench.finished(found) is there
     bench.options = Options(force=True)
     assert bench.finished(found) is None
+
+
+def stand_in(cell: Resolved) -> Record:
+    """A record as far as it is compared with a cell."""
+    return cast(Record, SimpleNamespace(key=cell.key, data=SimpleNamespace(split_hash=cell.split_hash())))
+
+
+def test_a_record_of_another_id_list_is_not_finished(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No key moves with a list: who puts images into other parts must find nothing finished all the same."""
+    card = (shipped("tasks") / "covid-cxr-seg.toml").read_text()
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "mine-seg.toml").write_text(card + 'ids = "ids.csv"\n')
+    split = bench.resolve(CELL).data().split
+    write_id_list(tmp_path / "tasks" / "ids.csv", split)
+    cell, settings = replace(CELL, task="mine-seg"), replace(bench.settings, task_dirs=(tmp_path / "tasks",))
+    before = Bench(settings).resolve(cell)
+    record = stand_in(before)
+    assert record.data.split_hash == split.hash
+    write_id_list(tmp_path / "tasks" / "ids.csv", Split("clean", split.train, split.test, split.val))
+    today = Bench(settings)
+    now = today.resolve(cell)
+    monkeypatch.setattr(today.store, "find", lambda path, key: record)
+    assert (now.key, now.path) == (before.key, before.path)
+    assert today.finished(now) is None
+    assert before.recorded(today.store) is record
+
+
+def test_cells_of_a_task_are_divided_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(arguments[0].name)
+        return divided(*arguments)
+
+    monkeypatch.setattr(module, "divided", counted)
+    resolved = [bench.resolve(replace(CELL, seed=seed)) for seed in range(3)]
+    assert calls == [], "nobody asked"
+    assert len({cell.split_hash() for cell in resolved}) == 1
+    assert calls == [CELL.task]

@@ -23,6 +23,7 @@ from g2d_bench.cli.main import main
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.splits import Split
 from g2d_bench.readers.base import Sample
+from g2d_bench.records.groups import NAMES
 from g2d_bench.records.record import read_predictions, read_record, sealed, to_json
 
 CELLS = {
@@ -156,6 +157,15 @@ def test_a_record_is_held_against_its_data(measured: tuple[Path, Settings]) -> N
     ]
     for one, data in before.items():
         one.write_bytes(data)
+
+    # The groups of patients, which no metric reads.
+    if told := [name for name in NAMES if name in arrays]:
+        forge(path, lambda raw: None, arrays | {told[0]: np.full(len(arrays["id"]), "F")})
+        assert [line.removeprefix(f"{path}: ") for line in verify(root, settings).problems] == [
+            "predictions: sex, age, view or device of the images are not those that the data tell"
+        ]
+        for one, data in before.items():
+            one.write_bytes(data)
 
     # Trivial predictors that know the training images.
     for predictor in {"mean-box", "prevalence", "centre-prior", "category-prior"} & set(record.references):

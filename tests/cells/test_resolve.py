@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, replace
+import shutil
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,8 @@ from g2d_bench.cells import resolve
 from g2d_bench.cells.bench import Bench
 from g2d_bench.cells.resolve import identity_of
 from g2d_bench.cells.settings import Settings
+from g2d_bench.errors import InputError
+from g2d_bench.paths import shipped
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.identity import key_of
 
@@ -72,3 +75,32 @@ def test_an_encoder_in_memory_is_taken_as_it_is(protocol: str, tiny_root: Path, 
     assert found.load() is model.encoder
     assert found.weights == model.digest
     assert found.key != Bench(settings).resolve(cell).key
+
+
+def test_weights_that_were_replaced_meanwhile_are_refused(tiny_root: Path, tmp_path: Path) -> None:
+    """A record would name the old file, with the numbers of the new one."""
+    file = tmp_path / "mine.safetensors"
+    shutil.copy(shipped("weights") / "mgca.safetensors", file)
+    settings = Settings(data_root=tiny_root, results=tmp_path / "runs", checkpoints={"mgca": file})
+    found = Bench(settings).resolve(replace(CELL, encoder="mgca"))
+    assert found.load().weights_hash == found.weights
+    file.unlink()
+    shutil.copy(shipped("weights") / "gloria.safetensors", file)
+    with pytest.raises(InputError, match=r"mine.safetensors: weights: changed since this run began"):
+        found.load()
+    assert Bench(settings).resolve(found.cell).weights != found.weights
+
+
+def test_a_text_side_that_was_replaced_meanwhile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = replace(CELL, task="rsna-zeroshot", encoder="biovil.r50")
+    told = {"weights": "w", "text": "t"}
+    monkeypatch.setattr(resolve, "digests", lambda *_, texts, **more: dict(told) if texts else {})
+    monkeypatch.setattr(resolve, "weights_file", lambda *_: Path("biovil.pt"))
+    monkeypatch.setattr(resolve.Resolved, "_loaded", lambda _: "loaded")
+    given: dict[str, Any] = dict.fromkeys(field.name for field in fields(resolve.Resolved))
+    given |= {"cell": cell, "task": CARDS.tasks[cell.task], "card": CARDS.encoders["biovil.r50"]}
+    found = resolve.Resolved(**given | {"identity": dict(told)})
+    assert cast(Any, found.load()) == "loaded"
+    told["text"] = "another"
+    with pytest.raises(InputError, match=r"biovil.pt: text: changed since this run began"):
+        found.load()

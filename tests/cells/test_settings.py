@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from g2d_bench.cells.settings import resolve
+from g2d_bench.cells.settings import Settings, resolve
 from g2d_bench.errors import InputError
 
 
@@ -126,3 +126,18 @@ def test_who_has_no_home_folder_has_no_config_file_there(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
     assert resolve().results == Path("runs")
+
+
+def test_two_files_of_one_encoder_are_refused(tmp_path: Path) -> None:
+    settings = Settings(weights_dir=tmp_path)
+    (tmp_path / "mine.ckpt").touch()
+    (tmp_path / "mine.r50.pt").touch()
+    assert settings.checkpoint("mine") == tmp_path / "mine.ckpt"
+    (tmp_path / "mine.safetensors").touch()
+    with pytest.raises(
+        InputError, match=r"weights folder: mine.ckpt and mine.safetensors are both of encoder"
+    ):
+        settings.checkpoint("mine")
+    named = Settings(weights_dir=tmp_path, checkpoints={"mine": tmp_path / "mine.ckpt"})
+    assert named.checkpoint("mine") == tmp_path / "mine.ckpt"
+    assert settings.checkpoint("mine.r50") == tmp_path / "mine.r50.pt"

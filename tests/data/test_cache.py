@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from g2d_bench.data.cache import MaskCache, PixelCache, pixels_content
+from g2d_bench.data.cache import MaskCache, PixelCache, pixel_sizes, pixels_content
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_code
 from g2d_bench.readers.base import Dataset, Sample
 from g2d_bench.readers.fit import Fit
 from g2d_bench.readers.images import Letterbox, letterbox
@@ -67,6 +69,32 @@ def test_pixels_are_letterboxed_images_in_manifest_order(data: Counting) -> None
         np.testing.assert_array_equal(cache.pixels[row], letterbox(data.read_image(sample), 24))
     with pytest.raises(ValueError, match="read-only"):
         cache.pixels[0] = 0
+
+
+def test_an_own_readers_changed_code_decodes_anew(data: Counting) -> None:
+    """Our decoding has versions; that of another package is known by its source."""
+    manifest = Manifest.open(data)
+    assert manifest.decoder == Manifest.open(data).decoder == digest_code(__name__)
+    edited = replace(manifest, decoder="edited")
+    for _ in range(2):
+        for one in (manifest, edited):
+            PixelCache.open(data, one, 24)
+            MaskCache.open(data, one, "A", 24)
+    assert len(Counting.decoded) == 2 * len(SHAPES)
+    assert len(Counting.masks) == 2 * 3
+    names = {pixels_content(one, 24) for one in (manifest, edited, replace(manifest, decoder=""))}
+    assert len(names) == 3
+    assert pixel_sizes(manifest) == [24]
+
+
+def test_a_film_that_was_replaced_since_it_was_hashed_is_refused(data: Counting) -> None:
+    manifest = Manifest.open(data)
+    film = np.zeros(SHAPES["b"], np.uint8)
+    Image.fromarray(film).save(data.root / "b.png")
+    with pytest.raises(InputError, match=r"b\.png: changed since it was hashed"):
+        PixelCache.open(data, manifest, 24)
+    row = PixelCache.open(data, Manifest.open(data), 24)
+    assert not row.pixels[row.rows(["b"])].any()
 
 
 def test_another_fit_has_a_cache_and_a_name_of_its_own(data: Counting) -> None:

@@ -7,9 +7,10 @@ import shlex
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import timm
 import torch
 from open_clip import CLIP
 from safetensors.torch import save_file
@@ -140,11 +141,70 @@ def test_what_is_no_such_folder(tmp_path: Path, cli: Callable[..., Any]) -> None
     with pytest.raises(InputError, match="says no model_type"):
         draft_folder(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "vit"}')
-    (tmp_path / "model.safetensors.index.json").write_text("{}")
     none = cli("add-encoder", tmp_path)
     assert none.exit_code == 2
     assert "a folder without model.safetensors or pytorch_model.bin" in none.stderr
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    parts = cli("add-encoder", tmp_path)
+    assert parts.exit_code == 2
+    assert "model.safetensors.index.json: weights in several files, which are not read" in parts.stderr
     assert not list(tmp_path.glob("*.toml"))
     away = cli("add-encoder", "nobody/such-a-model")
     assert away.exit_code == 2
     assert "hf-hub:nobody/such-a-model: neither cached nor within reach" in away.stderr
+
+
+TIMM = {
+    "architecture": "vit_tiny_patch16_224",
+    "num_classes": 5,
+    "global_pool": "avg",
+    "model_args": {"img_size": 64, "depth": 2, "global_pool": "avg"},
+    "pretrained_cfg": {
+        "input_size": [3, 64, 64],
+        "interpolation": "bicubic",
+        "crop_pct": 0.875,
+        "mean": [0.5, 0.4, 0.3],
+        "std": [0.2, 0.2, 0.2],
+        "classifier": "head",
+    },
+}
+
+
+def test_a_folder_of_timm_becomes_a_card_that_loads(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    folder = tmp_path / "my-vit"
+    folder.mkdir()
+    torch.manual_seed(7)
+    body = timm.create_model(TIMM["architecture"], num_classes=5, **cast(dict[str, Any], TIMM["model_args"]))
+    save_file(body.state_dict(), folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(TIMM))
+    made = draft_folder(folder)
+    assert (made.library, made.model, made.pool) == ("timm", "vit_tiny_patch16_224", "mean")
+    assert (made.size, made.fit, made.resize, made.interpolation) == (64, "crop", 73, "bicubic")
+    assert (made.mean, made.std, made.drop) == ([0.5, 0.4, 0.3], [0.2, 0.2, 0.2], ["head.*"])
+    done = cli("add-encoder", folder)
+    assert done.exit_code == 0, done.output
+    card = tomllib.loads((folder / "my-vit.toml").read_text())
+    assert card["image"]["options"] == TIMM["model_args"]
+
+
+def test_what_timm_says_of_its_input(tmp_path: Path) -> None:
+    def of(**said: Any) -> Draft:
+        whole = {"architecture": "resnet18", "pretrained_cfg": said}
+        (tmp_path / "config.json").write_text(json.dumps(whole))
+        return draft_folder(tmp_path)
+
+    # What it leaves out is timm's own: ImageNet's mean, and seven eighths of the shortest side.
+    made = of(input_size=[3, 224, 224])
+    assert (made.size, made.fit, made.resize, made.interpolation) == (224, "crop", 256, "bicubic")
+    assert made.mean == [0.485, 0.456, 0.406]
+    assert of(input_size=[3, 96, 96], crop_pct=1.0, crop_mode="squash").fit == "stretch"
+    assert of(crop_pct=1.0).resize == 224
+    asked = {
+        "fit: what is its crop_mode 'border'?": of(crop_mode="border"),
+        "size: it takes 64x96 px, and a card says one side": of(input_size=[3, 96, 64]),
+        "set channels = 1 under [image]": of(input_size=[1, 64, 64], mean=[0.5], std=[0.5]),
+        "mean, std, fit: its pretrained_cfg cannot be read": of(input_size=[3, "x", 64]),
+        "stretches films to 109 x 109": of(input_size=[3, 96, 96], crop_pct=0.875, crop_mode="squash"),
+    }
+    for ask, drafted in asked.items():
+        assert any(ask in one for one in drafted.asks), ask

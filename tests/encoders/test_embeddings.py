@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.io import load_card
+from g2d_bench.cards.parts import HeadsOptions
 from g2d_bench.encoders import embeddings as module
 from g2d_bench.encoders import features
 from g2d_bench.encoders.embeddings import embeddings_key, image_embeddings
@@ -145,6 +147,9 @@ def test_key_holds_the_heads_and_what_names_the_features(
     ]
     other = load_encoder(small_card("random"), seed=4)
     keys.append(embeddings_key(Encoder(other.card, other.image, "some", None, encoder.heads), "c"))
+    for said in (HeadsOptions(method="clip"), HeadsOptions(options={"activation": "gelu"})):
+        card = encoder.card.model_copy(update={"heads": said})
+        keys.append(embeddings_key(replace(encoder, card=card), "c"))
     for home, function in ((module, "digest_code"), (features, "digest_package")):
         with monkeypatch.context() as patch:
             patch.setattr(home, function, lambda *names: "edited")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,10 +130,19 @@ def test_key_holds_all_that_moves_the_numbers(
                 lambda folder, name=name: f"{name} edited" if folder.name == name else "as it is",
             )
             changed(name, encoder)
+    # A configuration beside the weights has no tensor: the digest of the files alone tells of it.
+    changed("files", replace(encoder, weights_hash="other"))
     for library in ("torch", "timm"):
         with monkeypatch.context() as patch:
             patch.setattr(f"{library}.__version__", "0.0.1")
             changed(library, encoder)
+    for library in ("transformers", "open_clip"):
+        image = card.image.model_copy(update={"library": library})
+        of_library = replace(encoder, card=card.model_copy(update={"image": image}))
+        changed(f"of {library}", of_library)
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{library}.__version__", "0.0.1")
+            changed(f"another {library}", of_library)
     assert features_key(load_encoder(card, seed=3), "c") == seen["as it is"]
 
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 import torch
 
-from g2d_bench.encoders.library import Plan, as_map, library_of, spaced
+from g2d_bench.encoders.library import Library, Plan, as_map, library_of, spaced
 from g2d_bench.errors import InputError
+from g2d_bench.hashing import digest_code
 from g2d_bench.registry import Registry
 
 
@@ -21,6 +24,22 @@ def test_tokens_become_a_map_row_by_row() -> None:
     assert got.shape == (2, 3, 2, 3)
     assert torch.equal(got[0, :, 1, 2], tokens[0, 6])
     assert torch.equal(got[1, :, 0, 1], tokens[1, 2])
+
+
+def test_every_library_names_its_version() -> None:
+    import open_clip
+    import timm
+    import transformers
+
+    for package in (open_clip, timm, transformers):
+        assert library_of(package.__name__).version() == package.__version__
+
+
+def test_a_library_of_others_is_named_by_its_source() -> None:
+    class Other(Library):
+        build = plan = features = cast(Any, None)
+
+    assert Other().version() == digest_code(__name__)
 
 
 def test_maps_of_one_size_are_tokens() -> None:

@@ -129,6 +129,26 @@ def test_a_folder_stands_for_the_weights_in_it(tmp_path: Path) -> None:
     assert len({alone, told, weights_digest(card, tmp_path)}) == 3
 
 
+@pytest.mark.parametrize("library", ["open_clip", "open-clip"])
+def test_a_library_is_one_however_a_card_spells_it(tmp_path: Path, library: str) -> None:
+    card = hub_card("none")
+    card = card.model_copy(update={"image": card.image.model_copy(update={"library": library})})
+    file = tmp_path / "open_clip_model.safetensors"
+    file.write_bytes(b"x")
+    assert weights_file(card, tmp_path) == file
+    alone = weights_digest(card, tmp_path)
+    (tmp_path / "open_clip_config.json").write_text("{}")
+    assert weights_digest(card, tmp_path) != alone
+
+
+def test_weights_in_several_files_are_told(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(
+        InputError, match=r"model.safetensors.index.json: weights in several files, which are"
+    ):
+        weights_file(hub_card("none"), tmp_path)
+
+
 def test_another_file_than_the_cards_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from sklearn.metrics import (
 
 from g2d_bench.errors import InputError
 from g2d_bench.metrics import registry
-from g2d_bench.metrics.registry import FAMILIES, measure, metric_names, metric_spec, metrics
+from g2d_bench.metrics.registry import FAMILIES, foreign_code, measure, metric_names, metric_spec, metrics
 from g2d_bench.metrics.segmentation import (
     METRICS,
 )
+from g2d_bench.metrics.spec import MetricSpec
 
 Array = npt.NDArray[Any]
 
@@ -148,3 +150,22 @@ def test_what_repeats_published_work_says_so() -> None:
     }
     assert metric_spec("f1_legacy/Pneumonia").published
     assert metric_spec("ece/Pneumonia").of_probabilities
+
+
+def half(predictions: Any) -> Any:
+    """A metric of another package: 0.5 whatever is predicted."""
+    return np.full(len(predictions["id"]), 0.5)
+
+
+THEIRS = {"half": MetricSpec("half", "one half", per_sample=half)}
+
+
+def test_code_of_other_packages_is_named_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert foreign_code() == foreign_code(metric_names()) == ""
+    point = EntryPoint("theirs", f"{__name__}:THEIRS", FAMILIES.group)
+    monkeypatch.setitem(FAMILIES.__dict__, "_foreign", {"theirs": point})
+    named = foreign_code()
+    assert named == foreign_code(["auroc", "half"]) == foreign_code(["half/Edema"]) != ""
+    assert foreign_code(["auroc"]) == ""
+    monkeypatch.setattr(registry, "digest_foreign", lambda module: "edited" if module == __name__ else "")
+    assert foreign_code() not in ("", named)

@@ -55,6 +55,21 @@ def folder(tmp_path: Path, write_dicom: Callable[..., Path]) -> Path:
     return write(tmp_path, write_dicom, text)
 
 
+def test_how_run_lengths_count_is_part_of_what_is_hashed(folder: Path) -> None:
+    """The same numbers draw another mask, and so are other data."""
+    said = (folder / DESCRIPTION).read_text()
+    absolute = Folder(folder).samples()
+    (folder / DESCRIPTION).write_text('rle = "relative"\n' + said)
+    relative = Folder(folder).samples()
+    assert [sample.annotation for sample in absolute][2] == ("", "runs:19 3 35 3")
+    assert [sample.annotation for sample in relative][2] == ("", "relative runs:19 3 35 3")
+    other = Folder(folder).read_mask(relative[2], (SIDE, SIDE), "Nodule")
+    (folder / DESCRIPTION).write_text(said)
+    one = Folder(folder).read_mask(absolute[2], (SIDE, SIDE), "Nodule")
+    assert one.sum() == other.sum() == 6
+    assert not np.array_equal(one, other)
+
+
 def test_films_of_three_sorts(folder: Path) -> None:
     dataset = Folder(folder)
     first, second, third = sorted(dataset.samples(), key=lambda sample: sample.patient)

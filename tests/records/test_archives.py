@@ -14,7 +14,13 @@ from forging import packed, replace_predictions
 
 from g2d_bench.cells.verify import verify
 from g2d_bench.errors import InputError
-from g2d_bench.records.archives import array_names
+from g2d_bench.records.archives import array_names, unpack
+
+
+def test_only_what_is_wanted_is_unpacked() -> None:
+    data, path = packed(id=np.array(["a"]), scores=np.ones(1)), Path("x.npz")
+    assert sorted(unpack(data, path)) == ["id", "scores"]
+    assert list(unpack(data, path, only=("id", "group_sex"))) == ["id"]
 
 
 def zipped(*members: tuple[str, bytes]) -> bytes:

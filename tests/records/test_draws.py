@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from g2d_bench.records import draws as module
 from g2d_bench.records.draws import DrawCache, draw
 
 
@@ -64,3 +65,13 @@ def test_few_patients_are_not_drawn_from(patients: int, drawn: bool) -> None:
     hits = np.arange(40, dtype=np.float64) + 1
     arrays = {"id": names, "patient": names, "intersection": hits, "predicted": 2 * hits, "true": 3 * hits}
     assert (draw("dice_positive", arrays, 50) is not None) == drawn
+
+
+def test_draws_of_other_packages_code_are_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, digest = DrawCache(tmp_path), "0" * 64
+    cache.get(digest, 2, {"auroc": 0.5}, lambda _: np.ones(2))
+    monkeypatch.setattr(module, "foreign_code", lambda: "edited")
+    assert not cache.holds(digest, 2, ["auroc"])
+    drawn = cache.get(digest, 2, {"auroc": 0.5}, lambda _: np.zeros(2))["auroc"]
+    assert drawn is not None
+    assert drawn.tolist() == [0, 0]

@@ -11,9 +11,17 @@ import pytest
 
 from g2d_bench.errors import InputError
 from g2d_bench.records.compact import write_compact
-from g2d_bench.records.groups import described, group_arrays, groups_of, in_order
+from g2d_bench.records.groups import described, digest_groups, group_arrays, groups_of, in_order
 from g2d_bench.records.record import read_predictions
 from g2d_bench.records.selection import select
+
+
+def test_groups_are_named_sample_by_sample() -> None:
+    first, second = np.array(["AP", "PA"]), np.array(["PA", "AP"])
+    names = {digest_groups({"group_view": texts, "id": first}) for texts in (first, second)}
+    assert len(names | {digest_groups({"group_sex": first})}) == 3
+    assert digest_groups({"group_view": first.astype("U40")}) in names
+    assert digest_groups({"id": first}) == ""
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from g2d_bench.paths import cache_dir
 from g2d_bench.records import recompute as recompute_module
 from g2d_bench.records.parts import parts_of
-from g2d_bench.records.recompute import facts_of, recompute
+from g2d_bench.records.recompute import code_of, facts_of, recompute
 from g2d_bench.records.selection import Found
 
 
@@ -99,3 +99,16 @@ def test_what_a_score_is_decides_whether_it_is_calibrated(
         assert all(why.startswith("its scores are no prob") for why in facts.errors.values())
     assert isinstance(parts_of(one, "sex", "brier"), str) != known
     assert not isinstance(parts_of(one, "sex", "auroc"), str)
+
+
+def test_facts_are_named_by_the_code_of_others_that_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = code_of.__wrapped__
+    ours = of("segmentation")
+    assert ours == of("segmentation")
+    with monkeypatch.context() as patch:
+        patch.setattr(recompute_module, "foreign_code", lambda: "metrics of theirs")
+        assert of("segmentation") != ours
+    with monkeypatch.context() as patch:
+        patch.setattr(recompute_module, "digest_foreign", lambda name: f"edited {name}")
+        assert of("segmentation") != ours
+        assert of("nobody's") != ours

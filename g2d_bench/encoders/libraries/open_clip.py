@@ -104,6 +104,10 @@ class OpenClip(Library):
         length = int(tower.ln_post.normalized_shape[0])
         return Plan((width,) * levels, (patch,) * levels, length, side, blocks, 1, own)
 
+    def version(self) -> str:
+        """Name the installed version; see :meth:`Library.version`."""
+        return str(open_clip.__version__)
+
     def features(self, body: nn.Module, plan: Plan, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Compute pyramid and vector; see :meth:`Library.features`."""
         tower: Any = body

@@ -90,6 +90,10 @@ class Timm(Library):
             pool=_pooling(body, model, options, pool, tokens=prefix is not None),
         )
 
+    def version(self) -> str:
+        """Name the installed version; see :meth:`Library.version`."""
+        return str(timm.__version__)
+
     def features(self, body: nn.Module, plan: Plan, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Compute pyramid and vector; see :meth:`Library.features`."""
         model: Any = body

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
@@ -84,6 +85,10 @@ class Transformers(Library):
         pool = _checked(pool, model, own is not None, prefix, hasattr(body, "head"))
         length = width if pool in ("token", "mean") or own is None else int(own.flatten(1).shape[1])
         return Plan(channels, strides, length, side if fixed else None, blocks, prefix, pool)
+
+    def version(self) -> str:
+        """Name the installed version; see :meth:`Library.version`."""
+        return str(transformers.__version__)
 
     def features(self, body: nn.Module, plan: Plan, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Compute pyramid and vector; see :meth:`Library.features`."""
