@@ -11,7 +11,7 @@ from tokenizers.models import WordPiece
 from tokenizers.trainers import WordPieceTrainer
 
 from g2d_bench.errors import InputError
-from g2d_bench.files import write_atomically
+from g2d_bench.files import write_out
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """BERT's special tokens; their ids are 0 to 4 in a vocabulary trained here."""
@@ -80,7 +80,7 @@ def wordpiece(vocabulary: dict[str, int], *, lowercase: bool = True) -> Tokenize
 
 def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     """Write a tokenizer as JSON, whole or not at all."""
-    write_atomically(path, (tokenizer.to_str(pretty=True) + "\n").encode())
+    write_out(path, (tokenizer.to_str(pretty=True) + "\n").encode())
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
