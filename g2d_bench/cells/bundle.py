@@ -24,6 +24,8 @@ from g2d_bench.records.store import FAILED
 from g2d_bench.safe_files import parse_json, read_strangers
 
 RECORDS, CARDS, SUBMISSIONS, README = "records", "cards", "submissions", "README.md"
+HOLDS = frozenset({RECORDS, CARDS, SUBMISSIONS, README})
+"""What stands in a bundle, and so in a draft of one."""
 SUFFIXES = {RECORDS: (".json", ".npz"), CARDS: (".toml",), SUBMISSIONS: (".json",)}
 """Folder to the files that belong into it."""
 LARGEST = {".json": LARGEST_RECORD, ".npz": 16 << 20, ".toml": 256 << 10, ".md": 1 << 20}
