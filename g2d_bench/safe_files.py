@@ -30,12 +30,16 @@ def read_strangers(path: Path, limit: int) -> bytes:
     """
     try:
         return read_regular(path, limit)
-    except OSError as error:
-        own = error.errno in (errno.EINVAL, errno.EISDIR, errno.EFBIG)
-        reason = error.strerror if own else f"cannot be read ({error.strerror})"
-        raise InputError(str(reason), file=path) from None
-    except ValueError as error:
-        raise InputError(f"cannot be read ({error})", file=path) from None
+    except (OSError, ValueError) as error:
+        raise unreadable(error, path) from None
+
+
+def unreadable(error: OSError | ValueError, path: Path) -> InputError:
+    """Make one line of what :func:`g2d_bench.files.read_regular` raises."""
+    if isinstance(error, ValueError):
+        return InputError(f"cannot be read ({error})", file=path)
+    own = error.errno in (errno.EINVAL, errno.EISDIR, errno.EFBIG)
+    return InputError(str(error.strerror) if own else f"cannot be read ({error.strerror})", file=path)
 
 
 def parse_json(data: bytes, path: Path) -> Any:
