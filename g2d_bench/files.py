@@ -96,7 +96,8 @@ def read_regular(path: Path, limit: int | None = None) -> bytes:
             parts.append(part)
             size += len(part)
     if size > limit:
-        reason = f"is larger than the {limit >> 20} MiB that such a file may have"
+        most = f"{limit >> 20} MiB" if limit >> 20 else f"{limit >> 10} KiB"
+        reason = f"is larger than the {most} that such a file may have"
         raise OSError(errno.EFBIG, reason, os.fspath(path))
     return b"".join(parts)
 

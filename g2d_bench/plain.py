@@ -32,6 +32,12 @@ def visible(text: str) -> str:
     return _ALL.sub(_spelled, text)
 
 
+def shortened(text: str, most: int = 1500) -> str:
+    """Leave out the middle of a text that has more than some characters."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]} … {text[-half:]}"
+
+
 def layout(text: str) -> str:
     """Do as :func:`visible`, but leave line ends and tabulators: for whole texts, whose names are visible."""
     return _BUT_LAYOUT.sub(_spelled, text)

@@ -22,7 +22,7 @@ from g2d_bench.encoders.text_models import (
     require_unpadded,
     takes_ready_masks,
 )
-from g2d_bench.encoders.tokenizer import CONTINUES, PAD, PADS, load_tokenizer
+from g2d_bench.encoders.tokenizer import CONTINUES, PAD, PADS, load_tokenizer, no_panic
 from g2d_bench.encoders.weights import WEIGHTS_FILES
 from g2d_bench.encoders.words import word_index
 from g2d_bench.errors import InputError, first_line
@@ -391,10 +391,10 @@ def _encoded(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
         InputError: the tokenizer gives up, as over a pattern of a stranger's that goes back without end.
     """
     try:
-        return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    except BaseException as error:
-        # The library's panics are no exceptions of the usual kind; its own search has a limit of tries.
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"its tokenizer cannot read a text ({reason})", field="tokenizer") from None
+        # The library's own search has a limit of tries.
+        with no_panic():
+            return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    except Exception as error:
+        raise InputError(
+            f"its tokenizer cannot read a text ({first_line(error)})", field="tokenizer"
+        ) from None

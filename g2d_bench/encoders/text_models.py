@@ -15,7 +15,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from g2d_bench.encoders.tokenizer import load_tokenizer
+from g2d_bench.encoders.tokenizer import load_tokenizer, no_panic, read_tokenizer
 from g2d_bench.errors import InputError, first_line
 
 SIZES = {
@@ -163,13 +163,14 @@ def folder_tokenizer(path: Path, model: str) -> Tokenizer:
         if model in _OLDER:
             raise
         try:
-            found = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+            with no_panic():
+                found = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         except Exception:  # each fault has its own class in the library
             found = None
         backend = getattr(found, "backend_tokenizer", None)
         if not isinstance(backend, Tokenizer):
             raise
-        return Tokenizer.from_str(backend.to_str())
+        return read_tokenizer(backend.to_str())
 
 
 def ready_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:
