@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from g2d_bench.data import import_place
 from g2d_bench.data.import_place import LIST, require_import, take_place
+from g2d_bench.draft_folders import exchange
 from g2d_bench.errors import InputError
 
 FIRST = {"folder/folder.toml": "one", "tasks/a.toml": "a", "tasks/prompts/p.toml": "p"}
@@ -41,9 +41,13 @@ def there(root: Path) -> dict[str, str]:
 def test_what_nobody_touched_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place(tmp_path, FIRST)
     assert there(tmp_path) == FIRST
-    swapped: list[Any] = []
-    real = import_place.exchange
-    monkeypatch.setattr(import_place, "exchange", lambda *two: swapped.append(two) or real(*two))
+    swapped: list[Path] = []
+
+    def swap(one: Path, other: Path) -> bool:
+        swapped.append(other)
+        return exchange(one, other)
+
+    monkeypatch.setattr(import_place, "exchange", swap)
     assert place(tmp_path, SECOND) == ()
     assert there(tmp_path) == SECOND
     assert len(swapped) == 1
