@@ -9,7 +9,7 @@ import re
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -175,12 +175,15 @@ def draft(path: Path, size: int = 0) -> Iterator[int]:
     Raises:
         InputError: no room, no permission, a file where a folder should be, or a device or pipe in its place.
     """
+    made: list[Path] = []
     try:
         _require_file(path)
+        made = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
         handle, place = _create(path)
     except OSError as error:
+        _remove_empty(made)
         raise cannot_write(error, path) from error
     try:
         try:
@@ -196,9 +199,17 @@ def draft(path: Path, size: int = 0) -> Iterator[int]:
     except BaseException:
         with suppress(OSError):
             place.unlink()
+        _remove_empty(made)
         raise
     finally:
         os.close(handle)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders that were made for a file that is not there, the deepest first."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _require_file(path: Path) -> None:

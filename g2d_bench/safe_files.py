@@ -18,6 +18,8 @@ DEEPEST = 24
 """Levels of nesting in a JSON text; a record has four."""
 LARGEST_TOML = 256 << 10
 """Bytes of a card or a configuration; the largest that ships has a thirtieth."""
+LARGEST_JSON = 4 << 20
+"""Bytes of a JSON file in the folder of a model; vocabularies are larger, and read as tokenizers."""
 LARGEST = 1 << 63
 """Whole numbers are smaller."""
 

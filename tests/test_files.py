@@ -41,6 +41,9 @@ def test_a_file_is_there_in_full_or_not_at_all(tmp_path: Path) -> None:
         write_atomically(path, bytes(5000))
     assert path.read_bytes() == b"two"
     assert list(path.parent.iterdir()) == [path]
+    with at_most(1000), pytest.raises(InputError, match="cannot be written: File too large"):
+        write_atomically(tmp_path / "a" / "new" / "below" / "c.json", bytes(5000))
+    assert list(path.parent.iterdir()) == [path], "nor does an empty folder stay"
 
 
 def test_room_is_reserved_before_long_work(tmp_path: Path) -> None:

@@ -195,7 +195,6 @@ def _placed(file: Path, text: str) -> EncoderCard:
         except InputError as error:
             said = str(error).removeprefix(f"{trial}: ")
             raise InputError(f"no card can be drafted: {said}; write one by hand", file=file) from None
-    file.parent.mkdir(exist_ok=True)
     write_out(file, text.encode())
     return load_card(file, EncoderCard)
 

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from g2d_bench.encoders.tokenizer import load_tokenizer, no_panic, read_tokenizer
 from g2d_bench.errors import InputError, first_line
+from g2d_bench.files import read_regular
+from g2d_bench.safe_files import LARGEST_JSON
 
 SIZES = {
     "num_hidden_layers": 200,
@@ -50,7 +52,7 @@ def read_config(file: Path, model: str) -> Any:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = json.loads(read_regular(file, LARGEST_JSON))
         kind = said.pop("model_type", "bert")
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=file) from None
