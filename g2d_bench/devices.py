@@ -16,6 +16,8 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
+from g2d_bench.processes import accelerator_forbidden
+
 # Without it cuBLAS may add in another order in every run; it is read before the first product.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
@@ -25,15 +27,16 @@ Precision = Literal["fp32", "fast"]
 """``fp32``: single precision throughout, TF32 off. ``fast``: products and convolutions in bfloat16, what is
 left of single precision by TF32."""
 
-DEVICE = "G2D_BENCH_DEVICE"
-"""Environment variable: ``cpu`` leaves an accelerator alone."""
-
 _WARNED = re.compile(r"(\S+) does not have a deterministic implementation|(because it uses CuBLAS)")
 
 
 def accelerator() -> torch.device:
-    """Return where cells are computed: the GPU if there is one and the environment does not forbid it."""
-    there = os.environ.get(DEVICE) != "cpu" and torch.cuda.is_available()
+    """Return where cells are computed: the GPU if there is one and the environment does not forbid it.
+
+    Raises:
+        InputError: see :func:`g2d_bench.processes.accelerator_forbidden`.
+    """
+    there = not accelerator_forbidden() and torch.cuda.is_available()
     return torch.device("cuda" if there else "cpu")
 
 

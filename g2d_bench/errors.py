@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from g2d_bench.plain import visible
+from g2d_bench.plain import shortened, visible
 
 
 class InputError(Exception):
     """Bad input: a file, a flag, a card. Its text is one line that names file and field.
 
-    The command line prints it on stderr and exits with code 2.
+    The command line prints it on stderr and exits with code 2. What a file says at great length is shortened.
 
     Args:
         message: what is wrong, and what would be right.
@@ -20,7 +20,7 @@ class InputError(Exception):
 
     def __init__(self, message: str, *, file: Path | str | None = None, field: str | None = None) -> None:
         parts = [str(part) for part in (file, field) if part is not None]
-        super().__init__(": ".join(map(visible, [*parts, " ".join(message.split())])))
+        super().__init__(": ".join(shortened(visible(part)) for part in (*parts, " ".join(message.split()))))
 
 
 def did_you_mean(word: str, allowed: list[str] | tuple[str, ...]) -> str:
@@ -35,7 +35,8 @@ def did_you_mean(word: str, allowed: list[str] | tuple[str, ...]) -> str:
     """
     from difflib import get_close_matches
 
-    near = get_close_matches(word, allowed, n=1, cutoff=0.5)
+    # The search is slow in long words, and none is allowed.
+    near = get_close_matches(word[:100], allowed, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(sorted(allowed)) or 'none'}"
 
 

@@ -9,7 +9,7 @@ import re
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,6 +31,9 @@ MACHINE = frozenset(
     if hasattr(errno, name)
 )
 """What a disk or an operating system refuses, as opposed to what a broken pipe or connection is."""
+
+_OPEN = ("/dev/fd", "/proc/self/fd")
+"""Folders of the files that a process has open."""
 
 
 def machine_error(error: OSError, file: Path | str | None = None) -> InputError:
@@ -93,7 +96,8 @@ def read_regular(path: Path, limit: int | None = None) -> bytes:
             parts.append(part)
             size += len(part)
     if size > limit:
-        reason = f"is larger than the {limit >> 20} MiB that such a file may have"
+        most = f"{limit >> 20} MiB" if limit >> 20 else f"{limit >> 10} KiB"
+        reason = f"is larger than the {most} that such a file may have"
         raise OSError(errno.EFBIG, reason, os.fspath(path))
     return b"".join(parts)
 
@@ -106,6 +110,39 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     with draft(path) as handle:
         write_at(handle, content, 0)
+
+
+def write_out(path: Path, content: bytes) -> None:
+    """Write what a user asked for to the place that was named, as a shell would: a link leads to its target,
+    a pipe or a device (``/dev/stdout``) takes what is written.
+
+    Records, caches and the like go through :func:`write_atomically`: a link among them may be a stranger's.
+
+    Raises:
+        InputError: no room, no permission, a folder, or nobody at the other end.
+    """
+    try:
+        with suppress(FileNotFoundError):
+            mode = path.stat().st_mode
+            if _is_stream(path) or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                return _pour(path, content)
+    except OSError as error:
+        raise cannot_write(error, path) from error
+    write_atomically(Path(os.path.realpath(path)) if path.is_symlink() else path, content)
+
+
+def _is_stream(path: Path) -> bool:
+    """Say whether a path stands for an open file of this process, whose file is not to be replaced."""
+    place = path.absolute()
+    return place.as_posix() in ("/dev/stdout", "/dev/stderr") or place.parent.as_posix() in _OPEN
+
+
+def _pour(path: Path, content: bytes) -> None:
+    # A file at the end of /dev/stdout may have been opened for adding to it.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "wb", buffering=0) as stream:
+        rest = memoryview(content)
+        while len(rest):
+            rest = rest[stream.write(rest) :]
 
 
 def write_at(handle: int, content: bytes | memoryview, offset: int) -> None:
@@ -136,13 +173,17 @@ def draft(path: Path, size: int = 0) -> Iterator[int]:
         The open file.
 
     Raises:
-        InputError: no room, no permission, or a file where a folder should be.
+        InputError: no room, no permission, a file where a folder should be, or a device or pipe in its place.
     """
+    made: list[Path] = []
     try:
+        _require_file(path)
+        made = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
         handle, place = _create(path)
     except OSError as error:
+        _remove_empty(made)
         raise cannot_write(error, path) from error
     try:
         try:
@@ -158,9 +199,29 @@ def draft(path: Path, size: int = 0) -> Iterator[int]:
     except BaseException:
         with suppress(OSError):
             place.unlink()
+        _remove_empty(made)
         raise
     finally:
         os.close(handle)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders that were made for a file that is not there, the deepest first."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def _require_file(path: Path) -> None:
+    """Refuse to put a file where a device, a pipe or a socket stands: it would be gone.
+
+    Raises:
+        OSError: one does, or the way there is none.
+    """
+    with suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.EINVAL, "is no regular file")
 
 
 def _create(path: Path) -> tuple[int, Path]:

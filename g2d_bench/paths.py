@@ -30,8 +30,10 @@ def expanded(path: Path | str, field: str) -> Path:
         field: the flag, key or variable in which it stands.
 
     Raises:
-        InputError: nobody has that name, or this user has no home folder.
+        InputError: nobody has that name, this user has no home folder, or it holds a NUL.
     """
+    if "\0" in str(path):
+        raise InputError("holds a NUL, as no path does", file=str(path), field=field)
     try:
         return Path(path).expanduser()
     except RuntimeError:

@@ -7,7 +7,9 @@ make one name look like another.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -30,6 +32,12 @@ def visible(text: str) -> str:
     return _ALL.sub(_spelled, text)
 
 
+def shortened(text: str, most: int = 1500) -> str:
+    """Leave out the middle of a text that has more than some characters."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]} … {text[-half:]}"
+
+
 def layout(text: str) -> str:
     """Do as :func:`visible`, but leave line ends and tabulators: for whole texts, whose names are visible."""
     return _BUT_LAYOUT.sub(_spelled, text)
@@ -47,6 +55,25 @@ def in_json(text: str) -> str:
         text: valid JSON; its line ends stay.
     """
     return _BUT_LAYOUT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def in_toml(value: Any) -> str:
+    """Write a value as TOML: as JSON, but for tables, signs beyond 16 bits (no halves of pairs) and DEL.
+
+    Args:
+        value: a text without halves of surrogate pairs, a number, a truth value, or a list or table of such.
+    """
+    if isinstance(value, Mapping):
+        rows = (f"{in_toml_key(key)} = {in_toml(one)}" for key, one in value.items())
+        return "{ " + ", ".join(rows) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(in_toml, value)) + "]"
+    return in_json(json.dumps(value, ensure_ascii=False))
+
+
+def in_toml_key(key: str) -> str:
+    """Write a key as TOML, in quotes where it needs them."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else in_toml(key)
 
 
 def _spelled(found: re.Match[str]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from g2d_bench.errors import InputError
 from g2d_bench.terminal import make_neutral
 
 
@@ -190,3 +191,22 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+DEVICE = "G2D_BENCH_DEVICE"
+"""Environment variable: ``cpu`` leaves an accelerator alone, ``cuda`` is as good as nothing."""
+
+
+def accelerator_forbidden() -> bool:
+    """Say whether the environment wants all work done on processors; torch is not asked.
+
+    Raises:
+        InputError: it says something else, which would be taken for nothing.
+    """
+    said = os.environ.get(DEVICE, "").strip().lower()
+    if said not in ("", "cpu", "cuda"):
+        raise InputError(
+            f"{said!r} is neither cpu nor cuda; one GPU of several is chosen by CUDA_VISIBLE_DEVICES",
+            field=DEVICE,
+        )
+    return said == "cpu"

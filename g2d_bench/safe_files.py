@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import math
+import re
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,10 @@ from g2d_bench.files import read_regular
 
 DEEPEST = 24
 """Levels of nesting in a JSON text; a record has four."""
+LARGEST_TOML = 256 << 10
+"""Bytes of a card or a configuration; the largest that ships has a thirtieth."""
+LARGEST_JSON = 4 << 20
+"""Bytes of a JSON file in the folder of a model; vocabularies are larger, and read as tokenizers."""
 LARGEST = 1 << 63
 """Whole numbers are smaller."""
 
@@ -30,12 +36,16 @@ def read_strangers(path: Path, limit: int) -> bytes:
     """
     try:
         return read_regular(path, limit)
-    except OSError as error:
-        own = error.errno in (errno.EINVAL, errno.EISDIR, errno.EFBIG)
-        reason = error.strerror if own else f"cannot be read ({error.strerror})"
-        raise InputError(str(reason), file=path) from None
-    except ValueError as error:
-        raise InputError(f"cannot be read ({error})", file=path) from None
+    except (OSError, ValueError) as error:
+        raise unreadable(error, path) from None
+
+
+def unreadable(error: OSError | ValueError, path: Path) -> InputError:
+    """Make one line of what :func:`g2d_bench.files.read_regular` raises."""
+    if isinstance(error, ValueError):
+        return InputError(f"cannot be read ({error})", file=path)
+    own = error.errno in (errno.EINVAL, errno.EISDIR, errno.EFBIG)
+    return InputError(str(error.strerror) if own else f"cannot be read ({error.strerror})", file=path)
 
 
 def parse_json(data: bytes, path: Path) -> Any:
@@ -71,6 +81,56 @@ def parse_json(data: bytes, path: Path) -> Any:
         if not level:
             return found
     raise InputError(f"is nested deeper than {DEEPEST} levels", file=path)
+
+
+def parse_toml(data: bytes, path: Path) -> dict[str, Any]:
+    """Parse a TOML text of known depth.
+
+    Args:
+        data: the text, with or without a byte order mark.
+        path: its file, for complaints.
+
+    Raises:
+        InputError: it is no TOML in UTF-8, or is nested too deeply.
+    """
+    deep = InputError(f"is nested deeper than {DEEPEST} levels", file=path)
+    try:
+        text = data.decode("utf-8-sig")
+        if _has_long_key(text):
+            raise deep
+        found = tomllib.loads(text)
+    except RecursionError:
+        raise deep from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 text (byte {error.start})", file=path) from None
+    except tomllib.TOMLDecodeError as error:
+        # The text of the error ends in "(at line 3, column 7)" or "(at end of document)".
+        raise InputError(f"not valid TOML: {error}", file=path) from None
+    except ValueError as error:  # a number of thousands of digits
+        raise InputError(f"not valid TOML: {str(error).split(';')[0]}", file=path) from None
+    level: list[Any] = [found]
+    for _ in range(DEEPEST):
+        level = [
+            below
+            for thing in level
+            for below in (thing.values() if isinstance(thing, dict) else thing)
+            if isinstance(below, dict | list)
+        ]
+        if not level:
+            return found
+    raise deep
+
+
+_QUOTED = re.compile(
+    r""""{3}(?:\\.|[^\\])*?"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\#[^\n]*""", re.DOTALL
+)
+
+
+def _has_long_key(text: str) -> bool:
+    """Say whether a key has more parts than levels are allowed: the parser's work grows with their cube."""
+    bare = _QUOTED.sub(lambda found: "" if found[0][0] == "#" else "x", text)
+    parts = re.sub(r"[ \t]+", "", re.sub(r"[\w-]+", "x", bare))
+    return "x." * DEEPEST in parts
 
 
 def _within(name: str, thing: Any, path: Path) -> list[tuple[str, Any]]:

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
@@ -83,6 +84,49 @@ def make_neutral() -> None:
         stream = present(getattr(sys, name))
         if not isinstance(stream, Neutral):
             setattr(sys, name, cast(TextIO, Neutral(stream)))
+
+
+class _Silence:
+    """What of this process is silenced: the threads that asked for it share one change of descriptor 2."""
+
+    def __init__(self) -> None:
+        self._lock, self._count, self._kept = threading.Lock(), 0, -1
+
+    def begin(self) -> None:
+        with self._lock:
+            if not self._count:
+                self._kept = os.dup(2)
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, 2)
+                os.close(nothing)
+            self._count += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._count -= 1
+            if not self._count:
+                os.dup2(self._kept, 2)
+                os.close(self._kept)
+
+
+_silence = _Silence()
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Drop what libraries write to the error stream past Python, as libtiff and Rust's panics do.
+
+    What other threads write there meanwhile goes, too: meant for a short while.
+    """
+    try:
+        _silence.begin()
+    except OSError:  # There is no such stream, or no descriptor left.
+        yield
+        return
+    try:
+        yield
+    finally:
+        _silence.end()
 
 
 def _take_descriptors() -> None:

@@ -119,6 +119,10 @@ def test_the_environment_may_forbid_the_gpu(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("G2D_BENCH_DEVICE", "cpu")
     assert accelerator() == CPU
     assert hardware()["accelerator"] == "none"
+    for word, device in (("CPU", CPU), (" cuda ", GPU), ("", GPU)):
+        monkeypatch.setenv("G2D_BENCH_DEVICE", word)
+        assert accelerator() == device
+    monkeypatch.setenv("G2D_BENCH_DEVICE", "cpu")
     with world() as here:
         assert here.device == CPU
 

@@ -46,3 +46,10 @@ def test_a_refused_argument_is_named_without_the_class() -> None:
 def test_of_what_a_library_says_the_first_line_is_kept() -> None:
     assert first_line(ValueError("\n no such layer\nall layers:\n...")) == "no such layer"
     assert first_line(KeyboardInterrupt()) == "KeyboardInterrupt"
+
+
+def test_what_is_said_at_great_length_is_shortened() -> None:
+    said = str(InputError("x" * 1_000_000, file="y" * 1_000_000, field="z" * 1_000_000))
+    assert len(said) < 5000
+    assert said.count(" … ") == 3
+    assert did_you_mean("a" * 300_000, ["b"]) == "allowed: b"

@@ -6,6 +6,7 @@ import os
 import pickle
 import resource
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from g2d_bench.errors import InputError
-from g2d_bench.files import CannotWrite, draft, read_regular, sweep, write_at, write_atomically
+from g2d_bench.files import CannotWrite, draft, read_regular, sweep, write_at, write_atomically, write_out
 from g2d_bench.locks import try_lock
 
 
@@ -40,6 +41,9 @@ def test_a_file_is_there_in_full_or_not_at_all(tmp_path: Path) -> None:
         write_atomically(path, bytes(5000))
     assert path.read_bytes() == b"two"
     assert list(path.parent.iterdir()) == [path]
+    with at_most(1000), pytest.raises(InputError, match="cannot be written: File too large"):
+        write_atomically(tmp_path / "a" / "new" / "below" / "c.json", bytes(5000))
+    assert list(path.parent.iterdir()) == [path], "nor does an empty folder stay"
 
 
 def test_room_is_reserved_before_long_work(tmp_path: Path) -> None:
@@ -175,3 +179,47 @@ def test_a_draft_that_was_swept_before_it_was_locked_is_made_again(
     write_atomically(tmp_path / "a", b"1")
     assert (tmp_path / "a").read_bytes() == b"1"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match=r"pipe: cannot be written: is no regular file"):
+        write_atomically(pipe, b"one")
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_link_leads_to_what_is_written_and_stays_a_link(tmp_path: Path) -> None:
+    target, link = tmp_path / "target.md", tmp_path / "link.md"
+    link.symlink_to("target.md")
+    for content in (b"made where the link leads", b"again"):
+        write_out(link, content)
+        assert link.is_symlink()
+        assert target.read_bytes() == content
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match=r"loop: cannot be written: Too many levels"):
+        write_out(tmp_path / "loop", b"x")
+    with pytest.raises(InputError, match=r"cannot be written: Is a directory"):
+        write_out(tmp_path, b"x")
+
+
+def test_pipes_and_streams_take_what_is_written(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_out(pipe, b"through")
+        assert os.read(end, 100) == b"through"
+    finally:
+        os.close(end)
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+    # What the shell added to is added to, not replaced.
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    code = "from g2d_bench.files import *; write_out(Path('/dev/stdout'), b'after')"
+    with log.open("ab") as stream:
+        subprocess.run([sys.executable, "-c", code], stdout=stream, check=True)
+    assert log.read_text() == "before\nafter"
+    said = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    assert said.stdout == b"after"

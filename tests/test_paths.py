@@ -52,3 +52,8 @@ def test_where_the_cache_is(
         else:
             monkeypatch.setenv(name, value)
     assert cache_dir() == tmp_path / expected
+
+
+def test_no_path_holds_a_nul() -> None:
+    with pytest.raises(InputError, match=r"^a\\x00b: results: holds a NUL"):
+        expanded("a\0b", "results")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import dataclass
 
 import pytest
 
-from g2d_bench.plain import counted, in_json, layout, visible, visible_parts
+from g2d_bench.plain import counted, in_json, in_toml, layout, visible, visible_parts
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,18 @@ def test_what_would_act_is_spelled(text: str, shown: str) -> None:
     assert layout(f"{text}\n\tx").endswith("\n\tx")
     assert json.loads(in_json(json.dumps([text], ensure_ascii=False))) == [text]
     assert visible(in_json(json.dumps([text], ensure_ascii=False))).isprintable()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *('"', "\\", "\x00\x07\x1b\x7f\x9b", "\u202e", "\N{LUNGS}", "\n\t", True, 3, 0.5, ["a", [1.5]]),
+        {"a-b_1": {"of \N{LUNGS}.x": ["\x7f"]}, "": 1},
+    ],
+)
+def test_values_come_back_from_toml(value: object) -> None:
+    assert tomllib.loads(f"value = {in_toml(value)}") == {"value": value}
+    assert visible(in_toml(value)).isprintable()
 
 
 def test_all_texts_of_a_thing() -> None:

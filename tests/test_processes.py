@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from g2d_bench import processes
+from g2d_bench.errors import InputError
 from g2d_bench.processes import (
+    DEVICE,
+    accelerator_forbidden,
     cores,
     deaf_to_interrupts,
     free_memory,
@@ -243,3 +246,10 @@ def test_whoever_ignores_ctrl_c_goes_on_ignoring_it() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("word", ["gpu7", "cuda:1", "cpu,cuda", "0"])
+def test_a_device_that_is_none_is_refused(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DEVICE, word)
+    with pytest.raises(InputError, match=rf"^{DEVICE}: '{word}' is neither cpu nor cuda"):
+        accelerator_forbidden()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from g2d_bench import safe_files
 from g2d_bench.errors import InputError
 from g2d_bench.safe_files import DEEPEST, LARGEST, parse_json, read_strangers
 
@@ -69,3 +71,26 @@ def test_what_could_not_be_written_again(text: bytes, says: str) -> None:
 def test_all_else_is_taken_as_it_is() -> None:
     value = {"a": [1, -LARGEST + 1, 0.5, None, True, "é\n"], "": {}}
     assert parse_json(json.dumps(value).encode(), Path("a")) == value
+
+
+BARE = re.compile(r"\.read_bytes\(\)|\.read_text\(|\bopen\((?:path|file|name)\b|\.open\((?:\"r|encoding)")
+OWN = {
+    "cells/submit.py": "files of its own draft, and cards that were read before",
+    "readers/dicom.py": "a path that was looked at before",
+    "readers/images.py": "beginnings of regular files",
+    "readers/unpack.py": "looked at before",
+    "records/quoted.py": "shipped tables",
+    "records/recompute.py": "its own cache",
+}
+"""Modules of rooms that read strangers' files, and which files they read without a limit all the same."""
+
+
+def test_strangers_files_are_read_with_a_limit() -> None:
+    package = Path(safe_files.__file__).parent
+    found = {
+        path.relative_to(package).as_posix()
+        for room in ("cards", "cells", "readers", "records")
+        for path in (package / room).rglob("*.py")
+        if BARE.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == OWN.keys()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from g2d_bench.terminal import Neutral, make_neutral, neutral_output, present, raw
+from g2d_bench.terminal import Neutral, make_neutral, neutral_output, present, raw, silenced
 
 
 def test_a_neutral_stream() -> None:
@@ -91,3 +93,17 @@ def test_records_are_verified_and_shown_without_stderr(several: list[Path], tmp_
         )
         assert (cut.returncode, cut.stdout) == (whole.returncode, whole.stdout)
         assert cut.stdout
+
+
+def test_what_libraries_write_past_python_is_dropped(capfd: pytest.CaptureFixture[str]) -> None:
+    with silenced(), silenced():
+        os.write(2, b"from below")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(_speak, range(200)))
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"
+
+
+def _speak(_: int) -> None:
+    with silenced():
+        os.write(2, b"from below")

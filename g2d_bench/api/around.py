@@ -49,8 +49,8 @@ def as_found(modules: Sequence[nn.Module]) -> Iterator[None]:
 def undisturbed() -> Iterator[None]:
     """Work as in a fresh process, and leave the one around it as it is.
 
-    Within, gradients are possible, products exact, and nothing is cast or placed by default; afterwards random
-    states, number of threads, determinism and defaults are those that a training loop had.
+    Within, gradients are possible, products exact, and nothing is cast or placed by default; afterwards
+    random states, number of threads, determinism and defaults are those that a training loop had.
     """
     import torch
 

@@ -23,6 +23,7 @@ from g2d_bench.cards.image import ImageInput as ImageInput
 from g2d_bench.cards.library import CONVERTERS
 from g2d_bench.cards.objective import CONTROLS, OBJECTIVES, OTHER
 from g2d_bench.cards.parts import Embeddings, HeadsOptions
+from g2d_bench.cards.patterns import require_tame
 from g2d_bench.cards.pretraining import Entry
 from g2d_bench.cards.scorer import SCORERS
 from g2d_bench.cards.wording import formed
@@ -125,12 +126,13 @@ class Layout(_Table):
 
     @field_validator("replace")
     @classmethod
-    def _compiles(cls, value: dict[str, str]) -> dict[str, str]:
-        for pattern in value:
+    def _ends(cls, value: dict[str, str]) -> dict[str, str]:
+        for pattern, instead in value.items():
+            require_tame(pattern)
             try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+                re.sub(pattern, instead, "")
+            except (re.error, IndexError) as error:
+                raise ValueError(f"{instead!r} is no replacement for {pattern!r}: {error}") from None
         return value
 
     @property

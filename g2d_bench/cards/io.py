@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from g2d_bench.errors import InputError, did_you_mean
 from g2d_bench.files import read_regular
 from g2d_bench.plain import counted
-from g2d_bench.safe_files import DEEPEST
+from g2d_bench.safe_files import LARGEST_TOML, parse_toml
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -36,7 +35,10 @@ def load_card(path: Path, model: type[M]) -> M:
     Raises:
         InputError: one line with file, key, what is wrong, and what is allowed or the nearest word.
     """
-    data = _read_toml(path)
+    try:
+        data = parse_toml(read_regular(path, LARGEST_TOML), path)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", file=path) from None
     if "name" in model.model_fields:
         data.setdefault("name", path.stem)
     try:
@@ -44,33 +46,6 @@ def load_card(path: Path, model: type[M]) -> M:
         return model.model_validate(data, context={"folder": path.parent})
     except ValidationError as error:
         raise explain(error, model, file=path) from None
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        data = tomllib.loads(read_regular(path).decode("utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", file=path) from None
-    except RecursionError:
-        raise InputError(f"is nested deeper than {DEEPEST} levels", file=path) from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8 text (byte {error.start})", file=path) from None
-    except tomllib.TOMLDecodeError as error:
-        # The text of the error ends in "(at line 3, column 7)" or "(at end of document)".
-        raise InputError(f"not valid TOML: {error}", file=path) from None
-    except ValueError as error:  # a number of thousands of digits
-        raise InputError(f"not valid TOML: {str(error).split(';')[0]}", file=path) from None
-    level: list[Any] = [data]
-    for _ in range(DEEPEST):
-        level = [
-            below
-            for thing in level
-            for below in (thing.values() if isinstance(thing, dict) else thing)
-            if isinstance(below, dict | list)
-        ]
-        if not level:
-            return data
-    raise InputError(f"is nested deeper than {DEEPEST} levels", file=path)
 
 
 def explain(

@@ -21,12 +21,14 @@ from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Name
 from g2d_bench.records.record import LARGEST_RECORD
 from g2d_bench.records.store import FAILED
-from g2d_bench.safe_files import parse_json, read_strangers
+from g2d_bench.safe_files import LARGEST_TOML, parse_json, read_strangers
 
 RECORDS, CARDS, SUBMISSIONS, README = "records", "cards", "submissions", "README.md"
+HOLDS = frozenset({RECORDS, CARDS, SUBMISSIONS, README})
+"""What stands in a bundle, and so in a draft of one."""
 SUFFIXES = {RECORDS: (".json", ".npz"), CARDS: (".toml",), SUBMISSIONS: (".json",)}
 """Folder to the files that belong into it."""
-LARGEST = {".json": LARGEST_RECORD, ".npz": 16 << 20, ".toml": 256 << 10, ".md": 1 << 20}
+LARGEST = {".json": LARGEST_RECORD, ".npz": 16 << 20, ".toml": LARGEST_TOML, ".md": 1 << 20}
 """Bytes of a file; compact predictions of the largest test set have a tenth of it."""
 MOST_FILES = 20_000
 MOST_BYTES = 1 << 30

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import Inspection
 from g2d_bench.errors import InputError
-from g2d_bench.files import read_regular, write_atomically
+from g2d_bench.files import write_atomically
 from g2d_bench.plain import visible
 from g2d_bench.progress import track
-from g2d_bench.records.record import Failure, Record, prediction_bytes, read_record
+from g2d_bench.records.record import LARGEST_RECORD, Record, prediction_bytes, read_failure, read_record
 from g2d_bench.records.selection import Found
 from g2d_bench.records.signature import parse_signature
 from g2d_bench.records.store import FAILED, Store
+from g2d_bench.safe_files import read_strangers
 
 
 @dataclass
@@ -171,7 +170,7 @@ def _copy(found: Found, path: Path) -> None:
     kept = found.record.predictions
     if kept is not None:
         write_atomically(path.with_name(kept.file), prediction_bytes(found.path, found.record))
-    write_atomically(path, read_regular(found.path))
+    write_atomically(path, read_strangers(found.path, LARGEST_RECORD))
     Store.failure_path(path).unlink(missing_ok=True)
 
 
@@ -186,16 +185,9 @@ def _failures(sources: Sequence[Path], store: Store, records: dict[Path, Found])
             if not path.name.endswith(FAILED) or place in done or len(place.parts) < 5:
                 continue
             target = store.root / place
-            failure = _failure(path)
-            before = _failure(target) if target.exists() else None
+            failure = read_failure(path)
+            before = read_failure(target) if target.exists() else None
             if failure is not None and (before is None or before.created < failure.created):
-                write_atomically(target, read_regular(path))
+                write_atomically(target, read_strangers(path, LARGEST_RECORD))
                 count += 1
     return count
-
-
-def _failure(path: Path) -> Failure | None:
-    try:
-        return Failure.model_validate_json(read_regular(path))
-    except (OSError, ValidationError):
-        return None

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from g2d_bench.cards.io import load_card
 from g2d_bench.errors import InputError
 from g2d_bench.paths import MAX_NAME, cache_dir, expanded
+from g2d_bench.processes import accelerator_forbidden
 
 CONFIG_NAME = "g2d-bench.toml"
 MAX_PATH = 3584
@@ -129,8 +130,9 @@ def resolve(
         weights_dir: flag ``--weights-dir``.
 
     Raises:
-        InputError: a config file is wrong, or a data root or checkpoint does not exist.
+        InputError: a config file or ``G2D_BENCH_DEVICE`` is wrong, or a data root or checkpoint is not there.
     """
+    accelerator_forbidden()  # said now, not by every cell
     config = _config()
     root = None if phantom else data_root or _env_path("G2D_BENCH_DATA") or config.data_root
     if root is not None:

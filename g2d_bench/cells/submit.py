@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -13,11 +11,12 @@ from g2d_bench import __version__
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.kind import KINDS
-from g2d_bench.cells.bundle import CARDS, README, RECORDS, SUBMISSIONS, Claim, Submission
+from g2d_bench.cells.bundle import CARDS, HOLDS, README, RECORDS, SUBMISSIONS, Claim, Submission
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import require_sound
+from g2d_bench.draft_folders import draft_folder, not_placed
 from g2d_bench.errors import InputError
-from g2d_bench.files import machine_error, write_atomically
+from g2d_bench.files import CannotWrite, write_atomically
 from g2d_bench.hashing import digest_json
 from g2d_bench.plain import visible
 from g2d_bench.provenance import now
@@ -101,25 +100,19 @@ def submit(
         name: _claim(card, [one for one in new if one.cell.card == name]) for name, card in cards.items()
     }
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{out.name[:100]}-", dir=out.parent))
-    except OSError as error:
-        raise machine_error(error, out) from error
-    try:
-        made = _write(draft, new, claims, cards, wishes, catalogue)
-        if wrong := check(draft):
-            raise InputError(
-                wrong[0].replace(f"{draft}/", "")
-                + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else "")
-            )
-        draft.chmod(0o755)
-        if out.is_dir():
-            out.rmdir()
-        draft.rename(out)
-    except OSError as error:
-        raise machine_error(error, out) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        with draft_folder(out, HOLDS) as draft:
+            made = _write(draft, new, claims, cards, wishes, catalogue)
+            if wrong := check(draft):
+                raise InputError(
+                    wrong[0].replace(f"{draft}/", "")
+                    + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else "")
+                )
+            draft.chmod(0o755)
+            if out.is_dir():
+                out.rmdir()
+            draft.rename(out)
+    except (CannotWrite, OSError) as error:
+        raise not_placed(error, out) from error
     return Made(made, len(new), tuple(_remarks(new, missing, wishes)))
 
 

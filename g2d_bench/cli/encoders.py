@@ -185,7 +185,7 @@ def _placed(file: Path, text: str) -> EncoderCard:
 
     from g2d_bench.cards.encoder import EncoderCard
     from g2d_bench.cards.io import load_card
-    from g2d_bench.files import write_atomically
+    from g2d_bench.files import write_out
 
     with tempfile.TemporaryDirectory(prefix="g2d-bench-") as elsewhere:
         trial = Path(elsewhere) / file.name
@@ -195,8 +195,7 @@ def _placed(file: Path, text: str) -> EncoderCard:
         except InputError as error:
             said = str(error).removeprefix(f"{trial}: ")
             raise InputError(f"no card can be drafted: {said}; write one by hand", file=file) from None
-    file.parent.mkdir(exist_ok=True)
-    write_atomically(file, text.encode())
+    write_out(file, text.encode())
     return load_card(file, EncoderCard)
 
 

@@ -40,7 +40,7 @@ def export(
     """
     from g2d_bench.cards.catalogue import Catalogue
     from g2d_bench.cells.verify import require_sound
-    from g2d_bench.files import write_atomically
+    from g2d_bench.files import write_out
     from g2d_bench.report.exports import EXPORTS
     from g2d_bench.report.exports.base import Request
     from g2d_bench.report.titles import encoder_titles
@@ -63,7 +63,7 @@ def export(
     if not files:
         raise InputError("no number to write: the main metric of every record is undefined")
     for name, data in files.items():
-        write_atomically(target / name if not made.file else target, data)
+        write_out(target / name if not made.file else target, data)
     click.echo(f"wrote {target}" + ("" if made.file else f": {len(files)} files"))
 
 

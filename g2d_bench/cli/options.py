@@ -108,7 +108,15 @@ class Group(click.Group):
     def main(self, *arguments: Any, **more: Any) -> Any:
         """Parse and run; nothing that is printed acts on the terminal."""
         with neutral_output():
-            return super().main(*arguments, **more)
+            try:
+                return super().main(*arguments, **more)
+            except OSError as error:
+                from g2d_bench.files import MACHINE, machine_error
+
+                if error.errno not in MACHINE:
+                    raise
+                click.echo(f"g2d-bench: {machine_error(error)}", err=True)
+                sys.exit(2)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -120,13 +128,6 @@ class Group(click.Group):
             return super().invoke(ctx)
         except InputError as error:
             click.echo(f"g2d-bench: {error}", err=True)
-            ctx.exit(2)
-        except OSError as error:
-            from g2d_bench.files import MACHINE, machine_error
-
-            if error.errno not in MACHINE:
-                raise
-            click.echo(f"g2d-bench: {machine_error(error)}", err=True)
             ctx.exit(2)
         except click.UsageError as error:
             # Newer versions of click ask for a command's help with an error.

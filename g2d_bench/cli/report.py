@@ -273,9 +273,9 @@ def _emit(text: str, out: Path | None, into: Path | None) -> None:
     if out is None:
         click.echo(text)
         return
-    from g2d_bench.files import write_atomically
+    from g2d_bench.files import write_out
 
     if not out.parent.is_dir():
         raise InputError("no such folder", file=out.parent, field="--out")
-    write_atomically(out, (text + "\n").encode())
+    write_out(out, (text + "\n").encode())
     click.echo(f"wrote {out}", err=True)

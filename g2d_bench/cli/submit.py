@@ -105,7 +105,7 @@ def review(bundle: Path, against: Path, whole: bool, out: Path | None, timeout: 
     from g2d_bench.cells.review import Review
     from g2d_bench.cells.review import review as look
     from g2d_bench.cells.review_text import render
-    from g2d_bench.files import write_atomically
+    from g2d_bench.files import write_out
 
     if out is not None and not out.parent.is_dir():
         raise InputError("no such folder", file=out.parent, field="--out")
@@ -121,7 +121,7 @@ def review(bundle: Path, against: Path, whole: bool, out: Path | None, timeout: 
     if out is None:
         click.echo(text)
     else:
-        write_atomically(out, (text + "\n").encode())
+        write_out(out, (text + "\n").encode())
         click.echo(f"wrote {out}", err=True)
     if found.problems:
         sys.exit(1)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.data.manifest import Manifest
 from g2d_bench.data.task_data import TaskData
+from g2d_bench.draft_folders import draft_folder, not_placed
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_text
 from g2d_bench.progress import track
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from g2d_bench.readers.base import Dataset
 
 IMAGES, IDS, TEXTS, REPORTS, ABOUT = "images", "ids.csv", "texts.txt", "reports.csv", "export.json"
+HOLDS = frozenset({IMAGES, IDS, TEXTS, REPORTS, ABOUT})
+"""What stands in an export, and so in a draft of one."""
 
 
 def export_images(
@@ -57,15 +58,12 @@ def export_images(
     Raises:
         InputError: the folder is there, cannot be written, or an image cannot be read.
     """
-    from PIL import Image
-
     if out.exists():
         raise InputError("is there already; give a new folder", file=out, field="--out")
     if not out.parent.is_dir():
         raise InputError("no such folder", file=out.parent, field="--out")
     data = TaskData(task, protocol, dataset, manifest, 1.0, 0)
     rows = [(image, part) for part, ids in data.split.parts.items() for image in ids]
-    digits = len(str(len(rows)))
     about = {
         "task": f"{task.name}@{task.version}",
         "data set": dataset.name,
@@ -74,37 +72,45 @@ def export_images(
         "split": data.split.hash,
         "images": len(rows),
         "size": size or "as the films are",
-        "texts": 0,
     }
-    draft = Path(tempfile.mkdtemp(prefix=f".{out.name[:60]}-", dir=out.parent))
     try:
-        (draft / IMAGES).mkdir()
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        said = reports(task, data)
-        writer.writerow(["id", "file", "part", *(["report"] if said else [])])
-        for n, (image, part) in enumerate(track(rows, f"images of {task.name}", unit="image")):
-            name = f"{IMAGES}/{n:0{digits}}.png"
-            Image.fromarray(_pixels(dataset, manifest, image, size)).save(draft / name)
-            report = [digest_text(said[image]) if image in said else ""] if said else []
-            writer.writerow([image, name, part, *report])
-        (draft / IDS).write_text(table.getvalue(), encoding="utf-8")
-        texts = asked(task, method)
-        about["texts"] = len(texts)
-        if texts:
-            (draft / TEXTS).write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-        if said:
-            different = list(dict.fromkeys(said.values()))
-            about["reports"] = len(different)
-            (draft / REPORTS).write_text(_table(different), encoding="utf-8")
-        (draft / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        draft.chmod(0o755)
-        draft.rename(out)
+        with draft_folder(out, HOLDS) as draft:
+            about |= _write(draft, task, data, rows, size, method)
+            (draft / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+            draft.chmod(0o755)
+            draft.rename(out)
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", file=out, field="--out") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        raise not_placed(error, out) from error
     return about
+
+
+def _write(
+    draft: Path, task: TaskCard, data: TaskData, rows: list[tuple[str, str]], size: int | None, method: str
+) -> dict[str, int]:
+    """Write all but what ``export.json`` says; return what that says of texts and reports."""
+    from PIL import Image
+
+    (draft / IMAGES).mkdir()
+    digits = len(str(len(rows)))
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    said = reports(task, data)
+    writer.writerow(["id", "file", "part", *(["report"] if said else [])])
+    for n, (image, part) in enumerate(track(rows, f"images of {task.name}", unit="image")):
+        name = f"{IMAGES}/{n:0{digits}}.png"
+        Image.fromarray(_pixels(data.dataset, data.manifest, image, size)).save(draft / name)
+        report = [digest_text(said[image]) if image in said else ""] if said else []
+        writer.writerow([image, name, part, *report])
+    (draft / IDS).write_text(table.getvalue(), encoding="utf-8")
+    texts = asked(task, method)
+    if texts:
+        (draft / TEXTS).write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    counts = {"texts": len(texts)}
+    if said:
+        different = list(dict.fromkeys(said.values()))
+        counts["reports"] = len(different)
+        (draft / REPORTS).write_text(_table(different), encoding="utf-8")
+    return counts
 
 
 def asked(task: TaskCard, method: str) -> list[str]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from g2d_bench.cards.catalogue import Catalogue
 from g2d_bench.data.divide import divide, usable
+from g2d_bench.data.import_place import HOLDS, PROMPTS, ROOT, TASKS, require_import, take_place
 from g2d_bench.data.manifest import FILE_ANNOTATION, Manifest
 from g2d_bench.data.own_tasks import OwnTask, own_tasks, prompts_text
 from g2d_bench.data.parallel import over_files
+from g2d_bench.draft_folders import draft_folder, not_placed
 from g2d_bench.errors import InputError
-from g2d_bench.files import cannot_write
+from g2d_bench.plain import in_toml
 from g2d_bench.readers.base import Sample
 from g2d_bench.readers.folder import DESCRIPTION, Folder
 from g2d_bench.readers.folder_table import Meaning, understand
@@ -70,7 +69,7 @@ def import_films(
     Args:
         films: the folder.
         table: the CSV file.
-        out: where to write; a folder that an earlier import wrote is written anew.
+        out: where to write; in a folder that an earlier import wrote, what nobody edited is written anew.
         name: what task names begin with.
         columns: role to column, see :data:`~g2d_bench.readers.folder_table.ROLES`.
         labels: columns that are labels; empty for all that look like it.
@@ -78,40 +77,32 @@ def import_films(
         rle: how run lengths count.
 
     Raises:
-        InputError: something in table or films is wrong, or the columns allow no task.
+        InputError: something in table or films is wrong, the columns allow no task, or an edited file of an
+            earlier import is in the way.
     """
     if not films.is_dir():
         raise InputError("no such folder", file=films)
     if not _NAME.fullmatch(name):
         raise InputError(f"{name!r}: want small letters, digits and single hyphens", field="--name")
-    if out.exists() and not (out / "folder" / DESCRIPTION).is_file():
-        raise InputError("exists, and no import wrote it; give another folder", file=out, field="--out")
+    require_import(out)
     meaning = understand(read_table(table, ()), given=columns, labels=labels, region=region, rle=rle)
     told = _Told()
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        with draft_folder(out, HOLDS) as draft:
+            tasks = _write(draft, out, films, table, meaning, name, told)
+            for kept in take_place(draft, out):
+                told(f"kept: {kept}, which is edited")
     except OSError as error:
-        raise cannot_write(error, out) from error
-    try:
-        tasks = _write(draft, out, films, table, meaning, name, told)
-        draft.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        draft.replace(out)
-    except OSError as error:
-        raise cannot_write(error, out) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        raise not_placed(error, out) from error
     return Imported(tuple(told.lines), tasks, out)
 
 
 def _write(
     draft: Path, out: Path, films: Path, table: Path, meaning: Meaning, name: str, told: _Told
 ) -> tuple[str, ...]:
-    root = draft / "folder"
+    root = draft / ROOT
     root.mkdir()
-    (root / DESCRIPTION).write_text(description(films, table, meaning, out / "folder"), encoding="utf-8")
+    (root / DESCRIPTION).write_text(description(films, table, meaning, out / ROOT), encoding="utf-8")
     # The draft lies beside its later place, so that what is relative holds for both.
     dataset = Folder(root)
     manifest = Manifest.open(dataset)
@@ -126,10 +117,10 @@ def _write(
     shown, reasons = _enough(samples)
     for reason in reasons:
         told(f"left out: {reason}")
-    folder = draft / "tasks"
-    (folder / "prompts").mkdir(parents=True)
+    folder = draft / TASKS
+    (folder / PROMPTS).mkdir(parents=True)
     if shown:
-        (folder / "prompts" / f"{name}.toml").write_text(prompts_text(name, shown), encoding="utf-8")
+        (folder / PROMPTS / f"{name}.toml").write_text(prompts_text(name, shown), encoding="utf-8")
     made = own_tasks(name, samples, meaning, shown, dataset.box_labels if meaning.has_boxes else ())
     taken = set(Catalogue.open().tasks.names)
     for task in made:
@@ -181,8 +172,8 @@ def _check_masks(dataset: Folder, manifest: Manifest) -> None:
 
 def _check(draft: Path, task: OwnTask, samples: Sequence[Sample], dataset: Folder, told: _Told) -> str:
     """Divide the films by a card; a card that cannot be run is removed, and why is said."""
-    path = draft / "tasks" / f"{task.name}.toml"
-    card = Catalogue.open((draft / "tasks",)).tasks[task.name]
+    path = draft / TASKS / f"{task.name}.toml"
+    card = Catalogue.open((draft / TASKS,)).tasks[task.name]
     try:
         split = divide(card, "clean", usable(samples, card), dataset)
         for part, ids in split.parts.items():
@@ -201,25 +192,26 @@ def description(films: Path, table: Path, meaning: Meaning, root: Path) -> str:
     """Write ``folder.toml``; paths are relative to ``root`` where both lie in one tree of the user's."""
 
     def place(path: Path) -> str:
-        return os.path.relpath(path.resolve(), root.resolve())
+        found = os.path.relpath(path.resolve(), root.resolve())
+        try:
+            found.encode()
+        except UnicodeEncodeError:
+            raise InputError("its path is no UTF-8, so no card can name it; rename it", file=path) from None
+        return found
 
     lines = [
         "# Written by `g2d-bench data import`; run it again when columns change.",
-        f"films = {json.dumps(place(films))}",
-        f"table = {json.dumps(place(table))}",
-        f"flags = {json.dumps(list(meaning.flags), ensure_ascii=False)}",
-        f"listed = {json.dumps(list(meaning.listed), ensure_ascii=False)}",
-        f"region = {json.dumps(meaning.region, ensure_ascii=False)}",
-        f"rle = {json.dumps(meaning.rle)}",
+        f"films = {in_toml(place(films))}",
+        f"table = {in_toml(place(table))}",
+        f"flags = {in_toml(meaning.flags)}",
+        f"listed = {in_toml(meaning.listed)}",
+        f"region = {in_toml(meaning.region)}",
+        f"rle = {in_toml(meaning.rle)}",
     ]
     for key, words in (("columns", meaning.roles), ("masks", meaning.masks), ("rles", meaning.rles)):
         lines += ["", f"[{key}]"]
-        lines += [f"{_quoted(one)} = {_quoted(other)}" for one, other in words.items()]
+        lines += [f"{in_toml(one)} = {in_toml(other)}" for one, other in words.items()]
     return "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _said(samples: Sequence[Sample], meaning: Meaning, films: Path) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from g2d_bench.plain import in_toml
 from g2d_bench.readers.base import Sample
 from g2d_bench.readers.folder_table import Meaning
 
@@ -67,7 +67,7 @@ def own_tasks(
         text = _card(kind, title, of, samples, official=official, more=more)
         tasks.append(OwnTask(f"{name}-{suffix}", text, needs if kind != "retrieval" else frozenset()))
 
-    asks = f"prompts = {json.dumps(name)}"
+    asks = f"prompts = {in_toml(name)}"
     if labels:
         add("cls", "classification", f"Findings, {name}", labels)
         add("zeroshot", "zero-shot", f"Findings without training, {name}", labels, asks)
@@ -121,12 +121,12 @@ def _card(
     metrics = METRICS[kind]
     lines = [
         'version = "1.0"',
-        f"title = {json.dumps(title, ensure_ascii=False)}",
-        f"kind = {json.dumps(kind)}",
+        f"title = {in_toml(title)}",
+        f"kind = {in_toml(kind)}",
         'dataset = "folder"',
-        f"labels = {json.dumps(list(labels), ensure_ascii=False)}",
-        f"metrics = {json.dumps(list(metrics))}",
-        f"main = {json.dumps(metrics[0])}",
+        f"labels = {in_toml(labels)}",
+        f"metrics = {in_toml(metrics)}",
+        f"main = {in_toml(metrics[0])}",
         f"fractions = {fractions if trained else [1.0]}",
         *more,
         "",
@@ -141,7 +141,7 @@ def _card(
 
 def prompts_text(name: str, labels: Sequence[str]) -> str:
     """Write a prompt set that asks for each label by its name."""
-    lines = [f"title = {json.dumps(f'Labels of {name} by their names', ensure_ascii=False)}"]
+    lines = [f"title = {in_toml(f'Labels of {name} by their names')}"]
     for label in labels:
         said = re.sub(r"[_\s]+", " ", label).strip()
         said = said if said.isupper() or any(c.isdigit() for c in said) else said.lower()
@@ -149,8 +149,8 @@ def prompts_text(name: str, labels: Sequence[str]) -> str:
         negative = [f"There is no {said}.", f"No evidence of {said}."]
         lines += [
             "",
-            f"[label.{json.dumps(label, ensure_ascii=False)}]",
-            f"positive = {json.dumps(positive, ensure_ascii=False)}",
-            f"negative = {json.dumps(negative, ensure_ascii=False)}",
+            f"[label.{in_toml(label)}]",
+            f"positive = {in_toml(positive)}",
+            f"negative = {in_toml(negative)}",
         ]
     return "\n".join(lines) + "\n"

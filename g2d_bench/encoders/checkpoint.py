@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 
+LONGEST_NAME = 160
+"""Characters of a name in which regular expressions are searched; no published model has as many."""
 _ANYWHERE = "of this architecture"
 """Where the entries of a layout without prefix stand, in words."""
 
@@ -289,7 +291,8 @@ def renamed(name: str, layout: Layout) -> str:
             name = new + name.removeprefix(old)
             break
     for pattern, instead in layout.replace.items():
-        name = re.sub(pattern, instead, name)
+        # A search that may go several ways takes long in a long name, of which a model has none.
+        name = re.sub(pattern, instead, name) if len(name) <= LONGEST_NAME else name
     return name
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from g2d_bench.plain import visible
+from g2d_bench.plain import in_toml, visible
 
 
 @dataclass
@@ -72,29 +70,29 @@ def card_text(made: Draft, title: str, weights: str) -> str:
     lines = [
         "# Drafted from the file alone. What it could not know:",
         *(f"#  - {visible(ask)}" for ask in made.asks),
-        f"title = {_value(visible(title))}",
+        f"title = {in_toml(visible(title))}",
         'paper = ""',
         'licence = ""',
         'objective = "other"',
         'scale = "published"',
         "pretraining = []",
-        *([f"weights = {_value(weights)}"] if weights else []),
+        *([f"weights = {in_toml(weights)}"] if weights else []),
         "",
         "[image]",
-        *([f"library = {_value(made.library)}"] if made.library != "timm" else []),
-        f"model = {_value(made.model or 'FILL-IN')}",
-        *([f"options = {_table(made.options)}"] if made.options else []),
+        *([f"library = {in_toml(made.library)}"] if made.library != "timm" else []),
+        f"model = {in_toml(made.model or 'FILL-IN')}",
+        *([f"options = {in_toml(made.options)}"] if made.options else []),
         f"size = {made.size}",
-        *([f"pool = {_value(made.pool)}"] if made.pool else []),
-        *([f"fit = {_value(made.fit)}"] if made.fit else []),
-        *([f"interpolation = {_value(made.interpolation)}"] if made.interpolation else []),
+        *([f"pool = {in_toml(made.pool)}"] if made.pool else []),
+        *([f"fit = {in_toml(made.fit)}"] if made.fit else []),
+        *([f"interpolation = {in_toml(made.interpolation)}"] if made.interpolation else []),
         *([f"resize = {made.resize}"] if made.resize and made.fit == "crop" else []),
-        *([f"range = {_value(list(made.range))}"] if made.range != (0.0, 1.0) else []),
-        f"mean = {_value(made.mean)}",
-        f"std = {_value(made.std)}",
+        *([f"range = {in_toml(list(made.range))}"] if made.range != (0.0, 1.0) else []),
+        f"mean = {in_toml(made.mean)}",
+        f"std = {in_toml(made.std)}",
         "",
-        *(["[text]", f"source = {_value(made.text)}"] if made.text else []),
-        *([f"max_length = {_value(made.length)}"] if made.text and made.length else []),
+        *(["[text]", f"source = {in_toml(made.text)}"] if made.text else []),
+        *([f"max_length = {in_toml(made.length)}"] if made.text and made.length else []),
         *([""] if made.text else []),
     ]
     if made.whole and weights:
@@ -102,18 +100,9 @@ def card_text(made: Draft, title: str, weights: str) -> str:
     lines += [
         "[[checkpoint]]",
         'layout = "drafted"',
-        *([f"container = {_value(made.container)}"] if made.container else []),
-        *([f"prefix = {_value(made.prefix)}"] if made.prefix else []),
-        *([f"convert = {_value(made.convert)}"] if made.convert else []),
-        *([f"drop = {_value(made.drop)}"] if made.drop else []),
+        *([f"container = {in_toml(made.container)}"] if made.container else []),
+        *([f"prefix = {in_toml(made.prefix)}"] if made.prefix else []),
+        *([f"convert = {in_toml(made.convert)}"] if made.convert else []),
+        *([f"drop = {in_toml(made.drop)}"] if made.drop else []),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _value(value: Any) -> str:
-    # TOML knows no halves of a pair of surrogates, as JSON's escapes are.
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _table(values: Mapping[str, Any]) -> str:
-    return "{ " + ", ".join(f"{key} = {_value(value)}" for key, value in values.items()) + " }"

@@ -10,6 +10,8 @@ from typing import Any
 
 from g2d_bench.encoders.draft_card import Draft
 from g2d_bench.errors import InputError, first_line
+from g2d_bench.files import read_regular
+from g2d_bench.safe_files import LARGEST_JSON
 
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 """Where transformers writes what a processor does; in the second the one of images is one of several."""
@@ -34,7 +36,7 @@ def read_object(file: Path) -> dict[str, Any]:
         InputError: it cannot be read, or holds something else.
     """
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = json.loads(read_regular(file, LARGEST_JSON))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot be read: {first_line(error)}", file=file) from None
     if not isinstance(said, dict):

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ from g2d_bench.encoders.image import ImageEncoder, ImageFeatures
 from g2d_bench.encoders.load import Encoder
 from g2d_bench.encoders.text import TextEncoder
 from g2d_bench.encoders.weights import file_hash
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, first_line
 from g2d_bench.hashing import digest_text
 
 Values = NDArray[np.float32]
@@ -48,6 +49,8 @@ Values = NDArray[np.float32]
 ARRAYS = ("ids", "vectors", "joint", "texts", "text_vectors", "reports", "report_vectors", "content")
 SAID = {"texts": "text_vectors", "reports": "report_vectors"}
 """Names of texts to the array of their vectors."""
+PACKED = 100
+"""How many times larger than its file an archive of vectors may be, beyond 64 MiB."""
 WIDEST = 1 << 16
 
 
@@ -267,12 +270,32 @@ def load_given(
 
 def _npz(file: Path) -> dict[str, Any]:
     try:
+        _require_bounded(file)
         with np.load(file, allow_pickle=False) as opened:
             return {name: opened[name] for name in opened.files}
     except FileNotFoundError:
         raise InputError("no such file", file=file) from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"cannot be read: {str(error).splitlines()[0][:160]}", file=file) from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise InputError(f"cannot be read: {first_line(error)[:160]}", file=file) from None
+    except MemoryError:
+        raise InputError("needs more memory than there is", file=file) from None
+
+
+def _require_bounded(file: Path) -> None:
+    """Refuse an archive that unpacks to far more than vectors do, before anything is unpacked.
+
+    Raises:
+        InputError: it does.
+        OSError: it cannot be read.
+        zipfile.BadZipFile: it is no archive.
+    """
+    if file.exists() and not file.is_file():
+        raise InputError("is no regular file", file=file)
+    size = file.stat().st_size
+    with zipfile.ZipFile(file) as archive:
+        whole = sum(member.file_size for member in archive.infolist())
+    if whole > PACKED * size + (64 << 20):
+        raise InputError(f"unpacks to {whole >> 20:,} MiB from {size >> 20:,}, as no vectors do", file=file)
 
 
 def _safetensors(file: Path) -> dict[str, Any]:

@@ -14,6 +14,8 @@ import transformers
 from transformers import CONFIG_MAPPING, AutoConfig
 
 from g2d_bench.errors import InputError, did_you_mean, first_line
+from g2d_bench.files import read_regular
+from g2d_bench.safe_files import LARGEST_JSON
 
 CONFIG = "config.json"
 
@@ -89,7 +91,7 @@ def _of_options(model: str, options: Mapping[str, Any], channels: int) -> Any:
 def _of_folder(model: str, folder: Path) -> Any:
     file = folder / CONFIG
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = json.loads(read_regular(file, LARGEST_JSON))
         kind = said.get("model_type")
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"cannot be read: {first_line(error)}", file=file) from None

@@ -15,8 +15,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from g2d_bench.encoders.tokenizer import load_tokenizer
+from g2d_bench.encoders.tokenizer import load_tokenizer, no_panic, read_tokenizer
 from g2d_bench.errors import InputError, first_line
+from g2d_bench.files import read_regular
+from g2d_bench.safe_files import LARGEST_JSON
 
 SIZES = {
     "num_hidden_layers": 200,
@@ -50,7 +52,7 @@ def read_config(file: Path, model: str) -> Any:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = json.loads(read_regular(file, LARGEST_JSON))
         kind = said.pop("model_type", "bert")
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=file) from None
@@ -163,13 +165,14 @@ def folder_tokenizer(path: Path, model: str) -> Tokenizer:
         if model in _OLDER:
             raise
         try:
-            found = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+            with no_panic():
+                found = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         except Exception:  # each fault has its own class in the library
             found = None
         backend = getattr(found, "backend_tokenizer", None)
         if not isinstance(backend, Tokenizer):
             raise
-        return Tokenizer.from_str(backend.to_str())
+        return read_tokenizer(backend.to_str())
 
 
 def ready_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:

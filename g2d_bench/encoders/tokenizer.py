@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
 from tokenizers.trainers import WordPieceTrainer
 
-from g2d_bench.errors import InputError
-from g2d_bench.files import write_atomically
+from g2d_bench.errors import InputError, first_line
+from g2d_bench.files import write_out
+from g2d_bench.safe_files import read_strangers
+from g2d_bench.terminal import silenced
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """BERT's special tokens; their ids are 0 to 4 in a vocabulary trained here."""
@@ -20,8 +23,36 @@ PADS = (PAD, "<pad>")
 CONTINUES = "##"
 """What a word piece starts with that is not the start of a word."""
 
+LARGEST = 64 << 20
+"""Bytes that a file of a tokenizer may have; those of 250,000 pieces have a quarter of it."""
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 """In which files a folder's tokenizer is looked for, in this order."""
+
+
+@contextmanager
+def no_panic() -> Iterator[None]:
+    """Make an exception of the usual kind of the library's panics, of which ``except Exception`` takes none.
+
+    Raises:
+        RuntimeError: the library gave up; its text is what it said.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise RuntimeError(first_line(error)) from None
+
+
+def read_tokenizer(text: str) -> Tokenizer:
+    """Make a tokenizer of the text of a ``tokenizer.json``, which may be a stranger's.
+
+    Raises:
+        Exception: it is none; the library has no class of its own for that.
+    """
+    # Where the library panics, it first writes to the terminal, past Python.
+    with no_panic(), silenced():
+        return Tokenizer.from_str(text)
 
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int = 1500, min_frequency: int = 2) -> Tokenizer:
@@ -80,7 +111,7 @@ def wordpiece(vocabulary: dict[str, int], *, lowercase: bool = True) -> Tokenize
 
 def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     """Write a tokenizer as JSON, whole or not at all."""
-    write_atomically(path, (tokenizer.to_str(pretty=True) + "\n").encode())
+    write_out(path, (tokenizer.to_str(pretty=True) + "\n").encode())
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -107,13 +138,14 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise InputError("no such tokenizer", file=file)
     try:
         if file.name == "vocab.txt":
-            words = file.read_text(encoding="utf-8").splitlines()
+            words = _text(file).splitlines()
             return wordpiece({word: k for k, word in enumerate(words)}, lowercase=_lowercase(file.parent))
         if file.name == "vocab.json":
             return _byte_level(file, file.with_name("merges.txt"))
-        return Tokenizer.from_str(file.read_text(encoding="utf-8"))
+        return read_tokenizer(_text(file))
     except InputError as error:
-        raise InputError(str(error), file=file) from None
+        named = str(error).startswith(str(file.parent))
+        raise (error if named else InputError(str(error), file=file)) from None
     except Exception as error:  # the library raises the bare class, and OSError and UnicodeError come too
         raise InputError(f"not a tokenizer: {error}", file=file) from None
 
@@ -122,8 +154,8 @@ def _is_code(folder: Path) -> bool:
     """Say whether a folder names Python code as its tokenizer."""
     for name in ("tokenizer_config.json", "config.json"):
         try:
-            said = json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            said = json.loads(_text(folder / name))
+        except (InputError, ValueError, RecursionError):
             continue
         if isinstance(said, dict) and said.get("auto_map"):
             return True
@@ -132,7 +164,10 @@ def _is_code(folder: Path) -> bool:
 
 def _byte_level(vocabulary: Path, merges: Path) -> Tokenizer:
     """Make the tokenizer of RoBERTa: pairs of bytes, with <s> and </s> around a text."""
-    tokenizer = Tokenizer(models.BPE.from_file(str(vocabulary), str(merges), unk_token="<unk>"))
+    for file in (vocabulary, merges):
+        _text(file)  # nothing that never ends
+    with no_panic(), silenced():
+        tokenizer = Tokenizer(models.BPE.from_file(str(vocabulary), str(merges), unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     special = {piece: tokenizer.token_to_id(piece) for piece in ("<s>", "</s>", PADS[1])}
@@ -151,20 +186,22 @@ def encoded(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
         InputError: the tokenizer gives up, as over a pattern of a stranger's that goes back without end.
     """
     try:
-        return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    except BaseException as error:
-        # The library's panics are no exceptions of the usual kind; its own search has a limit of tries.
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"its tokenizer cannot read a text ({reason})", field="tokenizer") from None
+        # The library's own search has a limit of tries.
+        with no_panic():
+            return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    except Exception as error:
+        raise InputError(
+            f"its tokenizer cannot read a text ({first_line(error)})", field="tokenizer"
+        ) from None
 
 
 def _lowercase(folder: Path) -> bool:
-    import json
-
     config = folder / "tokenizer_config.json"
-    return bool(json.loads(config.read_text()).get("do_lower_case", True)) if config.is_file() else True
+    return bool(json.loads(_text(config)).get("do_lower_case", True)) if config.is_file() else True
+
+
+def _text(file: Path) -> str:
+    return read_strangers(file, LARGEST).decode("utf-8")
 
 
 def _normaliser(lowercase: bool) -> normalizers.BertNormalizer:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.files import write_atomically
+from g2d_bench.files import write_out
 from g2d_bench.phantom.generate import Phantom, realise
 from g2d_bench.phantom.labels import COVID, DEVICES, OBJECT
 from g2d_bench.phantom.profile import PROFILES
@@ -108,5 +108,5 @@ def write_sheet(path: Path, *, size: int = 320, seed: int = 0) -> Path:
         )
     buffer = io.BytesIO()
     image.quantize(96, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    write_atomically(path, buffer.getvalue())
+    write_out(path, buffer.getvalue())
     return path

@@ -17,7 +17,7 @@ from g2d_bench.encoders.checkpoint import METADATA_KEY, open_checkpoint
 from g2d_bench.encoders.heads.make import HEADS
 from g2d_bench.encoders.words import bare_sentences
 from g2d_bench.errors import InputError
-from g2d_bench.files import write_atomically
+from g2d_bench.files import write_out
 from g2d_bench.metrics.retrieval import RANKS, first_places
 from g2d_bench.pretrain.augment import plain
 from g2d_bench.pretrain.pairs import PairData
@@ -155,7 +155,7 @@ def export(
     blob = save(tensors, {METADATA_KEY: json.dumps(complete, sort_keys=True)})
     if limit is not None and len(blob) > limit:
         raise InputError(f"weights have {len(blob):,} bytes, {limit:,} are allowed", file=path)
-    write_atomically(path, blob)
+    write_out(path, blob)
     return complete
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
 from collections.abc import Mapping
 from itertools import chain, count
 from pathlib import Path
@@ -15,8 +13,10 @@ from g2d_bench.cards.io import load_card
 from g2d_bench.cards.pretraining import GENERATED, PRETRAINED, parse, sources
 from g2d_bench.errors import InputError
 from g2d_bench.paths import shipped
+from g2d_bench.plain import in_toml
 from g2d_bench.pretrain.run_folder import RunFolder
 from g2d_bench.readers.registry import READERS
+from g2d_bench.safe_files import LARGEST_TOML, parse_toml, read_strangers
 
 WEIGHTS = "encoder.safetensors"
 """File of a run's weights, beside its card."""
@@ -76,8 +76,8 @@ def card_of(folder: RunFolder, wanted: str = "") -> Path:
 def _is_of_run(path: Path) -> bool:
     """Whether a file is a card of the weights beside it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")).get("weights") == WEIGHTS
-    except (OSError, ValueError, RecursionError):
+        return parse_toml(read_strangers(path, LARGEST_TOML), path).get("weights") == WEIGHTS
+    except (OSError, InputError):
         return False
 
 
@@ -102,22 +102,22 @@ def write_card(path: Path, method: str, weights: Path, card: Mapping[str, Any]) 
     text = shown.text if shown else None
     lines = [
         f"# Made with its weights; load it with --encoders-dir {path.parent.name}",
-        f"title = {_toml(f'{shown.title if shown else method} (pre-trained on {seen})')}",
-        f"paper = {_toml(shown.paper if shown else '')}",
-        f"objective = {_toml(method)}",
-        f"scale = {_toml(_scale(card))}",
-        f"weights = {_toml(weights.name)}",
-        f"decoder = {_toml('decoder' in card)}",
-        f"local_features = {_toml(shown.local_features if shown else '')}",
-        f"pretraining = {_toml([seen])}",
-        f"notes = {_toml(_notes(card))}",
+        f"title = {in_toml(f'{shown.title if shown else method} (pre-trained on {seen})')}",
+        f"paper = {in_toml(shown.paper if shown else '')}",
+        f"objective = {in_toml(method)}",
+        f"scale = {in_toml(_scale(card))}",
+        f"weights = {in_toml(weights.name)}",
+        f"decoder = {in_toml('decoder' in card)}",
+        f"local_features = {in_toml(shown.local_features if shown else '')}",
+        f"pretraining = {in_toml([seen])}",
+        f"notes = {in_toml(_notes(card))}",
         "",
         "[image]",
-        *(f"{key} = {_toml(value)}" for key, value in image.items() if value is not None),
+        *(f"{key} = {in_toml(value)}" for key, value in image.items() if value is not None),
         "",
         "[text]",
         'source = "shipped"',
-        *([f"aggregation = {_toml(text.aggregation)}"] if text else []),
+        *([f"aggregation = {in_toml(text.aggregation)}"] if text else []),
         f"max_length = {recipe['max_length']}",
     ]
     draft = path.with_name(f".{path.name}.tmp")
@@ -161,12 +161,3 @@ def _notes(card: Mapping[str, Any]) -> str:
         f"Pre-trained with {card['made']['by']} on {pairs['train']} pairs of {data['source']} "
         f"({data['hash'][:12]}), variant {card['variant']}, {card['steps']} steps, seed {card['seed']}."
     )
-
-
-def _toml(value: Any) -> str:
-    """Write a value as TOML: JSON but for tables, and what TOML wants escaped beyond it."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

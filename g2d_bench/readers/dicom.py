@@ -5,6 +5,7 @@ The steps from samples to grey values are in :mod:`g2d_bench.readers.dicom_value
 
 from __future__ import annotations
 
+import re
 import warnings
 import zlib
 from functools import cache
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from g2d_bench.errors import InputError
+from g2d_bench.errors import InputError, first_line
 from g2d_bench.readers.dicom_values import colour_values, grey_values, holder, palette_values
 from g2d_bench.readers.dicom_walk import walked_size
 from g2d_bench.readers.grey import MAX_DECODED, MAX_PIXELS
@@ -23,6 +24,8 @@ from g2d_bench.readers.grey import MAX_DECODED, MAX_PIXELS
 GREY = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+
+_QUOTED = re.compile(r"""b?'(?:\\.|[^'\\])*(?:'|$)|b?"(?:\\.|[^"\\])*(?:"|$)""")
 
 OBLONG = 1.1
 """Pixels longer than this, per width, are refused: boxes and masks count pixels, and would lie elsewhere
@@ -67,7 +70,7 @@ def read_dicom(data: bytes, path: Path) -> NDArray[np.uint8]:
         return colour_values(pixels, stored) if kind in COLOUR else grey_values(pixels, header, stored)
     # Parsers fail on broken files with whatever exception comes; all of them mean the same here.
     except Exception as error:
-        raise InputError(f"not a readable DICOM image: {error or type(error).__name__}", file=path) from error
+        raise InputError(f"not a readable DICOM image: {_said(error)}", file=path) from error
 
 
 def read_header(data: bytes | Path, path: Path, names: tuple[str, ...]) -> dict[str, str]:
@@ -90,8 +93,7 @@ def read_header(data: bytes | Path, path: Path, names: tuple[str, ...]) -> dict[
         values = {name: header.get(name) for name in names}
         return {name: "" if value is None else str(value).strip() for name, value in values.items()}
     except Exception as error:
-        why = error or type(error).__name__
-        raise InputError(f"not a readable DICOM header: {why}", file=path) from error
+        raise InputError(f"not a readable DICOM header: {_said(error)}", file=path) from error
 
 
 def dicom_size(data: bytes, path: Path) -> tuple[int, int]:
@@ -109,6 +111,21 @@ def dicom_size(data: bytes, path: Path) -> tuple[int, int]:
             raise InputError("is missing or 0", file=path, field=name)
         size.append(int(value))
     return size[0], size[1]
+
+
+def _said(error: Exception) -> str:
+    """Return the reason of a refusal; of what libraries say, without the values that they quote.
+
+    Those come from the header, in which the patient's name and number stand.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    # What decoders quote are names of transfer syntaxes.
+    module = str(trace.tb_frame.f_globals.get("__name__")) if trace is not None else ""
+    if module.startswith(("g2d_bench.", "pydicom.pixels.")):
+        return str(error) or first_line(error)
+    return _QUOTED.sub("…", first_line(error))[:200]
 
 
 @cache

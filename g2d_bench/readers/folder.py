@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2d_bench.errors import InputError
+from g2d_bench.files import read_regular
 from g2d_bench.readers.base import PHANTOM_MARKER, Dataset, Sample
 from g2d_bench.readers.folder_places import Places, direct_places
 from g2d_bench.readers.folder_rows import boxes_in_pixels, boxes_of, decode_runs, patient_parts
@@ -23,6 +23,7 @@ from g2d_bench.readers.frames import fit_mask
 from g2d_bench.readers.images import read_dicom_header, read_mask_image, read_size, whole_years
 from g2d_bench.readers.rle import EMPTY
 from g2d_bench.readers.tables import MISSING, Row, Table, read_table
+from g2d_bench.safe_files import LARGEST_TOML, parse_toml
 
 DESCRIPTION = "folder.toml"
 """What `g2d-bench data import` writes: where films and table lie, and what the columns mean."""
@@ -302,7 +303,7 @@ def read_description(path: Path) -> tuple[Path, Path, Meaning]:
         InputError: it is missing, no TOML, or lacks something.
     """
     try:
-        said: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        said = parse_toml(read_regular(path, LARGEST_TOML), path)
         films, table = ((path.parent / said[key]).resolve() for key in ("films", "table"))
         meaning = Meaning(
             roles=_words(said["columns"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from g2d_bench.readers.folders import walk
@@ -14,7 +15,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 
 def direct_places(root: Path, beside: Path, name: str) -> list[Path]:
     """Return the files at the path that a cell gives, seen from the films' folder and from the table's."""
-    return [place / name for place in dict.fromkeys((root, beside)) if (place / name).is_file()]
+    # What the system calls too long is no name of a file.
+    with suppress(OSError):
+        return [place / name for place in dict.fromkeys((root, beside)) if (place / name).is_file()]
+    return []
 
 
 class Places:
@@ -104,4 +108,5 @@ class Places:
         if direct or named:
             raise row.error(f"{name!r} is the film {(direct or named)[0]} and no mask", column)
         hint = f"; {known[0]} lies in another folder" if known else ""
+        hint = "; a quote may be left open" if "\n" in name or "\r" in name else hint
         raise row.error(f"no file {name!r} below {self.root}{hint}", column)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from g2d_bench.errors import InputError
 from g2d_bench.readers.attach import film_at, find_files
 from g2d_bench.readers.base import Dataset, Sample
 from g2d_bench.readers.folders import release_folder
+from g2d_bench.readers.report_files import report_bytes
 from g2d_bench.readers.report_markup import decode
 from g2d_bench.readers.tables import Row, locate, read_table, require
 
@@ -183,16 +183,13 @@ class MimicCxr(Dataset):
 
     def _report(self, relative: str) -> str:
         for folder in self._report_folders:
-            path = os.path.join(folder, relative)  # noqa: PTH118 - half a million of them
+            path = Path(folder, relative)
             try:
-                with open(path, "rb") as file:  # noqa: PTH123
-                    return decode(file.read())
-            except (FileNotFoundError, NotADirectoryError):
+                return decode(report_bytes(path))
+            except FileNotFoundError:
                 continue
             except ValueError as error:
                 raise InputError(f"not a text file ({error})", file=path) from None
-            except OSError as error:
-                raise InputError(f"cannot read the report: {error.strerror}", file=path) from error
         return ""
 
 

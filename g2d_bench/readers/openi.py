@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
-from xml.etree import ElementTree
 
 from g2d_bench.errors import InputError
 from g2d_bench.readers.attach import find_files
 from g2d_bench.readers.base import Dataset, Sample
 from g2d_bench.readers.folders import look_alike, release_folder
+from g2d_bench.readers.report_files import parse_xml, report_bytes
 from g2d_bench.readers.tables import locate, read_table
 
 _BY_HAND, _BY_PIXELS = "indiana_projections.csv", "nlmcxr_tsne_pa.csv"
@@ -191,12 +191,9 @@ def _film(name: str) -> str:
 
 def _case(path: Path) -> _Case:
     try:
-        root = ElementTree.fromstring(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"cannot read the report: {error.strerror}", file=path) from None
-    except ElementTree.ParseError as error:
-        line, _ = error.position
-        raise InputError(f"not an XML report ({error})", file=f"{path}:{line}") from None
+        root = parse_xml(report_bytes(path), path)
+    except FileNotFoundError:
+        raise InputError("no such report", file=path) from None
     number = root.find("uId")
     name = number.get("id", "") if number is not None else ""
     if not name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from g2d_bench.errors import InputError
 from g2d_bench.readers.grey import check_size, luma, to_grey
 from g2d_bench.readers.mistaken import mistaken
+from g2d_bench.terminal import silenced
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,7 +57,9 @@ def read_raster(data: bytes, path: Path) -> NDArray[np.uint8]:
             check_size(image.height, image.width, path)
             _check_single(image)
             turn = _orientation(image, data)
-            image.load()
+            # libtiff says what it thinks of a damaged file on the terminal, past Python.
+            with silenced() if image.format == "TIFF" else nullcontext():
+                image.load()
             if image.format == "TIFF" and _ORIENTATION not in image.tag_v2:  # type: ignore[attr-defined]
                 turn = 1  # Pillow has turned it
             return np.ascontiguousarray(_upright(_grey(image, data), turn))

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import html
 import re
-import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.etree import ElementTree
 
 from g2d_bench.errors import InputError
-from g2d_bench.readers.folders import walk
+from g2d_bench.readers.report_files import parse_xml, report_bytes, xml_files
 from g2d_bench.readers.report_markup import decode, plain
 from g2d_bench.readers.scripts import QUOTES, STOPS, WORD, WORDS, tells
 
@@ -269,9 +267,9 @@ def read_report(path: Path) -> Report:
         InputError: the file is missing or not text.
     """
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read the report: {error.strerror}", file=path) from None
+        raw = report_bytes(path)
+    except FileNotFoundError:
+        raise InputError("no such report", file=path) from None
     if raw.lstrip().startswith(b"{\\rtf"):
         raise InputError("rich text (RTF), not a text file; export the report as plain text", file=path)
     try:
@@ -296,7 +294,7 @@ def read_nlmcxr(source: Path) -> list[Report]:
     Raises:
         InputError: missing or damaged archive, XML that does not parse, or no report at all.
     """
-    reports = [_nlmcxr_report(name, data) for name, data in _xml_files(source)]
+    reports = [_nlmcxr_report(name, data) for name, data in xml_files(source)]
     if not reports:
         raise InputError("no report (*.xml) found", file=source)
     return sorted(reports, key=lambda report: (len(report.id), report.id))
@@ -362,34 +360,9 @@ def _stopped(sentence: str) -> str:
     return sentence if ends else sentence.rstrip(",;:- ") + "."
 
 
-def _xml_files(source: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the XML files of a folder or an archive."""
-    if source.is_dir():
-        for name in sorted(f"{folder}/{name}" for folder, names in walk(source) for name in names):
-            if not name.endswith(".xml"):
-                continue
-            try:
-                yield name, Path(name).read_bytes()
-            except OSError as error:
-                raise InputError(f"cannot read the report: {error.strerror}", file=name) from None
-        return
-    try:
-        with tarfile.open(source) as archive:
-            for member in archive:
-                if member.isfile() and member.name.endswith(".xml"):
-                    stream = archive.extractfile(member)
-                    assert stream is not None
-                    yield f"{source}:{member.name}", stream.read()
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise InputError(f"not a readable archive of reports ({error})", file=source) from None
-
-
 def _nlmcxr_report(name: str, data: bytes) -> Report:
     """Parse one Open-I XML file."""
-    try:
-        root = ElementTree.fromstring(data)
-    except ElementTree.ParseError as error:
-        raise InputError(f"not an XML report ({error})", file=name) from None
+    root = parse_xml(data, name)
     accession = root.find("uId")
     said = [(element.get("Label", ""), "".join(element.itertext())) for element in root.iter("AbstractText")]
     parts = [f"{label}:\n{text.strip()}" for label, text in said if text.strip()]

@@ -233,8 +233,10 @@ def read_table(
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     table: Table | None = Table(path, names) if names is not None else None
     header = list(names or ())
+    begun, ended = 1, 0
     try:
         for raw in reader:
+            begun, ended = ended + 1, reader.line_num
             cells = [cell.strip() for cell in raw]
             if commas:
                 cells = [cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in cells]
@@ -253,10 +255,31 @@ def read_table(
                 raise row.error(f"has {len(cells)} cells, {len(header)} are needed ({', '.join(header)})")
             table.rows.append(row)
     except csv.Error as error:
-        raise InputError(f"is not a table: {error}", file=f"{path}:{reader.line_num}") from None
+        hint = "; is a quote left open?" if reader.line_num > ended + 1 else ""
+        raise InputError(f"is not a table: {error}{hint}", file=f"{path}:{ended + 1}") from None
+    _require_closed(path, text, begun, delimiter, header)
     if table is None or not table.rows:
         raise InputError("holds no rows", file=path)
     return table
+
+
+def _require_closed(path: Path, text: str, line: int, delimiter: str, header: Sequence[str]) -> None:
+    """Refuse a quote that takes in the rest of the table: its cell would be blamed for what it holds.
+
+    Raises:
+        InputError: a quoted cell of the row that begins on a line has no end.
+    """
+    rest = list(itertools.islice(io.StringIO(text, newline=""), line - 1, None))
+    try:
+        for _ in csv.reader(rest, delimiter=delimiter, strict=True):
+            pass
+    except csv.Error as error:
+        if "end of data" in str(error):
+            count = len(next(csv.reader(rest, delimiter=delimiter)))
+            column = header[count - 1] if 0 < count <= len(header) else None
+            raise InputError(
+                "a quote opens here that nothing closes", file=f"{path}:{line}", field=column
+            ) from None
 
 
 def _separator(text: str, delimiter: str, required: Sequence[str]) -> tuple[str, str]:

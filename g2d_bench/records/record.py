@@ -265,6 +265,14 @@ def read_record(path: Path) -> Record:
         raise InputError(first["msg"].removeprefix("Value error, "), file=path, field=name) from None
 
 
+def read_failure(path: Path) -> Failure | None:
+    """Read what a failed cell left, None where the file cannot be read or says something else."""
+    try:
+        return Failure.model_validate_json(read_strangers(path, LARGEST_RECORD))
+    except (InputError, ValidationError):
+        return None
+
+
 def read_predictions(path: Path, record: Record) -> dict[str, NDArray[Any]]:
     """Read the arrays beside a record.
 

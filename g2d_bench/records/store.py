@@ -16,7 +16,16 @@ from g2d_bench.errors import InputError
 from g2d_bench.files import sweep, write_atomically
 from g2d_bench.progress import tell_once
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.record import Failure, Predictions, Record, digest_bytes, read_record, sealed, to_json
+from g2d_bench.records.record import (
+    Failure,
+    Predictions,
+    Record,
+    digest_bytes,
+    read_failure,
+    read_record,
+    sealed,
+    to_json,
+)
 
 FAILED = ".failed.json"
 DAMAGED = ".damaged"
@@ -170,12 +179,8 @@ class Store:
 
     def failures(self) -> list[Failure]:
         """Read what failed cells left, in the order of their paths; what cannot be read is passed over."""
-        found = []
-        for path in self.files():
-            if path.name.endswith(FAILED):
-                with contextlib.suppress(OSError, ValueError):
-                    found.append(Failure.model_validate_json(path.read_bytes()))
-        return found
+        read = (read_failure(path) for path in self.files() if path.name.endswith(FAILED))
+        return [failure for failure in read if failure is not None]
 
     def files(self) -> list[Path]:
         """Return what stands where records do, failures included, by path; it need not be a record.

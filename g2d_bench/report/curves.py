@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from g2d_bench.cards.kind import known_kind
 from g2d_bench.cards.pretraining import Sight
 from g2d_bench.errors import InputError, did_you_mean
-from g2d_bench.files import write_atomically
+from g2d_bench.files import write_out
 from g2d_bench.metrics.resample import ALPHA
 from g2d_bench.metrics.spec import PER_LABEL
 from g2d_bench.plain import counted, visible, visible_parts
@@ -387,4 +387,4 @@ def write(figure: Figure, path: Path) -> None:
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "g2d-bench", "pdf.fonttype": 42}):
         figure.savefig(buffer, format=path.suffix[1:], dpi=160, metadata=nothing[path.suffix])
-    write_atomically(path, buffer.getvalue())
+    write_out(path, buffer.getvalue())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -68,3 +69,24 @@ def test_unreadable_cards(tmp_path: Path) -> None:
     path = tmp_path / "latin.toml"
     path.write_bytes(b'title = "\xe9"')
     assert refusal(path) == "not UTF-8 text (byte 9)"
+
+
+def test_cards_that_would_take_long_or_never_end(tmp_path: Path) -> None:
+    start = time.monotonic()
+    for key in (".".join("a" * 30000), "[" + ". ".join(["b"] * 30000) + "]", '"a".' * 20000 + "b"):
+        assert refusal(write(tmp_path, f"# ...\n{key} = 1\n")) == "is nested deeper than 24 levels"
+    with (tmp_path / "hole.toml").open("wb") as stream:
+        stream.truncate(20 << 30)
+    assert (
+        refusal(tmp_path / "hole.toml")
+        == "cannot be read: is larger than the 256 KiB that such a file may have"
+    )
+    said = refusal(write(tmp_path, "k" * 200_000 + " = 1\n"))
+    assert len(said) < 4000
+    assert time.monotonic() - start < 10
+
+
+def test_dots_that_are_in_no_key_are_many(tmp_path: Path) -> None:
+    dots = "a." * 500
+    text = f"kind = 'one' # {dots}\n\n[maybe]\n# {dots}\n" + "".join(f"# {n}.{n}\n" for n in range(999))
+    assert load_card(write(tmp_path, "\ufeff" + text), _Odd).kind == "one"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -177,3 +179,17 @@ def test_few_collections_last_as_long_as_the_command() -> None:
     with pytest.raises(InputError, match="is wrong"):
         command(3, wrong=True)
     assert gc.get_threshold() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_no_room_for_what_is_printed(option: str) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        ended = subprocess.run(
+            [sys.executable, "-m", "g2d_bench", option],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (2, "g2d-bench: No space left on device\n")

@@ -87,9 +87,44 @@ def test_again_is_written_anew_and_nothing_else_is_touched(tmp_path: Path) -> No
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("mine")
+    prompts, card = (tmp_path / "out" / "tasks" / one for one in ("prompts/second.toml", "second-cls.toml"))
+    prompts.write_text(prompts.read_text().replace("There is mass.", "A mass is seen."))
+    (tmp_path / "out" / "tasks" / "mine.toml").write_text(card.read_text())
+    (tmp_path / "out" / "runs").mkdir()
+    assert "kept: tasks/prompts/second.toml, which is edited" in bring(tmp_path, name="second").lines
+    assert "A mass is seen." in prompts.read_text()
+    assert (tmp_path / "out" / "tasks" / "mine.toml").is_file()
+    assert (tmp_path / "out" / "runs").is_dir()
+    card.write_text(card.read_text() + "# edited\n")
+    table = tmp_path / "films.csv"
+    table.write_text(table.read_text().replace("Mass", "Lump"))
+    line = r"out: --out: tasks/prompts/second\.toml is not as an import wrote it \(and 1 more\)"
+    with pytest.raises(InputError, match=line):
+        bring(tmp_path, name="second")
+    assert card.read_text().endswith("# edited\n")
     with pytest.raises(InputError, match="exists, and no import wrote it"):
         import_films(tmp_path / "films", tmp_path / "films.csv", other, name="ours", columns={})
     assert sorted(path.name for path in other.iterdir()) == ["mine.txt"]
+
+
+def test_names_that_json_and_toml_write_otherwise(tmp_path: Path) -> None:
+    root = tmp_path / "films of \N{PERSONAL COMPUTER} \x7f"
+    root.mkdir()
+    odd = "Mass \N{LUNGS}\x7f\u202e"
+    write(root, HEADER.replace("Mass", odd))
+    assert "ours-cls" in bring(root).tasks
+    card = Catalogue.open((root / "out" / "tasks",)).tasks["ours-zeroshot"]
+    assert card.labels[0] == odd
+    assert len(open_dataset("folder", root / "out").samples()) == COUNT
+
+
+def test_a_path_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    root = tmp_path / "films of caf\udce9"
+    root.mkdir()
+    write(root)
+    with pytest.raises(InputError, match="its path is no UTF-8"):
+        import_films(root / "films", root / "films.csv", tmp_path / "out", name="ours", columns={})
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,9 @@ def test_what_is_no_object(tmp_path: Path) -> None:
     made = Draft()
     read_processor(tmp_path, made)
     assert made.asks == ["mean, std, fit: there is no preprocessor_config.json"]
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "y.json")
+    with pytest.raises(InputError, match=r"y\.json: cannot be read: .*is no regular file"):
+        read_object(tmp_path / "y.json")

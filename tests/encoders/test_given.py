@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from g2d_bench.encoders.given import Given, GivenImage, read_given, require_ids
+from g2d_bench.encoders.given import Given, GivenImage, _npz, read_given, require_ids
 from g2d_bench.errors import InputError
 from g2d_bench.phantom import ensure
 from g2d_bench.records.store import Store
@@ -324,3 +325,12 @@ def test_reports_by_name_are_found_by_their_images(
     assert ran(reports=None, report_vectors=None, **given).exit_code == 0
     notes = [record.notes.get("n/a") for _, record in Store(tmp_path / "runs")]
     assert "the embeddings give no vectors of reports" in notes
+
+
+def test_an_archive_that_unpacks_to_far_more_is_not_unpacked(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "e.npz", vectors=np.zeros((20_000, 1024), np.float32))
+    with pytest.raises(InputError, match=r"e\.npz: unpacks to 78 MiB from 0, as no vectors do"):
+        _npz(tmp_path / "e.npz")
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(InputError, match=r"pipe\.npz: is no regular file"):
+        _npz(tmp_path / "pipe.npz")

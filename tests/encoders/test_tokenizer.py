@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,14 @@ from pathlib import Path
 import pytest
 from tokenizers.models import BPE
 
-from g2d_bench.encoders.tokenizer import SPECIAL, load_tokenizer, save_tokenizer, train_tokenizer, wordpiece
+from g2d_bench.encoders.tokenizer import (
+    SPECIAL,
+    load_tokenizer,
+    no_panic,
+    save_tokenizer,
+    train_tokenizer,
+    wordpiece,
+)
 from g2d_bench.errors import InputError
 
 TEXTS = [
@@ -122,4 +130,32 @@ def test_byte_level_folder(tmp_path: Path) -> None:
     assert tokenizer.encode("").tokens == ["<s>", "</s>"]
     BPE({"n": 0, "<s>": 1}, []).save(str(tmp_path))
     with pytest.raises(InputError, match="the vocabulary lacks one of <s>, </s>, <pad>"):
+        load_tokenizer(tmp_path)
+
+
+def panicking(folder: Path) -> Path:
+    """Write a tokenizer over which the library panics while it reads it."""
+    raw = json.loads(train_tokenizer(TEXTS, vocabulary=160).to_str())
+    raw["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+    (folder / "tokenizer.json").write_text(json.dumps(raw))
+    return folder / "tokenizer.json"
+
+
+def test_a_panic_of_the_library_costs_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = panicking(tmp_path)
+    for path in (file, tmp_path):
+        with pytest.raises(InputError, match=r"tokenizer\.json: not a tokenizer: ") as caught:
+            load_tokenizer(path)
+        assert len(str(caught.value).splitlines()) == 1
+    assert capfd.readouterr().err == ""
+    with pytest.raises(KeyboardInterrupt), no_panic():
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "vocab.txt", "vocab.json"])
+def test_files_that_never_end_are_not_read(tmp_path: Path, name: str) -> None:
+    with (tmp_path / name).open("wb") as stream:
+        stream.truncate(20 << 30)
+    (tmp_path / "merges.txt").write_text("")
+    with pytest.raises(InputError, match=rf"^{re.escape(str(tmp_path / name))}: is larger than the 64 MiB"):
         load_tokenizer(tmp_path)

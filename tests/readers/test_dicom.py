@@ -23,6 +23,7 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import RLELossless
 
 from g2d_bench.errors import InputError
+from g2d_bench.readers.dicom import _said
 from g2d_bench.readers.images import read_image
 
 ROOT = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -274,3 +275,13 @@ def test_runs_that_unpack_to_more_than_the_film_are_refused(
     header.save_as(path)
     with pytest.raises(InputError, match="unpacks to more than 4,224 bytes, 64 expected"):
         read_image(path)
+
+
+@pytest.mark.parametrize(
+    "said", ["bad 'MRN 12345'", 'found b"Doe^Jane" here', "VR, but found b'MRN 12345", "x\nMRN 12345"]
+)
+def test_libraries_are_not_quoted_with_what_stands_in_the_header(said: str) -> None:
+    shown = _said(ValueError(said))
+    assert "MRN" not in shown
+    assert "Doe" not in shown
+    assert len(_said(ValueError("x" * 999))) == 200

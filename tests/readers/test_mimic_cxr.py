@@ -112,7 +112,7 @@ def test_bad_input(root: Path, spoil: Callable[[Path], object], message: str) ->
 
 def test_a_report_that_is_a_folder(root: Path) -> None:
     (root / "files/p11/p11000764/s57375968.txt").mkdir()
-    with pytest.raises(InputError, match=r"s57375968\.txt: cannot read the report"):
+    with pytest.raises(InputError, match=r"s57375968\.txt: is no regular file"):
         MimicCxr(root).samples()
 
 

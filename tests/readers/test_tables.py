@@ -154,6 +154,29 @@ def test_malformed_tables(tmp_path: Path, content: str | bytes, message: str) ->
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('id,report\na,x\nb,"y\nc,z\n', r"t\.csv:3: report: a quote opens here that nothing closes"),
+        ('id,report\na,"x\n', r"t\.csv:2: report: a quote opens here that nothing closes"),
+        ('id,report\n"a,x\nb,y', r"t\.csv:2: id: a quote opens here that nothing closes"),
+        ('id,report\na,x\n"' + "b,y\n" * 50_000, r"t\.csv:3: is not a table: .*; is a quote left open\?"),
+    ],
+)
+def test_a_quote_left_open_is_named_where_it_opens(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_table(tmp_path / "t.csv", ("id",))
+    closed = content.replace('"', "")
+    (tmp_path / "t.csv").write_text(closed)
+    assert len(read_table(tmp_path / "t.csv", ("id",))) == closed.strip().count("\n")
+
+
+def test_quotes_within_cells_are_put_up_with(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('id,report\na,"x "y" z"\nb,5" tube\n')
+    assert [row["report"] for row in read_table(tmp_path / "t.csv", ("id",))][1] == '5" tube'
+
+
 def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"t\.csv: cannot be read: No such file"):
         read_table(tmp_path / "t.csv", ())

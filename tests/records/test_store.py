@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,12 @@ def test_what_is_no_record_is_said_and_kept_beside_the_new_one(
     assert store.find(path, record.key) == record
     assert path.with_name(f"{path.name}.damaged").read_bytes() == content
     assert list(store) == [(path, record)]
+
+
+def test_a_pipe_among_failures_is_not_waited_for(tmp_path: Path) -> None:
+    folder = tmp_path / "phantom" / "random" / "siim-cls@1.0" / "clean"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "0.01-s0.failed.json")
+    with (folder / "0.01-s1.failed.json").open("wb") as stream:
+        stream.truncate(20 << 30)
+    assert Store(tmp_path).failures() == []

@@ -14,7 +14,14 @@ from g2d_bench.cells.executors.base import Errand, Wishes, Work, WorkerDied
 from g2d_bench.cells.sharing import Unit
 from g2d_bench.cells.units import Done
 from g2d_bench.errors import InputError
-from g2d_bench.processes import cores, deaf_to_interrupts, free_memory, fresh_queue, worker_pool
+from g2d_bench.processes import (
+    accelerator_forbidden,
+    cores,
+    deaf_to_interrupts,
+    free_memory,
+    fresh_queue,
+    worker_pool,
+)
 from g2d_bench.progress import tell
 
 
@@ -91,7 +98,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 def gpus() -> tuple[str, ...]:
     """Name the GPUs that may be used, without paying for torch's import; none where they are left alone."""
-    if os.environ.get("G2D_BENCH_DEVICE") == "cpu":
+    if accelerator_forbidden():
         return ()
     there = sorted(int(path.name[6:]) for path in _DEVICES.glob("nvidia[0-9]*") if path.name[6:].isdigit())
     allowed = os.environ.get(VISIBLE)

@@ -21,6 +21,8 @@ from g2d_bench.encoders.pair import Matrix, PairHeads, PairText, Pooled
 from g2d_bench.encoders.text_folder import absent, download_folder, text_folder
 from g2d_bench.encoders.wrapped import layout_state
 from g2d_bench.errors import InputError, did_you_mean, first_line
+from g2d_bench.files import read_regular
+from g2d_bench.safe_files import LARGEST_JSON
 
 CONFIG = "open_clip_config.json"
 """How the hub's repositories of open_clip call their configuration."""
@@ -231,7 +233,7 @@ def configuration(model: str, options: Mapping[str, Any], folder: Path | None = 
     if folder is not None:
         file = folder / CONFIG
         try:
-            said = json.loads(file.read_text(encoding="utf-8"))
+            said = json.loads(read_regular(file, LARGEST_JSON))
             said = said.get("model_cfg", said)
         except (OSError, ValueError, AttributeError, RecursionError) as error:
             raise InputError(f"cannot be read: {first_line(error)}", file=file) from None

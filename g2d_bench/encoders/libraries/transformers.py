@@ -19,6 +19,7 @@ from g2d_bench.encoders.checkpoint import LoadReport, doubled, fits, open_checkp
 from g2d_bench.encoders.hub_config import CONFIG, quiet, read_configuration, side_of
 from g2d_bench.encoders.library import Library, Plan, TextSide, as_map, spaced
 from g2d_bench.encoders.pair import PairHeads, PairText, Pooled
+from g2d_bench.encoders.tokenizer import no_panic
 from g2d_bench.encoders.weights import WEIGHTS_FILES
 from g2d_bench.encoders.wrapped import layout_state
 from g2d_bench.errors import InputError, first_line
@@ -169,7 +170,7 @@ class Transformers(Library):
         if not hasattr(whole, "text_model"):
             return TextSide(None, None, (), f"transformers' {card.image.model} has no text tower")
         try:
-            with quiet():
+            with quiet(), no_panic():
                 tokenizer = AutoTokenizer.from_pretrained(
                     file.parent, local_files_only=True, trust_remote_code=False
                 )

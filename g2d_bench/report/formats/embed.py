@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from g2d_bench.errors import InputError
-from g2d_bench.files import write_atomically
+from g2d_bench.files import write_out
 
 BEGIN, END = "<!-- g2d-bench table: begin -->", "<!-- g2d-bench table: end -->"
 """Lines between which a table stands; what is between them is replaced."""
@@ -29,7 +29,7 @@ def embed(path: Path, text: str) -> bool:
     made = "\n".join([*lines[: first + 1], "", text, "", *lines[last:]])
     if made == "\n".join(lines):
         return False
-    write_atomically(path, made.encode())
+    write_out(path, made.encode())
     return True
 
 

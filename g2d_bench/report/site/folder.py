@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
-import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import unquote
 
+from g2d_bench.draft_folders import draft_within, exchange, is_draft, prefix_of, sweep_folders
 from g2d_bench.errors import InputError
-
-fcntl: Any
-try:
-    import fcntl
-except ImportError:  # Where there are no such locks, drafts of killed runs stay.
-    fcntl = None
 
 DATA, PAGE, RECORDS = "leaderboard.json", "index.html", "records"
 """Numbers for programs, the page, and the folder with copies of the records."""
@@ -37,6 +28,8 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
 FILES = frozenset({DATA, PAGE, CSV, STYLE, SCRIPT, *PAGES})
 """What stands in the folder itself."""
 FIELD = "--out"
+HOLDS = FILES | FOLDERS.keys()
+"""What stands in a leaderboard, and so in a draft of one."""
 INSIDE = ".draft-"
 """How a draft begins inside of a folder that is there."""
 
@@ -71,7 +64,9 @@ def _require_free(out: Path) -> None:
         raise InputError(f"cannot be written: {place} is not a folder", file=out, field=FIELD)
     if not os.access(place, os.W_OK | os.X_OK):
         raise InputError("cannot be written (permissions)", file=out, field=FIELD)
-    if place == real and any(not _is_draft(path, INSIDE) for path in out.iterdir()) and _earlier(out) is None:
+    if place != real or all(is_draft(path, INSIDE, HOLDS) for path in out.iterdir()):
+        return
+    if _earlier(out) is None:
         raise InputError("holds something that is no leaderboard; it is left alone", file=out, field=FIELD)
 
 
@@ -93,17 +88,18 @@ def replace_folder(out: Path, files: Mapping[str, bytes | Path]) -> None:
     """
     require_free(out)
     try:
-        _sweep(out)
+        for where, prefix in ((out.parent, prefix_of(out)), (out, INSIDE)):
+            sweep_folders(where, prefix, HOLDS)
         if not out.is_dir():
             out.parent.mkdir(parents=True, exist_ok=True)
-            with _draft(out.parent, _prefix(out), files) as draft:
+            with _draft(out.parent, prefix_of(out), files) as draft:
                 draft.rename(out)
             return
         if _is_all_ours(out) and os.access(out.parent, os.W_OK | os.X_OK):
-            with _draft(out.parent, _prefix(out), files) as draft:
+            with _draft(out.parent, prefix_of(out), files) as draft:
                 draft.chmod(stat.S_IMODE(out.stat().st_mode))
                 # Anything may have been put there meanwhile.
-                if _is_all_ours(out) and _exchange(draft, out):
+                if _is_all_ours(out) and exchange(draft, out):
                     return
         stale = (_earlier(out) or set()) - set(files)
         for name in files:
@@ -154,16 +150,6 @@ def _is_all_ours(out: Path) -> bool:
     return True
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Let two folders change places in one step, as Linux can; False where that cannot be done."""
-    try:
-        swap = ctypes.CDLL(None).renameat2
-    except (AttributeError, OSError, TypeError):
-        return False
-    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    return bool(swap(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
-
-
 def _is_ours(name: object) -> bool:
     """Say whether a name is one that a leaderboard's file has; a stranger's list may name anything."""
     if not isinstance(name, str):
@@ -200,21 +186,17 @@ def _remove(out: Path, name: str) -> None:
 @contextlib.contextmanager
 def _draft(where: Path, prefix: str, files: Mapping[str, bytes | Path]) -> Iterator[Path]:
     """Write files into a new folder, which is locked as long as its process lives and goes in the end."""
-    draft = Path(tempfile.mkdtemp(prefix=prefix, dir=where))
-    try:
-        with _locked(draft):
-            draft.chmod(0o755)
-            for folder in {(draft / name).parent for name in files}:
-                folder.mkdir(parents=True, exist_ok=True)
-            for name, content in files.items():
-                path = draft / name
-                if isinstance(content, bytes):
-                    path.write_bytes(content)
-                else:
-                    _copy(content, path)
-            yield draft
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with draft_within(where, prefix) as draft:
+        draft.chmod(0o755)
+        for folder in {(draft / name).parent for name in files}:
+            folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            path = draft / name
+            if isinstance(content, bytes):
+                path.write_bytes(content)
+            else:
+                _copy(content, path)
+        yield draft
 
 
 def _copy(content: Path, path: Path) -> None:
@@ -224,44 +206,3 @@ def _copy(content: Path, path: Path) -> None:
         if content.exists():
             raise
         raise InputError("went away after it was read; run the command again", file=content) from error
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Hold a folder's lock, which ends with the process; says whether it was to be had."""
-    if fcntl is None:
-        yield False
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            had = True
-        except OSError:
-            had = False
-        yield had
-    finally:
-        os.close(handle)
-
-
-def _sweep(out: Path) -> None:
-    """Remove the drafts of runs that were killed; one that is still at work holds its lock."""
-    for where in (out.parent, out):
-        for path in where.glob(".*") if where.is_dir() else ():
-            if _is_draft(path, INSIDE if where == out else _prefix(out)):
-                with contextlib.suppress(OSError), _locked(path) as had:
-                    if had:
-                        shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_draft(path: Path, prefix: str) -> bool:
-    """Say whether a path is a draft: named as one, and holding nothing that no draft holds."""
-    named = re.fullmatch(re.escape(prefix) + "[a-z0-9_]{8}", path.name)
-    if not named or path.is_symlink() or not path.is_dir():
-        return False
-    return {inside.name for inside in path.iterdir()} <= FILES | FOLDERS.keys()
-
-
-def _prefix(out: Path) -> str:
-    """Return how a draft beside the folder begins; a name has limits."""
-    return f".{out.name[:100]}-"

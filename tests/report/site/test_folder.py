@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 import pytest
 
 from g2d_bench.errors import InputError
+from g2d_bench.locks import try_lock
 from g2d_bench.report.site import folder as site_folder
-from g2d_bench.report.site.folder import _locked
 
 
 def test_an_earlier_page_is_replaced_and_anything_else_left_alone(
@@ -126,10 +127,11 @@ def test_drafts_of_killed_runs_are_swept_and_those_at_work_are_not(
     (mine / "thesis.tex").write_text("x")
     busy = tmp_path / ".site-00000000"
     busy.mkdir()
-    with _locked(busy) as had:
-        assert had
-        made()
-        assert busy.is_dir()
+    handle = os.open(busy, os.O_RDONLY)
+    assert try_lock(handle)
+    made()
+    assert busy.is_dir()
+    os.close(handle)
     assert mine.is_dir()
     assert sorted(path.name for path in tmp_path.glob(".site-*")) == [".site-00000000", ".site-mynotes1"]
     assert not list(site.glob(".draft-*"))
@@ -155,7 +157,7 @@ def test_the_new_page_takes_the_place_of_the_old_one_in_one_step(
 
     # Up to the step, all is as it was; after it, all is new, and nothing is moved file by file.
     with monkeypatch.context() as patch:
-        patch.setattr(site_folder, "_exchange", kill)
+        patch.setattr(site_folder, "exchange", kill)
         with pytest.raises(Killed):
             made()
     assert everything(site) == before
@@ -174,7 +176,7 @@ def test_where_folders_cannot_change_places_files_do(
     folder.add("g2d")
     made()
     folder.add("mgca")
-    monkeypatch.setattr(site_folder, "_exchange", lambda *_: False)
+    monkeypatch.setattr(site_folder, "exchange", lambda *_: False)
     assert "mgca" in made("--encoder", "mgca").rows("siim-seg-0.01-clean-generated")
     site = tmp_path / "site"
     assert {path.relative_to(site).parts[2] for path in site.glob("records/phantom/**/*.json")} == {"mgca"}
