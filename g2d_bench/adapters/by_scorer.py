@@ -37,7 +37,8 @@ def scores(job: Job, ids: Sequence[str]) -> NDArray[np.float64]:
     place = {text: n for n, text in enumerate(texts)}
     table = np.empty((len(ids), len(asked)))
     for start, images in _images(job, ids, encoder.card.image.frame):
-        found = scores_of(encoder.scorer, encoder.card.scorer, images, texts).cpu().numpy()
+        given = scores_of(encoder.scorer, encoder.card.scorer, images, texts, encoder.precision)
+        found = given.cpu().numpy()
         for n, one in enumerate(asked):
             yes = found[:, [place[text] for text in one.positive]].mean(axis=1)
             against = _negative(job, one)
@@ -55,7 +56,7 @@ def heats(job: Job, asked: Sequence[tuple[str, Sequence[str]]]) -> list[Heat]:
     # Maps must lie where the task looks for them: on the whole film.
     for start, images in _images(job, [image for image, _ in flat], None):
         said = [text for _, text in flat[start : start + len(images)]]
-        found = heat_of(encoder.scorer, encoder.card.scorer, images[: len(said)], said)
+        found = heat_of(encoder.scorer, encoder.card.scorer, images[: len(said)], said, encoder.precision)
         maps += list(found.cpu().numpy())
     grouped, at = [], 0
     for _, texts in asked:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.scorer import SCORERS
+from g2d_bench.devices import Precision, half
 from g2d_bench.errors import InputError, first_line
 from g2d_bench.hashing import digest_code
 
@@ -55,21 +56,25 @@ def make_scorer(card: EncoderCard, file: Path | None, device: torch.device) -> S
     return made
 
 
-def scores_of(scorer: Scorer, name: str, images: Tensor, prompts: Sequence[str]) -> Tensor:
-    """Ask for scores, [B, P] in double precision.
+def scores_of(
+    scorer: Scorer, name: str, images: Tensor, prompts: Sequence[str], precision: Precision = "fp32"
+) -> Tensor:
+    """Ask for scores, [B, P] in double precision, whatever precision it computes in.
 
     Raises:
         InputError: it fails, gives something else, or no number.
     """
     field = f"score of {name}"
-    found = _asked(scorer.score, images, prompts, field)
+    found = _asked(scorer.score, images, prompts, field, precision)
     return _checked(found, (len(images), len(prompts)), field, "[B, P]").double()
 
 
-def heat_of(scorer: Any, name: str, images: Tensor, phrases: Sequence[str]) -> Tensor:
+def heat_of(
+    scorer: Any, name: str, images: Tensor, phrases: Sequence[str], precision: Precision = "fp32"
+) -> Tensor:
     """Ask for maps, [B, h, w]; see :func:`scores_of`."""
     field = f"heat of {name}"
-    found = _asked(scorer.heat, images, phrases, field)
+    found = _asked(scorer.heat, images, phrases, field, precision)
     shape = tuple(getattr(found, "shape", ()))
     wanted = (len(images), *shape[1:]) if len(shape) == 3 else (len(images), 1, 1)
     return _checked(found, wanted, field, "[B, h, w]").float()
@@ -81,10 +86,14 @@ def code_of(name: str) -> str:
 
 
 def _asked(
-    code: Callable[[Tensor, list[str]], object], images: Tensor, texts: Sequence[str], field: str
+    code: Callable[[Tensor, list[str]], object],
+    images: Tensor,
+    texts: Sequence[str],
+    field: str,
+    precision: Precision,
 ) -> object:
     try:
-        with torch.no_grad():
+        with torch.no_grad(), half(images.device, precision):
             return code(images, list(texts))
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -43,6 +43,21 @@ def test_one_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     declare(monkeypatch, lambda *given: object())
     with pytest.raises(InputError, match=r"has no score\(images, prompts\)"):
         make_scorer(CARD, None, CPU)
+
+
+def test_it_computes_in_the_precision_of_the_protocol() -> None:
+    layer, kinds = torch.nn.Linear(4, 2), list[torch.dtype]()
+
+    def score(images: torch.Tensor, prompts: list[str]) -> torch.Tensor:
+        found: torch.Tensor = layer(images.flatten(1))
+        kinds.append(found.dtype)
+        return found
+
+    one = SimpleNamespace(score=score)
+    for precision, kind in (("fp32", torch.float32), ("fast", torch.bfloat16)):
+        given = scores_of(one, "mine", torch.ones(3, 1, 2, 2), ["a", "b"], cast(Any, precision))
+        assert given.dtype == torch.float64
+        assert kinds.pop() == kind
 
 
 def test_a_map_per_image() -> None:
