@@ -173,11 +173,11 @@ def draft(path: Path, size: int = 0) -> Iterator[int]:
         The open file.
 
     Raises:
-        InputError: no room, no permission, a file where a folder should be, or a device or pipe in its place.
+        InputError: no room, no permission, a file where a folder should be, or a device in its place.
     """
     made: list[Path] = []
     try:
-        _require_file(path)
+        _refuse_device(path)
         made = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
@@ -212,16 +212,16 @@ def _remove_empty(folders: Sequence[Path]) -> None:
             folder.rmdir()
 
 
-def _require_file(path: Path) -> None:
-    """Refuse to put a file where a device, a pipe or a socket stands: it would be gone.
+def _refuse_device(path: Path) -> None:
+    """Refuse to put a file where a device stands: it would be gone.
 
     Raises:
         OSError: one does, or the way there is none.
     """
     with suppress(FileNotFoundError):
         mode = path.lstat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
-            raise OSError(errno.EINVAL, "is no regular file")
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise OSError(errno.EINVAL, "is a device")
 
 
 def _create(path: Path) -> tuple[int, Path]:

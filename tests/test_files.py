@@ -181,13 +181,19 @@ def test_a_draft_that_was_swept_before_it_was_locked_is_made_again(
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
+def test_a_device_is_not_replaced_by_a_file_and_a_pipe_where_a_file_should_be_is(tmp_path: Path) -> None:
+    device, pipe = tmp_path / "null", tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(InputError, match=r"pipe: cannot be written: is no regular file"):
-        write_atomically(pipe, b"one")
-    assert stat.S_ISFIFO(pipe.lstat().st_mode)
-    assert list(tmp_path.iterdir()) == [pipe]
+    write_atomically(pipe, b"one")
+    assert pipe.read_bytes() == b"one"
+    try:
+        os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("nobody but root makes devices")
+    with pytest.raises(InputError, match=r"null: cannot be written: is a device"):
+        write_atomically(device, b"one")
+    assert stat.S_ISCHR(device.lstat().st_mode)
+    assert sorted(tmp_path.iterdir()) == [device, pipe]
 
 
 def test_a_link_leads_to_what_is_written_and_stays_a_link(tmp_path: Path) -> None:

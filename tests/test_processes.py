@@ -142,14 +142,18 @@ def test_workers_do_not_run_the_users_script_again(how: str, tmp_path: Path) -> 
 
 LEAVING = """
 import atexit
+from concurrent.futures import wait
 from multiprocessing.util import Finalize
 from g2d_bench.processes import deaf_to_interrupts, worker_pool
 
 with worker_pool(1) as pool:
     with deaf_to_interrupts():
-        pool.submit(Finalize, None, print, args=("put away",), exitpriority=0)
-        pool.submit(print, "said", end="")
-        pool.submit(atexit.register, print, "taken apart")
+        tasks = [
+            pool.submit(Finalize, None, print, args=("put away",), exitpriority=0),
+            pool.submit(print, "said", end=""),
+            pool.submit(atexit.register, print, "taken apart"),
+        ]
+    wait(tasks)
 print("on")
 """
 

@@ -36,7 +36,7 @@ def audit(
     tables: Sequence[Path] = (),
     told: Callable[[Audit], None] | None = None,
 ) -> Audit:
-    """Audit data sets or tasks. One that is not there or cannot be read costs nothing but itself.
+    """Audit data sets or tasks. Of several, one that is not there or cannot be read costs nothing but itself.
 
     Args:
         source: where data come from.
@@ -46,7 +46,7 @@ def audit(
         told: takes the report of each data set as soon as it is done.
 
     Raises:
-        InputError: an unknown name, or no data set is there.
+        InputError: an unknown name, no data set is there, or the only one cannot be read.
     """
     wanted = _wanted(source, catalogue, names, tables)
     result = Audit()
@@ -60,6 +60,8 @@ def audit(
             about = replace(_dataset(dataset, manifest), seen_by=_seen_by(catalogue, dataset))
             found = list(_splits(dataset, manifest, tasks))
         except InputError as error:
+            if len(wanted) == 1:
+                raise
             alone.unread[name] = str(error)
         else:
             alone.datasets, alone.splits = [about], [one for one, _ in found]

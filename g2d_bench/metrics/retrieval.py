@@ -66,7 +66,7 @@ class Places:
         if f"{way}_above" not in predictions:
             above = np.asarray(predictions[f"{way}_rank"], np.float64) - 1
             return cls(above, np.ones(len(above), np.int64), np.ones(len(above), np.int64))
-        places = cls(*(predictions[f"{way}_{part}"].astype(np.int64) for part in ("above", "tied", "right")))
+        places = cls(*(predictions[name].astype(np.int64) for name in _places(way)))
         if (places.right > places.tied).any():
             raise InputError("more candidates are right than tied", field=f"{way}_right")
         return places
@@ -280,6 +280,11 @@ _ASKED = {
     "image": ("i2i", "validation images of a class (ConVIRT's image-image retrieval)"),
 }
 
+
+def _places(way: str) -> tuple[str, ...]:
+    return tuple(f"{way}_{part}" for part in ("above", "tied", "right"))
+
+
 METRICS = {
     spec.name: spec
     for spec in (
@@ -288,7 +293,7 @@ METRICS = {
                 f"{way}_r{cut}",
                 f"recall at {cut}: share of queries that have {_WORDS[way][1]} up to rank {cut}; any image "
                 "with the same report is right",
-                reads=(f"{way}_rank",),
+                reads=_places(way),
                 per_sample=_recall(way, cut),
             )
             for way in WAYS
@@ -298,7 +303,7 @@ METRICS = {
             MetricSpec(
                 f"{way}_median",
                 f"median rank of {_WORDS[way][1]}; 1 is the best",
-                reads=(f"{way}_rank",),
+                reads=_places(way),
                 higher_is_better=False,
                 share=False,
                 bounds=(1.0, np.inf),
@@ -310,7 +315,7 @@ METRICS = {
             MetricSpec(
                 f"{way}_mrr",
                 f"mean reciprocal rank of {_WORDS[way][1]}",
-                reads=(f"{way}_rank",),
+                reads=_places(way),
                 per_sample=_reciprocal(way),
             )
             for way in WAYS

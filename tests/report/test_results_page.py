@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cli.main import main
 from g2d_bench.cli.records import main_metrics, row_order
+from g2d_bench.metrics.retrieval import Places
 from g2d_bench.records.evidence import Evidence
 from g2d_bench.records.selection import select
 from g2d_bench.report.formats.embed import BEGIN, embedded
@@ -162,15 +163,17 @@ def test_what_is_said_of_retrieval() -> None:
         with np.load(found.path.with_name(found.record.predictions.file)) as arrays:
             _, groups, sizes = np.unique(arrays["report"], return_inverse=True, return_counts=True)
             shared = groups == sizes.argmax()
-            hits = {way: arrays[f"{way}_rank"] <= 10 for way in ("i2t", "t2i")}
+            stands = {way: Places.read(way, arrays) for way in ("i2t", "t2i")}
+            hits = {way: one.within(10) for way, one in stands.items()}
+            assert set(np.concatenate([*hits.values()]).tolist()) == {0.0, 1.0}, "no tie decides"
             rest[found.cell.encoder] = 100 * hits["t2i"][~shared].mean()
             told[found.cell.encoder] = (
-                hits["i2t"].sum(),
-                hits["i2t"][shared].sum(),
-                hits["t2i"][shared].sum(),
+                int(hits["i2t"].sum()),
+                int(hits["i2t"][shared].sum()),
+                int(hits["t2i"][shared].sum()),
             )
             if found.cell.encoder == "mgca":
-                assert set(arrays["t2i_rank"][shared]) == {4}
+                assert set(stands["t2i"].above[shared]) == {3}
     images, most = int(sizes.sum()), int(sizes.max())
     luck = {size: 1 - comb(images - size, 10) / comb(images, 10) for size in set(sizes.tolist())}
     assert luck[most] == pytest.approx(0.5, abs=0.01), "every second time"
