@@ -154,7 +154,7 @@ def published_before(
     wanted = set(cells)
 
     def today(cell: Cell, record: Record) -> bool:
-        known = generate or bench.source.state(record.data.dataset) != "no"
+        known = generate or bench.source.state_of(bench.catalogue.tasks[cell.task]) != "no"
         if known:
             return bench.resolve(cell).holds(record)
         return bench.key(cell, record.data.hash) == record.key

@@ -7,18 +7,20 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from g2d_bench.cards.kind import KINDS, untrained
 from g2d_bench.cells.bench import Bench
-from g2d_bench.cells.reference import BESIDE, publish, reference_cells
+from g2d_bench.cells.reference import BESIDE, publish, published_before, reference_cells
 from g2d_bench.cells.settings import Settings
 from g2d_bench.cells.verify import verify
 from g2d_bench.errors import InputError
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.selection import Filter, by_cell, select
+from g2d_bench.records.record import read_record
+from g2d_bench.records.selection import Filter, Found, by_cell, select
 
 
 @pytest.fixture
@@ -94,6 +96,21 @@ def test_one_record_per_cell(folder: Any, tmp_path: Path) -> None:
     assert made.missing == (Cell("siim-seg", 1.0, "clean", 0, "mgca"),)
     assert verify(target).problems == ()
     assert stranger.cell not in index
+
+
+@pytest.mark.parametrize("task", ["rsna-cls", "cxr14-to-rsna-cls"])
+def test_records_are_held_against_data_that_are_there_and_believed_elsewhere(
+    task: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that are trained on one data set and tested on another; no data set has their name."""
+    committed = Path(__file__).parents[2] / "results" / "phantom" / "convirt" / f"{task}@1.0" / "clean"
+    record = read_record(next(committed.glob("0.01-s0-*.json")))
+    cell = Found(record).cell
+    monkeypatch.setattr(bench, "resolve", lambda _: SimpleNamespace(holds=lambda _: False))
+    for there, believed in (("phantom", False), ("no", True)):
+        sets = dict.fromkeys(("rsna", "cxr14"), there)
+        monkeypatch.setattr(bench.source, "state", lambda name, sets=sets: sets.get(name, "no"))
+        assert published_before([cell], bench, [record], generate=False) == ({cell} if believed else set())
 
 
 def test_published_again_nothing_changes(folder: Any, tmp_path: Path) -> None:
