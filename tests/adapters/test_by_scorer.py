@@ -19,6 +19,7 @@ from g2d_bench.adapters.base import lacking
 from g2d_bench.cards.encoder import EncoderCard
 from g2d_bench.cards.kind import KINDS
 from g2d_bench.cards.scorer import SCORERS
+from g2d_bench.devices import accelerator
 from g2d_bench.encoders.load import load_encoder
 from g2d_bench.errors import InputError
 
@@ -78,7 +79,7 @@ def test_scores_are_those_for_less_those_against(encoder: Any, films: Any) -> No
 
 @pytest.mark.parametrize("wants", [False, True])
 def test_one_with_parameters_is_asked_without_gradients(encoder: Any, films: Any, wants: bool) -> None:
-    layer = torch.nn.Linear(3, 3)
+    layer = torch.nn.Linear(3, 3).to(accelerator())
 
     def score(images: Tensor, prompts: list[str]) -> Tensor:
         with torch.set_grad_enabled(wants or torch.is_grad_enabled()):
