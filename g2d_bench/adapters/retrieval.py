@@ -16,7 +16,7 @@ from g2d_bench.cards.kind import Kind, Sources
 from g2d_bench.errors import InputError
 from g2d_bench.hashing import digest_text
 from g2d_bench.metrics.registry import measure
-from g2d_bench.metrics.retrieval import RANKS, WAYS, class_hits, classes, first_places, levels
+from g2d_bench.metrics.retrieval import PLACE, RANKS, WAYS, class_hits, classes, first_places, levels
 from g2d_bench.metrics.retrieval_chance import COMMONEST, RANDOM, without_looking
 
 if TYPE_CHECKING:
@@ -211,13 +211,13 @@ def _ranked(
     """Rank reports for images and images for reports, a few hundred images at a time."""
     by_class = _asks(task, "i2t_class")
     of_class = classes(true) if by_class else np.zeros(len(number), np.intp)
-    ranked: Arrays = {f"{way}_{part}": np.empty(len(number), np.int64) for way in WAYS for part in _PLACE}
+    ranked: Arrays = {f"{way}_{part}": np.empty(len(number), np.int64) for way in WAYS for part in PLACE}
     hits: list[tuple[NDArray[Any], NDArray[Any]]] = []
     for start in range(0, len(images), ROWS):
         some = slice(start, start + ROWS)
         scores = both.heads.global_similarity(images[some], texts).double().cpu().numpy()
         places = first_places(scores, number[some, None] == np.arange(len(texts))[None])
-        for part in _PLACE:
+        for part in PLACE:
             ranked[f"i2t_{part}"][some] = getattr(places, part)
         if by_class:
             hits.append(class_hits(scores[:, number], of_class[some, None] == of_class[None]))
@@ -227,7 +227,7 @@ def _ranked(
         right = np.arange(len(texts))[some, None] == number[None]
         places = first_places(scores, right)
         inside = (number >= start) & (number < start + len(scores))
-        for part in _PLACE:
+        for part in PLACE:
             ranked[f"t2i_{part}"][inside] = getattr(places, part)[number[inside] - start]
     if by_class:
         for place, name in enumerate(("i2t_class_p", "i2t_class_hit")):
@@ -240,7 +240,6 @@ def _levels(name: str, both: TextImage, images: Tensor, queries: Tensor, wanted:
     return {f"{name}_level": levels(scores), f"{name}_label": np.array(wanted, np.int64)}
 
 
-_PLACE = ("above", "tied", "right")
 _TRUTH = ("report", "seen", "targets", "label")
 
 KIND = Kind(

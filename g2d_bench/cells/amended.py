@@ -13,7 +13,7 @@ from g2d_bench.cards.pretraining import hints
 from g2d_bench.cells.resolve import Resolved
 from g2d_bench.plain import counted
 from g2d_bench.records.cell import Cell
-from g2d_bench.records.record import Record, sealed
+from g2d_bench.records.record import Record, unbroken
 from g2d_bench.records.store import Store
 
 AMENDED = "encoder_amended"
@@ -80,7 +80,7 @@ def bring_up_to_date(
         name = cell.card.name
         stays = bool(set(now.encoder.pretraining or ()) - set(cell.card.pretraining))
         if now is not record:
-            if not record.digest or sealed(record).digest == record.digest:
+            if unbroken(record):
                 written[cell.cell] = store.amend(cell.path, now)
                 changed.setdefault(name, []).append(now)
             else:

@@ -21,7 +21,7 @@ from g2d_bench.plain import counted
 from g2d_bench.records.archives import unpack
 from g2d_bench.records.cell import Cell
 from g2d_bench.records.groups import NAMES, digest_groups, group_arrays
-from g2d_bench.records.record import Record, prediction_bytes, read_predictions, sealed
+from g2d_bench.records.record import Record, prediction_bytes, read_predictions, unbroken
 from g2d_bench.records.store import Store
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -49,7 +49,7 @@ def regroup(
     written: dict[Cell, Record] = {}
     changed: Counter[str] = Counter()
     for cell, record in finished:
-        if record.predictions is None or (record.digest and sealed(record).digest != record.digest):
+        if record.predictions is None or not unbroken(record):
             continue
         if (groups := today(cell, record)) is None:
             continue

@@ -32,6 +32,8 @@ RANKS = (1, 5, 10)
 LONG = (5, 10, 100)
 """Lengths of the lists of images of a class (ConVIRT: Zhang et al., MLHC 2022, section 4.2)."""
 WAYS = ("i2t", "t2i")
+PLACE = ("above", "tied", "right")
+"""What is kept of where a query's first right candidate stands; see :class:`Places`."""
 MOST_RANKS = 1 << 25
 """Ranks that tied candidates may leave open, over all different queries: what fits into memory."""
 _LEAST = 1e-9
@@ -282,7 +284,7 @@ _ASKED = {
 
 
 def _places(way: str) -> tuple[str, ...]:
-    return tuple(f"{way}_{part}" for part in ("above", "tied", "right"))
+    return tuple(f"{way}_{part}" for part in PLACE)
 
 
 METRICS = {

@@ -13,7 +13,7 @@ from g2d_bench.metrics.registry import metric_spec
 from g2d_bench.metrics.spec import PER_LABEL
 from g2d_bench.records.notes import differing
 from g2d_bench.records.recompute import EDITED, Facts, differences
-from g2d_bench.records.record import NOT_APPLICABLE, WHY_UNDEFINED, Record, sealed
+from g2d_bench.records.record import NOT_APPLICABLE, WHY_UNDEFINED, Record, unbroken
 from g2d_bench.records.signature import is_of_this_code, parse_signature
 
 
@@ -58,7 +58,7 @@ def contradictions(record: Record) -> Iterator[str]:
 
 def unsealed(record: Record) -> Iterator[str]:
     """Say so where a record was changed after it was written; one without digest has no seal to break."""
-    if record.digest and record.digest != sealed(record).digest:
+    if not unbroken(record):
         yield "digest: the record was changed after it was written"
 
 

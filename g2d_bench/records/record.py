@@ -181,6 +181,11 @@ def sealed(record: Record) -> Record:
     return record.model_copy(update={"digest": digest_json(set_fields(record, exclude={"digest"}))})
 
 
+def unbroken(record: Record) -> bool:
+    """Say whether nobody changed a record after it was sealed; one of before there were seals has none."""
+    return not record.digest or record.digest == sealed(record).digest
+
+
 class Failure(_Part):
     """What a failed cell leaves: the reason, so that the others go on and a rerun tries again."""
 
